@@ -1,0 +1,55 @@
+"""Errors that say where the fault is and what to do about it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class MagdrError(Exception):
+    """Base class: the message alone must be enough for a user, so the CLI prints it without a traceback."""
+
+
+class RegistryError(MagdrError):
+    """A registry file that cannot be read, or that asks for something that does not exist."""
+
+
+class PluginError(MagdrError):
+    """A plugin that cannot be imported, registered or used; the message names the plugin and its file."""
+
+
+class ComponentError(MagdrError):
+    """A component that broke its contract (shape, range, eps ball, ...) or failed while it ran."""
+
+
+class WeightsError(MagdrError):
+    """A weight file that is missing, damaged or does not fit the architecture."""
+
+
+class DataError(MagdrError):
+    """Input data that cannot be used."""
+
+
+class CalibrationError(MagdrError):
+    """A calibration that is missing, damaged or was made for another composition."""
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """`"; did you mean 'x'?"` for the closest known name, else `"; known: a, b"`, else an empty text."""
+    choices = sorted(set(known))
+    close = difflib.get_close_matches(name, choices, n=1, cutoff=0.6)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    if not choices:
+        return ""
+    shown = ", ".join(choices[:12]) + (", ..." if len(choices) > 12 else "")
+    return f"; known: {shown}"
+
+
+def one_line(error: BaseException) -> str:
+    """The error's message on one line, with the notes that the layers above added."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    if not isinstance(error, MagdrError):
+        text = f"{type(error).__name__}: {text}" if str(error) else text
+    notes = " ".join(" ".join(note.split()) for note in getattr(error, "__notes__", ()))
+    return f"{text} [{notes}]" if notes else text

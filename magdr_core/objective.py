@@ -1,0 +1,86 @@
+"""What attacks maximise: Eq. 1 (untargeted disruption) and Eq. 2 (towards a target image).
+
+Losses are mean squared errors in [-1,1] units, as in the public disruption code, so that the success line
+of .05 means the same here.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from magdr_core.protocols import Generator
+from magdr_core.types import Condition
+
+SUCCESS = 0.05
+"""Output MSE in [-1,1] units above which an untargeted attack counts as successful (Ruiz et al. 2020)."""
+
+TARGET_TAU = 0.05
+"""Output MSE in [-1,1] units to the target image below which a targeted attack counts as successful."""
+
+
+def symmetric_mse(a: Tensor, b: Tensor) -> Tensor:
+    """MSE of two `[B,3,H,W]` images in [0,1], in [-1,1] units: `[B]`."""
+    return 4.0 * (a - b).square().flatten(1).mean(1)
+
+
+class DisruptionObjective:
+    """`L(x) = MSE(G(x,c), r)` with r = G(x0,c) (Eq. 1), or `-MSE(G(x,c), r_t)` for a target (Eq. 2).
+
+    Args:
+        generator: G.
+        clean: `[B,3,H,W]`, the clean images x0.
+        condition: the condition c that the attacker knows.
+        target: `[B,3,H,W]` image r_t, or None for Eq. 1.
+    """
+
+    def __init__(
+        self,
+        generator: Generator,
+        clean: Tensor,
+        condition: Condition,
+        target: Tensor | None = None,
+        _reference: Tensor | None = None,
+    ) -> None:
+        self.generator = generator
+        self.clean = clean
+        self.condition = condition
+        self.target = target
+        with torch.no_grad():
+            self.reference = generator(clean, condition) if _reference is None else _reference
+
+    def _loss(self, y: Tensor) -> Tensor:
+        if self.target is None:
+            return symmetric_mse(y, self.reference)
+        return -symmetric_mse(y, self.target)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return self._loss(self.generator(x, self.condition))
+
+    def gradient(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        with torch.enable_grad():
+            x = x.detach().requires_grad_(True)
+            loss = self(x)
+            (grad,) = torch.autograd.grad(loss.sum(), x)
+        return loss.detach(), grad
+
+    @torch.no_grad()
+    def evaluate(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        y = self.generator(x, self.condition)
+        feasible = torch.ones(len(x), dtype=torch.bool, device=x.device)
+        return self._loss(y), symmetric_mse(y, self.reference), feasible
+
+    def select(self, idx: Tensor) -> DisruptionObjective:
+        target = None if self.target is None else self.target[idx]
+        return DisruptionObjective(
+            self.generator, self.clean[idx], self.condition[idx], target, self.reference[idx]
+        )
+
+
+def build_objective(
+    kind: str, generator: Generator, clean: Tensor, condition: Condition
+) -> DisruptionObjective:
+    """The objective that a registry names: `untargeted`, `towards-input` (the paper's choice for face
+    replacement: the swap does not happen) or `towards-black`."""
+    target = {"untargeted": None, "towards-input": clean, "towards-black": torch.zeros_like(clean)}[kind]
+    return DisruptionObjective(generator, clean, condition, target)

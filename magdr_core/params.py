@@ -1,0 +1,147 @@
+"""A component's factory signature is its parameter schema: there is no second list of parameters.
+
+`schema_of` reads keyword-only, annotated, defaulted parameters of a factory and makes a pydantic model of
+them; `validate` turns the values of a registry table into keyword arguments, or into one clear line.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, create_model
+
+from magdr_core.errors import MagdrError, suggestion
+
+
+class WeightsFile:
+    """Marks a parameter as a weight file; see :data:`Weights`."""
+
+
+Weights = Annotated[str, WeightsFile()]
+"""A weight file: `builtin:NAME` (shipped with the plugin that declares it), a path (relative to the
+registry), or `random` for an untrained network. Core resolves it, checks that the file is there and whole
+before a run starts, puts its sha256 into every result's key, and hands the factory a `Path`, or None for
+`random`."""
+
+
+def _unit_interval(value: Any) -> Any:
+    number = value
+    if isinstance(value, str):
+        try:
+            number = float(Fraction(value.replace(" ", "")))
+        except (ValueError, ZeroDivisionError):
+            raise ValueError(f"{value!r} is not a number or a fraction such as \"6/255\"") from None
+    if isinstance(number, int | float) and not 0.0 <= number <= 1.0:
+        shown = repr(value) if isinstance(value, str) else f"{value:g}"
+        steps = number is value and 1.0 < number <= 255.0
+        hint = f'; strengths are in [0,1] units, write 8-bit steps as "{value:g}/255"' if steps else ""
+        raise ValueError(f"{shown} is outside [0, 1]{hint}")
+    return number
+
+
+Eps = Annotated[float, BeforeValidator(_unit_interval)]
+"""A perturbation bound or step in [0,1] units; a registry may write it as `"6/255"`."""
+
+
+class ParameterError(MagdrError):
+    """A parameter table that does not fit the signature; the message lacks the place, the caller adds it."""
+
+
+def factory_parameters(build: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    """The keyword-only parameters of a factory.
+
+    Raises:
+        TypeError: a parameter that is not keyword-only, or `**kwargs`.
+    """
+    parameters = inspect.signature(build).parameters
+    for p in parameters.values():
+        if p.kind is not inspect.Parameter.KEYWORD_ONLY:
+            raise TypeError(f"parameter {p.name!r} of {build.__qualname__} must be keyword-only")
+    return dict(parameters)
+
+
+def schema_of(build: Callable[..., Any], injected: frozenset[str], where: str) -> type[BaseModel]:
+    """The pydantic model of a factory's parameters, without those that core injects.
+
+    Raises:
+        TypeError: a parameter without annotation or default.
+    """
+    hints = get_type_hints(build, include_extras=True)
+    fields: dict[str, Any] = {}
+    for name, p in factory_parameters(build).items():
+        if name in injected:
+            continue
+        if name not in hints:
+            raise TypeError(f"parameter {name!r} of {build.__qualname__} has no annotation")
+        if p.default is inspect.Parameter.empty:
+            raise TypeError(f"parameter {name!r} of {build.__qualname__} has no default")
+        fields[name] = (hints[name], p.default)
+    config = ConfigDict(extra="forbid", arbitrary_types_allowed=True, validate_default=True, strict=False)
+    return create_model(f"{where} parameters", __config__=config, **fields)
+
+
+def validate(
+    schema: type[BaseModel], values: Mapping[str, Any], owner: str, noun: str = "parameter"
+) -> dict[str, Any]:
+    """Registry values -> keyword arguments with defaults filled in.
+
+    Raises:
+        ParameterError: unknown parameter (with a suggestion), wrong type, value out of range.
+    """
+    for name, value in values.items():
+        if name not in schema.model_fields:
+            raise ParameterError(f"{owner} has no {noun} {name!r}{suggestion(name, schema.model_fields)}")
+        # pydantic would read true as 1 and "3" as 3; in a registry both are slips.
+        kind = schema.model_fields[name].annotation
+        converted = any(isinstance(m, BeforeValidator) for m in schema.model_fields[name].metadata)
+        if isinstance(value, bool) and kind in (int, float):
+            raise ParameterError(f"{noun} {name!r} of {owner}: expected a number, got {value!r}")
+        if isinstance(value, str) and kind in (int, float) and not converted:
+            wanted = "an integer" if kind is int else "a number"
+            raise ParameterError(f"{noun} {name!r} of {owner}: expected {wanted}, got {value!r}")
+    try:
+        model = schema(**values)
+    except ValidationError as e:
+        raise ParameterError(_first_fault(e, owner, noun)) from None
+    return {name: getattr(model, name) for name in schema.model_fields}
+
+
+def _first_fault(error: ValidationError, owner: str, noun: str) -> str:
+    fault = error.errors()[0]
+    name = ".".join(str(part) for part in fault["loc"]) or "?"
+    message = fault["msg"].removeprefix("Value error, ")
+    message = message[0].lower() + message[1:] if message[:1].isupper() else message
+    given = fault.get("input")
+    shown = "" if isinstance(given, Mapping) or repr(given) in message else f", got {given!r}"
+    return f"{noun} {name!r} of {owner}: {message}{shown}"
+
+
+def weights_parameters(schema: type[BaseModel]) -> list[str]:
+    """Names of the parameters that are weight files."""
+    return [
+        name
+        for name, info in schema.model_fields.items()
+        if any(isinstance(m, WeightsFile) for m in info.metadata)
+    ]
+
+
+def describe(schema: type[BaseModel]) -> list[tuple[str, str, str]]:
+    """(name, type and limits, default) of every parameter, for `magdr plugins show`."""
+    rows = []
+    for name, info in schema.model_fields.items():
+        kind = getattr(info.annotation, "__name__", str(info.annotation))
+        if info.annotation is not None and hasattr(info.annotation, "__args__"):
+            kind = str(info.annotation).replace("typing.", "")
+        limits = [
+            f"{sign} {getattr(m, attr)}"
+            for m in info.metadata
+            for attr, sign in (("ge", ">="), ("gt", ">"), ("le", "<="), ("lt", "<"))
+            if hasattr(m, attr)
+        ]
+        default = str(info.default) if isinstance(info.default, Path) else repr(info.default)
+        rows.append((name, " ".join([kind, *limits]), default))
+    return rows

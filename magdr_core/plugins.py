@@ -1,0 +1,357 @@
+"""Finding, importing and registering plugins, with every fault attributed to its plugin.
+
+pluggy keeps the hook implementations; what it does not do is here: a stable order, blocking before the
+import, version checks, roll-back of a plugin whose specs are wrong, and surviving a plugin that is broken.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import fnmatch
+import hashlib
+import importlib
+import importlib.util
+import os
+import pkgutil
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pluggy
+
+from magdr_core import hookspecs
+from magdr_core.errors import MagdrError, PluginError, one_line, suggestion
+from magdr_core.hookspecs import MAGDR_API
+from magdr_core.specs import SPECS, ComponentSpec
+
+GROUP = "magdr"
+BUILTIN = "builtin"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a plugin module comes from."""
+
+    plugin: str
+    namespace: str
+    distribution: str
+    version: str
+    file: str
+    package: str | None
+    source_hash: str = ""
+
+    def __str__(self) -> str:
+        dist = f"{self.distribution} {self.version}".strip() or "local file"
+        return f"{self.plugin} ({dist})"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A registered component."""
+
+    spec: ComponentSpec
+    origin: Origin
+
+    @property
+    def kind(self) -> str:
+        return self.spec.kind
+
+    @property
+    def name(self) -> str:
+        """What a registry writes in `use`: bare for built-ins, else `plugin/name`."""
+        namespace = self.origin.namespace
+        return self.spec.name if namespace == BUILTIN else f"{namespace}/{self.spec.name}"
+
+
+@dataclass(frozen=True)
+class Failure:
+    plugin: str
+    error: PluginError
+
+
+class PluginHost:
+    """The plugins of one toolkit. Two hosts in one process share nothing but imported modules.
+
+    Args:
+        local: name to a file (relative to `base`) or a dotted module.
+        block: glob patterns of plugin ids that must not be imported; `MAGDR_BLOCK` (comma-separated) adds
+            to them.
+        base: folder of the registry.
+    """
+
+    def __init__(
+        self, *, local: Mapping[str, str] | None = None, block: Iterable[str] = (), base: Path | None = None
+    ) -> None:
+        self.manager = pluggy.PluginManager(GROUP)
+        self.manager.add_hookspecs(hookspecs)
+        self.base = base or Path.cwd()
+        self.local = dict(local or {})
+        if BUILTIN in self.local:
+            raise PluginError(f"a local plugin cannot be called {BUILTIN!r}; give it another name")
+        from_env = [p.strip() for p in os.environ.get("MAGDR_BLOCK", "").split(",") if p.strip()]
+        self.block = (*block, *from_env)
+        self.failures: list[Failure] = []
+        self._entries: dict[tuple[str, str], Entry] = {}
+        self._order: list[str] = []
+        self._loaded: set[str] = set()
+        self._installed, self._claimed_twice = _installed_plugins()
+
+    # -- looking up -------------------------------------------------------------------------------------
+
+    def find(self, kind: str, reference: str, also: Iterable[str] = ()) -> Entry:
+        """The component that `use = reference` means.
+
+        Args:
+            also: further names that a misspelt reference may have meant.
+
+        Raises:
+            PluginError: no such plugin or component (with a suggestion), blocked, or its plugin is broken.
+        """
+        namespace, _, name = reference.rpartition("/")
+        namespace = namespace or BUILTIN
+        self.load(namespace)
+        entry = self._entries.get((kind, reference))
+        if entry is not None:
+            return entry
+        raise PluginError(
+            f"no {kind} named {reference!r}{self._why_absent(kind, namespace, name, reference, also)}"
+        )
+
+    def _why_absent(self, kind: str, namespace: str, name: str, reference: str, also: Iterable[str]) -> str:
+        """If a blocked or broken plugin module bears the wanted name, that; else a guess."""
+        folder = f"{namespace}.{kind}s."
+        wanted = folder + name.replace("-", "_")
+        absent = dict.fromkeys(self.blocked_modules(namespace), "blocked")
+        for failure in self.failures:
+            if failure.plugin == wanted:
+                return f": {one_line(failure.error)}"
+            absent[failure.plugin] = "broken"
+        if wanted in absent:
+            return f": its plugin {wanted!r} is blocked"
+        text = suggestion(reference, [*(e.name for e in self.entries(kind)), *also])
+        lost = [f"{plugin} ({why})" for plugin, why in absent.items() if plugin.startswith(folder)]
+        return f"{text}; not loaded: {', '.join(sorted(lost))}" if lost else text
+
+    def entries(self, kind: str | None = None) -> list[Entry]:
+        """All registered components, sorted by kind and name."""
+        kinds = list(SPECS)
+        found = [e for e in self._entries.values() if kind in (None, e.kind)]
+        return sorted(found, key=lambda e: (kinds.index(e.kind), e.name))
+
+    def available(self) -> list[str]:
+        """Names of all plugins that could be loaded, local ones and built-ins first."""
+        return [BUILTIN, *sorted(self.local), *sorted(set(self._installed) - {BUILTIN, *self.local})]
+
+    def is_blocked(self, plugin: str) -> bool:
+        return any(fnmatch.fnmatchcase(plugin, pattern) for pattern in self.block)
+
+    # -- loading ----------------------------------------------------------------------------------------
+
+    def load(self, namespace: str) -> None:
+        """Import and register a plugin once. A module of a package that fails is recorded, not raised.
+
+        Raises:
+            PluginError: no such plugin, blocked as a whole, claimed by two distributions, or (a plugin of
+                one module) broken.
+        """
+        if namespace in self._loaded:
+            return
+        if self.is_blocked(namespace):
+            raise PluginError(f"plugin {namespace!r} is blocked")
+        if namespace in self.local:
+            self._load_local(namespace)
+        elif namespace in self._claimed_twice:
+            owners = " and ".join(sorted(self._claimed_twice[namespace]))
+            raise PluginError(f"plugin name {namespace!r} is claimed by {owners}; uninstall one of them")
+        elif namespace in self._installed:
+            self._load_installed(namespace, self._installed[namespace])
+        else:
+            raise PluginError(f"no plugin named {namespace!r}{suggestion(namespace, self.available())}")
+        self._loaded.add(namespace)
+
+    def _load_local(self, namespace: str) -> None:
+        target = self.local[namespace]
+        if not target.endswith(".py"):
+            module = self._import(namespace, target, lambda: importlib.import_module(target))
+            origin = self._origin_of(module, namespace, namespace, None)
+            if origin.file.endswith(".py"):
+                source = Path(origin.file).read_bytes()
+                origin = dataclasses.replace(origin, source_hash=hashlib.sha256(source).hexdigest())
+            self.register(module, origin)
+            return
+        path = Path(self.base, Path(target).expanduser()).resolve()
+        if not path.is_file():
+            raise PluginError(f"plugin {namespace!r}: local file {target!r} does not exist")
+        source = path.read_bytes()
+        digest = hashlib.sha256(source).hexdigest()
+        # The name holds the place, so that two registries may call different files by one name.
+        name = f"magdr_local_{namespace}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+        module = self._import(namespace, target, lambda: _import_file(name, path))
+        self.register(module, Origin(namespace, namespace, "", "", str(path), None, digest))
+
+    def _load_installed(self, namespace: str, ep: EntryPoint) -> None:
+        root = self._import(namespace, ep.value, ep.load)
+        names = _plugin_modules(root)
+        if hasattr(root, "MAGDR_API") or not names:
+            self.register(root, self._origin_of(root, namespace, namespace, ep))
+        for plugin, module_name in names.items():
+            plugin = f"{namespace}.{plugin}"
+            if self.is_blocked(plugin):
+                continue
+            try:
+                module = self._import(plugin, module_name, lambda m=module_name: importlib.import_module(m))
+                self.register(module, self._origin_of(module, plugin, namespace, ep))
+            except PluginError as e:
+                self.failures.append(Failure(plugin, e))
+
+    def blocked_modules(self, namespace: str) -> list[str]:
+        """Ids of a loaded package's modules that are blocked."""
+        ep = self._installed.get(namespace)
+        root = sys.modules.get(ep.value) if ep is not None else None
+        names = _plugin_modules(root) if root is not None else {}
+        return [f"{namespace}.{n}" for n in names if self.is_blocked(f"{namespace}.{n}")]
+
+    def _import(self, plugin: str, target: str, load: Callable[[], ModuleType]) -> ModuleType:
+        try:
+            module = load()
+            if not isinstance(module, ModuleType):
+                raise TypeError(f"a plugin is a module, this is a {type(module).__name__}")
+            return module
+        except KeyboardInterrupt:
+            raise
+        except BaseException as e:  # a plugin that calls sys.exit() must not end the program either
+            raise PluginError(f"plugin {plugin!r} ({target}): cannot be imported: {one_line(e)}") from e
+
+    def _origin_of(self, module: ModuleType, plugin: str, namespace: str, ep: EntryPoint | None) -> Origin:
+        dist = ep.dist if ep is not None else None
+        package = (module.__package__ or module.__name__).partition(".")[0]
+        return Origin(
+            plugin=plugin,
+            namespace=namespace,
+            distribution=dist.name if dist is not None else "",
+            version=dist.version if dist is not None else "",
+            file=getattr(module, "__file__", "") or "",
+            package=package,
+        )
+
+    # -- registering ------------------------------------------------------------------------------------
+
+    def register(self, module: ModuleType, origin: Origin) -> None:
+        """Register a module's hooks and collect its components; all of it or nothing.
+
+        Raises:
+            PluginError: wrong API version, unknown hook, wrong return value, a name taken twice.
+        """
+        where = f"plugin {origin.plugin!r} ({Path(origin.file).name or 'no file'})"
+        declared = getattr(module, "MAGDR_API", None)
+        if declared != MAGDR_API:
+            said = "does not declare MAGDR_API" if declared is None else f"declares MAGDR_API = {declared}"
+            raise PluginError(f"{where}: {said}, this core speaks {MAGDR_API}")
+        if self.manager.has_plugin(origin.plugin):
+            raise PluginError(f"{where}: is registered already")
+        try:
+            self.manager.register(module, name=origin.plugin)
+            self.manager.check_pending()
+            new = self._collect(origin, where)
+        except BaseException as e:
+            if self.manager.has_plugin(origin.plugin):
+                self.manager.unregister(name=origin.plugin)
+            if isinstance(e, PluginError | KeyboardInterrupt):
+                raise
+            raise PluginError(f"{where}: {one_line(e)}") from e
+        self._entries.update(new)
+        self._order.append(origin.plugin)
+
+    def _collect(self, origin: Origin, where: str) -> dict[tuple[str, str], Entry]:
+        new: dict[tuple[str, str], Entry] = {}
+        for kind, spec_type in SPECS.items():
+            for impl in getattr(self.manager.hook, f"magdr_{kind}s").get_hookimpls():
+                if impl.plugin_name != origin.plugin:
+                    continue
+                specs = impl.function()
+                if not isinstance(specs, list | tuple):
+                    raise PluginError(f"{where}: magdr_{kind}s must return a list of {spec_type.__name__}")
+                for spec in specs:
+                    if type(spec) is not spec_type:
+                        given = type(spec).__name__
+                        raise PluginError(
+                            f"{where}: magdr_{kind}s returned a {given}, expected {spec_type.__name__}"
+                        )
+                    _ = spec.schema  # a wrong signature is found now, not in the middle of a run
+                    entry = Entry(spec, origin)
+                    taken = new.get((kind, entry.name)) or self._entries.get((kind, entry.name))
+                    if taken is not None:
+                        raise PluginError(
+                            f"{where}: {kind} {entry.name!r} is already provided by {taken.origin}"
+                        )
+                    new[(kind, entry.name)] = entry
+        return new
+
+    # -- events -----------------------------------------------------------------------------------------
+
+    def notify(self, event: str, report: Callable[[str], None], **values: Any) -> None:
+        """Call an event hook of every plugin in the order of registration; failures are reported."""
+        impls = {impl.plugin_name: impl for impl in getattr(self.manager.hook, event).get_hookimpls()}
+        for plugin in [*self._order, *(p for p in impls if p not in self._order)]:
+            if plugin not in impls:
+                continue
+            impl = impls[plugin]
+            try:
+                impl.function(**{name: values[name] for name in impl.argnames})
+            except Exception as e:
+                report(f"observer {plugin!r} failed in {event}: {one_line(e)}")
+
+    def add_observer(self, observer: object, name: str) -> None:
+        """Register an object with event hooks (the progress bar and the report are such)."""
+        self.manager.register(observer, name=name)
+        try:
+            self.manager.check_pending()  # else a misspelt hook would be blamed on the next plugin
+        except pluggy.PluginValidationError:
+            self.manager.unregister(name=name)
+            raise
+
+
+def _installed_plugins() -> tuple[dict[str, EntryPoint], dict[str, set[str]]]:
+    """Entry points by name, and the names that two distributions claim with their owners."""
+    found: dict[str, EntryPoint] = {}
+    owners: dict[str, set[str]] = {}
+    for ep in sorted(entry_points(group=GROUP), key=lambda ep: (ep.name, ep.value)):
+        dist = ep.dist.name if ep.dist is not None else "?"
+        if ep.name == BUILTIN and dist != "magdr":
+            continue  # an installed package never changes what a bare name means
+        owners.setdefault(ep.name, set()).add(dist)
+        found[ep.name] = ep
+    return found, {name: dists for name, dists in owners.items() if len(dists) > 1}
+
+
+def _plugin_modules(root: ModuleType) -> dict[str, str]:
+    """Plugin modules of a package laid out in folders by kind: `attacks.pgd` -> full module name.
+
+    Sub-packages and modules with a leading underscore are helpers.
+    """
+    modules = {}
+    for folder in getattr(root, "__path__", ()):
+        for kind in SPECS:
+            place = Path(folder, f"{kind}s")
+            for info in pkgutil.iter_modules([str(place)]):
+                if not info.ispkg and not info.name.startswith("_"):
+                    modules[f"{kind}s.{info.name}"] = f"{root.__name__}.{kind}s.{info.name}"
+    return dict(sorted(modules.items()))
+
+
+def _import_file(name: str, path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise MagdrError(f"{path.name} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module

@@ -1,0 +1,234 @@
+"""registry.toml -> a frozen :class:`Registry`. Imports no plugin; only the file's own structure is checked.
+
+Tables `[kind.label]` are one component each. There is no inheritance and no expression: what the file says
+is what runs.
+"""
+
+from __future__ import annotations
+
+import importlib.resources
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field
+
+from magdr_core.errors import RegistryError, suggestion
+from magdr_core.hookspecs import MAGDR_API
+from magdr_core.params import ParameterError, validate
+from magdr_core.specs import SPECS
+
+_LABEL = re.compile(r"[A-Za-z0-9]+([._-][A-Za-z0-9]+)*")
+Labels = tuple[str, ...]
+
+
+class _Header(BaseModel):
+    api: int = MAGDR_API
+    name: str = ""
+    seed: Annotated[int, Field(ge=0)] = 0
+    device: str = "auto"
+
+
+class _Plugins(BaseModel):
+    local: dict[str, str] = {}
+    block: Labels = ()
+    use: Labels = ()
+
+
+class _Component(BaseModel):
+    use: str = ""
+    params: dict[str, Any] = {}
+
+
+class _Restoration(_Component):
+    grid: dict[str, list[Any]] | None = None
+
+
+class _Attack(_Component):
+    objective: Literal["untargeted", "towards-input", "towards-black"] = "untargeted"
+
+
+class CalibrationPolicy(BaseModel):
+    """How detectors and MagDR are calibrated; none of it ever touches the test split.
+
+    `fit` clean images standardise scores, `clean` other ones set the thresholds, and `attacked` images per
+    attack (a subset of those) serve the best-F1 threshold and the pre-training of Rec-Net.
+    """
+
+    file: str = "auto"
+    fit: Annotated[int, Field(ge=8)] = 512
+    clean: Annotated[int, Field(ge=20)] = 1000
+    attacked: Annotated[int, Field(ge=4)] = 128
+    attacks: Labels = ("pgd",)
+    fpr: Annotated[float, Field(gt=0, lt=1)] = 0.01
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
+class Profile(BaseModel):
+    """A benchmark: which components on how many samples."""
+
+    note: str = ""
+    dataset: str = "faces"
+    split: Literal["test", "calibration"] = "test"
+    samples: Annotated[int, Field(ge=1)] = 16
+    seeds: Annotated[tuple[int, ...], Field(min_length=1)] | None = None
+    generators: Labels | None = None
+    attacks: Labels = ()
+    detectors: Labels = ()
+    defenses: Labels = ()
+    benign: Labels = ()
+    pictures: Annotated[int, Field(ge=0, le=64)] = 6
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One `[kind.label]` table."""
+
+    kind: str
+    label: str
+    use: str
+    params: Mapping[str, Any]
+    grid: Mapping[str, list[Any]] | None = None
+    objective: str = "untargeted"
+
+    @property
+    def table(self) -> str:
+        return f"[{self.kind}.{self.label}]"
+
+
+@dataclass(frozen=True)
+class Registry:
+    """A parsed registry.
+
+    Attributes:
+        path: the file.
+        text: its content, which every run folder keeps.
+        composition: the `[magdr]` table: defaults for what MagDR's components need.
+    """
+
+    path: Path
+    text: str
+    name: str
+    seed: int
+    device: str
+    local: Mapping[str, str]
+    block: Labels
+    use: Labels
+    instances: Mapping[tuple[str, str], Instance]
+    composition: Mapping[str, Any]
+    calibration: CalibrationPolicy
+    profiles: Mapping[str, Profile]
+
+    def labels(self, kind: str) -> list[str]:
+        """The labels of a kind that have a table, in the order of the file."""
+        return [label for k, label in self.instances if k == kind]
+
+    def instance(self, kind: str, label: str) -> Instance:
+        """The table of a label; a label without one means the component of that name with its defaults."""
+        return self.instances.get((kind, label)) or Instance(kind, label, label, MappingProxyType({}))
+
+    def profile(self, name: str) -> Profile:
+        """Raises RegistryError if there is none of that name."""
+        if name not in self.profiles:
+            raise RegistryError(f"{self.path.name}: no profile {name!r}{suggestion(name, self.profiles)}")
+        return self.profiles[name]
+
+
+def default_registry() -> Path:
+    """`./registry.toml` if there is one, else the copy in the package."""
+    here = Path("registry.toml")
+    return here if here.is_file() else packaged_registry()
+
+
+def packaged_registry() -> Path:
+    return Path(str(importlib.resources.files("magdr_core"))) / "data" / "registry.toml"
+
+
+def read_registry(path: Path | str) -> Registry:
+    """Read and check a registry file.
+
+    Raises:
+        RegistryError: missing file, not TOML, unknown table or key, wrong type; one line with the place.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise RegistryError(f"registry {str(path)!r} does not exist") from None
+    except (OSError, UnicodeDecodeError) as e:
+        raise RegistryError(f"registry {str(path)!r} cannot be read: {e}") from None
+    return parse_registry(text, path)
+
+
+def parse_registry(text: str, path: Path) -> Registry:
+    """The registry in a text; `path` is where relative paths start and what errors name."""
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as e:
+        raise RegistryError(f"{path.name}: is not valid TOML: {e}") from None
+    return _Reader(path).registry(text, data)
+
+
+class _Reader:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def fail(self, table: str, message: str) -> RegistryError:
+        return RegistryError(f"{self.path.name} {table}: {message}")
+
+    def registry(self, text: str, data: dict[str, Any]) -> Registry:
+        known = {"registry", "plugins", "magdr", "calibration", "profile", *SPECS}
+        for name, table in data.items():
+            if name not in known:
+                raise RegistryError(f"{self.path.name}: unknown table [{name}]{suggestion(name, known)}")
+            if not isinstance(table, dict):
+                raise RegistryError(f"{self.path.name}: {name!r} must be a table, got {table!r}")
+        header = self.table(_Header, "[registry]", data.get("registry", {}))
+        if header["api"] != MAGDR_API:
+            raise self.fail("[registry]", f"api = {header['api']}, this magdr speaks {MAGDR_API}")
+        plugins = self.table(_Plugins, "[plugins]", data.get("plugins", {}))
+        instances = {
+            (kind, label): self.instance(kind, label, table)
+            for kind in SPECS
+            for label, table in data.get(kind, {}).items()
+        }
+        calibration = self.table(CalibrationPolicy, "[calibration]", data.get("calibration", {}))
+        profiles = {
+            name: Profile(**self.table(Profile, f"[profile.{name}]", table))
+            for name, table in data.get("profile", {}).items()
+        }
+        return Registry(
+            path=self.path,
+            text=text,
+            name=header["name"] or self.path.stem,
+            seed=header["seed"],
+            device=header["device"],
+            local=MappingProxyType(plugins["local"]),
+            block=plugins["block"],
+            use=plugins["use"],
+            instances=MappingProxyType(instances),
+            composition=MappingProxyType(data.get("magdr", {})),
+            calibration=CalibrationPolicy(**calibration),
+            profiles=MappingProxyType(profiles),
+        )
+
+    def instance(self, kind: str, label: str, table: Any) -> Instance:
+        place = f"[{kind}.{label}]"
+        if not _LABEL.fullmatch(label):
+            raise self.fail(place, "a label takes letters, digits and single . _ -")
+        schema = {"restoration": _Restoration, "attack": _Attack}.get(kind, _Component)
+        values = self.table(schema, place, table)
+        values["use"] = values["use"] or label
+        return Instance(kind=kind, label=label, **values)
+
+    def table(self, schema: type[BaseModel], place: str, values: Any) -> dict[str, Any]:
+        if not isinstance(values, dict):
+            raise self.fail(place, f"must be a table, got {values!r}")
+        try:
+            return validate(schema, values, "this table", noun="key")
+        except ParameterError as e:
+            raise self.fail(place, str(e)) from None

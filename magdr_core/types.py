@@ -1,0 +1,123 @@
+"""The data that components exchange.
+
+Images are `[B,3,H,W]` float32 RGB in [0,1] everywhere; a component that needs another range converts
+inside. Masks are soft, `[B,N,H,W]`, N regions that sum to 1 at each pixel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+Index = Tensor | slice | list[int]
+
+
+@dataclass(frozen=True, eq=False)
+class Condition:
+    """What a generator is told, for a batch of images.
+
+    Attributes:
+        values: `[B,C]` float32, the vector that enters the network (attributes, action units; C may be 0).
+        changed: `[B,C]` bool, the entries that this edit changes. The defender runs the generator, so it
+            knows them; the target region M_c follows from them.
+        oracle_masks: `[B,N,H,W]` exact masks over `PARTS`. A benchmark attaches them when a component was
+            registered with the `oracle` option, which its tables then say; nobody else has them.
+    """
+
+    values: Tensor
+    changed: Tensor
+    oracle_masks: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        if self.values.ndim != 2 or self.values.shape != self.changed.shape:
+            raise ValueError(
+                f"a Condition takes two [B,C] tensors, got {tuple(self.values.shape)} "
+                f"and {tuple(self.changed.shape)}"
+            )
+
+    def __len__(self) -> int:
+        return self.values.shape[0]
+
+    def _each(self, f: Callable[[Tensor], Tensor]) -> Condition:
+        masks = None if self.oracle_masks is None else f(self.oracle_masks)
+        return Condition(f(self.values), f(self.changed), masks)
+
+    def __getitem__(self, idx: Index) -> Condition:
+        return self._each(lambda t: t[idx])
+
+    def repeat(self, n: int) -> Condition:
+        """The whole batch `n` times over: `[B,C] -> [n*B,C]`."""
+        return self._each(lambda t: t.repeat(n, *[1] * (t.ndim - 1)))
+
+    def to(self, device: torch.device | str) -> Condition:
+        return self._each(lambda t: t.to(device))
+
+    @staticmethod
+    def cat(parts: Sequence[Condition]) -> Condition:
+        masks = [p.oracle_masks for p in parts if p.oracle_masks is not None]
+        return Condition(
+            torch.cat([p.values for p in parts]),
+            torch.cat([p.changed for p in parts]),
+            torch.cat(masks) if len(masks) == len(parts) else None,
+        )
+
+    def with_oracle(self, masks: Tensor) -> Condition:
+        return Condition(self.values, self.changed, masks)
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Images of a dataset with whatever the dataset knows about them.
+
+    Attributes:
+        images: `[B,3,H,W]`, 8-bit levels.
+        ids: one stable id per image; random streams and results are keyed by it.
+        attributes: name to `[B]` float32 of 0/1 (CelebA's names where they exist).
+        masks: exact soft masks `[B,19,H,W]` in the face parser's class order, where the dataset has them.
+        action_units: `[B,17]` in [0,1], in OpenFace's order, where the dataset has them.
+        identities: `[B]` int64; bootstrap intervals resample identities.
+    """
+
+    images: Tensor
+    ids: tuple[str, ...]
+    attributes: Mapping[str, Tensor] = field(default_factory=dict)
+    masks: Tensor | None = None
+    action_units: Tensor | None = None
+    identities: Tensor | None = None
+
+    def __len__(self) -> int:
+        return self.images.shape[0]
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Benchmark samples: images, each with a condition that really changes something.
+
+    Attributes:
+        images: `[n,3,H,W]`; clean, attacked or noisy.
+        conditions: `n` of them.
+        ids: `n` stable ids; an attacked image keeps the id of its clean one.
+    """
+
+    images: Tensor
+    conditions: Condition
+    ids: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return self.images.shape[0]
+
+    def __getitem__(self, idx: slice) -> Samples:
+        return Samples(self.images[idx], self.conditions[idx], self.ids[idx])
+
+    def batches(self, size: int) -> Iterator[Samples]:
+        for start in range(0, len(self), size):
+            yield self[start : start + size]
+
+    def with_images(self, images: Tensor) -> Samples:
+        """The same samples seen through other images (attacked, defended)."""
+        if images.shape != self.images.shape:
+            raise ValueError(f"expected images {tuple(self.images.shape)}, got {tuple(images.shape)}")
+        return Samples(images, self.conditions, self.ids)
