@@ -1,0 +1,111 @@
+"""Faces drawn on the device, with exact masks: data for everything, without a download."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated
+
+import torch
+from magdr_core.api import Batch, DataError, DatasetSpec, Field, SampleRng, hookimpl
+from magdr_core.functional import to_8bit
+from torch import Tensor
+
+from .faces import (
+    ATTRIBUTES,
+    FaceParameters,
+    edited,
+    render,
+    sample_parameters,
+)
+
+MAGDR_API = 1
+
+DRAWING_VERSION = 1
+"""Raised whenever a face would look different: stored results and calibrations are keyed by it."""
+
+# Splits are ranges of seeds that never meet. The sizes are limits, not counts that anybody must draw.
+SPLITS = {"train": (0, 1_000_000), "calibration": (1_000_000, 100_000), "test": (2_000_000, 100_000)}
+
+
+class ProceduralSplit:
+    """One split; an index is a face for ever."""
+
+    def __init__(self, dataset: ProceduralFaces, name: str) -> None:
+        self._dataset = dataset
+        self._name = name
+        self._first, self._length = SPLITS[name]
+
+    def __len__(self) -> int:
+        return self._length
+
+    def _ids(self, indices: Sequence[int]) -> tuple[str, ...]:
+        for i in indices:
+            if not 0 <= i < self._length:
+                raise DataError(f"split {self._name!r} has {self._length} faces, there is no index {i}")
+        return tuple(f"face-{self._first + i}" for i in indices)
+
+    def parameters(self, indices: Sequence[int]) -> FaceParameters:
+        dataset = self._dataset
+        rng = SampleRng(0, "procedural-faces", self._ids(indices), device=dataset.device)
+        return sample_parameters(rng, grain=dataset.grain)
+
+    def __getitem__(self, indices: Sequence[int]) -> Batch:
+        parameters = self.parameters(indices)
+        images, masks = render(parameters, self._dataset.size)
+        values = parameters.attributes()
+        return Batch(
+            images=to_8bit(images),
+            ids=self._ids(indices),
+            attributes={name: values[:, i] for i, name in enumerate(ATTRIBUTES)},
+            masks=masks,
+            action_units=parameters.action_units,
+            identities=torch.tensor([self._first + i for i in indices], device=self._dataset.device),
+        )
+
+    def edited(self, indices: Sequence[int], changes: Mapping[str, Tensor]) -> Tensor:
+        """The same pictures with some attributes set: `[B,3,H,W]`.
+
+        Hair colours exclude each other; where every named one is 0, the hair turns grey.
+        """
+        unknown = sorted(set(changes) - set(ATTRIBUTES))
+        if unknown:
+            raise DataError(f"procedural-faces has no attribute {unknown[0]!r}")
+        parameters = self.parameters(indices)
+        wanted = parameters.attributes().clone()
+        colours = [i for i, name in enumerate(ATTRIBUTES) if name.endswith("_Hair") and name != "Gray_Hair"]
+        if any(ATTRIBUTES[i] in changes for i in colours):
+            wanted[:, colours] = 0.0
+        for name, value in changes.items():
+            wanted[:, ATTRIBUTES.index(name)] = value.to(wanted)
+        wanted[:, ATTRIBUTES.index("Gray_Hair")] = (wanted[:, colours].sum(1) == 0).to(wanted)
+        return to_8bit(render(edited(parameters, wanted), self._dataset.size)[0])
+
+
+class ProceduralFaces:
+    def __init__(self, size: int, grain: float) -> None:
+        self.size = size
+        self.grain = grain
+        self.device = torch.device("cpu")
+
+    def split(self, name: str) -> ProceduralSplit:
+        if name not in SPLITS:
+            raise DataError(f"procedural-faces has no split {name!r}; it has {', '.join(SPLITS)}")
+        return ProceduralSplit(self, name)
+
+    def fingerprint(self) -> str:
+        """Names the images: what draws them, at which size and grain."""
+        return f"procedural-faces-v{DRAWING_VERSION}-{self.size}px-grain{self.grain:g}"
+
+
+def procedural_faces(
+    *,
+    size: Annotated[int, Field(ge=32, le=512, multiple_of=4)] = 64,
+    grain: Annotated[float, Field(ge=0, le=10)] = 1.0,
+) -> ProceduralFaces:
+    """Drawn faces with exact soft masks, attributes, action units, identities and paired edits."""
+    return ProceduralFaces(size, grain)
+
+
+@hookimpl
+def magdr_datasets() -> list[DatasetSpec]:
+    return [DatasetSpec(name="procedural-faces", build=procedural_faces, tags=("faces", "synthetic"))]
