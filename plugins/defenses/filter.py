@@ -1,0 +1,30 @@
+"""Any restoration as a defense of its own: JPEG, Gaussian blur, non-local means, ..."""
+
+from __future__ import annotations
+
+from magdr_core.api import Condition, DefenseSpec, Generator, ImageMap, Need, hookimpl
+from torch import Tensor
+
+MAGDR_API = 1
+
+
+class FilterDefense:
+    def __init__(self, restoration: ImageMap) -> None:
+        self.restoration = restoration
+
+    def __call__(self, x: Tensor, c: Condition, G: Generator) -> Tensor:
+        return self.restoration(x)
+
+
+def filter_defense(*, restoration: ImageMap) -> FilterDefense:
+    """One restoration with fixed parameters, applied to every input."""
+    return FilterDefense(restoration)
+
+
+@hookimpl
+def magdr_defenses() -> list[DefenseSpec]:
+    return [
+        DefenseSpec(
+            name="filter", build=filter_defense, needs={"restoration": Need("restoration")}, gradient="none"
+        )
+    ]

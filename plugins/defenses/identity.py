@@ -1,0 +1,18 @@
+"""No defense: the bar that every defense must clear, also on clean images."""
+
+from __future__ import annotations
+
+from magdr_core.api import Condition, DefenseSpec, Generator, hookimpl, stateless
+from torch import Tensor
+
+MAGDR_API = 1
+
+
+def identity(x: Tensor, c: Condition, G: Generator) -> Tensor:
+    """The input as it is."""
+    return x.clone()
+
+
+@hookimpl
+def magdr_defenses() -> list[DefenseSpec]:
+    return [DefenseSpec(name="identity", build=stateless(identity), gradient="exact")]

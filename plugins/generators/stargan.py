@@ -1,0 +1,171 @@
+"""StarGAN: face editing by attribute labels (Choi et al., CVPR 2018, arXiv 1711.09020).
+
+The layout and the state-dict keys are those of the public implementation (github.com/yunjey/stargan), so
+that its checkpoints load; norms use instance statistics always, as that implementation does in practice.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import torch
+from magdr_core.api import (
+    Batch,
+    Condition,
+    DataError,
+    Field,
+    GeneratorSpec,
+    SampleRng,
+    Weights,
+    hookimpl,
+    load_state,
+)
+from magdr_core.functional import PARTS, part_index
+from torch import Tensor, nn
+
+MAGDR_API = 1
+
+HAIR_COLOURS = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair")
+
+# Which parts an attribute may change: the target region M_c. CelebA's attribute names.
+TARGETS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(HAIR_COLOURS, ("hair",)),
+    "Bangs": ("hair", "skin"),
+    "Bald": ("hair", "skin"),
+    "Smiling": ("mouth",),
+    "Mouth_Slightly_Open": ("mouth",),
+    "Mustache": ("mouth", "skin"),
+    "No_Beard": ("mouth", "skin"),
+    "Eyeglasses": ("eyes", "brows", "glasses"),
+    "Wearing_Hat": ("hat", "hair"),
+    "Pale_Skin": ("skin", "nose", "mouth", "eyes", "brows", "ears", "neck"),
+    "Young": ("skin", "nose", "mouth", "eyes", "brows", "ears", "neck", "hair"),
+    "Male": ("skin", "brows", "eyes", "nose", "mouth", "hair", "neck"),
+}
+
+# Old checkpoints hold the running statistics of their instance norms; they were never used.
+STALE_KEYS = ("running_mean", "running_var", "num_batches_tracked")
+
+
+def _norm(width: int) -> nn.InstanceNorm2d:
+    return nn.InstanceNorm2d(width, affine=True)
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions and the identity; no ReLU after the sum."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.main = nn.Sequential(
+            nn.Conv2d(width, width, 3, padding=1, bias=False),
+            _norm(width),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(width, width, 3, padding=1, bias=False),
+            _norm(width),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.main(x)
+
+
+class StarGAN(nn.Module):
+    """The generator.
+
+    Args:
+        attributes: one condition entry each, in the order that the network was trained with.
+        width: channels after the first convolution (64 in the published models).
+        blocks: residual blocks (6 in the published models).
+        size: native side; any multiple of 4 works.
+    """
+
+    def __init__(self, attributes: tuple[str, ...], *, width: int, blocks: int, size: int) -> None:
+        super().__init__()
+        self.condition_names = attributes
+        self.size = size
+        layers: list[nn.Module] = [
+            nn.Conv2d(3 + len(attributes), width, 7, padding=3, bias=False),
+            _norm(width),
+            nn.ReLU(inplace=True),
+        ]
+        for i in range(2):
+            w = width * 2**i
+            layers += [nn.Conv2d(w, 2 * w, 4, 2, 1, bias=False), _norm(2 * w), nn.ReLU(inplace=True)]
+        layers += [ResidualBlock(4 * width) for _ in range(blocks)]
+        for i in (2, 1):
+            w = width * 2**i
+            layers += [nn.ConvTranspose2d(w, w // 2, 4, 2, 1, bias=False), _norm(w // 2), nn.ReLU(inplace=True)]
+        layers += [nn.Conv2d(width, 3, 7, padding=3, bias=False), nn.Tanh()]
+        self.main = nn.Sequential(*layers)
+        targets = torch.zeros(len(attributes), len(PARTS), dtype=torch.bool)
+        for i, name in enumerate(attributes):
+            targets[i, [part_index(part) for part in TARGETS.get(name, PARTS)]] = True
+        self.register_buffer("targets", targets, persistent=False)
+
+    def _input(self, x: Tensor, c: Condition) -> Tensor:
+        if x.shape[2] % 4 or x.shape[3] % 4:
+            raise DataError(f"StarGAN takes sides that are multiples of 4, got {tuple(x.shape[2:])}")
+        planes = c.values[:, :, None, None].expand(-1, -1, *x.shape[2:])
+        return torch.cat([2 * x - 1, planes], 1)
+
+    def forward(self, x: Tensor, c: Condition) -> Tensor:
+        return (self.main(self._input(x, c)) + 1) / 2
+
+    def features(self, x: Tensor, c: Condition) -> list[Tensor]:
+        """Activations after each down-sampling stage and after the last residual block."""
+        y, kept = self._input(x, c), []
+        for layer in self.main:
+            y = layer(y)
+            if isinstance(layer, ResidualBlock):
+                kept[2:] = [y]
+            elif isinstance(layer, nn.ReLU) and len(kept) < 2:
+                kept.append(y)
+        return kept
+
+    def edited(self, c: Condition) -> Tensor:
+        targets = self.targets
+        assert isinstance(targets, Tensor)
+        return (c.changed[:, :, None] & targets).any(1)
+
+    def draw(self, batch: Batch, rng: SampleRng) -> Condition:
+        """One edit per image: another hair colour, or one other attribute flipped; each equally likely."""
+        missing = [name for name in self.condition_names if name not in batch.attributes]
+        if missing:
+            raise DataError(f"StarGAN needs the attributes {', '.join(missing)}, the dataset lacks them")
+        source = torch.stack([batch.attributes[name] for name in self.condition_names], 1)
+        # Hair colours exclude each other, so they share one group; every other attribute is its own.
+        names = ["hair" if name in HAIR_COLOURS else name for name in self.condition_names]
+        groups = list(dict.fromkeys(names))
+        group = torch.tensor([groups.index(name) for name in names], device=source.device)
+        hair = torch.tensor([name == "hair" for name in names], device=source.device)
+        in_group = group == rng.integers(1, high=len(groups))
+        possible = in_group & ~(hair & (source > 0.5))
+        entry = torch.where(possible, rng.uniform(len(names)), -1.0).argmax(1, keepdim=True)
+        chosen = torch.zeros_like(in_group).scatter(1, entry, True)
+        values = torch.where(in_group, torch.where(hair, chosen.float(), 1 - source), source)
+        return Condition(values, values != source)
+
+
+def stargan(
+    *,
+    weights: Weights = "builtin:stargan-faces64",
+    attributes: tuple[str, ...] = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Smiling", "Eyeglasses"),
+    width: Annotated[int, Field(ge=4, le=256)] = 32,
+    blocks: Annotated[int, Field(ge=1, le=16)] = 4,
+    size: Annotated[int, Field(ge=16, le=1024, multiple_of=4)] = 64,
+) -> StarGAN:
+    """Face editing by attribute labels; the default weights edit procedural faces at 64 px."""
+    net = StarGAN(attributes, width=width, blocks=blocks, size=size)
+    load_state(net, weights, stale=STALE_KEYS)
+    return net.eval()
+
+
+@hookimpl
+def magdr_generators() -> list[GeneratorSpec]:
+    return [
+        GeneratorSpec(
+            name="stargan",
+            build=stargan,
+            cite="Choi et al., StarGAN, CVPR 2018 (arXiv 1711.09020)",
+            tags=("editing",),
+        )
+    ]
