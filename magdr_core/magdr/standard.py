@@ -1,0 +1,142 @@
+"""Standardised evidence: log distances in units of their spread on clean faces.
+
+Raw distances cannot be compared: SSIM and L1 have other scales, hair changes more than background, and an
+added pair of glasses touches the skin around it. So each (criterion, region) is standardised on clean faces
+with the same target region, each (criterion, f_k) on all clean faces, and means of those are what is
+combined.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from magdr_core.functional import PARTS
+from magdr_core.magdr.evidence import Evidence
+
+FLOOR = 1e-5
+"""Distances below it are rounding."""
+
+MIN_COUNT = 12
+"""Fewer clean faces than this cannot standardise a target region; the pooled figures are used then."""
+
+POOLED = "any"
+Z_RANGE = (-6.0, 12.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Standardised:
+    """Standardised evidence of a batch.
+
+    Attributes:
+        regions: `[B,N]`, mean over the criteria; NaN for the target and for absent regions.
+        processings: `[B,K]`, mean over the criteria.
+        distortion, consistency: `[B]`, the means of those, in units of their own clean spread.
+        covered: bool `[B]`, whether clean faces with this target region were in the calibration.
+    """
+
+    regions: Tensor
+    processings: Tensor
+    distortion: Tensor
+    consistency: Tensor
+    covered: Tensor
+
+
+def _moments(values: Tensor, valid: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean, standard deviation and count over the first dimension, of the valid entries."""
+    weight = valid.double()
+    count = weight.sum(0)
+    mean = (values.double() * weight).sum(0) / count.clamp_min(1)
+    var = ((values.double() - mean).square() * weight).sum(0) / (count - 1).clamp_min(1)
+    return mean, var.sqrt().clamp_min(1e-3), count
+
+
+def target_name(row: Tensor) -> str:
+    """The target region of one sample as text, e.g. `brows+eyes+glasses`."""
+    return "+".join(part for part, inside in zip(PARTS, row.tolist(), strict=True) if inside) or "none"
+
+
+class Standard:
+    """Means and spreads of log distances on clean faces; made by `fit`, kept as JSON."""
+
+    def __init__(self, state: Mapping[str, Any]) -> None:
+        self._state = state
+
+    @classmethod
+    def fit(cls, clean: Evidence) -> Standard:
+        """Standardise on clean faces.
+
+        Raises:
+            ValueError: fewer than `MIN_COUNT` of them.
+        """
+        n = len(clean.distortion)
+        if n < MIN_COUNT:
+            raise ValueError(f"{n} clean faces are too few to standardise on, {MIN_COUNT} at least")
+        log_d = (clean.distortion + FLOOR).log()
+        valid = clean.others[:, None].expand_as(log_d)
+        names = [target_name(row) for row in clean.target]
+        patterns: dict[str, Any] = {}
+        for name in [POOLED, *sorted(set(names))]:
+            rows = torch.tensor([name in (POOLED, given) for given in names], device=log_d.device)
+            if int(rows.sum()) < MIN_COUNT:
+                continue
+            mean, std, count = _moments(log_d[rows], valid[rows])
+            patterns[name] = {"mean": mean.tolist(), "std": std.tolist(), "count": count.tolist()}
+        log_k = (clean.consistency + FLOOR).log()
+        mean, std, _ = _moments(log_k, torch.ones_like(log_k, dtype=torch.bool))
+        state: dict[str, Any] = {
+            "regions": patterns,
+            "processings": {"mean": mean.tolist(), "std": std.tolist()},
+            "scores": {"distortion": [0.0, 1.0], "consistency": [0.0, 1.0]},
+        }
+        raw = cls(state).apply(clean)
+        for part in ("distortion", "consistency"):
+            values = getattr(raw, part).double()
+            state["scores"][part] = [float(values.mean()), max(float(values.std()), 1e-3)]
+        return cls(state)
+
+    @property
+    def state(self) -> Mapping[str, Any]:
+        return self._state
+
+    def apply(self, evidence: Evidence) -> Standardised:
+        regions = self._regions(evidence)
+        seen = ~regions.isnan()
+        distortion = torch.where(seen, regions, 0.0).sum(1) / seen.sum(1).clamp_min(1)
+        log_k = (evidence.consistency + FLOOR).log()
+        z_k = self._z(log_k, self._state["processings"]).mean(2)
+        consistency = z_k.mean(1) if z_k.shape[1] else torch.zeros_like(distortion)
+        names = [target_name(row) for row in evidence.target]
+        covered = torch.tensor([n in self._state["regions"] for n in names], device=regions.device)
+        return Standardised(
+            regions=regions,
+            processings=z_k,
+            distortion=self._unit(distortion, "distortion"),
+            consistency=self._unit(consistency, "consistency"),
+            covered=covered,
+        )
+
+    def _regions(self, evidence: Evidence) -> Tensor:
+        log_d = (evidence.distortion + FLOOR).log()
+        stats = self._state["regions"]
+        rows = []
+        for i, target in enumerate(evidence.target):
+            figures = stats.get(target_name(target), stats[POOLED])
+            z = self._z(log_d[i], figures).mean(0)
+            enough = torch.tensor(figures["count"], device=z.device)[0] >= MIN_COUNT
+            rows.append(torch.where(evidence.others[i] & enough, z, torch.nan))
+        return torch.stack(rows) if rows else log_d.new_zeros(0, log_d.shape[2])
+
+    @staticmethod
+    def _z(log_values: Tensor, figures: Mapping[str, Any]) -> Tensor:
+        mean = torch.tensor(figures["mean"], device=log_values.device, dtype=log_values.dtype)
+        std = torch.tensor(figures["std"], device=log_values.device, dtype=log_values.dtype)
+        return ((log_values - mean) / std).clamp(*Z_RANGE)
+
+    def _unit(self, values: Tensor, part: str) -> Tensor:
+        mean, std = self._state["scores"][part]
+        return (values - mean) / std
