@@ -1,0 +1,39 @@
+"""The pictures of a run: what the report's grid shows, kept in the run folder as 8-bit images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from magdr_core.store import write_atomically
+
+FILE = "pictures.safetensors"
+SEPARATOR = " | "
+
+
+def save_pictures(run: Path, pictures: Mapping[tuple[str, str, str, str], Tensor]) -> None:
+    """Write pictures keyed by (task, attack, component, side); side is `input` or `output`."""
+    levels = {
+        SEPARATOR.join(name): (images * 255).round().byte().cpu().contiguous()
+        for name, images in pictures.items()
+    }
+    if levels:
+        write_atomically(run / FILE, lambda p: save_file(levels, str(p)))
+
+
+def load_pictures(run: Path) -> dict[tuple[str, ...], Tensor]:
+    """uint8 `[P,3,H,W]` by (task, attack, component, side); empty if the run has none."""
+    path = run / FILE
+    if not path.is_file():
+        return {}
+    return {tuple(name.split(SEPARATOR)): images for name, images in load_file(str(path)).items()}
+
+
+def split_sides(images: Tensor) -> tuple[Tensor, Tensor]:
+    """A stored set is the restored inputs, then the outputs."""
+    first, second = torch.chunk(images, 2)
+    return first, second

@@ -1,0 +1,68 @@
+"""Benchmark samples: images of a split with a condition each, and their attacked versions."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from magdr_core.errors import DataError
+from magdr_core.functional import merge_classes
+from magdr_core.guard import GuardedAttack, GuardedGenerator
+from magdr_core.objective import build_objective
+from magdr_core.protocols import Split
+from magdr_core.rng import SampleRng
+from magdr_core.threads import single_thread
+from magdr_core.types import Condition, Samples
+
+CHUNK = 64
+
+
+def draw_samples(
+    split: Split,
+    generator: GuardedGenerator,
+    *,
+    first: int,
+    count: int,
+    seed: int,
+    oracle: bool = False,
+) -> tuple[Samples, Tensor]:
+    """`count` samples of a split from index `first` on, each with an edit that changes something.
+
+    Args:
+        seed: draws the conditions.
+        oracle: attach the dataset's exact masks to the conditions.
+
+    Returns:
+        (samples, identities `[count]`).
+
+    Raises:
+        DataError: the split is too small, or has no exact masks although `oracle` asks for them.
+    """
+    if first + count > len(split):
+        raise DataError(f"the split has {len(split)} images, {first + count} are needed")
+    images, conditions, ids, identities = [], [], [], []
+    for start in range(first, first + count, CHUNK):
+        indices = list(range(start, min(start + CHUNK, first + count)))
+        with single_thread():
+            batch = split[indices]
+        rng = SampleRng(seed, "conditions", batch.ids, device=batch.images.device)
+        c = generator.draw(batch, rng)
+        if oracle:
+            if batch.masks is None:
+                raise DataError("the oracle option needs a dataset with exact masks")
+            c = c.with_oracle(merge_classes(batch.masks))
+        images.append(batch.images)
+        conditions.append(c)
+        ids.extend(batch.ids)
+        own = torch.tensor(indices, device=batch.images.device)
+        identities.append(own if batch.identities is None else batch.identities)
+    return Samples(torch.cat(images), Condition.cat(conditions), tuple(ids)), torch.cat(identities)
+
+
+def attack_samples(
+    clean: Samples, attack: GuardedAttack, generator: GuardedGenerator, *, name: str, seed: int
+) -> Tensor:
+    """The attacked images of one batch of samples, 8-bit, inside the eps ball."""
+    objective = build_objective(attack.objective, generator, clean.images, clean.conditions)
+    rng = SampleRng(seed, f"attack/{name}", clean.ids, device=clean.images.device)
+    return attack(clean.images, objective, rng=rng)
