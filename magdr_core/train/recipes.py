@@ -1,0 +1,57 @@
+"""What `magdr train NAME` does: one recipe per shipped weight file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Everything that determines a weight file, besides the code.
+
+    Attributes:
+        kind, use, params: the component whose network is trained.
+        trainer: which procedure.
+        dataset: parameters of `procedural-faces`.
+        steps, batch, lr: optimisation (Adam, cosine decay to 1% of lr).
+        pool: training images drawn once, before the first step.
+        settings: weights of the losses and the like.
+    """
+
+    kind: str
+    use: str
+    trainer: str
+    steps: int
+    pool: int
+    batch: int = 16
+    lr: float = 1.5e-3
+    seed: int = 0
+    params: Mapping[str, Any] = field(default_factory=dict)
+    dataset: Mapping[str, Any] = field(default_factory=lambda: {"size": 64})
+    settings: Mapping[str, float] = field(default_factory=dict)
+
+
+RECIPES: dict[str, Recipe] = {
+    "stargan-faces64": Recipe(
+        kind="generator",
+        use="stargan",
+        trainer="editing",
+        params={"width": 32, "blocks": 4, "size": 64},
+        steps=5000,
+        pool=12288,
+        settings={"region": 3.0, "gradient": 1.0, "adversarial": 0.02},
+    ),
+    "parser-faces64": Recipe(
+        kind="parser",
+        use="unet",
+        trainer="parsing",
+        params={"width": 16},
+        steps=3000,
+        pool=6144,
+        batch=32,
+        lr=2e-3,
+        settings={"attacked": 0.3, "noisy": 0.3},
+    ),
+}
