@@ -1,0 +1,71 @@
+"""The command line: `magdr COMMAND`. One short module per command, imported when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+from magdr_core.errors import MagdrError, one_line
+
+_COMMANDS = {
+    "bench": "Run a benchmark: attack, detect, reconstruct, compare; resumes what was begun.",
+    "report": "Write report.html of a run folder again.",
+    "calibrate": "Fit detectors and Rec-Net and set thresholds, on calibration faces.",
+    "train": "Train a shipped network again.",
+    "plugins": "List, show and check components.",
+    "faces": "Save a picture grid of the procedural faces.",
+    "doctor": "Check this installation.",
+}
+
+
+class _Lazy(click.Group):
+    """Imports a command's module when it is used, so that `magdr --help` needs no torch."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in _COMMANDS:
+            return None
+        module = importlib.import_module(f"magdr_core.cli.{name}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        from magdr_core.errors import suggestion
+
+        if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
+            raise click.UsageError(f"no command {args[0]!r}{suggestion(args[0], _COMMANDS)}")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="magdr", prog_name="magdr")
+def cli() -> None:
+    """Detect and undo adversarial perturbations that disrupt face generators, and benchmark it honestly."""
+
+
+def main() -> None:
+    """Entry point: bad input is one line on stderr and exit code 2, an interrupt 130."""
+    try:
+        code = cli.main(standalone_mode=False)
+    except click.exceptions.Exit as e:
+        code = e.exit_code
+    except click.ClickException as e:
+        click.echo(f"magdr: {e.format_message()}", err=True)
+        code = 2
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("\ninterrupted; what was finished is kept, the same command continues", err=True)
+        code = 130
+    except MagdrError as e:
+        click.echo(f"magdr: {one_line(e)}", err=True)
+        code = 2
+    sys.exit(code if isinstance(code, int) else 0)

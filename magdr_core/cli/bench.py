@@ -1,0 +1,110 @@
+"""magdr bench"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from magdr_core.bench.run import Bench, RunResult
+from magdr_core.cli.common import (
+    ProgressDisplay,
+    block_option,
+    cache_option,
+    check_writable,
+    device_option,
+    open_toolkit,
+)
+from magdr_core.cli.tables import print_tables
+from magdr_core.hookspecs import hookimpl
+from magdr_core.report import ReportObserver
+
+
+class ProgressObserver:
+    """Shows each finished cell."""
+
+    def __init__(self, display: ProgressDisplay) -> None:
+        self.display = display
+
+    @hookimpl
+    def magdr_cell_finished(self, run: Path, cell: Mapping[str, Any]) -> None:
+        facts = cell["facts"]
+        state = "failed" if "error" in cell else "kept" if cell.get("reused") else f"{cell['seconds']:.1f} s"
+        self.display.advance(f"{facts['task']} / {facts['attack']} / {facts['component']}  {state}")
+
+
+@click.command("bench", context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("registries", nargs=-1, type=click.Path(path_type=Path), metavar="[REGISTRY]...")
+@click.option("--profile", default="quick", show_default=True, help="A [profile.NAME] of the registry.")
+@click.option("--out", type=click.Path(path_type=Path), help="Run folder; by default it follows the registry.")
+@cache_option
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most N samples.")
+@device_option
+@block_option
+def command(
+    registries: tuple[Path, ...],
+    profile: str,
+    out: Path | None,
+    cache: Path,
+    limit: int | None,
+    device: str | None,
+    block: tuple[str, ...],
+) -> None:
+    """Run a benchmark. Without REGISTRY: ./registry.toml, else the packaged one.
+
+    What the cache holds is not computed again, so the same command continues an interrupted run. Exit code 1:
+    some cells failed; 2: the registry is wrong, and nothing was written.
+    """
+    if out is not None and len(registries) > 1:
+        raise click.UsageError("--out takes one registry; several get a folder each")
+    console = Console()
+    display = ProgressDisplay(console)
+    check_writable(cache)
+    benches = []
+    for registry in registries or (None,):
+        toolkit = open_toolkit(registry, device, block)
+        bench = Bench(
+            toolkit,
+            profile,
+            out=out,
+            cache=cache,
+            limit=limit,
+            progress=display.step,
+            report=display.say,
+        )
+        check_writable(bench.folder)
+        benches.append(bench)
+    failed = False
+    for bench in benches:
+        failed |= bool(_run(bench, console, display).failures)
+    if failed:
+        raise SystemExit(1)
+
+
+def _run(bench: Bench, console: Console, display: ProgressDisplay) -> RunResult:
+    registry, profile = bench.toolkit.registry, bench.profile
+    console.print(
+        f"{registry.name}, profile {bench.name}: {profile.samples} samples, {bench.total} cells, "
+        f"{bench.toolkit.device}",
+        highlight=False,
+    )
+    if profile.note:
+        console.print(profile.note, style="yellow", highlight=False)
+    host = bench.toolkit.host
+    host.add_observer(ProgressObserver(display), "progress")
+    host.add_observer(ReportObserver(), "report")
+    start = time.perf_counter()
+    with display.running(registry.name, bench.total):
+        result = bench.run()
+    print_tables(console, result)
+    console.print(
+        f"{result.computed} cells computed, {result.reused} kept, {len(result.failures)} failed, "
+        f"{time.perf_counter() - start:.0f} s",
+        highlight=False,
+    )
+    console.print(f"{result.folder}/report.html", highlight=False, soft_wrap=True)
+    return result

@@ -1,0 +1,101 @@
+"""What several commands share: options, threads, progress."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from magdr_core.errors import MagdrError
+from magdr_core.registry import default_registry
+from magdr_core.threads import probe_threads
+from magdr_core.toolkit import Toolkit
+
+device_option = click.option("--device", help="auto, cpu, cuda or cuda:N; overrides the registry.")
+block_option = click.option(
+    "--block", multiple=True, metavar="GLOB", help="Plugins not to import, as `magdr plugins list` names them."
+)
+cache_option = click.option(
+    "--cache",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("runs/cache"),
+    show_default=True,
+    help="Store of cells, attacked images and calibrations, shared by all runs.",
+)
+
+
+def open_toolkit(registry: Path | None, device: str | None, block: tuple[str, ...]) -> Toolkit:
+    """The toolkit of a command, with the thread count that is faster on this machine at present."""
+    toolkit = Toolkit.from_registry(registry or default_registry(), device=device, block=block)
+    if toolkit.device.type == "cpu":
+        torch.set_num_threads(probe_threads())
+    return toolkit
+
+
+def check_writable(folder: Path) -> None:
+    """Raises MagdrError before a run starts if its results could not be written."""
+    existing = next(p for p in [folder, *folder.absolute().parents] if p.exists())
+    if not existing.is_dir():
+        raise MagdrError(f"{existing} is a file, a folder is needed there")
+
+
+class ProgressDisplay:
+    """Nested progress: cells of a run, and the long step inside one. Plain lines without a terminal."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.live = console.is_terminal
+        self._bar = Progress(
+            TextColumn("{task.description}", table_column=None),
+            BarColumn(bar_width=30),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+        )
+        self._main: Any = None
+        self._step: Any = None
+        self._said = ""
+
+    @contextmanager
+    def running(self, title: str, total: int) -> Iterator[ProgressDisplay]:
+        if not self.live:
+            yield self
+            return
+        with self._bar:
+            self._main = self._bar.add_task(title, total=total, rate="")
+            self._step = self._bar.add_task("", total=1, visible=False, rate="")
+            yield self
+
+    def advance(self, title: str) -> None:
+        """One cell is done."""
+        if self.live:
+            self._bar.update(self._main, advance=1, description=title)
+            self._bar.update(self._step, visible=False)
+        elif title:
+            self.console.print(title, markup=False, highlight=False)
+
+    def step(self, what: str, done: int, total: int) -> None:
+        """Progress of a long step."""
+        if self.live:
+            task = self._bar.tasks[self._step]
+            if task.description != what:
+                self._bar.reset(self._step, total=total, description=what, visible=True, rate="")
+            speed = f"{task.speed:.1f}/s" if task.speed else ""
+            self._bar.update(self._step, completed=min(done, total), total=total, visible=True, rate=speed)
+        elif what != self._said:
+            self.console.print(f"  {what} ...", markup=False, highlight=False)
+            self._said = what
+
+    def say(self, message: str) -> None:
+        self.console.print(message, markup=False, highlight=False)
+
+
+Say = Callable[[str], None]

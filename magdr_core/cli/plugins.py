@@ -1,0 +1,124 @@
+"""magdr plugins"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from magdr_core.cli.common import block_option
+from magdr_core.errors import MagdrError, PluginError, one_line, suggestion
+from magdr_core.params import describe
+from magdr_core.plugins import Entry, PluginHost
+from magdr_core.registry import default_registry, read_registry
+from magdr_core.specs import RestorationSpec
+
+
+@click.group("plugins", context_settings={"help_option_names": ["-h", "--help"]})
+def command() -> None:
+    """List and show components."""
+
+
+def _host(registry: Path | None, block: tuple[str, ...]) -> PluginHost:
+    """All plugins: built-ins, installed ones and the registry's local files; broken ones are recorded."""
+    read = read_registry(registry or default_registry())
+    return PluginHost(local=read.local, block=(*read.block, *block), base=read.path.parent)
+
+
+def _load_everything(host: PluginHost) -> list[str]:
+    faults = []
+    for namespace in host.available():
+        try:
+            host.load(namespace)
+        except PluginError as e:
+            faults.append(one_line(e))
+    return [*faults, *(one_line(f.error) for f in host.failures)]
+
+
+registry_option = click.option(
+    "--registry", type=click.Path(path_type=Path), help="A registry whose local plugins count too."
+)
+
+
+@command.command("list")
+@click.option("--kind", help="Only one kind, such as attack.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@registry_option
+@block_option
+def list_(kind: str | None, as_json: bool, registry: Path | None, block: tuple[str, ...]) -> None:
+    """All components with their plugins. Exit code 1: some plugin is broken."""
+    host = _host(registry, block)
+    faults = _load_everything(host)
+    kinds = {e.kind for e in host.entries()}
+    if kind is not None and kind not in kinds:
+        raise MagdrError(f"no kind {kind!r}{suggestion(kind, kinds)}")
+    entries = host.entries(kind)
+    if as_json:
+        click.echo(json.dumps([_facts(e) for e in entries], indent=1))
+    else:
+        table = Table(box=None, pad_edge=False)
+        for column in ("kind", "name", "plugin", "summary"):
+            table.add_column(column, no_wrap=column != "summary")
+        for e in entries:
+            missing = f" (needs {', '.join(e.spec.missing)})" if e.spec.missing else ""
+            table.add_row(e.kind, e.name, e.origin.plugin, e.spec.summary + missing)
+        Console(soft_wrap=not Console().is_terminal).print(table)
+    for fault in faults:
+        click.echo(f"magdr: {fault}", err=True)
+    if faults:
+        raise SystemExit(1)
+
+
+@command.command("show")
+@click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@registry_option
+@block_option
+def show(name: str, as_json: bool, registry: Path | None, block: tuple[str, ...]) -> None:
+    """Parameters, defaults, citation and origin of the components called NAME."""
+    host = _host(registry, block)
+    _load_everything(host)
+    found = [e for e in host.entries() if e.name == name]
+    if not found:
+        names = {e.name for e in host.entries()}
+        raise MagdrError(f"no component named {name!r}{suggestion(name, names)}")
+    if as_json:
+        click.echo(json.dumps([_facts(e) for e in found], indent=1))
+        return
+    for e in found:
+        click.echo(f"{e.kind} {e.name} (version {e.spec.version})")
+        click.echo(f"  {e.spec.summary}")
+        if e.spec.cite:
+            click.echo(f"  source: {e.spec.cite}")
+        for parameter, form, default in describe(e.spec.schema):
+            click.echo(f"  {parameter}: {form} = {default}")
+        for need, what in e.spec.needs.items():
+            several = ("one", "a list of", "a list of lists of")[what.depth]
+            click.echo(f"  {need}: {several} [{what.kind}.LABEL]")
+        if isinstance(e.spec, RestorationSpec) and e.spec.grid:
+            click.echo(f"  grid: {dict(e.spec.grid)}")
+        click.echo(f"  plugin: {e.origin}")
+        click.echo(f"  file: {e.origin.file}")
+
+
+def _facts(e: Entry) -> dict[str, Any]:
+    parameters = [
+        {"name": n, "type": t, "default": d} for n, t, d in describe(e.spec.schema)
+    ]
+    return {
+        "kind": e.kind,
+        "name": e.name,
+        "version": e.spec.version,
+        "summary": e.spec.summary,
+        "cite": e.spec.cite,
+        "parameters": parameters,
+        "needs": {k: v.kind for k, v in e.spec.needs.items()},
+        "plugin": e.origin.plugin,
+        "distribution": f"{e.origin.distribution} {e.origin.version}".strip(),
+        "file": e.origin.file,
+        "available": not e.spec.missing,
+    }

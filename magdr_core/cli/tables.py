@@ -1,0 +1,107 @@
+"""The console's view of results.csv: one table of detectors and one of defenses per task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from magdr_core.bench.run import RunResult
+from magdr_core.bench.tables import Row
+
+
+class _Figures:
+    """Looks up values of one task and seed."""
+
+    def __init__(self, rows: Sequence[Row]) -> None:
+        self._values = {
+            (r["role"], r["attack"], r["component"], r["metric"], r["variant"]): r["value"] for r in rows
+        }
+        self.rows = rows
+
+    def show(
+        self, role: str, attack: str, component: str, metric: str, variant: str = "", form: str = ".3f"
+    ) -> str:
+        value = self._values.get((role, attack, component, metric, variant))
+        return "-" if value is None else format(value, form)
+
+    def names(self, role: str, column: str) -> list[str]:
+        return list(dict.fromkeys(r[column] for r in self.rows if r["role"] == role))
+
+
+def print_tables(console: Console, result: RunResult) -> None:
+    """Print the tables of every task; of the first seed where there are several (results.csv has all)."""
+    seeds = sorted({r["seed"] for r in result.rows})
+    for task in dict.fromkeys(r["task"] for r in result.rows):
+        rows = [r for r in result.rows if r["task"] == task and r["seed"] == seeds[0]]
+        figures = _Figures(rows)
+        order = [c["facts"] for c in result.cells if c["facts"]["task"] == task]
+        attacks = list(dict.fromkeys(f["attack"] for f in order if f["slice_role"] == "attack"))
+        n = max(r["n"] for r in rows)
+        _attack_table(console, figures, task, attacks, n)
+        for role, table in (("detector", _detector_table), ("defense", _defense_table)):
+            labels = list(dict.fromkeys(f["component"] for f in order if f["role"] == role))
+            if labels:
+                table(console, figures, task, attacks, labels, n)
+
+
+def _attack_table(console: Console, figures: _Figures, task: str, attacks: list[str], n: int) -> None:
+    table = Table(title=f"{task}: undefended disruption (output MSE in [-1,1] units, n = {n})")
+    for column in ("attack", "eps", "mean", "median", "success"):
+        table.add_column(column, justify="left" if column == "attack" else "right")
+    for attack in attacks:
+        eps = next(r["eps"] for r in figures.rows if r["attack"] == attack)
+        show = [figures.show("attack", attack, attack, m) for m in ("mse_o", "median_mse_o")]
+        success = figures.show("attack", attack, attack, "success", form=".0%")
+        table.add_row(attack, f"{eps * 255:g}/255", *show, success)
+    console.print(table)
+
+
+def _detector_table(
+    console: Console, figures: _Figures, task: str, attacks: list[str], labels: list[str], n: int
+) -> None:
+    points = [v for v in figures.names("detector", "variant") if v.startswith("fpr")]
+    point = points[0] if points else "fpr1"
+    table = Table(title=f"{task}: detection (n = {n} clean and {n} attacked; recall at threshold {point})")
+    table.add_column("detector")
+    table.add_column("clean FPR", justify="right")
+    for attack in attacks:
+        table.add_column(f"{attack}\nF1 / recall / AUROC", justify="right")
+    table.add_column("passes", justify="right")
+    for label in labels:
+        cells = [
+            " / ".join(
+                (
+                    figures.show("detector", a, label, "f1", "best-f1", ".2f"),
+                    figures.show("detector", a, label, "recall", point, ".2f"),
+                    figures.show("detector", a, label, "auroc", form=".2f"),
+                )
+            )
+            for a in attacks
+        ]
+        fpr = figures.show("detector", "none", label, "fpr_clean", point, ".1%")
+        passes = figures.show("detector", "none", label, "forwards", form=".0f")
+        table.add_row(label, fpr, *cells, passes)
+    console.print(table)
+
+
+def _defense_table(
+    console: Console, figures: _Figures, task: str, attacks: list[str], labels: list[str], n: int
+) -> None:
+    table = Table(title=f"{task}: output MSE after defense (0-255, mean / median, n = {n})")
+    table.add_column("defense")
+    for attack in ("none", *attacks):
+        table.add_column("clean" if attack == "none" else attack, justify="right")
+    table.add_column("passes", justify="right")
+    for label in labels:
+        cells = [
+            " / ".join(
+                figures.show("defense", a, label, m, form=".0f") for m in ("mse_o", "median_mse_o")
+            )
+            for a in ("none", *attacks)
+        ]
+        most = [figures.show("defense", a, label, "forwards", form=".0f") for a in attacks]
+        name = {"identity": "identity (undefended)", "oracle": "oracle (sees the truth)"}.get(label, label)
+        table.add_row(name, *cells, max(most, key=lambda v: float(v) if v != "-" else 0.0, default="-"))
+    console.print(table)

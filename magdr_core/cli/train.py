@@ -1,0 +1,45 @@
+"""magdr train"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import click
+import torch
+from rich.console import Console
+
+from magdr_core.cli.common import ProgressDisplay, check_writable
+from magdr_core.threads import probe_threads
+from magdr_core.train.recipes import RECIPES
+from magdr_core.train.runner import find_recipe, train
+
+
+@click.command("train", context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("name", required=False)
+@click.option("--out", type=click.Path(path_type=Path), default=Path("runs/train"), show_default=True)
+@click.option("--steps", type=click.IntRange(min=1), help="Fewer steps than the recipe, for a trial.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+def command(name: str | None, out: Path, steps: int | None, device: str) -> None:
+    """Train a shipped network again: NAME.safetensors and its card NAME.toml.
+
+    A checkpoint in the folder is continued. Without NAME, lists what can be trained.
+    """
+    console = Console()
+    if name is None:
+        for known, recipe in RECIPES.items():
+            console.print(f"{known}  {recipe.kind} {recipe.use}, {recipe.steps} steps", highlight=False)
+        return
+    recipe = find_recipe(name)
+    check_writable(out)
+    if device in ("auto", "cpu"):
+        torch.set_num_threads(probe_threads())
+    display = ProgressDisplay(console)
+
+    def progress(done: int, total: int, losses: Mapping[str, float]) -> None:
+        if display.live:
+            display.step(name, done, total)
+
+    with display.running(name, steps or recipe.steps):
+        path = train(name, out=out, device=device, steps=steps, log=display.say, progress=progress)
+    console.print(str(path), highlight=False, soft_wrap=True)
