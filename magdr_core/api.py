@@ -1,5 +1,7 @@
 """Everything that a plugin imports from magdr, besides `magdr_core.functional`."""
 
+from pydantic import Field
+
 from magdr_core.errors import ComponentError, DataError, MagdrError, WeightsError
 from magdr_core.hookspecs import hookimpl
 from magdr_core.magdr import MagDR, MagDRDetector, Outcome
@@ -37,7 +39,6 @@ from magdr_core.specs import (
 )
 from magdr_core.types import Batch, Condition, Samples
 from magdr_core.weights import load_state
-from pydantic import Field
 
 __all__ = [
     "Attack",

@@ -144,7 +144,9 @@ class Calibrator:
         }
         defense: GuardedDefense = self.toolkit.build("defense", label, **injected)
         if isinstance(defense.component, Fittable):
-            entry = self._entry("defense", label, lambda: self._fit(f"fitting {label}", "defense", label, defense))
+            entry = self._entry(
+                "defense", label, lambda: self._fit(f"fitting {label}", "defense", label, defense)
+            )
             defense.component.load(entry["state"])
         return defense
 
@@ -218,7 +220,9 @@ class Calibrator:
         policy = self.policy
         data = FitData(
             clean=self._clean(0, policy.fit, oracle),
-            attacked={a: self._attacked(a, 0, min(policy.attacked, policy.fit), oracle) for a in policy.attacks},
+            attacked={
+                a: self._attacked(a, 0, min(policy.attacked, policy.fit), oracle) for a in policy.attacks
+            },
             progress=lambda done, total: self.progress(what, done, total),
         )
         return {"state": component.fit(data, self.generator)}

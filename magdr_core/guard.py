@@ -251,11 +251,12 @@ class GuardedDefense(Guard):
         return self.images(y, x, "output returned")
 
 
-def in_pieces(f: Callable[[slice | list[int]], Tensor], x: Tensor, largest: int = 16) -> Tensor:
-    """`f` over parts of the batch: power-of-two pieces on a CPU, the whole batch elsewhere.
+def in_pieces(f: Callable[[slice | list[int]], Tensor], x: Tensor, largest: int = 8) -> Tensor:
+    """`f` over parts of the batch: pieces of 8, 4 or 2 on a CPU, the whole batch elsewhere.
 
     An image that is left over goes in twice: torch convolves a small batch of one with other kernels than
-    any larger batch, which gives other bits.
+    any larger batch, which gives other bits. So does a 1x1 convolution from 16 images up; on a CPU larger
+    pieces are no faster anyway.
     """
     n = x.shape[0]
     if x.device.type != "cpu" or n == 0:

@@ -82,7 +82,7 @@ def magdr_defenses() -> Sequence[DefenseSpec]:
 
 @hookspec
 def magdr_datasets() -> Sequence[DatasetSpec]:
-    """Datasets: `split(name)` gives sized, indexable batches with stable ids; `fingerprint()` names the data."""
+    """Datasets: `split(name)` is sized and gives batches with stable ids; `fingerprint()` names the data."""
     raise AssertionError("specification only")
 
 

@@ -34,7 +34,7 @@ def _unit_interval(value: Any) -> Any:
         try:
             number = float(Fraction(value.replace(" ", "")))
         except (ValueError, ZeroDivisionError):
-            raise ValueError(f"{value!r} is not a number or a fraction such as \"6/255\"") from None
+            raise ValueError(f'{value!r} is not a number or a fraction such as "6/255"') from None
     if isinstance(number, int | float) and not 0.0 <= number <= 1.0:
         shown = repr(value) if isinstance(value, str) else f"{value:g}"
         steps = number is value and 1.0 < number <= 255.0

@@ -16,6 +16,7 @@ import pkgutil
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
@@ -203,7 +204,7 @@ class PluginHost:
             if self.is_blocked(plugin):
                 continue
             try:
-                module = self._import(plugin, module_name, lambda m=module_name: importlib.import_module(m))
+                module = self._import(plugin, module_name, partial(importlib.import_module, module_name))
                 self.register(module, self._origin_of(module, plugin, namespace, ep))
             except PluginError as e:
                 self.failures.append(Failure(plugin, e))

@@ -50,9 +50,11 @@ class Generator(Protocol):
     Attributes:
         size: native side in pixels.
         condition_names: C names, in the order of `Condition.values`.
+        passes: images that went through; core's wrapper counts them, no component has to.
     """
 
     size: int
+    passes: int
     condition_names: tuple[str, ...]
 
     def __call__(self, x: Tensor, c: Condition) -> Tensor:

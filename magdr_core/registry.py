@@ -220,8 +220,8 @@ class _Reader:
         place = f"[{kind}.{label}]"
         if not _LABEL.fullmatch(label):
             raise self.fail(place, "a label takes letters, digits and single . _ -")
-        schema = {"restoration": _Restoration, "attack": _Attack}.get(kind, _Component)
-        values = self.table(schema, place, table)
+        schemas: dict[str, type[BaseModel]] = {"restoration": _Restoration, "attack": _Attack}
+        values = self.table(schemas.get(kind, _Component), place, table)
         values["use"] = values["use"] or label
         return Instance(kind=kind, label=label, **values)
 

@@ -96,7 +96,7 @@ class SampleRng:
         return h.reshape(len(self), *shape)
 
     def uniform(self, *shape: int, low: float = 0.0, high: float = 1.0) -> Tensor:
-        """Uniform float32 in [low, high), `[B, *shape]` (24 random bits each)."""
+        """Uniform float32 in [low, high), `[B, *shape]` (24 random bits each; rounding may give `high`)."""
         unit = (self.bits(*shape) >> 8).to(torch.float32) * 2.0**-24
         return unit if (low, high) == (0.0, 1.0) else low + unit * (high - low)
 

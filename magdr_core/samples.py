@@ -40,7 +40,8 @@ def draw_samples(
     """
     if first + count > len(split):
         raise DataError(f"the split has {len(split)} images, {first + count} are needed")
-    images, conditions, ids, identities = [], [], [], []
+    images, conditions, identities = [], [], []
+    ids: list[str] = []
     for start in range(first, first + count, CHUNK):
         indices = list(range(start, min(start + CHUNK, first + count)))
         with single_thread():

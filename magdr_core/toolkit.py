@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from torch import nn
 
 from magdr_core import guard
 from magdr_core.calibration import Calibrator, Progress
-from magdr_core.errors import MagdrError, PluginError, RegistryError, one_line
+from magdr_core.errors import MagdrError, PluginError, RegistryError, one_line, suggestion
 from magdr_core.identity import digest
 from magdr_core.magdr import MagDR
 from magdr_core.params import validate, weights_parameters
@@ -78,7 +79,7 @@ class Toolkit:
         )
         self._resolved: dict[tuple[str, str], Resolved] = {}
         for namespace in registry.use:
-            self._at("[plugins] use", lambda n=namespace: self.host.load(n))
+            self._at("[plugins] use", partial(self.host.load, namespace))
 
     @classmethod
     def from_registry(
@@ -138,6 +139,7 @@ class Toolkit:
             raise RegistryError(f"{entry.name} needs {', '.join(spec.missing)}, not installed here{remedy}")
         given = dict(instance.params)
         if instance.use == "magdr":
+            self._check_composition()
             accepted = {*spec.needs, *spec.schema.model_fields}
             given = {k: v for k, v in self.registry.composition.items() if k in accepted} | given
         wanted = {name: given.pop(name, None) for name in spec.needs}
@@ -164,6 +166,15 @@ class Toolkit:
         if instance.kind == "attack":
             identity["objective"] = instance.objective
         return Resolved(instance, entry, params, needs, identity)
+
+    def _check_composition(self) -> None:
+        """Every key of `[magdr]` must be a parameter or a need of MagDR's detector or defense."""
+        specs = [self.host.find(kind, "magdr").spec for kind in ("detector", "defense")]
+        known = {name for spec in specs for name in (*spec.needs, *spec.schema.model_fields)}
+        for name in self.registry.composition:
+            if name not in known:
+                hint = suggestion(name, known)
+                raise _Placed(f"{self.registry.path.name} [magdr]: this table has no key {name!r}{hint}")
 
     def _labels(self, name: str, need: Need, given: Any) -> Any:
         """The labels that fill a need: the table's, else `[magdr]`'s, else the registry's only choice."""

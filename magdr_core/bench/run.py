@@ -21,7 +21,7 @@ from magdr_core.bench.pictures import save_pictures, split_sides
 from magdr_core.bench.plan import CLEAN, ORACLE, Cell, Group, Slice, is_restoration, plan
 from magdr_core.bench.tables import Row, result_rows, to_csv
 from magdr_core.calibration import Progress
-from magdr_core.errors import ComponentError, MagdrError, one_line
+from magdr_core.errors import MagdrError, one_line
 from magdr_core.functional import to_8bit
 from magdr_core.guard import GuardedAttack, GuardedDefense, GuardedGenerator
 from magdr_core.identity import digest
@@ -34,6 +34,7 @@ from magdr_core.toolkit import Toolkit
 from magdr_core.types import Samples
 
 SCHEMA = 1
+VERSIONS = ("magdr", "torch", "numpy", "pluggy", "scikit-image")
 
 
 @dataclass
@@ -102,9 +103,7 @@ class Bench:
         self._write("results.csv", to_csv(result.rows))
         self._write("cells.json", json.dumps([_brief(c) for c in result.cells], indent=1))
         save_pictures(self.folder, result.pictures)
-        notify(
-            "magdr_run_finished", self.report, run=self.folder, manifest=result.manifest, rows=result.rows
-        )
+        notify("magdr_run_finished", self.report, run=self.folder, manifest=result.manifest, rows=result.rows)
         return result
 
     def _write(self, name: str, text: str) -> None:
@@ -121,7 +120,7 @@ class Bench:
             "settings": self.profile.model_dump(),
             "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
             "threads": torch.get_num_threads(),
-            "versions": {name: version(name) for name in ("magdr", "torch", "numpy", "pluggy", "scikit-image")},
+            "versions": {name: version(name) for name in VERSIONS},
             "commit": _commit(),
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
         }
@@ -355,9 +354,7 @@ class GroupRun:
             families: list[Family] = component
             values, restored, output = evaluate.oracle_values(clean, seen, families, self.G, reference)
         else:
-            values, restored, output = evaluate.defense_values(
-                clean, seen, component, self.G, reference, rng
-            )
+            values, restored, output = evaluate.defense_values(clean, seen, component, self.G, reference, rng)
         shown = self.bench.profile.pictures
         return values, {"pictures": torch.cat([restored[:shown], output[:shown]])}
 

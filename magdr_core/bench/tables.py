@@ -14,9 +14,9 @@ from magdr_core.bench.statistics import Array, auroc, bootstrap, decisions, tpr_
 from magdr_core.identity import digest
 
 COLUMNS = (
-    "registry,task,generator,dataset,attack,eps,steps,knowledge,role,component,variant,metric,value,"
-    "ci_low,ci_high,n,seed,seconds"
-).split(",")
+    *("registry", "task", "generator", "dataset", "attack", "eps", "steps", "knowledge", "role"),
+    *("component", "variant", "metric", "value", "ci_low", "ci_high", "n", "seed", "seconds"),
+)
 
 Row = dict[str, Any]
 CellData = Mapping[str, Any]
@@ -38,8 +38,23 @@ def result_rows(registry: str, cells: Sequence[CellData]) -> list[Row]:
 
 
 def _order(row: Row) -> tuple[Any, ...]:
-    return tuple(row[c] for c in ("task", "generator", "dataset", "role", "attack", "eps", "steps", "seed",
-                                  "knowledge", "component", "variant", "metric"))
+    return tuple(
+        row[c]
+        for c in (
+            "task",
+            "generator",
+            "dataset",
+            "role",
+            "attack",
+            "eps",
+            "steps",
+            "seed",
+            "knowledge",
+            "component",
+            "variant",
+            "metric",
+        )
+    )
 
 
 def _row(
@@ -76,11 +91,25 @@ def _mean_rows(
     registry: str, cell: CellData, metrics: Iterable[str], medians: Iterable[str]
 ) -> Iterator[Row]:
     for metric in metrics:
-        values = np.asarray(cell["values"][metric])
-        yield _row(registry, cell, metric, _figures(cell, metric, lambda r, v=values: float(v[r].mean())))
+        mean = _of_values(cell["values"][metric], np.mean)
+        yield _row(registry, cell, metric, _figures(cell, metric, mean))
     for metric in medians:
-        values, name = np.asarray(cell["values"][metric]), f"median_{metric}"
-        yield _row(registry, cell, name, _figures(cell, name, lambda r, v=values: float(np.median(v[r]))))
+        median, name = _of_values(cell["values"][metric], np.median), f"median_{metric}"
+        yield _row(registry, cell, name, _figures(cell, name, median))
+
+
+def _of_values(values: Sequence[float], reduce: Callable[[Array], Any]) -> Callable[[Array], float]:
+    """A statistic of some rows of per-sample values."""
+    array = np.asarray(values)
+    return lambda rows: float(reduce(array[rows]))
+
+
+def _share_above(scores: Array, threshold: float) -> Callable[[Array], float]:
+    return lambda rows: float((scores[rows] > threshold).mean())
+
+
+def _decision(clean: Array, scores: Array, threshold: float, metric: str) -> Callable[[Array], float]:
+    return lambda rows: decisions(clean[rows], scores[rows], threshold)[metric]
 
 
 def _defense_rows(registry: str, cell: CellData) -> Iterator[Row]:
@@ -117,13 +146,13 @@ def _detector_rows(registry: str, cell: CellData, others: Mapping[str, CellData]
     scores = np.asarray(cell["values"]["score"])
     points = {f"fpr{100 * cell['fpr']:g}": thresholds["fpr"], "best-f1": thresholds["f1"]}
     if facts["slice_role"] == "benign":
-        share = _figures(cell, "fpr_benign", lambda r: float((scores[r] > thresholds["fpr"]).mean()))
+        share = _figures(cell, "fpr_benign", _share_above(scores, thresholds["fpr"]))
         yield _row(registry, cell, "fpr_benign", share, facts["attack"].removeprefix("benign:"))
         return
     if facts["slice_role"] == "clean":
         for variant, threshold in points.items():
             name = f"fpr_clean {variant}"
-            share = _figures(cell, name, lambda r, t=threshold: float((scores[r] > t).mean()))
+            share = _figures(cell, name, _share_above(scores, threshold))
             yield _row(registry, cell, "fpr_clean", share, variant)
         yield _row(registry, cell, "forwards", (cell["forwards"], math.nan, math.nan))
         return
@@ -142,11 +171,8 @@ def _detector_rows(registry: str, cell: CellData, others: Mapping[str, CellData]
         yield _row(registry, cell, metric, _figures(cell, metric, statistic))
     for variant, threshold in points.items():
         for metric in ("precision", "recall", "f1", "f1_weighted", "accuracy"):
-            figures = _figures(
-                cell,
-                f"{metric} {variant}",
-                lambda r, m=metric, t=threshold: decisions(clean[r], scores[r], t)[m],
-            )
+            statistic = _decision(clean, scores, threshold, metric)
+            figures = _figures(cell, f"{metric} {variant}", statistic)
             yield _row(registry, cell, metric, figures, variant)
     yield _row(registry, cell, "forwards", (cell["forwards"], math.nan, math.nan))
 

@@ -40,7 +40,7 @@ class ProgressObserver:
 @click.command("bench", context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("registries", nargs=-1, type=click.Path(path_type=Path), metavar="[REGISTRY]...")
 @click.option("--profile", default="quick", show_default=True, help="A [profile.NAME] of the registry.")
-@click.option("--out", type=click.Path(path_type=Path), help="Run folder; by default it follows the registry.")
+@click.option("--out", type=click.Path(path_type=Path), help="Run folder (default: runs/...).")
 @cache_option
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most N samples.")
 @device_option

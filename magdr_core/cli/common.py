@@ -19,7 +19,7 @@ from magdr_core.toolkit import Toolkit
 
 device_option = click.option("--device", help="auto, cpu, cuda or cuda:N; overrides the registry.")
 block_option = click.option(
-    "--block", multiple=True, metavar="GLOB", help="Plugins not to import, as `magdr plugins list` names them."
+    "--block", multiple=True, metavar="GLOB", help="Plugins not to import (see `magdr plugins list`)."
 )
 cache_option = click.option(
     "--cache",

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from magdr_core.cli.common import block_option
 from magdr_core.errors import MagdrError, PluginError, one_line, suggestion
@@ -39,6 +39,22 @@ def _load_everything(host: PluginHost) -> list[str]:
     return [*faults, *(one_line(f.error) for f in host.failures)]
 
 
+def _print(entries: list[Entry]) -> None:
+    """A heading per kind, then one line per component; cut to the width of a terminal."""
+    names = max((len(e.name) for e in entries), default=0)
+    plugins = max((len(e.origin.plugin) for e in entries), default=0)
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 10_000
+    kind = ""
+    for e in entries:
+        if e.kind != kind:
+            click.echo(f"{e.kind}s")
+            kind = e.kind
+        missing = f" (needs {', '.join(e.spec.missing)})" if e.spec.missing else ""
+        first = e.spec.summary.partition(". ")[0].rstrip(".")
+        line = f"  {e.name:<{names}}  {e.origin.plugin:<{plugins}}  {first}{missing}"
+        click.echo(line if len(line) <= width else line[: width - 3] + "...")
+
+
 registry_option = click.option(
     "--registry", type=click.Path(path_type=Path), help="A registry whose local plugins count too."
 )
@@ -60,13 +76,7 @@ def list_(kind: str | None, as_json: bool, registry: Path | None, block: tuple[s
     if as_json:
         click.echo(json.dumps([_facts(e) for e in entries], indent=1))
     else:
-        table = Table(box=None, pad_edge=False)
-        for column in ("kind", "name", "plugin", "summary"):
-            table.add_column(column, no_wrap=column != "summary")
-        for e in entries:
-            missing = f" (needs {', '.join(e.spec.missing)})" if e.spec.missing else ""
-            table.add_row(e.kind, e.name, e.origin.plugin, e.spec.summary + missing)
-        Console(soft_wrap=not Console().is_terminal).print(table)
+        _print(entries)
     for fault in faults:
         click.echo(f"magdr: {fault}", err=True)
     if faults:
@@ -106,9 +116,7 @@ def show(name: str, as_json: bool, registry: Path | None, block: tuple[str, ...]
 
 
 def _facts(e: Entry) -> dict[str, Any]:
-    parameters = [
-        {"name": n, "type": t, "default": d} for n, t, d in describe(e.spec.schema)
-    ]
+    parameters = [{"name": n, "type": t, "default": d} for n, t, d in describe(e.spec.schema)]
     return {
         "kind": e.kind,
         "name": e.name,

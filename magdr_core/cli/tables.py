@@ -96,9 +96,7 @@ def _defense_table(
     table.add_column("passes", justify="right")
     for label in labels:
         cells = [
-            " / ".join(
-                figures.show("defense", a, label, m, form=".0f") for m in ("mse_o", "median_mse_o")
-            )
+            " / ".join(figures.show("defense", a, label, m, form=".0f") for m in ("mse_o", "median_mse_o"))
             for a in ("none", *attacks)
         ]
         most = [figures.show("defense", a, label, "forwards", form=".0f") for a in attacks]

@@ -127,5 +127,3 @@ class Probe:
             [torch.stack([m(y, other, whole)[:, 0] for m in self.criteria], 1) for other in yk], 1
         )
         return d, d_c, self._others(masks, c, G), d_k
-
-

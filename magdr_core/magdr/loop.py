@@ -50,7 +50,7 @@ class MagDR:
     ) -> None:
         component = getattr(detector.detector, "component", detector.detector)
         if not isinstance(component, MagDRDetector):
-            raise TypeError("MagDR reconstructs by the evidence of a detector of its own kind (use = 'magdr')")
+            raise TypeError("MagDR reconstructs by the evidence of a detector with use = 'magdr'")
         self.detector = detector
         self.evidence = component
         self.candidate_augmentations = list(candidate_augmentations)

@@ -85,8 +85,7 @@ class RecNet:
     def layer(self, i: int, x: Tensor, masks: Tensor, scores: Tensor, score: Score) -> LayerResult:
         """One layer: screen each category by its best setting, search the top ones in full, take the best."""
         families, best = self.layers[i], self.best[i]
-        B, R = scores.shape
-        rows = torch.arange(B, device=x.device)
+        rows = torch.arange(len(x), device=x.device)
         # Lines 7 and 8: Q_i scores every category by its pre-trained setting.
         screened = [family.settings[q].apply(x) for family, q in zip(families, best, strict=True)]
         category = _score_all(screened, [rows] * len(families), score)

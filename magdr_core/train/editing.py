@@ -55,11 +55,11 @@ class EditingTrainer:
     def __init__(self, context: TrainContext) -> None:
         self.context = context
         self.net: Any = context.net
-        names = self.net.condition_names
+        names: tuple[str, ...] = self.net.condition_names
         self.critic = PatchCritic(len(names)).to(context.device)
         recipe = context.recipe
-        self.modules = {"net": self.net, "critic": self.critic}
-        self.optimisers = {
+        self.modules: dict[str, nn.Module] = {"net": self.net, "critic": self.critic}
+        self.optimisers: dict[str, torch.optim.Optimizer] = {
             "net": torch.optim.Adam(self.net.parameters(), recipe.lr, betas=(0.5, 0.99)),
             "critic": torch.optim.Adam(self.critic.parameters(), recipe.lr / 3, betas=(0.5, 0.99)),
         }
@@ -102,8 +102,7 @@ class EditingTrainer:
         region = change_map(x, target)
         inside = (error * region).sum((1, 2, 3)) / (3 * region.sum((1, 2, 3))).clamp_min(1)
         gradient = sum(
-            (a - b).abs().mean()
-            for a, b in zip(image_gradients(y), image_gradients(target), strict=True)
+            (a - b).abs().mean() for a, b in zip(image_gradients(y), image_gradients(target), strict=True)
         )
         loss = (
             error.mean()
@@ -136,9 +135,10 @@ class EditingTrainer:
 def draw_pairs(context: TrainContext, indices: list[int]) -> tuple[Any, Condition, Tensor]:
     """Images of a split, one edit each, and the exact result of the edit."""
     batch = context.split[indices]
+    net: Any = context.net
     rng = SampleRng(context.recipe.seed, "editing-condition", batch.ids, device=context.device)
-    c = context.net.draw(batch, rng)
-    changes = dict(zip(context.net.condition_names, c.values.unbind(1), strict=True))
+    c = net.draw(batch, rng)
+    changes = dict(zip(net.condition_names, c.values.unbind(1), strict=True))
     return batch, c, context.split.edited(indices, changes)
 
 

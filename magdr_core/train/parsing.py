@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from magdr_core.functional import PARTS, merge_classes, to_8bit
 from magdr_core.objective import DisruptionObjective
@@ -27,15 +27,18 @@ class ParsingTrainer:
     def __init__(self, context: TrainContext) -> None:
         self.context = context
         self.net: Any = context.net
-        self.modules = {"net": self.net}
-        self.optimisers = {"net": torch.optim.Adam(self.net.parameters(), context.recipe.lr)}
+        self.modules: dict[str, nn.Module] = {"net": self.net}
+        self.optimisers: dict[str, torch.optim.Optimizer] = {
+            "net": torch.optim.Adam(self.net.parameters(), context.recipe.lr)
+        }
         self.victim = context.toolkit.generator("victim")
         images, attacked, masks = [], [], []
         for indices in context.chunks(context.recipe.pool, 64):
             batch = context.split[indices]
             assert batch.masks is not None
             images.append((batch.images * 255).byte())
-            attacked.append((self._attacked(batch, steps=4) * 255).byte())
+            if indices[0] < context.recipe.pool // 3:  # attacks are most of the cost, and a third is enough
+                attacked.append((self._attacked(batch, steps=4) * 255).byte())
             masks.append((merge_classes(batch.masks) * 255).round().byte())
         self.images, self.attacked, self.masks = torch.cat(images), torch.cat(attacked), torch.cat(masks)
         # Small parts weigh more, or brows and eyes would be left to the background.
@@ -65,14 +68,21 @@ class ParsingTrainer:
         recipe = self.context.recipe
         rng = SampleRng(recipe.seed, "parsing-step", [str(i)], device=self.context.device)
         pick = rng.integers(recipe.batch, high=len(self.images))[0]
-        kind = rng.uniform(recipe.batch)[0][:, None, None, None]
+        kind = rng.uniform(recipe.batch)[0]
         mirror = (rng.uniform(recipe.batch)[0] < 0.5)[:, None, None, None]
-        clean, attacked = self.images[pick].float() / 255, self.attacked[pick].float() / 255
-        each = SampleRng(recipe.seed, "parsing-noise", [f"{i}.{j}" for j in range(recipe.batch)],
-                         device=self.context.device)
-        edge = recipe.settings["attacked"]
-        x = torch.where(kind < edge, attacked, clean)
-        x = torch.where((kind >= edge) & (kind < edge + recipe.settings["noisy"]), self._noisy(clean, each), x)
+        is_attacked = kind < recipe.settings["attacked"]
+        is_noisy = (kind > 1 - recipe.settings["noisy"])[:, None, None, None]
+        pick = torch.where(is_attacked, pick % len(self.attacked), pick)
+        clean = self.images[pick].float() / 255
+        attacked = self.attacked[pick % len(self.attacked)].float() / 255
+        each = SampleRng(
+            recipe.seed,
+            "parsing-noise",
+            [f"{i}.{j}" for j in range(recipe.batch)],
+            device=self.context.device,
+        )
+        x = torch.where(is_attacked[:, None, None, None], attacked, clean)
+        x = torch.where(is_noisy, self._noisy(clean, each), x)
         masks = self.masks[pick].float() / 255
         x, masks = torch.where(mirror, x.flip(3), x), torch.where(mirror, masks.flip(3), masks)
         with self.context.autocast():

@@ -138,8 +138,8 @@ def _context(recipe: Recipe, device: str, log: Log) -> TrainContext:
     lines = [
         "[registry]",
         f'name = "train"\nseed = {recipe.seed}\ndevice = "{device}"',
-        f"[dataset.faces]\nuse = \"procedural-faces\"\nparams = {_inline(recipe.dataset)}",
-        f"[{recipe.kind}.net]\nuse = \"{recipe.use}\"",
+        f'[dataset.faces]\nuse = "procedural-faces"\nparams = {_inline(recipe.dataset)}',
+        f'[{recipe.kind}.net]\nuse = "{recipe.use}"',
         f"params = {_inline({'weights': 'random', **recipe.params})}",
         # The generator whose attacked inputs a parser must also read; built only by its trainer.
         '[generator.victim]\nuse = "stargan"',

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from magdr_core.api import AttackSpec, Eps, Objective, SampleRng, hookimpl, stateless
 from torch import Tensor
+
+from magdr_core.api import AttackSpec, Eps, Objective, SampleRng, hookimpl, stateless
 
 MAGDR_API = 1
 

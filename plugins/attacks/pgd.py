@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Annotated
 
 import torch
+from torch import Tensor
+
 from magdr_core.api import AttackSpec, Eps, Field, Objective, SampleRng, hookimpl
 from magdr_core.functional import project_linf
-from torch import Tensor
 
 MAGDR_API = 1
 

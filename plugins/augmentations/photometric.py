@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
+from torch import Tensor
+
 from magdr_core import functional
 from magdr_core.api import AugmentationSpec, Field, hookimpl, stateless
-from torch import Tensor
 
 MAGDR_API = 1
 

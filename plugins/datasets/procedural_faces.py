@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import torch
+from torch import Tensor
+
 from magdr_core.api import Batch, DataError, DatasetSpec, Field, SampleRng, hookimpl
 from magdr_core.functional import to_8bit
-from torch import Tensor
 
 from .faces import (
     ATTRIBUTES,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from magdr_core.api import Condition, DefenseSpec, Generator, ImageMap, Need, hookimpl
 from torch import Tensor
+
+from magdr_core.api import Condition, DefenseSpec, Generator, ImageMap, Need, hookimpl
 
 MAGDR_API = 1
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from magdr_core.api import Condition, DefenseSpec, Generator, hookimpl, stateless
 from torch import Tensor
+
+from magdr_core.api import Condition, DefenseSpec, Generator, hookimpl, stateless
 
 MAGDR_API = 1
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import Annotated
 
 import torch
+from torch import Tensor, nn
+
 from magdr_core.api import (
     Batch,
     Condition,
@@ -21,7 +23,6 @@ from magdr_core.api import (
     load_state,
 )
 from magdr_core.functional import PARTS, part_index
-from torch import Tensor, nn
 
 MAGDR_API = 1
 
@@ -93,7 +94,11 @@ class StarGAN(nn.Module):
         layers += [ResidualBlock(4 * width) for _ in range(blocks)]
         for i in (2, 1):
             w = width * 2**i
-            layers += [nn.ConvTranspose2d(w, w // 2, 4, 2, 1, bias=False), _norm(w // 2), nn.ReLU(inplace=True)]
+            layers += [
+                nn.ConvTranspose2d(w, w // 2, 4, 2, 1, bias=False),
+                _norm(w // 2),
+                nn.ReLU(inplace=True),
+            ]
         layers += [nn.Conv2d(width, 3, 7, padding=3, bias=False), nn.Tanh()]
         self.main = nn.Sequential(*layers)
         targets = torch.zeros(len(attributes), len(PARTS), dtype=torch.bool)
@@ -111,8 +116,9 @@ class StarGAN(nn.Module):
         return (self.main(self._input(x, c)) + 1) / 2
 
     def features(self, x: Tensor, c: Condition) -> list[Tensor]:
-        """Activations after each down-sampling stage and after the last residual block."""
-        y, kept = self._input(x, c), []
+        """Activations of the first two stages and of the last residual block: sides H, H/2 and H/4."""
+        y = self._input(x, c)
+        kept: list[Tensor] = []
         for layer in self.main:
             y = layer(y)
             if isinstance(layer, ResidualBlock):
@@ -137,9 +143,12 @@ class StarGAN(nn.Module):
         groups = list(dict.fromkeys(names))
         group = torch.tensor([groups.index(name) for name in names], device=source.device)
         hair = torch.tensor([name == "hair" for name in names], device=source.device)
-        in_group = group == rng.integers(1, high=len(groups))
-        possible = in_group & ~(hair & (source > 0.5))
-        entry = torch.where(possible, rng.uniform(len(names)), -1.0).argmax(1, keepdim=True)
+        possible = ~(hair & (source > 0.5))
+        members = torch.nn.functional.one_hot(group, len(groups)).bool()  # [C, groups]
+        open_groups = (possible[:, :, None] & members).any(1)
+        pick = torch.where(open_groups, rng.uniform(len(groups)), -1.0).argmax(1)
+        in_group = group == pick[:, None]
+        entry = torch.where(in_group & possible, rng.uniform(len(names)), -1.0).argmax(1, keepdim=True)
         chosen = torch.zeros_like(in_group).scatter(1, entry, True)
         values = torch.where(in_group, torch.where(hair, chosen.float(), 1 - source), source)
         return Condition(values, values != source)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
+
 from magdr_core.api import MetricSpec, hookimpl, stateless
 from magdr_core.functional import masked_mean
-from torch import Tensor
 
 MAGDR_API = 1
 

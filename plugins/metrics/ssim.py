@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
+from torch import Tensor
+
 from magdr_core.api import Field, MetricSpec, hookimpl, stateless
 from magdr_core.functional import masked_mean, ssim_map
-from torch import Tensor
 
 MAGDR_API = 1
 

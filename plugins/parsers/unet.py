@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Annotated
 
 import torch
-from magdr_core.api import Field, ParserSpec, Weights, hookimpl, load_state
-from magdr_core.functional import PARTS
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from magdr_core.api import Field, ParserSpec, Weights, hookimpl, load_state
+from magdr_core.functional import PARTS
 
 MAGDR_API = 1
 
@@ -36,9 +36,7 @@ class UNetParser(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         widths = [width, 2 * width, 4 * width, 4 * width]
-        self.down = nn.ModuleList(
-            _block(i, o) for i, o in zip([3, *widths[:-1]], widths, strict=True)
-        )
+        self.down = nn.ModuleList(_block(i, o) for i, o in zip([3, *widths[:-1]], widths, strict=True))
         self.up = nn.ModuleList(
             _block(widths[i + 1] + widths[i], widths[i]) for i in reversed(range(len(widths) - 1))
         )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
+from torch import Tensor
+
 from magdr_core import functional
 from magdr_core.api import Field, RestorationSpec, hookimpl, stateless
-from torch import Tensor
 
 MAGDR_API = 1
 
@@ -18,7 +19,7 @@ def jpeg(x: Tensor, *, quality: Annotated[int, Field(ge=1, le=100)] = 75) -> Ten
 
 def bit_depth(x: Tensor, *, bits: Annotated[int, Field(ge=1, le=8)] = 5) -> Tensor:
     """Round each channel to `bits` bits (feature squeezing, Xu et al., NDSS 2018)."""
-    return functional.bit_depth(x, bits)
+    return functional.straight_through(functional.bit_depth(x, bits), x)
 
 
 @hookimpl

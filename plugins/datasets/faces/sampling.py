@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from magdr_core.rng import SampleRng
+from magdr_core.api import SampleRng
 
 from .parameters import (
     ACTION_UNITS,

@@ -170,7 +170,36 @@ def test_edit_to_the_present_attributes_changes_nothing(
     assert torch.equal(render(edited(params, params.attributes()), 64)[0], drawn[0])
 
 
-@pytest.mark.parametrize("name", ["Eyeglasses", "Wearing_Hat", "Bangs", "Pale_Skin", "Mustache"])
+def with_value(params: FaceParameters, name: str, value: float) -> FaceParameters:
+    wanted = params.attributes()
+    wanted[:, ATTRIBUTES.index(name)] = value
+    return edited(params, wanted)
+
+
+def test_added_glasses_can_be_taken_off_again(params: FaceParameters) -> None:
+    bare = with_value(params, "Eyeglasses", 0.0)
+    back = with_value(with_value(bare, "Eyeglasses", 1.0), "Eyeglasses", 0.0)
+    assert torch.equal(render(back, 64)[0], render(bare, 64)[0])
+
+
+def test_what_an_edit_adds_has_one_form() -> None:
+    """Were it drawn per face, the right result could not be told from the picture."""
+    many = faces(40, seed=8)
+
+    def added(name: str) -> tuple[FaceParameters, Tensor]:
+        absent = many.attributes()[:, ATTRIBUTES.index(name)] == 0
+        return with_value(many, name, 1.0), absent
+
+    for name, units in (("Smiling", ("AU12", "AU06")), ("Mouth_Slightly_Open", ("AU25", "AU26"))):
+        after, absent = added(name)
+        values = after.action_units[absent][:, [ACTION_UNITS.index(u) for u in units]]
+        assert torch.equal(values, values[:1].expand_as(values))
+    after, absent = added("Eyeglasses")
+    shapes = after.accessories.glasses_shape[absent]
+    assert torch.equal(shapes, shapes[:1].expand_as(shapes))
+
+
+@pytest.mark.parametrize("name", ["Wearing_Hat", "Bangs", "Pale_Skin", "Mustache"])
 def test_edit_can_be_undone(name: str, params: FaceParameters, drawn: tuple[Tensor, Tensor]) -> None:
     there = edited(params, flipped(params, name))
     back = edited(there, params.attributes())

@@ -1,0 +1,3 @@
+from magdr_core.cli import main
+
+main()

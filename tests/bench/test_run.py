@@ -1,0 +1,195 @@
+"""The benchmark end to end, small: what it writes, what it computes again, how it fails."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from magdr_core.bench.pictures import load_pictures
+from magdr_core.bench.tables import COLUMNS
+from tests.bench.conftest import SMALL
+
+BROKEN = '''
+"""A defense that fails on its third call, in a local plugin."""
+from magdr_core.api import DefenseSpec, hookimpl, stateless
+MAGDR_API = 1
+
+def bad(x, c, G):
+    """Always returns the wrong shape."""
+    return x[:, :1]
+
+@hookimpl
+def magdr_defenses():
+    return [DefenseSpec(name="bad", build=stateless(bad))]
+'''
+
+
+def rows_of(run):
+    with (run.folder / "results.csv").open(newline="") as f:
+        return list(csv.DictReader(f))
+
+
+def without_seconds(run):
+    return [{k: v for k, v in row.items() if k != "seconds"} for row in rows_of(run)]
+
+
+def test_results_csv_has_exactly_the_documented_columns(shop):
+    header = (shop.first.folder / "results.csv").read_text().splitlines()[0]
+    assert header == (
+        "registry,task,generator,dataset,attack,eps,steps,knowledge,role,component,variant,metric,value,"
+        "ci_low,ci_high,n,seed,seconds"
+    )
+    assert ",".join(COLUMNS) == header
+
+
+def test_every_component_has_its_rows(shop):
+    rows = rows_of(shop.first)
+    assert {r["component"] for r in rows if r["role"] == "defense"} == {
+        *("identity", "magdr", "jpeg", "oracle"),
+    }
+    assert {r["component"] for r in rows if r["role"] == "detector"} == {"magdr", "distortion"}
+    assert {r["attack"] for r in rows if r["role"] == "attack"} == {"pgd", "noise"}
+    assert {r["n"] for r in rows} == {"5"}
+
+
+def test_clean_rows_say_none_and_undefended_rows_have_no_knowledge(shop):
+    rows = rows_of(shop.first)
+    assert all(r["eps"] == "0" for r in rows if r["attack"] == "none")
+    knowledge = {(r["role"], r["component"]): r["knowledge"] for r in rows}
+    assert knowledge[("defense", "identity")] == "none"
+    assert knowledge[("attack", "pgd")] == "none"
+    assert knowledge[("defense", "magdr")] == "oblivious"
+    assert knowledge[("detector", "magdr")] == "oblivious"
+
+
+def test_detectors_are_measured_against_equal_strength_noise(shop):
+    rows = rows_of(shop.first)
+    measured = {(r["component"], r["attack"]) for r in rows if r["metric"] == "auroc_noise"}
+    assert measured == {("magdr", "pgd"), ("distortion", "pgd")}
+
+
+def test_benign_edits_have_a_false_positive_rate(shop):
+    row = next(r for r in rows_of(shop.first) if r["metric"] == "fpr_benign")
+    assert (row["attack"], row["variant"]) == ("none", "jpeg")
+
+
+def test_identity_on_clean_images_does_no_damage(shop):
+    rows = rows_of(shop.first)
+    clean = {
+        r["metric"]: float(r["value"]) for r in rows if r["component"] == "identity" and r["attack"] == "none"
+    }
+    assert clean["mse_o"] == 0
+    assert clean["psnr_o"] == 100
+    assert clean["forwards"] == 1
+
+
+def test_the_oracle_is_at_least_as_good_as_every_single_candidate(shop):
+    values = {
+        (r["attack"], r["component"]): float(r["value"])
+        for r in rows_of(shop.first)
+        if r["role"] == "defense" and r["metric"] == "mse_o"
+    }
+    for attack in ("none", "pgd", "noise"):
+        assert values[(attack, "oracle")] <= min(values[(attack, c)] for c in ("identity", "jpeg")) + 1e-6
+
+
+def test_the_same_command_again_computes_nothing_and_writes_the_same(shop):
+    before = (shop.first.folder / "results.csv").read_bytes()
+    again = shop.run()
+    assert again.computed == 0
+    assert again.reused == len(again.cells)
+    assert (again.folder / "results.csv").read_bytes() == before
+
+
+def test_a_run_from_nothing_gives_the_same_results(shop, fresh_shop):
+    assert without_seconds(fresh_shop.run()) == without_seconds(shop.first)
+
+
+def test_two_registries_share_what_they_have_in_common(shop):
+    other = SMALL.replace('defenses = ["magdr", "jpeg"]', 'defenses = ["magdr", "jpeg", "blur"]')
+    other = other.replace('name = "small"', 'name = "other"') + '\n[restoration.blur]\nuse = "gaussian"\n'
+    run = shop.run(other, "other.toml", "other")
+    new = [c for c in run.cells if not c.get("reused")]
+    assert {c["facts"]["component"] for c in new} == {"blur"}
+
+
+def test_a_changed_parameter_is_computed_again(shop):
+    other = SMALL.replace("steps = 2", "steps = 1")
+    run = shop.run(other, "steps.toml", "steps")
+    changed = {c["facts"]["attack"] for c in run.cells if not c.get("reused")}
+    assert "pgd" in changed
+    assert "none" not in {
+        c["facts"]["attack"] for c in run.cells if not c.get("reused") and c["facts"]["component"] == "jpeg"
+    }
+
+
+def test_a_damaged_cell_is_computed_again(shop):
+    key = shop.first.cells[-1]["key"]
+    cell = shop.folder / "cache" / "cells" / key[:2] / f"{key}.json"
+    text = cell.read_text()
+    cell.write_text(text[: len(text) // 2])
+    assert shop.run().computed == 1
+    assert json.loads(cell.read_text())["key"] == json.loads(text)["key"]
+
+
+def test_a_failing_component_is_attributed_and_the_others_finish(shop):
+    (shop.folder / "bad.py").write_text(BROKEN)
+    text = SMALL.replace('defenses = ["magdr", "jpeg"]', 'defenses = ["magdr", "jpeg", "broken"]')
+    text += '\n[plugins]\nlocal = { acme = "./bad.py" }\n[defense.broken]\nuse = "acme/bad"\n'
+    run = shop.run(text, "broken.toml", "broken")
+    assert {c["facts"]["component"] for c in run.failures} == {"broken"}
+    assert all("acme/bad" in c["error"] and "expected (5, 3, 32, 32)" in c["error"] for c in run.failures)
+    assert without_seconds(run) == [r | {"registry": "small"} for r in without_seconds(shop.first)]
+    assert any("acme/bad" in message for message in shop.messages)
+
+
+def test_the_limit_takes_fewer_samples(shop):
+    run = shop.run(out="limited", limit=3)
+    assert {r["n"] for r in rows_of(run)} == {"3"}
+
+
+def test_pictures_of_every_defense_are_kept(shop):
+    pictures = load_pictures(shop.first.folder)
+    assert pictures[("editing", "pgd", "magdr", "output")].shape == (2, 3, 32, 32)
+    assert ("editing", "none", "clean", "input") in pictures
+
+
+def test_the_manifest_tells_what_ran(shop):
+    manifest = json.loads((shop.first.folder / "manifest.json").read_text())
+    assert manifest["registry_text"] == SMALL
+    assert manifest["versions"]["torch"]
+    assert manifest["settings"]["samples"] == 5
+
+
+@pytest.mark.parametrize("seconds", [2.0, 6.0])
+def test_a_killed_run_is_continued_and_ends_with_the_same_results(shop, fresh_shop, seconds):
+    (fresh_shop.folder / "small.toml").write_text(SMALL)
+    command = [
+        sys.executable,
+        "-m",
+        "magdr_core.cli",
+        "bench",
+        "small.toml",
+        "--out",
+        "run",
+        "--cache",
+        "cache",
+    ]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(
+        command, cwd=fresh_shop.folder, stdout=subprocess.DEVNULL, env=environment, start_new_session=True
+    )
+    time.sleep(seconds)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    left_behind = [p for p in fresh_shop.folder.rglob("*.json") if "cells" in p.parts]
+    for path in left_behind:
+        json.loads(path.read_text())  # complete, or not there
+    run = fresh_shop.run()
+    assert run.reused == len(left_behind)
+    assert without_seconds(run) == without_seconds(shop.first)

@@ -1,0 +1,130 @@
+"""Who may import whom: core never a plugin, plugins only the public door, and one direction inside core."""
+
+from __future__ import annotations
+
+import ast
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+# A module imports only from lines above its own (and from its own package).
+ORDER = """
+errors types rng threads identity functional
+params weights store
+specs protocols
+hookspecs magdr objective
+api plugins guard
+registry samples
+calibration pipeline
+toolkit
+bench train testing
+report
+cli
+"""
+RANK = {name: i for i, line in enumerate(ORDER.strip().splitlines()) for name in line.split()}
+
+PURE = {
+    "functional": set(),
+    "types": set(),
+    "errors": set(),
+    "threads": set(),
+    "weights": {"errors"},
+    "magdr": {"functional", "protocols", "types", "errors"},
+}
+
+
+@cache
+def sources():
+    """Module name to file."""
+    found = {}
+    for folder, package in (("magdr_core", "magdr_core"), ("plugins", "magdr_plugins")):
+        for file in sorted((ROOT / folder).rglob("*.py")):
+            parts = [package, *file.relative_to(ROOT / folder).with_suffix("").parts]
+            found[".".join(parts).removesuffix(".__init__")] = file
+    return found
+
+
+@cache
+def imports(module):
+    """Every module that `module` imports anywhere in its text, relative ones resolved."""
+    file = sources()[module]
+    package = module if file.name == "__init__.py" else module.rpartition(".")[0]
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                parts = package.split(".")
+                base = ".".join([*parts[: len(parts) - node.level + 1], *filter(None, [node.module])])
+            # `from package import module` means the module.
+            found |= {
+                f"{base}.{alias.name}" if f"{base}.{alias.name}" in sources() else base
+                for alias in node.names
+            }
+    return found
+
+
+def part(module):
+    """`magdr_core.bench.run` -> `bench`."""
+    return module.split(".")[1] if "." in module else ""
+
+
+CORE = [m for m in sources() if m.startswith("magdr_core.")]
+PLUGINS = [m for m in sources() if m.startswith("magdr_plugins.")]
+
+
+def test_imports_the_reader_sees_them():
+    assert "magdr_core.functional" in imports("magdr_plugins.augmentations.geometric")
+    assert "magdr_plugins.datasets.faces" in imports("magdr_plugins.datasets.procedural_faces")
+    assert len(CORE) > 30
+    assert len(PLUGINS) > 20
+
+
+@pytest.mark.parametrize("module", ["magdr_core", *CORE])
+def test_imports_core_never_imports_plugins(module):
+    assert not [name for name in imports(module) if name.split(".")[0] == "magdr_plugins"]
+
+
+@pytest.mark.parametrize("module", CORE)
+def test_imports_inside_core_go_one_way(module):
+    own = part(module)
+    assert own in RANK, f"{module} has no place in ORDER of this test"
+    wrong = [
+        name
+        for name in imports(module)
+        if name.startswith("magdr_core.") and part(name) != own and RANK[part(name)] >= RANK[own]
+    ]
+    assert not wrong
+
+
+@pytest.mark.parametrize("module", [m for m in CORE if part(m) in PURE])
+def test_imports_pure_parts_stay_pure(module):
+    used = {part(name) for name in imports(module) if name.startswith("magdr_core.")}
+    assert used - {part(module)} <= PURE[part(module)]
+
+
+@pytest.mark.parametrize("module", PLUGINS)
+def test_imports_plugins_use_the_public_door(module):
+    kind = ".".join(module.split(".")[:2])
+    for name in imports(module):
+        if name.split(".")[0] == "magdr_core":
+            assert name in ("magdr_core.api", "magdr_core.functional")
+        if name.split(".")[0] in ("magdr_plugins", "plugins"):
+            assert f"{name}.".startswith(f"{kind}."), "kinds never import each other"
+
+
+@pytest.mark.parametrize("module", sources())
+def test_imports_no_torchvision(module):
+    assert not [name for name in imports(module) if name.split(".")[0] == "torchvision"]
+
+
+def test_imports_api_exports_what_it_says():
+    import magdr_core.api as api
+
+    assert sorted(api.__all__) == sorted(set(api.__all__))
+    assert [name for name in api.__all__ if not hasattr(api, name)] == []

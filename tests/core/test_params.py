@@ -1,0 +1,147 @@
+"""Signatures as parameter schemas."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import pytest
+from pydantic import Field
+
+from magdr_core.params import (
+    Eps,
+    ParameterError,
+    Weights,
+    describe,
+    schema_of,
+    validate,
+    weights_parameters,
+)
+
+
+def build(
+    *,
+    radius: Annotated[int, Field(ge=1, le=5)] = 1,
+    sigma: Annotated[float, Field(gt=0)] = 0.5,
+    eps: Eps = 6 / 255,
+    names: tuple[str, ...] = ("a",),
+    weights: Weights = "random",
+    other=None,
+):
+    """Annotations are strings here."""
+
+
+SCHEMA = schema_of(build, frozenset({"other"}), "restoration x")
+
+
+def check(**values):
+    return validate(SCHEMA, values, "acme/x")
+
+
+def fault(**values):
+    with pytest.raises(ParameterError) as e:
+        check(**values)
+    assert "\n" not in str(e.value)
+    return str(e.value)
+
+
+def test_params_defaults_are_filled_in_and_injected_names_left_out():
+    assert check() == {"radius": 1, "sigma": 0.5, "eps": 6 / 255, "names": ("a",), "weights": "random"}
+
+
+def test_params_values_are_converted():
+    given = check(eps="6/255", names=["x", "y"], sigma=2)
+    assert given["eps"] == 6 / 255
+    assert given["names"] == ("x", "y")
+    assert isinstance(given["sigma"], float)
+
+
+@pytest.mark.parametrize(("text", "value"), [("0", 0.0), (" 12 / 255 ", 12 / 255), ("0.1", 0.1), (1, 1.0)])
+def test_params_eps_forms(text, value):
+    assert check(eps=text)["eps"] == value
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ({"radious": 3}, "acme/x has no parameter 'radious'; did you mean 'radius'?"),
+        ({"zzz": 3}, "acme/x has no parameter 'zzz'; known: eps, names, radius, sigma, weights"),
+        ({"other": 3}, "acme/x has no parameter 'other'"),
+        ({"radius": 9}, "parameter 'radius' of acme/x: input should be less than or equal to 5, got 9"),
+        ({"radius": "3"}, "parameter 'radius' of acme/x: expected an integer, got '3'"),
+        ({"radius": True}, "parameter 'radius' of acme/x: expected a number, got True"),
+        ({"radius": 1.5}, "parameter 'radius' of acme/x"),
+        ({"sigma": "0.5"}, "parameter 'sigma' of acme/x: expected a number, got '0.5'"),
+        ({"sigma": float("nan")}, "parameter 'sigma' of acme/x: input should be greater than 0"),
+        ({"sigma": [1]}, "parameter 'sigma' of acme/x: input should be a valid number, got [1]"),
+        ({"names": "ab"}, "parameter 'names' of acme/x: input should be a valid tuple, got 'ab'"),
+        ({"names": ["a", 3]}, "parameter 'names.1' of acme/x: input should be a valid string, got 3"),
+        ({"eps": True}, "parameter 'eps' of acme/x: expected a number, got True"),
+        ({"eps": "six"}, "parameter 'eps' of acme/x: 'six' is not a number or a fraction such as \"6/255\""),
+        ({"eps": "1/0"}, "'1/0' is not a number"),
+        ({"eps": -0.1}, "parameter 'eps' of acme/x: -0.1 is outside [0, 1]"),
+        ({"eps": float("nan")}, "nan is outside [0, 1]"),
+        ({"eps": "300/255"}, "parameter 'eps' of acme/x: '300/255' is outside [0, 1]"),
+    ],
+)
+def test_params_faults_are_one_clear_line(values, text):
+    assert fault(**values).startswith(text) or text in fault(**values)
+
+
+def test_params_eps_in_8bit_steps_is_told_how_to_write_it():
+    assert fault(eps=3) == (
+        "parameter 'eps' of acme/x: 3 is outside [0, 1]; strengths are in [0,1] units, write 8-bit steps as "
+        '"3/255"'
+    )
+    assert "/255" not in fault(eps=-1)
+    assert "/255" not in fault(eps=1000)
+
+
+def test_params_a_bad_default_is_found():
+    def wrong(*, radius: Annotated[int, Field(ge=3)] = 1):
+        pass
+
+    schema = schema_of(wrong, frozenset(), "x")
+    with pytest.raises(ParameterError, match="radius"):
+        validate(schema, {}, "x")
+
+
+def test_params_signature_faults():
+    def positional(radius: int = 1):
+        pass
+
+    def untyped(*, radius=1):
+        pass
+
+    def required(*, radius: int):
+        pass
+
+    def many(**kwargs: int):
+        pass
+
+    for factory, text in [
+        (positional, "must be keyword-only"),
+        (many, "must be keyword-only"),
+        (untyped, "has no annotation"),
+        (required, "has no default"),
+    ]:
+        with pytest.raises(TypeError, match=text):
+            schema_of(factory, frozenset(), "x")
+
+
+def test_params_weights_are_recognised():
+    assert weights_parameters(SCHEMA) == ["weights"]
+
+
+def test_params_describe_shows_type_limits_and_default():
+    rows = {name: (kind, default) for name, kind, default in describe(SCHEMA)}
+    assert rows["radius"] == ("int >= 1 <= 5", "1")
+    assert rows["sigma"] == ("float > 0", "0.5")
+    assert rows["names"] == ("tuple[str, ...]", "('a',)")
+
+
+def test_params_describe_shows_a_path_as_text():
+    def factory(*, file: Path = Path("a/b")):
+        pass
+
+    assert describe(schema_of(factory, frozenset(), "x")) == [("file", "Path", "a/b")]

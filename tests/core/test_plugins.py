@@ -1,0 +1,545 @@
+"""The plugin host: what is found, blocked, refused, rolled back, and how faults are told."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from dataclasses import dataclass
+from types import ModuleType, SimpleNamespace
+
+import pytest
+import torch
+
+from magdr_core import plugins
+from magdr_core.errors import PluginError
+from magdr_core.functional import median_blur
+from magdr_core.hookspecs import hookimpl
+from magdr_core.plugins import Origin, PluginHost
+
+METRIC = """
+from magdr_core.api import MetricSpec, hookimpl, stateless
+MAGDR_API = 1
+def f(a, b, masks):
+    return masks.mean((2, 3))
+@hookimpl
+def magdr_metrics():
+    return [MetricSpec(name="{name}", build=stateless(f))]
+"""
+
+# The design's example, to the letter.
+MEDIAN = '''
+"""Median-filter restoration."""
+from typing import Annotated
+from magdr_core.api import Field, RestorationSpec, hookimpl, stateless
+from magdr_core.functional import median_blur
+
+MAGDR_API = 1
+
+def median(x, *, radius: Annotated[int, Field(ge=1, le=5)] = 1):
+    """Median of each (2 radius + 1)^2 window. [B,3,H,W] -> same."""
+    return median_blur(x, 2 * radius + 1)
+
+@hookimpl
+def magdr_restorations():
+    return [RestorationSpec(name="median", build=stateless(median), stage="denoise", grid={"radius": [1, 2, 3]})]
+'''  # noqa: E501
+
+
+@dataclass
+class FakeEntry:
+    """An installed distribution's entry point."""
+
+    name: str
+    value: str
+    distribution: str
+
+    @property
+    def dist(self):
+        return SimpleNamespace(name=self.distribution, version="1.0")
+
+    def load(self):
+        return importlib.import_module(self.value)
+
+
+@pytest.fixture
+def installed(monkeypatch):
+    """`installed(*entries)`: these besides the real ones."""
+    real = list(plugins.entry_points(group="magdr"))
+
+    def make(*entries, builtin=True):
+        found = [*(real if builtin else []), *entries]
+        monkeypatch.setattr(plugins, "entry_points", lambda group: found if group == "magdr" else [])
+
+    return make
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch, installed):
+    """`package(files)`: an installed package `acme_pkg` with these files, as the plugin `acme`."""
+
+    def forget():
+        for name in [n for n in sys.modules if n.partition(".")[0] == "acme_pkg"]:
+            del sys.modules[name]
+
+    def make(files):
+        root = tmp_path / "site" / "acme_pkg"
+        for name, text in {"__init__.py": "", **files}.items():
+            file = root / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text)
+            if file.parent != root:
+                (file.parent / "__init__.py").touch()
+        importlib.invalidate_caches()
+        installed(FakeEntry("acme", "acme_pkg", "acme-dist"))
+
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    forget()
+    yield make
+    forget()
+
+
+@pytest.fixture
+def local(tmp_path):
+    """`local(text)`: a host whose plugin `acme` is a local file with this text."""
+
+    def make(text, **options):
+        (tmp_path / "old.py").write_text(text)
+        return PluginHost(local={"acme": "old.py"}, base=tmp_path, **options)
+
+    return make
+
+
+def names(host, kind=None):
+    return [f"{entry.kind}:{entry.name}" for entry in host.entries(kind)]
+
+
+def assert_clean(host):
+    """Nothing of a refused plugin is left."""
+    assert host.entries() == []
+    assert host.manager.get_plugins() == set()
+    assert host._order == []
+    for hook in vars(host.manager.hook).values():
+        if hasattr(hook, "get_hookimpls"):
+            assert hook.get_hookimpls() == []
+
+
+def fault(host, namespace="acme"):
+    with pytest.raises(PluginError) as e:
+        host.load(namespace)
+    assert "\n" not in str(e.value)
+    return str(e.value)
+
+
+# -- discovery ------------------------------------------------------------------------------------------
+
+
+def test_plugins_builtins_come_through_the_entry_point_only(installed):
+    host = PluginHost()
+    assert host.entries() == [], "nothing is loaded before it is named"
+    host.load("builtin")
+    assert not host.failures
+    assert {"attack:pgd", "metric:l1", "restoration:median"} <= set(names(host))
+    installed(builtin=False)
+    bare = PluginHost()
+    with pytest.raises(PluginError, match="no plugin named 'builtin'"):
+        bare.find("attack", "pgd")
+    assert_clean(bare)
+
+
+def test_plugins_every_builtin_file_provides_a_component():
+    host = PluginHost()
+    host.load("builtin")
+    modules = plugins._plugin_modules(sys.modules["magdr_plugins"])
+    assert {entry.origin.plugin for entry in host.entries()} == {f"builtin.{name}" for name in modules}
+    for entry in host.entries():
+        assert entry.origin.plugin.split(".")[1] == f"{entry.kind}s", "one folder per kind"
+        assert entry.spec.summary, f"{entry.name} has no docstring"
+
+
+def test_plugins_order_is_stable(package, installed):
+    package({"metrics/b.py": METRIC.format(name="z"), "metrics/a.py": METRIC.format(name="y")})
+    hosts = []
+    for order in (("builtin", "acme"), ("acme", "builtin")):
+        host = PluginHost()
+        for namespace in order:
+            host.load(namespace)
+        hosts.append(host)
+    assert names(hosts[0]) == names(hosts[1])
+    assert names(hosts[0], "metric") == sorted(names(hosts[0], "metric"))
+    loaded = [plugin for plugin in hosts[0]._order if plugin.startswith("acme")]
+    assert loaded == ["acme.metrics.a", "acme.metrics.b"]
+    assert hosts[0]._order[:-2] == sorted(hosts[0]._order[:-2])
+
+
+def test_plugins_loading_twice_is_loading_once():
+    host = PluginHost()
+    host.load("builtin")
+    before = host.entries()
+    host.load("builtin")
+    assert host.entries() == before
+
+
+def test_plugins_names_are_bare_for_builtins_only(package):
+    package({"metrics/l1.py": METRIC.format(name="l1")})
+    host = PluginHost()
+    assert host.find("metric", "acme/l1").origin.distribution == "acme-dist"
+    assert host.find("metric", "l1").origin.distribution == "magdr"
+    assert str(host.find("metric", "acme/l1").origin) == "acme.metrics.l1 (acme-dist 1.0)"
+
+
+def test_plugins_helpers_and_subpackages_are_no_plugins(package):
+    package({"metrics/_help.py": "raise SystemExit", "metrics/good.py": METRIC.format(name="good")})
+    host = PluginHost()
+    host.load("acme")
+    assert names(host) == ["metric:acme/good"]
+    assert not host.failures
+
+
+def test_plugins_unnamed_ones_are_not_imported(package, tmp_path):
+    package({"__init__.py": f"open({str(tmp_path / 'mark')!r}, 'w')", "metrics/m.py": METRIC})
+    host = PluginHost()
+    host.find("metric", "l1")
+    assert "acme" in host.available()
+    assert not (tmp_path / "mark").exists()
+
+
+@pytest.mark.parametrize("api_line", ["MAGDR_API = 1", ""])
+def test_plugins_one_module_distribution(package, api_line):
+    package({"__init__.py": METRIC.format(name="one").replace("MAGDR_API = 1", api_line)})
+    host = PluginHost()
+    if api_line:
+        host.load("acme")
+        assert names(host) == ["metric:acme/one"]
+    else:
+        assert "does not declare MAGDR_API, this core speaks 1" in fault(host)
+        assert_clean(host)
+
+
+# -- blocking -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("way", ["argument", "environment", "registry"])
+@pytest.mark.parametrize("pattern", ["acme.metrics.loud", "acme.*.loud", "*.lou?", "acme.metrics.[k-m]*"])
+def test_plugins_blocked_module_is_never_imported(package, tmp_path, monkeypatch, toolkit_from, way, pattern):
+    mark = tmp_path / "mark"
+    package(
+        {
+            "metrics/loud.py": f"open({str(mark)!r}, 'w')\n" + METRIC.format(name="loud"),
+            "metrics/quiet.py": METRIC.format(name="quiet"),
+        }
+    )
+    if way == "environment":
+        monkeypatch.setenv("MAGDR_BLOCK", f"other, {pattern}")
+    if way == "registry":
+        host = toolkit_from(f'[plugins]\nblock = ["{pattern}"]').host
+    else:
+        host = PluginHost(block=[pattern] if way == "argument" else [])
+    host.load("acme")
+    assert names(host) == ["metric:acme/quiet"]
+    assert not mark.exists()
+    assert "acme_pkg.metrics.loud" not in sys.modules
+    with pytest.raises(PluginError, match=r"'acme/loud': its plugin 'acme.metrics.loud' is blocked"):
+        host.find("metric", "acme/loud")
+
+
+def test_plugins_blocked_as_a_whole(package, tmp_path):
+    package({"__init__.py": f"open({str(tmp_path / 'mark')!r}, 'w')"})
+    host = PluginHost(block=["ac*"])
+    assert fault(host) == "plugin 'acme' is blocked"
+    assert not (tmp_path / "mark").exists()
+
+
+def test_plugins_blocked_local_file_is_never_imported(local, tmp_path):
+    host = local(f"open({str(tmp_path / 'mark')!r}, 'w')", block=["acme"])
+    assert fault(host) == "plugin 'acme' is blocked"
+    assert not (tmp_path / "mark").exists()
+
+
+def test_plugins_blocked_module_with_another_name_is_hinted_at():
+    host = PluginHost(block=["builtin.restorations.compress"])
+    with pytest.raises(PluginError) as e:
+        host.find("restoration", "bit-depth")
+    assert "not loaded: builtin.restorations.compress (blocked)" in str(e.value)
+    with pytest.raises(PluginError) as e:
+        host.find("attack", "pdg")
+    assert str(e.value) == "no attack named 'pdg'; did you mean 'pgd'?"
+
+
+# -- broken plugins -------------------------------------------------------------------------------------
+
+BROKEN = {
+    "raises": ("1 / 0", "cannot be imported: ZeroDivisionError: division by zero"),
+    "exits": ("import sys; sys.exit(3)", "cannot be imported: SystemExit: 3"),
+    "syntax": ("def", "cannot be imported: SyntaxError: invalid syntax"),
+    "missing": ("import no_such_thing", "No module named 'no_such_thing'"),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_plugins_broken_module_of_a_package_is_recorded_and_the_others_work(package, case):
+    text, message = BROKEN[case]
+    package({"metrics/bad.py": text, "metrics/good.py": METRIC.format(name="good")})
+    host = PluginHost()
+    host.load("acme")
+    assert names(host) == ["metric:acme/good"]
+    [failure] = host.failures
+    assert failure.plugin == "acme.metrics.bad"
+    assert message in str(failure.error)
+    assert str(failure.error).startswith("plugin 'acme.metrics.bad' (acme_pkg.metrics.bad): ")
+    with pytest.raises(PluginError) as e:
+        host.find("metric", "acme/bad")
+    assert message in str(e.value), "asking for it says why it is not there"
+    with pytest.raises(PluginError) as e:
+        host.find("metric", "acme/other-name")
+    assert "not loaded: acme.metrics.bad (broken)" in str(e.value)
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_plugins_broken_local_file(local, case):
+    text, message = BROKEN[case]
+    host = local(text)
+    said = fault(host)
+    assert said.startswith("plugin 'acme' (old.py): ")
+    assert message in said
+    assert_clean(host)
+    assert not [name for name in sys.modules if name.startswith("magdr_local_acme")]
+
+
+def test_plugins_keyboard_interrupt_is_not_swallowed(local):
+    host = local("raise KeyboardInterrupt")
+    with pytest.raises(KeyboardInterrupt):
+        host.load("acme")
+
+
+SPEC = "[MetricSpec(name='a', build=stateless(f))]"
+REFUSED = {
+    "api missing": (
+        "MAGDR_API = 1",
+        "",
+        "plugin 'acme' (old.py): does not declare MAGDR_API, this core speaks 1",
+    ),
+    "api old": (
+        "MAGDR_API = 1",
+        "MAGDR_API = 0",
+        "plugin 'acme' (old.py): declares MAGDR_API = 0, this core speaks 1",
+    ),
+    "unknown hook": ("def magdr_metrics", "def magdr_metricz", "unknown hook 'magdr_metricz'"),
+    "hook argument": ("def magdr_metrics()", "def magdr_metrics(host)", "host"),
+    "not a list": (SPEC, "MetricSpec(name='a', build=stateless(f))", "must return a list of MetricSpec"),
+    "nothing": (SPEC, "None", "plugin 'acme' (old.py): magdr_metrics must return a list of MetricSpec"),
+    "wrong spec": (
+        SPEC,
+        "[AugmentationSpec(name='a', build=stateless(f))]",
+        "plugin 'acme' (old.py): magdr_metrics returned a AugmentationSpec, expected MetricSpec",
+    ),
+    "not a spec": (SPEC, "['l1']", "magdr_metrics returned a str, expected MetricSpec"),
+    "twice": (SPEC, f"{SPEC} * 2", "plugin 'acme' (old.py): metric 'acme/a' is already provided by acme"),
+    "hook raises": (SPEC, "[1 / 0]", "plugin 'acme' (old.py): ZeroDivisionError: division by zero"),
+    "bad name": ("name='a'", "name='A'", "name 'A': use lower-case letters, digits and single hyphens"),
+    "untyped": ("masks):", "masks, *, p=1):", "TypeError: parameter 'p' of f has no annotation"),
+    "unknown annotation": ("masks):", "masks, *, p: 'Nope' = 1):", "NameError: name 'Nope' is not defined"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_plugins_refused_plugin_is_rolled_back_entirely(local, case):
+    old, new, message = REFUSED[case]
+    text = (
+        "from magdr_core.api import AugmentationSpec, MetricSpec, hookimpl, stateless\n"
+        "MAGDR_API = 1\n"
+        "def f(a, b, masks):\n    return 0\n"
+        "@hookimpl\ndef magdr_augmentations():\n"
+        "    return [AugmentationSpec(name='fine', build=stateless(f))]\n"
+        f"@hookimpl\ndef magdr_metrics():\n    return {SPEC}\n"
+    )
+    assert old in text
+    host = local(text.replace(old, new))
+    said = fault(host)
+    assert message in said
+    assert "plugin 'acme' (old.py)" in said
+    assert_clean(host)
+    host.load("builtin")  # and the next plugin is not blamed for it
+    assert not host.failures
+    assert not [name for name in names(host) if "acme" in name]
+
+
+def test_plugins_name_taken_within_a_package(package):
+    package({"metrics/a.py": METRIC.format(name="same"), "metrics/b.py": METRIC.format(name="same")})
+    host = PluginHost()
+    host.load("acme")
+    assert host.find("metric", "acme/same").origin.plugin == "acme.metrics.a"
+    [failure] = host.failures
+    assert str(failure.error) == (
+        "plugin 'acme.metrics.b' (b.py): metric 'acme/same' is already provided by "
+        "acme.metrics.a (acme-dist 1.0)"
+    )
+    assert host.manager.list_name_plugin()[-1][0] == "acme.metrics.a"
+
+
+def test_plugins_entry_point_that_is_no_module(installed):
+    entry = FakeEntry("acme", "sys", "acme-dist")
+    entry.load = lambda: object()
+    installed(entry)
+    assert "a plugin is a module, this is a object" in fault(PluginHost())
+
+
+# -- names that are claimed -----------------------------------------------------------------------------
+
+
+def test_plugins_two_distributions_claim_one_name(installed):
+    installed(FakeEntry("acme", "acme_a", "dist-b"), FakeEntry("acme", "acme_b", "dist-a"))
+    host = PluginHost()
+    said = "plugin name 'acme' is claimed by dist-a and dist-b; uninstall one of them"
+    assert fault(host) == said
+    assert fault(host) == said, "and again"
+    host.load("builtin")
+    assert not host.failures
+
+
+def test_plugins_foreign_claim_of_builtin_is_ignored(package, installed):
+    package({"metrics/l1.py": "raise SystemExit"})
+    installed(FakeEntry("builtin", "acme_pkg", "evil"))
+    host = PluginHost()
+    assert host.find("metric", "l1").origin.distribution == "magdr"
+    assert "acme_pkg" not in sys.modules
+    installed(FakeEntry("builtin", "acme_pkg", "evil"), builtin=False)
+    assert "no plugin named 'builtin'" in fault(PluginHost(), "builtin")
+
+
+def test_plugins_unknown_plugin_is_told_with_a_suggestion(package):
+    package({})
+    assert fault(PluginHost(), "acmee") == "no plugin named 'acmee'; did you mean 'acme'?"
+    with pytest.raises(PluginError, match="no plugin named 'built'; did you mean 'builtin'"):
+        PluginHost().find("metric", "built/l1")
+
+
+# -- local plugins --------------------------------------------------------------------------------------
+
+
+def test_plugins_design_example_works_as_it_stands(tmp_path, toolkit_from):
+    (tmp_path / "acme_median.py").write_text(MEDIAN)
+    text = """
+[plugins]
+local = { acme = "./acme_median.py" }
+[restoration.median]
+use = "acme/median"
+params = { radius = 2 }
+"""
+    kit = toolkit_from(text)
+    x = torch.rand(2, 3, 12, 12, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(kit.build("restoration", "median")(x), median_blur(x, 5))
+    origin = kit.resolve("restoration", "median").entry.origin
+    assert str(origin) == "acme (local file)"
+    with pytest.raises(Exception, match="radious") as e:
+        toolkit_from(text.replace("radius", "radious")).resolve("restoration", "median")
+    assert str(e.value) == (
+        "bad.toml [restoration.median]: acme/median has no parameter 'radious'; did you mean 'radius'?"
+    )
+
+
+def test_plugins_local_dotted_module(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "acme_pkg_dotted").mkdir()
+    (tmp_path / "acme_pkg_dotted" / "mine.py").write_text(METRIC.format(name="mine"))
+    dotted = "acme_pkg_dotted.mine"
+    host = PluginHost(local={"acme": dotted, "twin": dotted})
+    entry = host.find("metric", "acme/mine")
+    assert len(entry.origin.source_hash) == 64, "its source is part of result keys"
+    assert entry.origin.package == "acme_pkg_dotted"
+    assert "plugin 'twin' (mine.py)" in fault(host, "twin"), "one module under two names"
+    assert names(host) == ["metric:acme/mine"]
+
+
+def test_plugins_local_module_or_file_missing(tmp_path):
+    host = PluginHost(local={"file": "./nope.py", "module": "no_such_thing.mine"}, base=tmp_path)
+    assert fault(host, "file") == "plugin 'file': local file './nope.py' does not exist"
+    assert "No module named 'no_such_thing'" in fault(host, "module")
+
+
+def test_plugins_local_path_may_start_at_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "mine.py").write_text(METRIC.format(name="mine"))
+    host = PluginHost(local={"acme": "~/mine.py"}, base=tmp_path / "elsewhere")
+    assert host.find("metric", "acme/mine")
+
+
+def test_plugins_local_builtin_is_refused(toolkit_from):
+    with pytest.raises(Exception, match="cannot be called 'builtin'") as e:
+        toolkit_from('[plugins]\nlocal = { builtin = "x.py" }')
+    assert str(e.value).startswith("bad.toml [plugins]: ")
+
+
+def test_plugins_local_wins_over_an_installed_one(package, tmp_path):
+    package({"metrics/m.py": METRIC.format(name="m")})
+    (tmp_path / "mine.py").write_text(METRIC.format(name="mine"))
+    host = PluginHost(local={"acme": "mine.py"}, base=tmp_path)
+    host.load("acme")
+    assert names(host) == ["metric:acme/mine"]
+
+
+def test_plugins_two_toolkits_with_files_of_one_name_do_not_see_each_other(tmp_path, toolkit_from):
+    kits = []
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "mine.py").write_text(METRIC.format(name=folder) + f"WHO = {folder!r}\n")
+        text = '[plugins]\nlocal = { acme = "mine.py" }\nuse = ["acme"]'
+        kits.append(toolkit_from(text, path=tmp_path / folder / "registry.toml"))
+    assert [names(kit.host) for kit in kits] == [["metric:acme/one"], ["metric:acme/two"]]
+    assert [kit.host.manager.get_plugin("acme").WHO for kit in kits] == ["one", "two"]
+    for kit in kits:
+        module = kit.host.manager.get_plugin("acme")
+        assert sys.modules[module.__name__] is module, "neither took the other's place"
+    keys = [kit.host.entries()[0].origin.source_hash for kit in kits]
+    assert keys[0] != keys[1]
+
+
+# -- events ---------------------------------------------------------------------------------------------
+
+
+class Observer:
+    def __init__(self, name, calls):
+        self.name = name
+        self.calls = calls
+
+    @hookimpl
+    def magdr_cell_finished(self, cell):
+        if cell is None:
+            raise ValueError(f"{self.name}\nis tired")
+        self.calls.append((self.name, cell))
+
+
+def test_plugins_observers_are_called_in_order_and_failures_reported():
+    calls, reports = [], []
+    host = PluginHost()
+    module = ModuleType("watcher")
+    module.MAGDR_API = 1
+    module.magdr_cell_finished = Observer("plugin", calls).magdr_cell_finished
+    for name in ("b", "a", "c"):
+        host.add_observer(Observer(name, calls), name)
+    host.register(module, Origin("watcher", "watcher", "", "", "", None))
+    host.notify("magdr_cell_finished", reports.append, run=None, cell={"k": 1})
+    assert [name for name, _ in calls] == ["plugin", "b", "a", "c"]
+    assert calls[0][1] == {"k": 1}
+    host.notify("magdr_run_started", reports.append, run=None, manifest={}, cells=3)
+    assert not reports, "nobody listens to that"
+
+
+def test_plugins_failing_observer_is_reported_and_the_others_still_run():
+    calls, reports = [], []
+    host = PluginHost()
+    tired, awake = Observer("tired", calls), Observer("awake", calls)
+    tired.magdr_cell_finished = hookimpl(lambda cell: 1 / 0)
+    host.add_observer(tired, "tired")
+    host.add_observer(awake, "awake")
+    host.notify("magdr_cell_finished", reports.append, run=None, cell={})
+    assert calls == [("awake", {})]
+    assert reports == ["observer 'tired' failed in magdr_cell_finished: ZeroDivisionError: division by zero"]
+
+
+def test_plugins_observer_with_a_misspelt_hook_is_refused_at_once():
+    host = PluginHost()
+    with pytest.raises(Exception, match="magdr_cell_finishd"):
+        host.add_observer(SimpleNamespace(magdr_cell_finishd=hookimpl(lambda cell: None)), "wrong")
+    host.load("builtin")
+    assert not host.failures
+    assert host.entries()
