@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from magdr_core.errors import CalibrationError
+from magdr_core.errors import CalibrationError, ComponentError, MagdrError, one_line
 from magdr_core.guard import GuardedDefense, GuardedGenerator
 from magdr_core.identity import digest
 from magdr_core.protocols import CalibratedDetector, Dataset, FitData, Fittable
@@ -225,7 +225,12 @@ class Calibrator:
             },
             progress=lambda done, total: self.progress(what, done, total),
         )
-        return {"state": component.fit(data, self.generator)}
+        try:
+            return {"state": component.fit(data, self.generator)}
+        except MagdrError:
+            raise
+        except Exception as e:
+            raise ComponentError(f"{guarded.where}: fitting failed: {one_line(e)}") from e
 
     def _calibrate_detector(self, label: str, detector: Any) -> dict[str, Any]:
         fitted = self._fit(f"fitting {label}", "detector", label, detector)

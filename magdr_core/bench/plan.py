@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from magdr_core.calibration import read_calibration
 from magdr_core.errors import RegistryError
 from magdr_core.registry import Profile
 from magdr_core.toolkit import Toolkit
@@ -74,9 +75,12 @@ def plan(toolkit: Toolkit, profile: Profile) -> list[Group]:
     tasks = profile.generators or tuple(toolkit.registry.labels("generator"))
     if not tasks:
         raise RegistryError(f"{toolkit.registry.path.name}: no [generator.TASK] table")
+    policy = toolkit.registry.calibration
+    if policy.file != "auto":
+        read_calibration(toolkit.registry.path.parent / policy.file)
     toolkit.resolve("dataset", profile.dataset)
     defenses = [defense_label(toolkit, label) for label in profile.defenses]
-    for attack in toolkit.registry.calibration.attacks:
+    for attack in policy.attacks:
         toolkit.resolve("attack", attack)
     slices = tuple(_slices(toolkit, profile))
     for label in profile.detectors:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,9 @@ def command(
     """
     console = Console()
     toolkit = open_toolkit(registry, device, block)
+    # The file that the registry names may be the one that is to be made.
+    policy = toolkit.registry.calibration.model_copy(update={"file": "auto"})
+    toolkit.registry = replace(toolkit.registry, calibration=policy)
     chosen = toolkit.registry.profile(profile)
     for label in chosen.detectors:
         toolkit.resolve("detector", label)

@@ -26,25 +26,30 @@ GATED = ("background", "skin", "brows", "eyes", "nose", "mouth", "hair", "neck+c
 class ParsingTrainer:
     def __init__(self, context: TrainContext) -> None:
         self.context = context
-        self.net: Any = context.net
+        self.net = context.net
         self.modules: dict[str, nn.Module] = {"net": self.net}
         self.optimisers: dict[str, torch.optim.Optimizer] = {
             "net": torch.optim.Adam(self.net.parameters(), context.recipe.lr)
         }
         self.victim = context.toolkit.generator("victim")
-        images, attacked, masks = [], [], []
-        for indices in context.chunks(context.recipe.pool, 64):
-            batch = context.split[indices]
-            assert batch.masks is not None
-            images.append((batch.images * 255).byte())
-            if indices[0] < context.recipe.pool // 3:  # attacks are most of the cost, and a third is enough
-                attacked.append((self._attacked(batch, steps=4) * 255).byte())
-            masks.append((merge_classes(batch.masks) * 255).round().byte())
-        self.images, self.attacked, self.masks = torch.cat(images), torch.cat(attacked), torch.cat(masks)
+        kept = context.drawn_once(self._examples)
+        self.images, self.attacked, self.masks = kept["images"], kept["attacked"], kept["masks"]
         # Small parts weigh more, or brows and eyes would be left to the background.
         share = self.masks.float().mean((0, 2, 3)) / 255
         self.weights = (share + 1e-3).rsqrt()
         self.weights /= self.weights.mean()
+
+    def _examples(self) -> dict[str, Tensor]:
+        """Images and masks in 8 bits, and attacked versions of the first third: attacks cost most."""
+        parts: dict[str, list[Tensor]] = {"images": [], "attacked": [], "masks": []}
+        for indices in self.context.chunks(self.context.recipe.pool, 64):
+            batch = self.context.split[indices]
+            assert batch.masks is not None
+            parts["images"].append((batch.images * 255).round().byte())
+            parts["masks"].append((merge_classes(batch.masks) * 255).round().byte())
+            if indices[0] < self.context.recipe.pool // 3:
+                parts["attacked"].append((self._attacked(batch, steps=4) * 255).round().byte())
+        return {name: torch.cat(tensors) for name, tensors in parts.items()}
 
     def _attacked(self, batch: Batch, steps: int) -> Tensor:
         """A few steps of sign ascent on Eq. 1 with a strength drawn per image, up to 12/255."""
@@ -99,7 +104,7 @@ class ParsingTrainer:
     @torch.no_grad()
     def evaluate(self, samples: int = 500) -> Mapping[str, float]:
         """IoU per part on clean test faces, and the gated mean on clean, attacked and noisy ones."""
-        test = self.context.on_split("test")
+        test = self.context.for_testing()
         totals: dict[str, Tensor] = {}
         for indices in test.chunks(samples, 50):
             batch = test.split[indices]

@@ -35,19 +35,33 @@ class TrainContext:
 
     recipe: Recipe
     toolkit: Toolkit
-    net: nn.Module
+    net: Any  # the module, with whatever its kind adds
     dataset: Dataset
     split: PairedSplit
+    cache: Path
     log: Log
 
     @property
     def device(self) -> torch.device:
         return self.toolkit.device
 
-    def on_split(self, name: str) -> TrainContext:
-        split = self.dataset.split(name)
+    def for_testing(self) -> TrainContext:
+        """The test split of the dataset as everybody else uses it, whatever the recipe trains on."""
+        dataset: Dataset = self.toolkit.build("dataset", "test")
+        split = dataset.split("test")
         assert isinstance(split, PairedSplit)
-        return replace(self, split=split)
+        return replace(self, dataset=dataset, split=split)
+
+    def drawn_once(self, draw: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+        """Training images, kept beside the checkpoint so that a continued training need not draw again."""
+        if self.cache.is_file():
+            kept = torch.load(self.cache, map_location=self.device, weights_only=True)
+            if kept.pop("recipe") == repr(self.recipe):
+                return {name: tensor.to(self.device) for name, tensor in kept.items()}
+        with single_thread():
+            images = draw()
+        torch.save({"recipe": repr(self.recipe), **images}, self.cache)
+        return images
 
     def chunks(self, count: int, size: int) -> Iterator[list[int]]:
         for start in range(0, count, size):
@@ -101,11 +115,10 @@ def train(
         recipe = replace(recipe, steps=steps)
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(recipe.seed)
-    context = _context(recipe, device, log)
+    context = _context(recipe, device, out / f"{name}.images.pt", log)
     started = time.monotonic()
     log(f"{name}: drawing {recipe.pool} training images")
-    with single_thread():
-        trainer = _trainer(context)
+    trainer = _trainer(context)
     checkpoint = out / f"{name}.checkpoint.pt"
     first, spent = _resume(checkpoint, trainer, recipe, log)
     for i in range(first, recipe.steps):
@@ -118,6 +131,7 @@ def train(
             _save_checkpoint(checkpoint, trainer, recipe, i + 1, spent + time.monotonic() - started)
             log(f"{name}: step {i + 1}/{recipe.steps} " + " ".join(f"{k} {v:.4f}" for k, v in losses.items()))
     minutes = (spent + time.monotonic() - started) / 60
+    context.cache.unlink(missing_ok=True)
     context.net.requires_grad_(False).eval()
     path = out / f"{name}.safetensors"
     _save_weights(context.net, path)
@@ -134,13 +148,14 @@ def _decay(t: float) -> float:
     return min(1.0, (t + 1e-3) / 0.02) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * t)))
 
 
-def _context(recipe: Recipe, device: str, log: Log) -> TrainContext:
+def _context(recipe: Recipe, device: str, cache: Path, log: Log) -> TrainContext:
     lines = [
         "[registry]",
         f'name = "train"\nseed = {recipe.seed}\ndevice = "{device}"',
         f'[dataset.faces]\nuse = "procedural-faces"\nparams = {_inline(recipe.dataset)}',
         f'[{recipe.kind}.net]\nuse = "{recipe.use}"',
         f"params = {_inline({'weights': 'random', **recipe.params})}",
+        f'[dataset.test]\nuse = "procedural-faces"\nparams = {{ size = {recipe.dataset["size"]} }}',
         # The generator whose attacked inputs a parser must also read; built only by its trainer.
         '[generator.victim]\nuse = "stargan"',
     ]
@@ -150,7 +165,7 @@ def _context(recipe: Recipe, device: str, log: Log) -> TrainContext:
     dataset: Dataset = toolkit.build("dataset", "faces")
     split = dataset.split("train")
     assert isinstance(split, PairedSplit)
-    return TrainContext(recipe, toolkit, net, dataset, split, log)
+    return TrainContext(recipe, toolkit, net, dataset, split, cache, log)
 
 
 def _inline(values: Mapping[str, Any]) -> str:

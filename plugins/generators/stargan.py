@@ -133,24 +133,20 @@ class StarGAN(nn.Module):
         return (c.changed[:, :, None] & targets).any(1)
 
     def draw(self, batch: Batch, rng: SampleRng) -> Condition:
-        """One edit per image: another hair colour, or one other attribute flipped; each equally likely."""
+        """One edit per image: another hair colour, or one other attribute flipped.
+
+        Each entry that would change something is equally likely; the public code tests one target per entry.
+        """
         missing = [name for name in self.condition_names if name not in batch.attributes]
         if missing:
             raise DataError(f"StarGAN needs the attributes {', '.join(missing)}, the dataset lacks them")
         source = torch.stack([batch.attributes[name] for name in self.condition_names], 1)
-        # Hair colours exclude each other, so they share one group; every other attribute is its own.
-        names = ["hair" if name in HAIR_COLOURS else name for name in self.condition_names]
-        groups = list(dict.fromkeys(names))
-        group = torch.tensor([groups.index(name) for name in names], device=source.device)
-        hair = torch.tensor([name == "hair" for name in names], device=source.device)
+        hair = torch.tensor([name in HAIR_COLOURS for name in self.condition_names], device=source.device)
         possible = ~(hair & (source > 0.5))
-        members = torch.nn.functional.one_hot(group, len(groups)).bool()  # [C, groups]
-        open_groups = (possible[:, :, None] & members).any(1)
-        pick = torch.where(open_groups, rng.uniform(len(groups)), -1.0).argmax(1)
-        in_group = group == pick[:, None]
-        entry = torch.where(in_group & possible, rng.uniform(len(names)), -1.0).argmax(1, keepdim=True)
-        chosen = torch.zeros_like(in_group).scatter(1, entry, True)
-        values = torch.where(in_group, torch.where(hair, chosen.float(), 1 - source), source)
+        wish = torch.where(possible, rng.uniform(source.shape[1]), -1.0)
+        entry = torch.zeros_like(possible).scatter(1, wish.argmax(1, keepdim=True), True)
+        recoloured = (entry & hair).any(1, keepdim=True) & hair  # hair has one colour
+        values = torch.where(recoloured, entry.float(), torch.where(entry, 1 - source, source))
         return Condition(values, values != source)
 
 

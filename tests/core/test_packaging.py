@@ -60,3 +60,9 @@ def test_packaging_version_is_said_once(project):
     import magdr_core
 
     assert magdr_core.__version__ == project["project"]["version"]
+
+
+def test_the_packaged_registry_is_the_one_at_the_root():
+    from magdr_core.registry import packaged_registry
+
+    assert packaged_registry().read_bytes() == (ROOT / "registry.toml").read_bytes()

@@ -253,7 +253,7 @@ def with_identity(params: FaceParameters, other: FaceParameters) -> FaceParamete
 
 # What an edit puts on is always the same: were it drawn per face, the result could not be told from the
 # picture, and no editor could be measured against it.
-SMILE, REST = (0.8, 0.5), (0.05, 0.05)  # AU12, AU06
+SMILE, REST = (0.85, 0.5, 0.42), (0.05, 0.05, 0.03)  # AU12, AU06, AU25
 OPENED, CLOSED = (0.8, 0.45), (0.03, 0.02)  # AU25, AU26
 SHADE = 0.5  # of a dyed hair
 GLASSES_SHAPE, GLASSES_COLOUR = (0.235, 0.165, 0.5, 0.03, 0.1, 0.05), (0.07, 0.07, 0.08)
@@ -308,12 +308,14 @@ def _edited_mouth(expression: Expression, want: dict[str, Tensor], change: dict[
     """Action units after the edits of Smiling and Mouth_Slightly_Open."""
     au = {name: expression.action_units[:, i] for name, i in AU_INDEX.items()}
     for attribute, names, on, off in (
-        ("Smiling", ("AU12", "AU06"), SMILE, REST),
+        ("Smiling", ("AU12", "AU06", "AU25"), SMILE, REST),
         ("Mouth_Slightly_Open", ("AU25", "AU26"), OPENED, CLOSED),
     ):
         for name, when_on, when_off in zip(names, on, off, strict=True):
             target = torch.where(want[attribute], when_on, when_off)
-            au[name] = torch.where(change[attribute], target, au[name])
+            # A mouth that is open for another reason stays open when its smile comes or goes.
+            stays = (name == "AU25") & (attribute == "Smiling") & want["Mouth_Slightly_Open"]
+            au[name] = torch.where(change[attribute] & ~stays, target, au[name])
     # The corners cannot be pulled up and down at once.
     pulled_up = change["Smiling"] & want["Smiling"]
     au["AU15"] = torch.where(pulled_up, torch.zeros_like(au["AU15"]), au["AU15"])

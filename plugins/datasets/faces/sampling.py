@@ -176,7 +176,9 @@ def _expression(d: _Draw) -> Expression:
     au["AU12"] = torch.where(smiling, smile[:, 0], rest[:, 0])
     au["AU06"] = torch.where(smiling, smile[:, 1], rest[:, 1])
     au["AU15"] = torch.where(smiling, torch.zeros_like(au["AU15"]), au["AU15"])
-    au["AU25"] = torch.where(opened, open_mouth[:, 0], closed[:, 0])
+    # A smile shows teeth, but not so much that the mouth counts as open.
+    parted = torch.where(smiling, d.uni(0.3, 0.45), closed[:, 0])
+    au["AU25"] = torch.where(opened, open_mouth[:, 0], parted)
     au["AU26"] = torch.where(opened, open_mouth[:, 1], closed[:, 1])
     assert set(au) == set(AU_INDEX)
     return Expression(
@@ -190,8 +192,8 @@ def _pose(d: _Draw) -> Pose:
         roll=d.bell(0.0, 0.07),
         yaw=d.bell(0.0, 0.12),
         pitch=d.bell(0.0, 0.06),
-        scale=d.uni(0.71, 0.79),
-        offset=_cat(d.bell(0.0, 0.03), d.bell(-0.02, 0.025)),
+        scale=d.uni(0.77, 0.85),
+        offset=_cat(d.bell(0.0, 0.03), d.bell(-0.01, 0.025)),
         lean=_cat(d.bell(0.0, 0.07), d.uni(0.2, 0.5)),
     )
 

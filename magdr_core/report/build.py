@@ -1,0 +1,144 @@
+"""From a run folder to report.html: one file that needs nothing else."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FunctionLoader, StrictUndefined
+from markupsafe import Markup
+
+from magdr_core.hookspecs import hookimpl
+from magdr_core.report.figures import Condition, Figures
+from magdr_core.report.load import RunData, load_run
+from magdr_core.report.shown import MISSING, count, seconds
+from magdr_core.report.strips import GAP, gallery
+from magdr_core.report.summary import headline, task_summary
+from magdr_core.report.tables import TASK_TABLES
+from magdr_core.store import write_atomically
+
+FILE = "report.html"
+
+
+class ReportObserver:
+    """Writes the report when a benchmark has written its tables."""
+
+    @hookimpl
+    def magdr_run_finished(
+        self, run: Path, manifest: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]
+    ) -> None:
+        write_report(run)
+
+
+def write_report(run: Path) -> Path:
+    """Write report.html of a run folder, from what the folder holds and nothing else.
+
+    Raises:
+        MagdrError: a file of the run is missing or damaged.
+    """
+    page = render(load_run(run))
+    path = run / FILE
+    write_atomically(path, lambda p: p.write_text(page, encoding="utf-8", newline="\n"))
+    return path
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One error and the cells that it struck."""
+
+    task: str
+    error: str
+    cells: list[str]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a component took, summed over its cells."""
+
+    role: str
+    component: str
+    cells: int
+    forwards: str
+    seconds: str
+
+
+def render(run: RunData) -> str:
+    """The page. The same folder gives the same bytes: nothing here looks at the clock."""
+    figures = Figures(run)
+    tables = {
+        task: {name: table for name, build in TASK_TABLES if (table := build(figures, task))}
+        for task in figures.tasks
+    }
+    environment = Environment(
+        loader=FunctionLoader(_source),
+        autoescape=True,  # labels, notes and errors come from users and plugins
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template("report.html").render(
+        manifest=run.manifest,
+        date=str(run.manifest.get("started", "")).replace("T", " ").replace("+00:00", " UTC"),
+        note=str(run.settings.get("note") or ""),
+        headline=headline(figures),
+        summaries={task: task_summary(figures, task) for task in figures.tasks},
+        settings={
+            task: [figures.setting(task, k) for k in ("generator", "dataset")] for task in figures.tasks
+        },
+        seeds={task: figures.seeds(task) for task in figures.tasks},
+        tasks=figures.tasks,
+        tables=tables,
+        galleries={task: g for task in figures.tasks if (g := gallery(figures, task))},
+        gap=GAP,
+        failures=failures(run),
+        costs=costs(run),
+        total=seconds(sum(float(c.get("seconds") or 0) for c in run.cells)),
+        cells=len(run.cells),
+        adaptive=figures.adaptive,
+        css=Markup(_source("report.css")),
+        js=Markup(_source("report.js")),
+    )
+
+
+def failures(run: RunData) -> list[Failure]:
+    """Failed cells; a component that fails everywhere with one message is told once."""
+    found: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for cell in run.cells:
+        if "error" in cell:
+            facts = cell["facts"]
+            where = f"{facts['role']} {facts['component']} on {_images(facts)}"
+            seed = f" (seed {facts['seed']})" if "seed" in facts else ""
+            found[(facts["task"], str(cell["error"]))].append(where + seed)
+    return [Failure(task, error, cells) for (task, error), cells in found.items()]
+
+
+def _images(facts: Mapping[str, Any]) -> str:
+    condition = Condition.of(facts)
+    return "clean images" if facts.get("slice_role") == "clean" else condition.label
+
+
+def costs(run: RunData) -> list[Cost]:
+    """Time and generator passes by component, dearest first."""
+    found: dict[tuple[str, str], list[Mapping[str, Any]]] = defaultdict(list)
+    for cell in run.cells:
+        if "error" not in cell:
+            found[(cell["facts"]["role"], cell["facts"]["component"])].append(cell)
+    spent = {key: sum(float(c.get("seconds") or 0) for c in cells) for key, cells in found.items()}
+    return [
+        Cost(*key, len(found[key]), _forwards(found[key]), seconds(spent[key]))
+        for key in sorted(found, key=lambda key: (-spent[key], key))
+    ]
+
+
+def _forwards(cells: Sequence[Mapping[str, Any]]) -> str:
+    known = [float(c["forwards"]) for c in cells if c.get("forwards") is not None]
+    return count(sum(known) / len(known)) if known else MISSING
+
+
+def _source(name: str) -> str:
+    return (files("magdr_core.report") / name).read_text(encoding="utf-8")

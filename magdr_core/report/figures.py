@@ -1,0 +1,186 @@
+"""The figures of a run, looked up by what they are about; several seeds become one figure."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from magdr_core.bench.plan import CLEAN, ORACLE
+from magdr_core.bench.tables import Row
+from magdr_core.report.load import RunData
+
+IDENTITY = "identity"
+FINE_POINT = "best-f1"
+"""The operating point that the paper's F1 is measured at; the other one starts with `fpr`."""
+
+
+class Condition(NamedTuple):
+    """What the images went through: an attack with its strength, or nothing."""
+
+    attack: str = CLEAN
+    eps: float = 0.0
+    steps: int = 0
+    knowledge: str = ""
+
+    @classmethod
+    def of(cls, facts: Mapping[str, Any]) -> Condition:
+        """Undefended and oblivious figures share a column; adaptive or transferred attacks get their own."""
+        knowledge = str(facts.get("knowledge", ""))
+        shown = "" if knowledge in ("none", "oblivious") else knowledge
+        # 9 digits: the csv holds as many, the cells hold all of them.
+        eps = float(f"{float(facts.get('eps', 0)):.9g}")
+        return cls(str(facts["attack"]), eps, int(facts.get("steps", 0)), shown)
+
+    @property
+    def label(self) -> str:
+        return f"{self.attack}, {self.knowledge}" if self.knowledge else self.attack
+
+    @property
+    def strength(self) -> str:
+        if self == CLEAN_IMAGES:
+            return ""
+        steps = f", {self.steps} step{'s' if self.steps != 1 else ''}" if self.steps > 1 else ""
+        return f"eps {self.eps * 255:.4g}/255{steps}"
+
+
+CLEAN_IMAGES = Condition()
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A value with its 95% interval (NaN: none), the images per seed, and the seeds that it is a mean of."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+    seeds: int = 1
+
+    def overlaps(self, other: Figure) -> bool:
+        """Whether the intervals share a point; without intervals nothing is known, so yes."""
+        return not (self.low > other.high or other.low > self.high)
+
+
+class Figures:
+    """All figures of a run, and which components, conditions and tasks there should be."""
+
+    def __init__(self, run: RunData) -> None:
+        self.run = run
+        self._found: dict[tuple[str, Condition, str, str, str, str], list[Row]] = defaultdict(list)
+        self.variants: dict[tuple[str, str], list[str]] = defaultdict(list)
+        for row in run.rows:
+            if math.isnan(row["value"]):
+                continue
+            about = (row["role"], row["component"], row["metric"], row["variant"])
+            self._found[(row["task"], Condition.of(row), *about)].append(row)
+            seen = self.variants[(row["task"], row["metric"])]
+            if row["variant"] not in seen:
+                seen.append(row["variant"])
+
+    def get(
+        self, task: str, condition: Condition, role: str, component: str, metric: str, variant: str = ""
+    ) -> Figure | None:
+        """One figure. Of several seeds: their mean, with an interval that spans all of theirs."""
+        rows = self._found.get((task, condition, role, component, metric, variant))
+        if not rows:
+            return None
+        return Figure(
+            value=math.fsum(r["value"] for r in rows) / len(rows),
+            low=min(r["ci_low"] for r in rows),
+            high=max(r["ci_high"] for r in rows),
+            n=min(r["n"] for r in rows),
+            seeds=len(rows),
+        )
+
+    @cached_property
+    def facts(self) -> list[Mapping[str, Any]]:
+        """What there is or should be: failed cells have no rows, rows may come from elsewhere."""
+        return [c["facts"] for c in self.run.cells] + list(self.run.rows)
+
+    @cached_property
+    def tasks(self) -> list[str]:
+        return _ordered(self.run.listed("generators"), (f["task"] for f in self.facts))
+
+    def seeds(self, task: str) -> list[int]:
+        return sorted({f["seed"] for f in self.facts if f["task"] == task and "seed" in f})
+
+    def setting(self, task: str, name: str) -> str:
+        """The generator or the dataset of a task."""
+        return next((str(f[name]) for f in self.facts if f["task"] == task and f.get(name)), "")
+
+    def samples(self, task: str) -> int | None:
+        """Images per seed, as the rows say; the profile's number may have been limited."""
+        return min((r["n"] for r in self.run.rows if r["task"] == task), default=None)
+
+    def attacks(self, task: str) -> list[Condition]:
+        """The attacks that have tables, in the profile's order."""
+        found = {
+            Condition.of(f)
+            for f in self.facts
+            # A cell tells noise and benign edits apart by their role; rows are of clean images or attacks.
+            if f["task"] == task and f.get("slice_role", "attack") == "attack" and f["attack"] != CLEAN
+        }
+        order = self.run.listed("attacks")
+        return sorted(found, key=lambda c: (_rank(order, c.attack), *c))
+
+    def components(self, task: str, role: str) -> list[str]:
+        """Labels in the profile's order; the undefended reference is first and the oracle last."""
+        names = _ordered(
+            self.run.listed(f"{role}s"), (f["component"] for f in self.facts if self._is(f, task, role))
+        )
+        if role == "defense":
+            names.sort(key=lambda name: (name != IDENTITY, name == ORACLE))
+        return names
+
+    @staticmethod
+    def _is(facts: Mapping[str, Any], task: str, role: str) -> bool:
+        return facts["task"] == task and facts["role"] == role
+
+    def is_noise(self, task: str, condition: Condition) -> bool:
+        """Whether an attack is random noise: the reference of attacks, not one of them."""
+        return any(
+            c["facts"].get("noise") and c["facts"]["task"] == task and Condition.of(c["facts"]) == condition
+            for c in self.run.cells
+        )
+
+    def sees_masks(self, task: str, role: str, component: str) -> bool:
+        """Whether a component was given the exact masks of the synthetic faces."""
+        return any(
+            c["facts"].get("seen_by_oracle")
+            for c in self.run.cells
+            if self._is(c["facts"], task, role) and c["facts"]["component"] == component
+        )
+
+    def failed(self, task: str, condition: Condition, role: str, component: str) -> bool:
+        """Whether a missing figure is missing because its cell failed."""
+        return any(
+            "error" in c
+            and self._is(c["facts"], task, role)
+            and c["facts"]["component"] == component
+            and Condition.of(c["facts"]) == condition
+            for c in self.run.cells
+        )
+
+    def strict_point(self, task: str) -> str:
+        """The operating point set for a rate of false alarms, e.g. `fpr1`; empty if no row has it."""
+        points = [v for v in self.variants[(task, "fpr_clean")] if v.startswith("fpr")]
+        points += [v for v in self.variants[(task, "recall")] if v.startswith("fpr")]
+        return points[0] if points else ""
+
+    @property
+    def adaptive(self) -> bool:
+        return any(r["knowledge"] == "adaptive" for r in self.run.rows)
+
+
+def _rank(order: list[str], name: str) -> int:
+    return order.index(name) if name in order else len(order)
+
+
+def _ordered(first: Iterable[str], found: Iterable[str]) -> list[str]:
+    """What was found: in the given order, then by name."""
+    names, order = set(found), list(first)
+    return sorted(names, key=lambda name: (_rank(order, name), name))

@@ -1,0 +1,131 @@
+"""Numbers as a reader sees them, and tables of them with the best of each column marked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from magdr_core.report.figures import Figure
+
+Format = Callable[[float], str]
+MISSING = "\N{EN DASH}"
+_MINUS = "\N{MINUS SIGN}"
+Kind = Literal["", "reference", "bound"]
+
+
+def number(digits: int) -> Format:
+    """Fixed decimals, with commas between thousands."""
+
+    def show(value: float) -> str:
+        if math.isinf(value):
+            return "∞" if value > 0 else f"{_MINUS}∞"
+        text = f"{value:,.{digits}f}"
+        # A rounded "-0.00" says nothing that "0.00" does not.
+        return text.lstrip("-") if float(text.replace(",", "")) == 0 else text.replace("-", _MINUS)
+
+    return show
+
+
+def percent(value: float) -> str:
+    return f"{number(1)(100 * value)}%"
+
+
+def count(value: float) -> str:
+    """A mean of whole numbers: a decimal only where there is one."""
+    return number(0 if abs(value - round(value)) < 0.05 else 1)(value)
+
+
+def seconds(value: float) -> str:
+    if value < 60:
+        return f"{value:.1f} s"
+    minutes, rest = divmod(round(value), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+@dataclass
+class Shown:
+    """One field of a table."""
+
+    figure: Figure | None = None
+    text: str = MISSING
+    interval: str = ""
+    note: str = ""
+    best: bool = False
+    failed: bool = False
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: its head, which direction is better (None: neither), and how its numbers are written."""
+
+    title: str
+    detail: str = ""
+    better: Literal["higher", "lower"] | None = None
+    show: Format = field(default=number(1), repr=False)
+    reference_competes: bool = True
+    """False where the undefended reference is best by definition, so that marking it would say nothing."""
+
+
+@dataclass
+class Line:
+    """A row: a component, and what marks it off from the others."""
+
+    label: str
+    detail: str = ""
+    kind: Kind = ""
+    fields: list[Shown] = field(default_factory=list)
+
+
+@dataclass
+class Block:
+    """Rows under a common heading, compared with each other."""
+
+    title: str
+    detail: str
+    lines: list[Line]
+    compared: bool = True
+
+
+@dataclass
+class Table:
+    caption: str
+    head: str
+    columns: list[Column]
+    blocks: list[Block]
+    note: str = ""
+
+    def finished(self) -> Table:
+        """With the best field of every column and block marked."""
+        for block in self.blocks:
+            if block.compared:
+                for index, column in enumerate(self.columns):
+                    _mark([(line.kind, line.fields[index]) for line in block.lines], column)
+        return self
+
+
+def shown(figure: Figure | None, column: Column, *, failed: bool, seeds: int) -> Shown:
+    """A figure as text; missing ones say whether their cell failed."""
+    if figure is None:
+        return Shown(text="failed", failed=True) if failed else Shown()
+    text, interval = column.show(figure.value), ""
+    if not (math.isnan(figure.low) or math.isnan(figure.high)):
+        interval = f"{column.show(figure.low)} to {column.show(figure.high)}"
+    note = f"{figure.seeds} of {seeds} seeds" if figure.seeds < seeds else ""
+    return Shown(figure, text, interval, note)
+
+
+def _mark(fields: Sequence[tuple[Kind, Shown]], column: Column) -> None:
+    """Mark the best of those that compete. Equal to the eye is equal; if all are equal none is best."""
+    running = [
+        f
+        for kind, f in fields
+        if f.figure is not None and (kind == "" or (kind == "reference" and column.reference_competes))
+    ]
+    if column.better is None or len(running) < 2 or len({f.text for f in running}) < 2:
+        return
+    pick = max if column.better == "higher" else min
+    best = pick(running, key=lambda f: f.figure.value if f.figure else math.nan)
+    for f in running:
+        f.best = f.text == best.text

@@ -1,0 +1,103 @@
+"""What the commands print and write when all is well."""
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.bench.conftest import SMALL
+from tests.cli.test_bad_input import magdr
+
+# The README's plugin, which is design and documentation at once.
+README = Path(__file__).parents[2] / "README.md"
+
+
+def readme_block(language, containing):
+    blocks = README.read_text(encoding="utf-8").split("```")[1::2]
+    return next(
+        b.removeprefix(language).lstrip("\n") for b in blocks if b.startswith(language) and containing in b
+    )
+
+
+def test_a_plugin_file_outside_the_repository_appears_in_the_tables(tmp_path):
+    code = readme_block("python", "Median-filter")
+    assert len([line for line in code.splitlines() if line.strip()]) <= 14
+    (tmp_path / "acme_median.py").write_text(code)
+    text = SMALL.replace('defenses = ["magdr", "jpeg"]', 'defenses = ["acme-median"]')
+    text = text.replace('detectors = ["magdr", "distortion"]', "detectors = []")
+    (tmp_path / "mine.toml").write_text(text + readme_block("toml", "acme"))
+    done = magdr(tmp_path, "bench", "mine.toml", "--out", "run")
+    assert done.returncode == 0, done.stderr
+    assert "acme-median" in done.stdout
+    assert "acme-median" in (tmp_path / "run" / "results.csv").read_text()
+    assert "acme-median" in (tmp_path / "run" / "report.html").read_text()
+
+
+def test_plugins_list_names_every_built_in(tmp_path):
+    done = magdr(tmp_path, "plugins", "list", "--json")
+    assert done.returncode == 0, done.stderr
+    names = {(e["kind"], e["name"]) for e in json.loads(done.stdout)}
+    for kind, wanted in {
+        "metric": "l1 l2 ssim psnr",
+        "augmentation": "jpeg flip shift resize bilateral median",
+        "restoration": "gaussian median bilateral nlm tv jpeg bit-depth resize sharpen",
+        "attack": "pgd noise",
+        "detector": "magdr",
+        "defense": "magdr identity filter",
+        "generator": "stargan",
+        "parser": "unet",
+        "dataset": "procedural-faces",
+    }.items():
+        assert {(kind, name) for name in wanted.split()} <= names
+
+
+def test_a_blocked_plugin_is_not_listed(tmp_path):
+    done = magdr(tmp_path, "plugins", "list", "--block", "builtin.attacks.*")
+    assert "builtin.attacks" not in done.stdout
+    assert "builtin.metrics" in done.stdout
+
+
+def test_plugins_show_tells_parameters_source_and_file(tmp_path):
+    done = magdr(tmp_path, "plugins", "show", "pgd")
+    for words in ("eps", "steps", "= 30", "Madry", "builtin.attacks.pgd", "pgd.py"):
+        assert words in done.stdout
+
+
+def test_faces_saves_a_grid(tmp_path):
+    done = magdr(tmp_path, "faces", "grid.png", "--count", "6", "--columns", "3", "--size", "64")
+    assert done.returncode == 0, done.stderr
+    assert Image.open(tmp_path / "grid.png").size == (3 * 66 - 2, 2 * 66 - 2)
+
+
+def test_calibrate_writes_a_file_that_a_registry_can_use(tmp_path):
+    (tmp_path / "small.toml").write_text(SMALL)
+    done = magdr(tmp_path, "calibrate", "small.toml", "--out", "small.calibration.json")
+    assert done.returncode == 0, done.stderr
+    data = json.loads((tmp_path / "small.calibration.json").read_text())
+    assert {e["label"] for e in data["entries"].values()} == {"magdr", "distortion"}
+    assert data["provenance"]["policy"]["clean"] == 40
+    text = SMALL.replace("[calibration]", '[calibration]\nfile = "small.calibration.json"')
+    (tmp_path / "with.toml").write_text(text)
+    done = magdr(tmp_path, "bench", "with.toml", "--cache", "other")
+    assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "other" / "calibrations").exists()
+
+
+def test_a_calibration_of_another_composition_is_refused(tmp_path):
+    (tmp_path / "empty.json").write_text('{"schema": 1, "entries": {}}')
+    text = SMALL.replace("[calibration]", '[calibration]\nfile = "empty.json"')
+    (tmp_path / "with.toml").write_text(text)
+    done = magdr(tmp_path, "bench", "with.toml", "--out", "run")
+    assert done.returncode == 1
+    assert "run `magdr calibrate`" in done.stdout
+
+
+@pytest.mark.slow
+def test_a_short_training_can_be_continued(tmp_path):
+    arguments = ("train", "stargan-faces64", "--steps", "2", "--out", "out")
+    first = magdr(tmp_path, *arguments)
+    assert first.returncode == 0, first.stderr
+    assert (tmp_path / "out" / "stargan-faces64.toml").is_file()
+    again = magdr(tmp_path, *arguments)
+    assert "continuing at step 2" in again.stdout
