@@ -37,7 +37,8 @@ ATTACK_BATCH = 32
 class Builder(Protocol):
     """The part of a toolkit that calibration needs."""
 
-    registry: Registry
+    @property
+    def registry(self) -> Registry: ...
 
     def resolve(self, kind: str, label: str) -> Any: ...
 

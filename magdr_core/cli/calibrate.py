@@ -53,7 +53,7 @@ def command(
     toolkit = open_toolkit(registry, device, block)
     # The file that the registry names may be the one that is to be made.
     policy = toolkit.registry.calibration.model_copy(update={"file": "auto"})
-    toolkit.registry = replace(toolkit.registry, calibration=policy)
+    toolkit.resolver.registry = replace(toolkit.registry, calibration=policy)
     chosen = toolkit.registry.profile(profile)
     for label in chosen.detectors:
         toolkit.resolve("detector", label)

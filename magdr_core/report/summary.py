@@ -103,7 +103,8 @@ def _disruption(figures: Figures, task: str, attack: Condition) -> str:
         parts.append(f"meets its success criterion on {percent(success.value)} of the images")
     if parts:
         return f"{subject} {' and '.join(parts)}."
-    return f"How strong {name} is undefended is missing from this run{_why(figures)}."
+    why = _why(figures, task, attack, "attack", attack.attack)
+    return f"How strong {name} is undefended is missing{why}."
 
 
 def _detection(figures: Figures, task: str, attack: Condition) -> list[str]:
@@ -127,7 +128,8 @@ def _detection(figures: Figures, task: str, attack: Condition) -> list[str]:
     if noise is not None:
         parts.append(f"tells the attack from random noise of equal strength with AUROC {_share(noise.value)}")
     if not parts:
-        return [f"The figures of MagDR's detector ({label}) are missing{_why(figures)}."]
+        why = _why(figures, task, attack, "detector", label)
+        return [f"The figures of MagDR's detector ({label}) are missing{why}."]
     return [f"MagDR's detector ({label}) {_listed(parts)}."]
 
 
@@ -142,7 +144,8 @@ def _defense(figures: Figures, task: str, attack: Condition) -> list[str]:
     if label is None:
         sentences.append("MagDR's defense is not among the defenses of this profile.")
     elif (figure := found[label]) is None:
-        sentences.append(f"The figures of MagDR's defense ({label}) are missing{_why(figures)}.")
+        why = _why(figures, task, attack, "defense", label)
+        sentences.append(f"The figures of MagDR's defense ({label}) are missing{why}.")
     else:
         damage = figures.get(task, CLEAN_IMAGES, "defense", label, "mse_o")
         cost = f"costs {_mse(damage.value)}" if damage else "has no figure"
@@ -184,9 +187,10 @@ def _interval(figure: Figure, form: Format = _mse) -> str:
     return f" [{form(figure.low)} to {form(figure.high)}]"
 
 
-def _why(figures: Figures) -> str:
-    failed = any("error" in c for c in figures.run.cells)
-    return ": its cell failed, or was not run (see Failures)" if failed else " (it was not run)"
+def _why(figures: Figures, task: str, attack: Condition, role: str, component: str) -> str:
+    if figures.failed(task, attack, role, component):
+        return ": the cell failed (see Failures)"
+    return ": this run folder has none for this attack"
 
 
 def _many(number_of: int, what: str) -> str:

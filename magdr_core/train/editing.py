@@ -108,7 +108,7 @@ class EditingTrainer:
         )
         loss = (
             error.mean()
-            + self._cycle(x, y, c, region)
+            + self._cycle(i, x, y, c, region)
             + self.loss["region"] * inside.mean()
             + self.loss["gradient"] * gradient
             + self.loss["adversarial"] * adversarial
@@ -120,13 +120,15 @@ class EditingTrainer:
             "critic": float(critic_loss.detach()),
         }
 
-    def _cycle(self, x: Tensor, y: Tensor, c: Condition, region: Tensor) -> Tensor:
+    def _cycle(self, i: int, x: Tensor, y: Tensor, c: Condition, region: Tensor) -> Tensor:
         """StarGAN's reconstruction loss on a quarter of the batch: the edit taken back must give the input.
 
         A hair's old shade can only be recovered from faint traces, so the network learns to read faint
         traces, and with that to be disrupted by them, as the published ones do.
         """
         recipe = self.context.recipe
+        if i < self.loss["cycle_from"] * recipe.steps:  # first the edits, which it would slow down
+            return y.new_zeros(())
         part = slice(0, recipe.batch // 4)
         back = Condition(torch.where(c.changed, 1 - c.values, c.values), c.changed)
         with self.context.autocast():
@@ -147,7 +149,7 @@ class EditingTrainer:
 
     @torch.no_grad()
     def evaluate(self) -> Mapping[str, float]:
-        return editing_quality(self.context, self.net, samples=500)
+        return editing_quality(self.context, self.net, samples=self.context.recipe.tested)
 
 
 def draw_pairs(context: TrainContext, indices: list[int]) -> tuple[Any, Condition, Tensor]:

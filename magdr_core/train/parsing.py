@@ -6,7 +6,6 @@ MagDR parses the image it is given, which may be attacked, so the parser must no
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -102,11 +101,11 @@ class ParsingTrainer:
         return {"loss": float(loss.detach())}
 
     @torch.no_grad()
-    def evaluate(self, samples: int = 500) -> Mapping[str, float]:
+    def evaluate(self) -> Mapping[str, float]:
         """IoU per part on clean test faces, and the gated mean on clean, attacked and noisy ones."""
         test = self.context.for_testing()
         totals: dict[str, Tensor] = {}
-        for indices in test.chunks(samples, 50):
+        for indices in test.chunks(self.context.recipe.tested, 50):
             batch = test.split[indices]
             assert batch.masks is not None
             truth = merge_classes(batch.masks).argmax(1)

@@ -18,6 +18,7 @@ class Recipe:
         steps, batch, lr: optimisation (Adam, cosine decay to 1% of lr).
         pool: training images drawn once, before the first step.
         settings: weights of the losses and the like.
+        tested: test faces that the card's quality is measured on.
     """
 
     kind: str
@@ -31,6 +32,7 @@ class Recipe:
     params: Mapping[str, Any] = field(default_factory=dict)
     dataset: Mapping[str, Any] = field(default_factory=lambda: {"size": 64})
     settings: Mapping[str, float] = field(default_factory=dict)
+    tested: int = 500
 
 
 RECIPES: dict[str, Recipe] = {
@@ -41,17 +43,17 @@ RECIPES: dict[str, Recipe] = {
         params={"width": 32, "blocks": 4, "size": 64},
         # Without grain: a network that is trained on noise learns to ignore it, attacks included.
         dataset={"size": 64, "grain": 0.0},
-        steps=4400,
+        steps=4200,
         pool=8192,
-        settings={"region": 3.0, "gradient": 1.0, "adversarial": 0.02, "cycle": 2.0},
+        settings={"region": 3.0, "gradient": 1.0, "adversarial": 0.02, "cycle": 2.0, "cycle_from": 0.35},
     ),
     "parser-faces64": Recipe(
         kind="parser",
         use="unet",
         trainer="parsing",
         params={"width": 16},
-        steps=3000,
-        pool=6144,
+        steps=2400,
+        pool=4608,
         batch=32,
         lr=2e-3,
         settings={"attacked": 0.3, "noisy": 0.3},

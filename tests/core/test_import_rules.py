@@ -18,7 +18,7 @@ specs protocols
 hookspecs magdr objective
 api plugins guard
 registry samples
-calibration pipeline
+calibration pipeline resolver
 toolkit
 bench train testing
 report

@@ -1,0 +1,188 @@
+"""Computing the cells of one task and seed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from magdr_core.bench import evaluate
+from magdr_core.bench.images import GroupImages, Workplace
+from magdr_core.bench.pictures import split_sides
+from magdr_core.bench.plan import CLEAN, ORACLE, Cell, Group, is_restoration
+from magdr_core.errors import MagdrError, one_line
+from magdr_core.guard import GuardedDefense, GuardedGenerator
+from magdr_core.identity import digest
+from magdr_core.protocols import Family
+from magdr_core.rng import SampleRng
+from magdr_core.types import Samples
+
+SCHEMA = 1
+
+
+class GroupRun:
+    """The cells of one task and seed."""
+
+    def __init__(self, work: Workplace, group: Group) -> None:
+        self.work, self.group = work, group
+        self.toolkit, self.store = work.toolkit, work.store
+        self.calibrator = self.toolkit.calibrator(
+            group.task, work.profile.dataset, self.store, progress=work.progress
+        )
+        self.G: GuardedGenerator = self.calibrator.generator
+        self.images = GroupImages(work, group.task, group.seed, self.G, self.calibrator.data)
+        self._ready: dict[tuple[str, str], Any] = {}
+        restorations = [d for d in work.profile.defenses if is_restoration(self.toolkit, d)]
+        self._plain = {ORACLE, *restorations}
+
+    def run(self) -> Iterator[dict[str, Any]]:
+        """Every cell's data, from the store or computed; a failed one has an `error`."""
+        for cell in self.group.cells:
+            yield self._cell(cell)
+
+    def _cell(self, cell: Cell) -> dict[str, Any]:
+        facts = evaluate.cell_facts(cell) | {"noise": cell.slice.component == "noise"}
+        try:
+            # Fitting comes first: the key holds the calibration that a component uses.
+            component = self._component(cell)
+            key = self._key(cell)
+            facts["seen_by_oracle"] = self._oracle(cell)
+            stored = self.store.json("cells", key)
+            if stored is not None:
+                return stored | {"facts": facts, "reused": True}
+            start = time.perf_counter()
+            self.G.take_passes()
+            values, extra = self._compute(cell, component)
+        except (MagdrError, torch.OutOfMemoryError) as e:
+            self.work.report(f"failed: {cell}: {one_line(e)}")
+            return {"key": "", "facts": facts, "error": one_line(e), "seconds": 0.0, "ids": [], "values": {}}
+        clean = self.images.clean(False)
+        forwards = self.G.take_passes() / len(clean)
+        if "pictures" in extra:
+            self.store.put_images(f"{key}-pictures", extra.pop("pictures"))
+        data = {
+            "schema": SCHEMA,
+            "key": key,
+            "facts": facts,
+            "ids": list(clean.ids),
+            "identities": self.images.identities,
+            "values": values,
+            "forwards": forwards,
+            **extra,
+            "seconds": round(time.perf_counter() - start, 3),
+        }
+        self.store.put_json("cells", key, data)
+        return data
+
+    def pictures(self, cells: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str, str, str], Tensor]:
+        """What the report shows: clean images, and every defense's inputs and outputs on each slice."""
+        shown = self.work.profile.pictures
+        if not shown:
+            return {}
+        task = self.group.task
+        pictures = {
+            (task, CLEAN, "clean", "input"): self.images.clean(False).images[:shown],
+            (task, CLEAN, "clean", "output"): self.images.reference[:shown],
+        }
+        for cell in cells:
+            facts = cell["facts"]
+            kept = self.store.images(f"{cell['key']}-pictures") if facts["role"] == "defense" else None
+            if kept is not None:
+                name = (task, facts["attack"], facts["component"])
+                pictures[(*name, "input")], pictures[(*name, "output")] = split_sides(kept)
+        return pictures
+
+    # -- components -------------------------------------------------------------------------------------
+
+    def _component(self, cell: Cell) -> Any:
+        memo = (cell.role, cell.component)
+        if memo not in self._ready:
+            self._ready[memo] = self._build(cell)
+        found = self._ready[memo]
+        if isinstance(found, MagdrError):
+            raise found
+        return found
+
+    def _build(self, cell: Cell) -> Any:
+        try:
+            if cell.role == "detector":
+                return self.calibrator.detector(cell.component)
+            if cell.role == "attack":
+                return self.toolkit.build("attack", cell.component)
+            if cell.component == ORACLE:
+                layers = self.toolkit.registry.composition["layers"]
+                labels = dict.fromkeys(label for layer in layers for label in layer)
+                return [self.toolkit.family(label) for label in labels]
+            if is_restoration(self.toolkit, cell.component):
+                restoration = self.toolkit.build("restoration", cell.component)
+                return GuardedDefense(_Filter(restoration), restoration.where)
+            return self.calibrator.defense(cell.component)
+        except MagdrError as e:
+            return e
+
+    def _identity(self, cell: Cell) -> Any:
+        if cell.component == ORACLE:
+            layers = self.toolkit.registry.composition["layers"]
+            return [self.toolkit.family_identity(label) for label in sorted({x for la in layers for x in la})]
+        kind = "restoration" if is_restoration(self.toolkit, cell.component) else cell.role
+        return self.toolkit.resolve(kind, cell.component).identity
+
+    def _key(self, cell: Cell) -> str:
+        calibrated = cell.role in ("detector", "defense") and cell.component not in self._plain
+        return digest(
+            {
+                "schema": SCHEMA,
+                "role": cell.role,
+                "component": self._identity(cell),
+                "calibration": self.calibrator.digest_of(cell.role, cell.component) if calibrated else None,
+                "images": self.images.key(cell.slice),
+                "environment": self.work.environment,
+            }
+        )
+
+    # -- computing --------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def _compute(self, cell: Cell, component: Any) -> tuple[Mapping[str, list[float]], dict[str, Any]]:
+        images = self.images.of(cell.slice)
+        reference = self.images.reference
+        self.G.take_passes()
+
+        def rng(batch: Samples) -> SampleRng:
+            return self.toolkit.rng(f"{cell.role}/{cell.component}", batch.ids, self.group.seed)
+
+        if cell.role == "attack":
+            clean = self.images.clean(False)
+            return evaluate.attack_values(clean, images, self.G, component.objective, reference), {}
+        clean = self.images.clean(self._oracle(cell))
+        seen = clean.with_images(images)
+        if cell.role == "detector":
+            values = evaluate.detector_values(seen, component.detector, self.G, rng)
+            fpr = self.toolkit.registry.calibration.fpr
+            return values, {"thresholds": dict(component.thresholds), "fpr": fpr}
+        if cell.component == ORACLE:
+            families: list[Family] = component
+            values, restored, output = evaluate.oracle_values(clean, seen, families, self.G, reference)
+        else:
+            values, restored, output = evaluate.defense_values(clean, seen, component, self.G, reference, rng)
+        shown = self.work.profile.pictures
+        return values, {"pictures": torch.cat([restored[:shown], output[:shown]])}
+
+    def _oracle(self, cell: Cell) -> bool:
+        """Whether the component is given exact masks."""
+        if cell.role == "attack" or cell.component in self._plain:
+            return False
+        return self.calibrator.wants_oracle(cell.role, cell.component)
+
+
+class _Filter:
+    """A restoration as a defense."""
+
+    def __init__(self, restoration: Any) -> None:
+        self.restoration = restoration
+
+    def __call__(self, x: Tensor, c: Any, G: Any) -> Tensor:
+        return self.restoration(x)

@@ -1,0 +1,165 @@
+"""A run folder written by hand: every figure in it is known, nothing is computed."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from magdr_core.bench.pictures import save_pictures
+from magdr_core.bench.tables import to_csv
+
+REGISTRY = "[detector.magdr]\n[defense.magdr]\n# see https://example.org\n"
+
+
+@dataclass
+class FakeRun:
+    """Collects rows and cells as a benchmark writes them."""
+
+    folder: Path
+    task: str = "editing"
+    seed: int = 0
+    n: int = 200
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    cells: list[dict[str, Any]] = field(default_factory=list)
+    settings: dict[str, Any] = field(default_factory=dict)
+    pictures: dict[tuple[str, str, str, str], torch.Tensor] = field(default_factory=dict)
+    manifest: dict[str, Any] = field(default_factory=dict)
+
+    def facts(self, role: str, component: str, attack: str, eps: float, steps: int) -> dict[str, Any]:
+        undefended = role == "attack" or component == "identity"
+        return {
+            "task": self.task,
+            "generator": "stargan",
+            "dataset": "procedural-faces",
+            "attack": attack,
+            "eps": eps,
+            "steps": steps,
+            "knowledge": "none" if undefended else "oblivious",
+            "role": role,
+            "component": component,
+            "seed": self.seed,
+        }
+
+    def cell(
+        self,
+        role: str,
+        component: str,
+        attack: str = "none",
+        metrics: dict[str, float | tuple[float, float, float]] | None = None,
+        *,
+        eps: float = 6 / 255,
+        steps: int = 30,
+        **more: Any,
+    ) -> FakeRun:
+        """Add a cell and its rows; a metric may be `name@variant`, a value may come with its interval."""
+        if attack == "none":
+            eps, steps = 0.0, 0
+        facts = self.facts(role, component, attack, eps, steps)
+        for name, figures in (metrics or {}).items():
+            metric, _, variant = name.partition("@")
+            value, low, high = figures if isinstance(figures, tuple) else (figures, math.nan, math.nan)
+            figure = {"metric": metric, "variant": variant, "value": value, "ci_low": low, "ci_high": high}
+            self.rows.append({"registry": "mine", **facts, **figure, "n": self.n, "seconds": 2.0})
+        kind = "clean" if attack == "none" else "attack"
+        facts |= {"slice_role": kind, "noise": attack == "noise", "seen_by_oracle": False}
+        self.cells.append({"key": "0", "facts": facts, "forwards": 4.0, "seconds": 2.0} | more)
+        return self
+
+    def fail(self, role: str, component: str, attack: str, error: str) -> FakeRun:
+        return self.cell(role, component, attack, error=error, seconds=0.0)
+
+    def draw(self, names: Sequence[tuple[str, str]], samples: int = 2, size: int = 8) -> FakeRun:
+        """Pictures of (attack, component) pairs, plain and all different."""
+        for index, (attack, component) in enumerate(names):
+            for side, name in enumerate(("input", "output")):
+                level = ((37 * index + 101 * side) % 256) / 255
+                key = (self.task, attack, component, name)
+                self.pictures[key] = torch.full((samples, 3, size, size), level)
+        return self
+
+    def write(self) -> Path:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        manifest = {
+            "schema": 1,
+            "registry": "mine",
+            "registry_file": "mine.toml",
+            "registry_text": REGISTRY,
+            "profile": "quick",
+            "settings": {"note": "", "pictures": 6, **self.settings},
+            "device": "cpu",
+            "threads": 1,
+            "versions": {"magdr": "0.1.0", "torch": "2.13.0"},
+            "commit": "abc1234",
+            "started": "2026-11-21T00:49:22+00:00",
+            **self.manifest,
+        }
+        (self.folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+        (self.folder / "results.csv").write_text(to_csv(self.rows), encoding="utf-8")
+        (self.folder / "cells.json").write_text(json.dumps(self.cells), encoding="utf-8")
+        save_pictures(self.folder, self.pictures)
+        return self.folder
+
+
+def output_error(mean: float, **more: Any) -> dict[str, Any]:
+    """A defense's metrics around a mean output error."""
+    rest = {"median_mse_o": mean - 1, "ssim_o": 0.8, "psnr_o": 20.0, "mse_i": 10.0, "forwards": 5.0}
+    return {"mse_o": (mean, mean - 10, mean + 10), **rest, **more}
+
+
+def full(run: FakeRun) -> FakeRun:
+    """One attack, noise, two detectors, three defenses with references."""
+    run.settings |= {
+        "attacks": ["pgd", "noise"],
+        "detectors": ["magdr", "plain"],
+        "defenses": ["magdr", "jpeg"],
+        "benign": ["resize"],
+    }
+    for attack in ("pgd", "noise"):
+        run.cell(
+            "attack", attack, attack, {"mse_o": (0.12346, 0.1, 0.2), "median_mse_o": 0.1, "success": 0.75}
+        )
+    for name, alarm in (("magdr", 0.012), ("plain", 0.052)):
+        run.cell(
+            "detector",
+            name,
+            "none",
+            {"fpr_clean@fpr1": alarm, "fpr_clean@best-f1": 0.1, "fpr_benign@resize": 0.2, "forwards": 4.0},
+        )
+    for attack in ("pgd", "noise"):
+        for name, f1 in (("magdr", 0.96666), ("plain", 0.81234)):
+            metrics = {
+                "f1@best-f1": (f1, 0.7, 0.98),
+                "recall@fpr1": f1 - 0.1,
+                "auroc": f1,
+                "tpr_at_1fpr": 0.5,
+            }
+            noise = {"auroc_noise": 0.9} if attack == "pgd" else {}
+            run.cell("detector", name, attack, {**metrics, **noise, "forwards": 4.0})
+    damage = {"identity": 0.0, "magdr": 3.21, "jpeg": 55.5, "oracle": 0.0}
+    under = {"identity": 643.51, "magdr": 54.04, "jpeg": 80.1, "oracle": 9.9}
+    for name, error in damage.items():
+        run.cell("defense", name, "none", output_error(error))
+    for attack in ("pgd", "noise"):
+        for name, error in under.items():
+            similarity = {"ssim_o": 1 - error / 1000, "psnr_o": 40 - error / 50}
+            run.cell("defense", name, attack, output_error(error, **similarity))
+    return run
+
+
+@pytest.fixture
+def fake(tmp_path: Path) -> Callable[..., FakeRun]:
+    """`fake()`: an empty run to fill."""
+    return lambda **values: FakeRun(tmp_path / "run", **values)
+
+
+@pytest.fixture
+def whole(fake: Callable[..., FakeRun]) -> FakeRun:
+    """A run in which nothing failed."""
+    return full(fake())

@@ -1,0 +1,367 @@
+"""The report of a hand-written run: figures, marks, references, failures, and nothing from outside."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from magdr_core.errors import MagdrError
+from magdr_core.plugins import PluginHost
+from magdr_core.report import ReportObserver, write_report
+from tests.report.conftest import full, output_error
+
+XSS = '<script>alert("x")</script>'
+
+
+class Page(HTMLParser):
+    """What the tests look at: tables as texts with the marks of their cells, and every attribute."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tables: dict[str, list[tuple[str, list[str], list[bool]]]] = {}
+        self.attributes: list[tuple[str, str, str]] = []
+        self._open: list[str] = []
+        self._caption = ""
+        self._cell: list[str] | None = None
+        self._class = ""
+        self.text = ""
+        self.scripts = 0
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+        self.scripts += tag == "script"
+        if tag not in ("meta", "img", "input", "link", "br"):
+            self._open.append(tag)
+        if tag == "caption":
+            self._caption = ""
+        if tag == "tr":
+            self._row: list[str] = []
+            self._best: list[bool] = []
+        if tag in ("td", "th"):
+            self._cell, self._class = [], dict(attrs).get("class") or ""
+
+    def handle_endtag(self, tag):
+        self._open.pop()
+        if tag == "caption":
+            self.tables[self._caption.strip()] = []
+        if tag in ("td", "th"):
+            self._row.append(" ".join("".join(self._cell).split()))
+            self._best.append(self._class == "best")
+            self._cell = None
+        if tag == "tr":
+            self.tables[self._caption.strip()].append((self._row[0], self._row[1:], self._best[1:]))
+
+    def handle_data(self, data):
+        if "script" in self._open or "style" in self._open:
+            return
+        self.text += data
+        if self._open and self._open[-1] == "caption":
+            self._caption += data
+        elif self._cell is not None:
+            self._cell.append(data)
+
+    def block(self, caption, title):
+        """The rows under a block's heading; the whole table has the heading ''."""
+        rows = self.tables[caption]
+        heads = [i for i, (_, cells, _) in enumerate(rows) if not cells]
+        start = next(i for i in heads if rows[i][0].startswith(title)) + 1 if title else 1
+        return rows[start : next((i for i in heads if i >= start), len(rows))]
+
+
+def page_of(run):
+    return Page(write_report(run.write()).read_text(encoding="utf-8"))
+
+
+def test_report_detection_figures_and_marks(whole):
+    magdr, plain = page_of(whole).block("Detection, editing", "pgd")
+    assert magdr[0] == "magdr"
+    assert magdr[1][0] == "0.967 (best) 0.700 to 0.980"
+    assert magdr[1][1:3] == ["86.7% (best)", "1.2% (best)"]
+    assert plain[1][1:3] == ["71.2%", "5.2%"]
+    # F1, recall and AUROC are higher, false alarms lower; equal ones (noise, TPR, forwards) are not marked.
+    assert magdr[2] == [True, True, True, True, False, False, False]
+    assert not any(plain[2])
+
+
+def test_report_detecting_noise_is_never_best(whole):
+    rows = page_of(whole).block("Detection, editing", "noise")
+    assert [r[0] for r in rows] == ["magdr", "plain"]
+    assert not any(mark for r in rows for mark in r[2])
+
+
+def test_report_false_alarms(whole):
+    page = page_of(whole)
+    head, magdr, plain = page.tables["False alarms, editing"]
+    assert [h.split(",")[0] for h in head[1]][:3] == ["Clean ↓", "Clean ↓", "resize ↓"]
+    assert magdr[1] == ["1.2% (best)", "10.0%", "20.0%", "4"]
+    assert plain[1][0] == "5.2%"
+
+
+def test_report_defense_undefended_first_oracle_last_and_unmarked(whole):
+    rows = page_of(whole).block("Defense, editing", "pgd")
+    assert [r[0].split()[0] for r in rows] == ["identity", "magdr", "jpeg", "oracle"]
+    assert rows[0][0] == "identity undefended"
+    assert rows[-1][0].startswith("oracle (not a defense)")
+    assert rows[1][1][:5] == [
+        "54.0 (best) 44.0 to 64.0",
+        "53.0 (best)",
+        "0.946 (best)",
+        "38.92 (best)",
+        "10.0",
+    ]
+    assert not any(rows[-1][2])
+    # The undefended reference causes no damage by definition: the mark goes to a defense.
+    assert [r[2][5] for r in rows] == [False, True, False, False]
+
+
+def test_report_overview_shows_damage_beside_each_attack(whole):
+    rows = page_of(whole).tables["Output error at a glance, editing: mean MSE (O)"]
+    assert [h.split()[0] for h in rows[0][1]] == ["Damage", "pgd", "noise", "Forwards"]
+    assert rows[2][1][:2] == [
+        "3.2 (best) -6.8 to 13.2".replace("-", "\N{MINUS SIGN}"),
+        "54.0 (best) 44.0 to 64.0",
+    ]
+
+
+def test_report_undefended_can_be_best(whole):
+    for row in whole.rows:
+        if row["component"] == "identity" and row["attack"] == "pgd" and row["metric"] == "mse_o":
+            row["value"] = 1.0
+    page = page_of(whole)
+    assert page.block("Defense, editing", "pgd")[0][2][0]
+    assert "raises the output error from 1.0 to 54.0" in page.text
+
+
+def test_report_attack_table(whole):
+    _, pgd, noise = page_of(whole).tables["Attacks, editing, no defense"]
+    assert pgd[1] == ["6/255", "30", "0.1235 0.1000 to 0.2000", "0.1000", "75.0%"]
+    assert noise[0] == "noise random noise: a reference, not an attack"
+
+
+def test_report_summary_tells_the_numbers(whole):
+    whole.settings["note"] = "demo size"
+    text = " ".join(page_of(whole).text.split())
+    assert "2 detectors and 2 defenses against 1 attack" in text
+    assert "Note of the profile: demo size" in text
+    assert "n = 200 images" in text
+    assert "mean squared error of 643.5 [633.5 to 653.5]" in text
+    assert "flags 86.7% of these images and 1.2% of clean ones (its threshold was set for 1%)" in text
+    assert (
+        "lowers the output error from 643.5 to 54.0 [44.0 to 64.0], 92% less; on clean images it costs 3.2"
+        in text
+    )
+    assert "The best other defense, jpeg, leaves 80.1 and costs 55.5 on clean images." in text
+    assert "oblivious-only" in text
+
+
+def test_report_adaptive_rows_get_a_column_of_their_own(whole):
+    whole.cell("defense", "magdr", "pgd", {"mse_o": 600.0})
+    whole.rows[-1]["knowledge"] = whole.cells[-1]["facts"]["knowledge"] = "adaptive"
+    page = page_of(whole)
+    assert "oblivious-only" not in page.text
+    assert [r[0].split()[0] for r in page.block("Defense, editing", "pgd, adaptive")][1] == "magdr"
+    assert page.block("Defense, editing", "pgd eps")[1][1][0].startswith("54.0")
+
+
+def test_report_failed_cells_are_listed_and_not_hidden(whole):
+    whole.rows = [
+        r for r in whole.rows if not (r["component"] == "magdr" and r["attack"] in ("pgd", "noise"))
+    ]
+    for cell in whole.cells:
+        facts = cell["facts"]
+        if facts["component"] == "magdr" and facts["attack"] != "none":
+            cell["error"] = "acme/magdr: out of luck"
+    page = page_of(whole)
+    assert page.block("Defense, editing", "pgd")[1][1][0] == "failed"
+    rows = page.tables["Failed cells: no figure of theirs is in any table"]
+    assert len(rows) == 2
+    assert rows[1][1][0] == "acme/magdr: out of luck"
+    assert "defense magdr on pgd (seed 0)" in rows[1][1][1]
+    assert "detector magdr on noise (seed 0)" in rows[1][1][1]
+    assert "The figures of MagDR's defense (magdr) are missing: the cell failed" in page.text
+
+
+def test_report_survives_a_run_in_which_everything_failed(whole):
+    whole.rows = []
+    for cell in whole.cells:
+        cell["error"] = "no"
+    page = page_of(whole)
+    assert page.block("Defense, editing", "pgd")[0][1][0] == "failed"
+    assert "How strong pgd (eps 6/255, 30 steps) is undefended is missing" in page.text
+
+
+def test_report_without_detectors_defenses_or_pictures(fake):
+    run = fake().cell("attack", "pgd", "pgd", {"mse_o": 0.1, "median_mse_o": 0.1, "success": 1.0})
+    page = page_of(run)
+    assert "The profile has no detectors." in page.text
+    assert "The profile has no defenses." in page.text
+    assert "holds no pictures" in page.text
+    assert "This run holds no figures at all." in page_of(fake()).text
+
+
+def test_report_several_seeds_are_averaged_and_say_what_is_missing(fake):
+    run = fake(settings={"attacks": ["pgd"], "defenses": ["magdr"]})
+    for seed, error in ((0, 100.0), (1, 201.0)):
+        run.seed = seed
+        run.cell("defense", "identity", "none", output_error(0.0))
+        run.cell("defense", "identity", "pgd", output_error(error))
+    run.cell("defense", "magdr", "pgd", output_error(50.0))
+    identity, magdr = page_of(run).block("Defense, editing", "pgd")
+    assert identity[1][0] == "150.5 90.0 to 211.0"
+    assert magdr[1][0].startswith("50.0 (best)")
+    assert magdr[1][0].endswith("1 of 2 seeds")
+
+
+def test_report_every_task_has_its_tables(whole):
+    whole.task = "reenactment"
+    whole.settings["generators"] = ["reenactment", "editing"]
+    page = page_of(full(whole))
+    found = [c for c in page.tables if c.startswith("Defense")]
+    assert found == ["Defense, reenactment", "Defense, editing"]
+
+
+def test_report_magdr_under_another_label(whole):
+    whole.manifest["registry_text"] = '[defense.ours]\nuse = "magdr"\n[detector.ours]\nuse = "magdr"\n'
+    for entry in [*whole.rows, *(c["facts"] for c in whole.cells)]:
+        entry["component"] = entry["component"].replace("magdr", "ours")
+    text = page_of(whole).text
+    assert "MagDR's defense (ours) lowers" in text
+    assert "MagDR's detector (ours) flags" in text
+
+
+def test_report_pictures_are_the_stored_pixels(whole):
+    whole.draw([("none", "clean"), ("pgd", "identity"), ("pgd", "magdr"), ("noise", "identity")], samples=3)
+    page = page_of(whole)
+    sources = [value for tag, name, value in page.attributes if (tag, name) == ("img", "src")]
+    alts = [value for tag, name, value in page.attributes if (tag, name) == ("img", "alt")]
+    assert len(sources) == 8
+    first = next(i for i, alt in enumerate(alts) if alt == "editing, pgd, magdr: outputs of 3 samples")
+    data = base64.b64decode(sources[first].removeprefix("data:image/png;base64,"))
+    pixels = np.asarray(Image.open(io.BytesIO(data)))
+    assert pixels.shape == (8, 3 * 8 + 2 * 2, 4)
+    assert (pixels[:, :8, :3] == 2 * 37 + 101).all()
+    assert (pixels[:, 8:10, 3] == 0).all()
+    assert ("img", "width", str(2 * 28)) in page.attributes
+    panels = [value for tag, name, value in page.attributes if (tag, name) == ("label", "for")]
+    assert panels == ["panel-1-1", "panel-1-2"]
+
+
+def test_report_one_sample_pictures(whole):
+    page = page_of(whole.draw([("none", "clean"), ("pgd", "identity")], samples=1))
+    assert ("img", "alt", "editing, clean: outputs of 1 sample") in page.attributes
+
+
+def test_report_escapes_what_users_and_plugins_say(whole):
+    whole.settings["note"] = whole.manifest["registry"] = whole.manifest["device"] = XSS
+    whole.manifest["registry_text"] = XSS + "</pre>"
+    whole.cell("defense", XSS, "pgd", output_error(1.0))
+    whole.cell("defense", "y", XSS, output_error(1.0))
+    whole.fail("defense", "bad", "pgd", f"broken: {XSS}")
+    whole.draw([("none", "clean"), ("pgd", XSS), (XSS, "y")])
+    page = page_of(whole)
+    assert page.scripts == 1
+    assert not [name for _, name, _ in page.attributes if name.startswith("on")]
+    assert page.text.count(XSS) >= 8
+
+
+def test_report_needs_nothing_from_outside(whole):
+    page = page_of(whole.draw([("none", "clean"), ("pgd", "magdr")]))
+    loads = [
+        v for _, name, v in page.attributes if name in ("src", "href", "srcset", "action", "data", "poster")
+    ]
+    assert loads
+    assert all(value.startswith(("#", "data:image/png;base64,")) for value in loads)
+    text = (whole.folder / "report.html").read_text(encoding="utf-8")
+    assert not re.search(r"url\(|@import|fetch\(|XMLHttpRequest", text)
+    targets = {value[1:] for _, name, value in page.attributes if name == "href"}
+    ids = [value for _, name, value in page.attributes if name == "id"]
+    assert targets <= set(ids)
+    assert len(ids) == len(set(ids))
+
+
+def test_report_tables_are_marked_up_for_readers(whole):
+    page = page_of(whole)
+    heads = [name for tag, name, _ in page.attributes if tag == "th" and name == "scope"]
+    assert heads
+    assert len(page.tables) == 6  # five of the task, and the cost
+    assert all(page.tables)
+
+
+def test_report_is_the_same_again(whole):
+    whole.draw([("none", "clean"), ("pgd", "magdr")])
+    path = write_report(whole.write())
+    first = path.read_bytes()
+    assert write_report(whole.folder) == path
+    assert path.read_bytes() == first
+    assert sorted(p.name for p in whole.folder.iterdir()) == [
+        "cells.json",
+        "manifest.json",
+        "pictures.safetensors",
+        "report.html",
+        "results.csv",
+    ]
+
+
+def test_report_observer_writes_it_when_the_run_ends(whole):
+    host, messages = PluginHost(), []
+    host.add_observer(ReportObserver(), "report")
+    run = whole.write()
+    host.notify("magdr_run_finished", messages.append, run=run, manifest={}, rows=[])
+    assert (run / "report.html").is_file()
+    (run / "results.csv").unlink()
+    host.notify("magdr_run_finished", messages.append, run=run, manifest={}, rows=[])
+    assert "results.csv: missing" in messages[0]
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "results.csv", "cells.json"])
+def test_report_missing_file_is_named(whole, name):
+    run = whole.write()
+    (run / name).unlink()
+    with pytest.raises(MagdrError, match=rf"{name}: missing; is this the folder of a finished"):
+        write_report(run)
+    assert not (run / "report.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("manifest.json", b"{", "damaged, not JSON"),
+        ("manifest.json", b"[]", "not the manifest of a run"),
+        ("manifest.json", b'{"schema": 9, "settings": {}}', "written in format 9, this version reads 1"),
+        ("manifest.json", b"\xff", "cannot be read"),
+        ("cells.json", b'[{"facts": {}}]', "not the cells of a run"),
+        ("results.csv", b"a,b\n1,2\n", "its columns are not"),
+        ("results.csv", None, "line 2: damaged"),
+        ("pictures.safetensors", b"nonsense", "damaged"),
+    ],
+)
+def test_report_damaged_file_is_one_clear_line(whole, name, content, message):
+    run = whole.write()
+    if content is None:
+        content = (run / name).read_bytes().splitlines()[0] + b"\nmine,editing\n"
+    (run / name).write_bytes(content)
+    with pytest.raises(MagdrError, match=message) as caught:
+        write_report(run)
+    assert name in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_report_of_no_folder(tmp_path):
+    with pytest.raises(MagdrError, match="no such run folder"):
+        write_report(tmp_path / "nothing")
+
+
+def test_report_partial_manifest_is_enough(whole):
+    run = whole.write()
+    kept = json.loads((run / "manifest.json").read_text(encoding="utf-8"))
+    kept = {k: kept[k] for k in ("schema", "registry", "profile", "settings", "device")}
+    (run / "manifest.json").write_text(json.dumps(kept), encoding="utf-8")
+    assert "not known" in Page(write_report(run).read_text(encoding="utf-8")).text

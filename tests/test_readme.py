@@ -1,0 +1,56 @@
+"""What the README says works, as it says it; and the calibration that makes its first command quick."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from magdr_core.bench.plan import is_restoration
+from magdr_core.registry import packaged_registry
+from magdr_core.store import Store
+from magdr_core.toolkit import Toolkit
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+BLOCKS = README.split("```")[1::2]
+
+
+def refuse(what, done, total):
+    raise AssertionError(f"the shipped calibration does not cover this: {what}")
+
+
+@pytest.mark.parametrize("profile", ["quick", "full"])
+def test_the_shipped_calibration_covers_the_packaged_registry(tmp_path, profile):
+    toolkit = Toolkit.from_registry(packaged_registry(), device="cpu")
+    chosen = toolkit.registry.profile(profile)
+    calibrator = toolkit.calibrator("editing", chosen.dataset, Store(tmp_path), progress=refuse)
+    for label in chosen.detectors:
+        thresholds = calibrator.detector(label).thresholds
+        assert set(thresholds) == {"fpr", "f1"}
+    for label in chosen.defenses:
+        if not is_restoration(toolkit, label):
+            calibrator.defense(label)
+    assert not any(tmp_path.iterdir())
+
+
+def test_the_library_example_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    exec(compile(next(b for b in BLOCKS if "toolkit.magdr" in b).removeprefix("python"), "README", "exec"), names)
+    assert names["edited"].shape == (3, 3, 64, 64)
+    assert torch.isfinite(names["edited"]).all()
+    assert "threshold" in capsys.readouterr().out
+
+
+def test_every_command_that_the_readme_names_exists():
+    from magdr_core.cli import _COMMANDS
+
+    for line in README.splitlines():
+        if line.startswith("| `magdr "):
+            assert line.split()[2].strip("`") in _COMMANDS
+
+
+def test_pictures_of_the_readme_are_there():
+    for part in README.split("](")[1:]:
+        target = part.split(")")[0]
+        if target.endswith(".png"):
+            assert (Path(__file__).parents[1] / target).is_file()

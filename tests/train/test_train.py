@@ -1,0 +1,88 @@
+"""Training in miniature: the machinery of checkpoints and cards, and that the losses teach something."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from magdr_core.errors import MagdrError
+from magdr_core.train import recipes
+from magdr_core.train.editing import change_map
+from magdr_core.train.parsing import iou_counts, part_ious
+from magdr_core.train.runner import find_recipe, train
+from magdr_core.weights import file_sha256, read_card
+
+TINY = replace(
+    recipes.RECIPES["stargan-faces64"],
+    params={"width": 8, "blocks": 1, "size": 32},
+    dataset={"size": 32},
+    pool=24,
+    batch=4,
+    steps=4,
+    tested=16,
+)
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    monkeypatch.setitem(recipes.RECIPES, "tiny", TINY)
+
+
+def quiet(message):
+    pass
+
+
+def test_training_writes_weights_and_their_card(tmp_path, tiny):
+    path = train("tiny", out=tmp_path, device="cpu", log=quiet)
+    card = read_card(path)
+    assert card["command"] == "magdr train tiny"
+    assert card["sha256"] == file_sha256(path)
+    assert card["training"]["steps"] == 4
+    assert card["quality"]["psnr"] > 0
+    assert all(t.dtype == torch.float16 for t in load_file(path).values())
+
+
+def test_a_continued_training_equals_an_unbroken_one(tmp_path, tiny):
+    whole = train("tiny", out=tmp_path / "whole", device="cpu", log=quiet)
+
+    def stop(done, total, losses):
+        if done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train("tiny", out=tmp_path / "broken", device="cpu", log=quiet, progress=stop, checkpoint_every=1)
+    said = []
+    broken = train("tiny", out=tmp_path / "broken", device="cpu", log=said.append)
+    assert "continuing at step 2" in said
+    expected = load_file(whole)
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in load_file(broken).items())
+
+
+def test_a_checkpoint_of_another_recipe_is_not_continued(tmp_path, tiny, monkeypatch):
+    train("tiny", out=tmp_path, device="cpu", log=quiet, steps=2)
+    monkeypatch.setitem(recipes.RECIPES, "tiny", replace(TINY, lr=1e-4))
+    said = []
+    train("tiny", out=tmp_path, device="cpu", log=said.append, steps=2)
+    assert any("another recipe" in line for line in said)
+
+
+def test_an_unknown_name_is_corrected():
+    with pytest.raises(MagdrError, match="did you mean 'parser-faces64'"):
+        find_recipe("parser-face64")
+
+
+def test_the_change_map_covers_the_change_and_its_border():
+    x = torch.zeros(1, 3, 8, 8)
+    target = x.clone()
+    target[0, 1, 4, 4] = 0.5
+    assert change_map(x, target)[0, 0].sum() == 9
+
+
+def test_intersection_over_union_by_hand():
+    # Parts 0 (background) and 8, 9 (neck, cloth: counted as one).
+    truth = torch.tensor([[[0, 0, 8, 9]]])
+    predicted = torch.tensor([[[0, 8, 9, 9]]])
+    ious = part_ious(iou_counts(predicted, truth))
+    assert ious["background"] == pytest.approx(1 / 2)
+    assert ious["neck+cloth"] == pytest.approx(2 / 3)
