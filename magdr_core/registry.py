@@ -81,7 +81,7 @@ class Profile(BaseModel):
     detectors: Labels = ()
     defenses: Labels = ()
     benign: Labels = ()
-    pictures: Annotated[int, Field(ge=0, le=64)] = 6
+    pictures: Annotated[int, Field(ge=0, le=16)] = 6
 
 
 @dataclass(frozen=True)

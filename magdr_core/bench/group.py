@@ -22,6 +22,9 @@ from magdr_core.types import Samples
 
 SCHEMA = 1
 
+MOST_PICTURES = 16
+"""Kept with every defense's cell, whatever a profile shows; a profile cannot ask for more."""
+
 
 class GroupRun:
     """The cells of one task and seed."""
@@ -92,7 +95,8 @@ class GroupRun:
             kept = self.store.images(f"{cell['key']}-pictures") if facts["role"] == "defense" else None
             if kept is not None:
                 name = (task, facts["attack"], facts["component"])
-                pictures[(*name, "input")], pictures[(*name, "output")] = split_sides(kept)
+                restored, output = split_sides(kept)
+                pictures[(*name, "input")], pictures[(*name, "output")] = restored[:shown], output[:shown]
         return pictures
 
     # -- components -------------------------------------------------------------------------------------
@@ -151,8 +155,10 @@ class GroupRun:
         reference = self.images.reference
         self.G.take_passes()
 
+        name = f"{cell.role}/{digest(self._identity(cell))}"  # like the key, it knows no label
+
         def rng(batch: Samples) -> SampleRng:
-            return self.toolkit.rng(f"{cell.role}/{cell.component}", batch.ids, self.group.seed)
+            return self.toolkit.rng(name, batch.ids, self.group.seed)
 
         if cell.role == "attack":
             clean = self.images.clean(False)
@@ -168,8 +174,7 @@ class GroupRun:
             values, restored, output = evaluate.oracle_values(clean, seen, families, self.G, reference)
         else:
             values, restored, output = evaluate.defense_values(clean, seen, component, self.G, reference, rng)
-        shown = self.work.profile.pictures
-        return values, {"pictures": torch.cat([restored[:shown], output[:shown]])}
+        return values, {"pictures": torch.cat([restored[:MOST_PICTURES], output[:MOST_PICTURES]])}
 
     def _oracle(self, cell: Cell) -> bool:
         """Whether the component is given exact masks."""

@@ -39,14 +39,14 @@ class ParsingTrainer:
         self.weights /= self.weights.mean()
 
     def _examples(self) -> dict[str, Tensor]:
-        """Images and masks in 8 bits, and attacked versions of the first third: attacks cost most."""
+        """Images and masks in 8 bits, and attacked versions of the first quarter: attacks cost most."""
         parts: dict[str, list[Tensor]] = {"images": [], "attacked": [], "masks": []}
         for indices in self.context.chunks(self.context.recipe.pool, 64):
             batch = self.context.split[indices]
             assert batch.masks is not None
             parts["images"].append((batch.images * 255).round().byte())
             parts["masks"].append((merge_classes(batch.masks) * 255).round().byte())
-            if indices[0] < self.context.recipe.pool // 3:
+            if indices[0] < self.context.recipe.pool // 4:
                 parts["attacked"].append((self._attacked(batch, steps=4) * 255).round().byte())
         return {name: torch.cat(tensors) for name, tensors in parts.items()}
 

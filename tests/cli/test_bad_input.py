@@ -47,7 +47,7 @@ def test_a_registry_that_is_not_toml(tmp_path):
     [
         ("[attack.pgd]", "[atack.pgd]", ["unknown table [atack]", "did you mean 'attack'?"]),
         ('attacks = ["pgd", "noise"]', 'attacks = ["pdg"]', ["no attack named 'pdg'", "did you mean 'pgd'?"]),
-        ("steps = 2", "stepz = 2", ["[attack.pgd]", "no parameter 'stepz'", "did you mean 'steps'?"]),
+        ("steps = 2", "stepss = 2", ["[attack.pgd]", "no parameter 'stepss'", "did you mean 'steps'?"]),
         ("steps = 2", 'steps = "two"', ["[attack.pgd]", "'steps'", "'two'"]),
         ('eps = "6/255"', "eps = 3", ["[attack.pgd]", "'eps'", "3 is outside [0, 1]", "3/255"]),
         ('eps = "6/255"', 'eps = "six"', ["[attack.pgd]", "'six'"]),

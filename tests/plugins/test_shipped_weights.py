@@ -1,7 +1,7 @@
 """The shipped weights: whole, as their cards say, and good enough for a benchmark to mean something.
 
 The figures on the cards are measured on 500 faces by `magdr train`; here a few faces show that the files are
-the right ones. The bounds are the gates of the cards with room for the small sample.
+the right ones and do what the cards say. The bounds are the cards' figures with room for the small sample.
 """
 
 import pytest
@@ -52,7 +52,7 @@ def test_the_editor_edits_the_target_region(toolkit, samples):
     made = ((y - target).square() * region).sum()
     copied = ((samples.images - target).square() * region).sum()
     assert made / copied < 0.2
-    assert -10 * (y - target).square().mean().log10() > 27
+    assert -10 * (y - target).square().mean().log10() > 25
 
 
 def test_the_editor_can_be_disrupted_but_not_by_noise(toolkit, samples):
@@ -63,7 +63,7 @@ def test_the_editor_can_be_disrupted_but_not_by_noise(toolkit, samples):
     for label in ("pgd", "noise"):
         attacked = toolkit.build("attack", label)(few.images, objective, rng=toolkit.rng("test", few.ids))
         disruption[label] = objective.evaluate(attacked)[1].median().item()
-    assert disruption["pgd"] > 0.03
+    assert disruption["pgd"] > 0.02
     assert disruption["noise"] < 0.005
 
 
