@@ -80,7 +80,7 @@ class ProgressDisplay:
             self._bar.update(self._main, advance=1, description=title)
             self._bar.update(self._step, visible=False)
         elif title:
-            self.console.print(title, markup=False, highlight=False)
+            self.console.print(title, markup=False, highlight=False, soft_wrap=True)
 
     def step(self, what: str, done: int, total: int) -> None:
         """Progress of a long step."""
@@ -95,7 +95,7 @@ class ProgressDisplay:
             self._said = what
 
     def say(self, message: str) -> None:
-        self.console.print(message, markup=False, highlight=False)
+        self.console.print(message, markup=False, highlight=False, soft_wrap=True)
 
 
 Say = Callable[[str], None]

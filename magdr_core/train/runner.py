@@ -221,6 +221,7 @@ def _save_weights(net: nn.Module, path: Path) -> None:
     state = {k: v.cpu().contiguous() for k, v in _half(net.state_dict()).items()}
     temporary = path.with_suffix(".tmp")
     save_file(state, str(temporary))
+    temporary.chmod(0o644)  # safetensors makes private files
     os.replace(temporary, path)
 
 
