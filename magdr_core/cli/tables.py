@@ -64,7 +64,7 @@ def _detector_table(
     points = [v for v in figures.names("detector", "variant") if v.startswith("fpr")]
     point = points[0] if points else "fpr1"
     table = Table(title=f"{task}: detection (n = {n} clean and {n} attacked; recall at threshold {point})")
-    table.add_column("detector")
+    table.add_column("detector", no_wrap=True)
     table.add_column("clean FPR", justify="right")
     for attack in attacks:
         table.add_column(f"{attack}\nF1 / recall / AUROC", justify="right")
@@ -90,7 +90,7 @@ def _defense_table(
     console: Console, figures: _Figures, task: str, attacks: list[str], labels: list[str], n: int
 ) -> None:
     table = Table(title=f"{task}: output MSE after defense (0-255, mean / median, n = {n})")
-    table.add_column("defense")
+    table.add_column("defense", no_wrap=True)
     for attack in ("none", *attacks):
         table.add_column("clean" if attack == "none" else attack, justify="right")
     table.add_column("passes", justify="right")
