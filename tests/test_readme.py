@@ -35,7 +35,8 @@ def test_the_shipped_calibration_covers_the_packaged_registry(tmp_path, profile)
 def test_the_library_example_runs(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     names = {}
-    exec(compile(next(b for b in BLOCKS if "toolkit.magdr" in b).removeprefix("python"), "README", "exec"), names)
+    code = next(b for b in BLOCKS if "toolkit.magdr" in b).removeprefix("python")
+    exec(compile(code, "README", "exec"), names)
     assert names["edited"].shape == (3, 3, 64, 64)
     assert torch.isfinite(names["edited"]).all()
     assert "threshold" in capsys.readouterr().out

@@ -8,6 +8,14 @@ import pytest
 
 from tests.bench.conftest import SMALL
 
+MISSING_PLUGIN = """
+[plugins]
+local = { acme = "./gone.py" }
+[attack.x]
+use = "acme/x"
+"""
+RANDOM = 'weights = "random", width = 8, blocks'
+
 
 def magdr(folder, *arguments):
     return subprocess.run(
@@ -59,8 +67,7 @@ def test_a_registry_that_is_not_toml(tmp_path):
         ("samples = 5", "sample = 5", ["[profile.quick]", "'sample'", "did you mean 'samples'?"]),
         ('criteria = ["l1"]', 'critera = ["l1"]', ["[magdr]", "'critera'", "did you mean 'criteria'?"]),
         ('layers = [["median"], ["jpeg"]]', 'layers = ["median"]', ["layers", "list of lists"]),
-        ("[calibration]", '[plugins]\nlocal = { acme = "./gone.py" }\n[attack.x]\nuse = "acme/x"\n[calibration]',
-         []),
+        ("[calibration]", MISSING_PLUGIN + "[calibration]", []),
     ],
 )  # fmt: skip
 def test_a_mistake_in_the_registry(tmp_path, old, new, expected):
@@ -73,8 +80,8 @@ def test_a_mistake_in_the_registry(tmp_path, old, new, expected):
 
 
 def test_a_truncated_weight_file(tmp_path):
-    (tmp_path / "half.safetensors").write_bytes(b"\x40\x00\x00\x00\x00\x00\x00\x00{\"a\":")
-    text = SMALL.replace('weights = "random", width = 8, blocks', 'weights = "half.safetensors", width = 8, blocks')
+    (tmp_path / "half.safetensors").write_bytes(b'\x40\x00\x00\x00\x00\x00\x00\x00{"a":')
+    text = SMALL.replace(RANDOM, RANDOM.replace("random", "half.safetensors"))
     refuse(tmp_path, text, "half.safetensors", "damaged or truncated")
 
 

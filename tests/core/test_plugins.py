@@ -297,12 +297,13 @@ def test_plugins_broken_module_of_a_package_is_recorded_and_the_others_work(pack
 @pytest.mark.parametrize("case", BROKEN)
 def test_plugins_broken_local_file(local, case):
     text, message = BROKEN[case]
+    before = set(sys.modules)
     host = local(text)
     said = fault(host)
     assert said.startswith("plugin 'acme' (old.py): ")
     assert message in said
     assert_clean(host)
-    assert not [name for name in sys.modules if name.startswith("magdr_local_acme")]
+    assert not [name for name in set(sys.modules) - before if name.startswith("magdr_local_acme")]
 
 
 def test_plugins_keyboard_interrupt_is_not_swallowed(local):
