@@ -259,7 +259,7 @@ def _write_card(
         f"minutes = {minutes:.1f}",
         "",
         "[quality]",
-        f"# Measured on the stored weights, on {recipe.tested} test faces that nothing was tuned on.",
+        f"# Measured on the stored weights, on {recipe.tested} faces of the test split.",
         *(f"{k} = {v:.5f}" for k, v in quality.items()),
         "",
     ]
