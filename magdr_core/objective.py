@@ -70,6 +70,11 @@ class DisruptionObjective:
         feasible = torch.ones(len(x), dtype=torch.bool, device=x.device)
         return self._loss(y), symmetric_mse(y, self.reference), feasible
 
+    def goal(self, tau: float) -> float:
+        """The loss from which on the objective is reached: an output MSE of `tau` ([-1,1] units) away from
+        the clean output (Eq. 1), or within `tau` of the target (Eq. 2)."""
+        return tau if self.target is None else -tau
+
     def select(self, idx: Tensor) -> DisruptionObjective:
         target = None if self.target is None else self.target[idx]
         return DisruptionObjective(
