@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from magdr_core.errors import ComponentError, MagdrError, one_line
-from magdr_core.functional import PARTS, round_toward
+from magdr_core.functional import PARTS, in_pieces, round_toward
 from magdr_core.rng import SampleRng
 from magdr_core.types import Batch, Condition
 
@@ -210,6 +210,11 @@ class GuardedParser(Guard):
             raise self.fail("returned masks that do not sum to 1 at each pixel")
         return masks
 
+    @property
+    def features(self) -> Any:
+        """The component's own `features(x)`; AttributeError if it has none."""
+        return self.component.features
+
 
 class GuardedAttack(Guard):
     """An attack whose result is rounded to 8 bits toward the clean image, and stays in the ball."""
@@ -242,35 +247,18 @@ class GuardedDefense(Guard):
             restored = self.component(x, c, G, **self.arguments(rng))
         return self.images(restored, x)
 
-    def output(self, restored: Tensor, x: Tensor, c: Condition, G: Any) -> Tensor:
-        """`output(x, c, G)` of a defense that acts on the output too, else `G(restored, c)`."""
+    def output(
+        self, restored: Tensor, x: Tensor, c: Condition, G: Any, *, rng: SampleRng | None = None
+    ) -> Tensor:
+        """`output(x, c, G)` of a defense that acts on the output too, else `G(restored, c)`.
+
+        A stochastic one is given the stream that it restored with, from its start.
+        """
         if not hasattr(self.component, "output"):
             return G(restored, c)
         with self.watched(x):
-            y = self.component.output(x, c, G)
+            y = self.component.output(x, c, G, **self.arguments(rng))
         return self.images(y, x, "output returned")
-
-
-def in_pieces(f: Callable[[slice | list[int]], Tensor], x: Tensor, largest: int = 8) -> Tensor:
-    """`f` over parts of the batch: pieces of 8, 4 or 2 on a CPU, the whole batch elsewhere.
-
-    An image that is left over goes in twice: torch convolves a small batch of one with other kernels than
-    any larger batch, which gives other bits. So does a 1x1 convolution from 16 images up; on a CPU larger
-    pieces are no faster anyway.
-    """
-    n = x.shape[0]
-    if x.device.type != "cpu" or n == 0:
-        return f(slice(0, n))
-    pieces, start = [], 0
-    while start < n - 1:
-        size = largest
-        while size > n - start:
-            size //= 2
-        pieces.append(f(slice(start, start + size)))
-        start += size
-    if start < n:
-        pieces.append(f([start, start])[:1])
-    return pieces[0] if len(pieces) == 1 else torch.cat(pieces)
 
 
 def modules_of(component: Any) -> list[nn.Module]:

@@ -5,10 +5,15 @@ No global state, no in-place edits, no loop over images; an image's result is th
 
 from __future__ import annotations
 
+from magdr_core.functional._dwt import inverse_wavelet_transform, wavelet_transform
+from magdr_core.functional.colour import brighten, chroma_blur, chroma_depth, fade, luma, unbrighten, unfade
+from magdr_core.functional.dct import dct_threshold
 from magdr_core.functional.denoise import bilateral, nlm, tv_denoise
+from magdr_core.functional.diffusion import anisotropic_diffusion, richardson_lucy
 from magdr_core.functional.eightbit import project_linf, round_toward, straight_through, to_8bit
 from magdr_core.functional.filters import bit_depth, gaussian_blur, median_blur, unsharp
 from magdr_core.functional.jpeg import jpeg, quantisation_tables
+from magdr_core.functional.local import guided_filter, wiener
 from magdr_core.functional.masks import (
     CLASSES,
     PARTS,
@@ -18,19 +23,33 @@ from magdr_core.functional.masks import (
     part_index,
     resize_masks,
 )
+from magdr_core.functional.pieces import in_pieces
 from magdr_core.functional.resample import down_up, flip, resize, shift
 from magdr_core.functional.similarity import mae, mse, psnr, ssim, ssim_map
+from magdr_core.functional.warp import rotate, zoom
+from magdr_core.functional.wavelet import average_over_shifts, wavelet_denoise, wavelet_threshold
 
 __all__ = [
     "CLASSES",
     "PARTS",
+    "anisotropic_diffusion",
     "area",
+    "average_over_shifts",
     "bilateral",
     "bit_depth",
+    "brighten",
+    "chroma_blur",
+    "chroma_depth",
+    "dct_threshold",
     "down_up",
+    "fade",
     "flip",
     "gaussian_blur",
+    "guided_filter",
+    "in_pieces",
+    "inverse_wavelet_transform",
     "jpeg",
+    "luma",
     "mae",
     "masked_mean",
     "median_blur",
@@ -43,6 +62,8 @@ __all__ = [
     "quantisation_tables",
     "resize",
     "resize_masks",
+    "richardson_lucy",
+    "rotate",
     "round_toward",
     "shift",
     "ssim",
@@ -50,5 +71,12 @@ __all__ = [
     "straight_through",
     "to_8bit",
     "tv_denoise",
+    "unbrighten",
+    "unfade",
     "unsharp",
+    "wavelet_denoise",
+    "wavelet_threshold",
+    "wavelet_transform",
+    "wiener",
+    "zoom",
 ]
