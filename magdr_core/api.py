@@ -2,9 +2,9 @@
 
 from pydantic import Field
 
-from magdr_core.errors import ComponentError, DataError, MagdrError, WeightsError
+from magdr_core.errors import ComponentError, DataError, MagdrError, WeightsError, suggestion
 from magdr_core.hookspecs import hookimpl
-from magdr_core.magdr import MagDR, MagDRDetector, Outcome
+from magdr_core.magdr import FixedChain, MagDR, MagDRDetector, Outcome
 from magdr_core.params import Eps, Weights
 from magdr_core.protocols import (
     Attack,
@@ -59,6 +59,7 @@ __all__ = [
     "Family",
     "Field",
     "FitData",
+    "FixedChain",
     "Generator",
     "GeneratorSpec",
     "ImageMap",
@@ -83,4 +84,5 @@ __all__ = [
     "hookimpl",
     "load_state",
     "stateless",
+    "suggestion",
 ]

@@ -1,9 +1,10 @@
 """Fitting and thresholds of detectors and defenses, on the calibration split only.
 
-The split is cut in three that never meet: `fit` clean faces for what components learn (with attacked
-versions of the first of them), `clean` other faces for the false-positive threshold, and `attacked` further
-ones, clean and attacked, for the threshold with the best F1. Results are entries keyed by everything they
-depend on; `magdr calibrate` writes them to a file, and what no file holds is computed and cached.
+The split is cut in four that never meet: `fit` clean faces to standardise on, `clean` ones for the false-
+positive threshold, `attacked` ones, clean and attacked, for the threshold with the best F1, and as many
+again for what components learn from attacks, with noise and benign edits of the same faces. Results are
+entries keyed by everything they depend on; `magdr calibrate` writes them to a file, and what no file holds
+is computed and cached.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import torch
 from torch import Tensor
 
 from magdr_core.errors import CalibrationError, ComponentError, MagdrError, one_line
+from magdr_core.functional import to_8bit
 from magdr_core.guard import GuardedDefense, GuardedGenerator
 from magdr_core.identity import digest
 from magdr_core.protocols import CalibratedDetector, Dataset, FitData, Fittable
@@ -43,6 +45,8 @@ class Builder(Protocol):
     def resolve(self, kind: str, label: str) -> Any: ...
 
     def build(self, kind: str, label: str, **injected: Any) -> Any: ...
+
+    def sibling(self, kind: str, use: str, **params: Any) -> Any: ...
 
 
 def read_calibration(path: Path) -> dict[str, Any]:
@@ -107,7 +111,7 @@ class Calibrator:
     # -- keys -------------------------------------------------------------------------------------------
 
     def _key(self, kind: str, label: str) -> str:
-        policy = self.policy.model_dump(exclude={"file", "attacks"})
+        policy = self.policy.model_dump(exclude={"file", "attacks", "benign"})
         return digest(
             {
                 "component": self.toolkit.resolve(kind, label).identity,
@@ -115,6 +119,7 @@ class Calibrator:
                 "data": self.data.fingerprint(),
                 "policy": policy,
                 "attacks": [self.toolkit.resolve("attack", a).identity for a in self.policy.attacks],
+                "benign": [self.toolkit.resolve("augmentation", a).identity for a in self.policy.benign],
             }
         )
 
@@ -213,17 +218,35 @@ class Calibrator:
             self._attacks[memo] = (clean.with_images(images.to(clean.images.device)), clean)
         return self._attacks[memo]
 
+    def _harmless(self, first: int, count: int, oracle: bool) -> dict[str, Samples]:
+        """Noise of each attack's strength, and benign edits, of the same faces."""
+        clean = self._clean(first, count, oracle)
+        edited: dict[str, Samples] = {}
+        strengths = [float(self.toolkit.resolve("attack", a).params["eps"]) for a in self.policy.attacks]
+        for eps in dict.fromkeys(strengths):
+            noise = self.toolkit.sibling("attack", "noise", eps=eps)
+            parts = [
+                attack_samples(b, noise, self.generator, name="noise", seed=self.policy.seed)
+                for b in clean.batches(ATTACK_BATCH)
+            ]
+            edited[f"noise@{eps * 255:g}"] = clean.with_images(torch.cat(parts))
+        for label in self.policy.benign:
+            f = self.toolkit.build("augmentation", label)
+            parts = [to_8bit(f(b.images)) for b in clean.batches(ATTACK_BATCH)]
+            edited[f"benign:{label}"] = clean.with_images(torch.cat(parts))
+        return edited
+
     def _fit(self, what: str, kind: str, label: str, guarded: Any) -> dict[str, Any]:
         component = guarded.component
         if not isinstance(component, Fittable):
             return {"state": {}}
         oracle = self.wants_oracle(kind, label)
         policy = self.policy
+        first = policy.fit + policy.clean + policy.attacked
         data = FitData(
             clean=self._clean(0, policy.fit, oracle),
-            attacked={
-                a: self._attacked(a, 0, min(policy.attacked, policy.fit), oracle) for a in policy.attacks
-            },
+            attacked={a: self._attacked(a, first, policy.attacked, oracle) for a in policy.attacks},
+            harmless=self._harmless(first, policy.attacked, oracle),
             progress=lambda done, total: self.progress(what, done, total),
         )
         try:
@@ -241,7 +264,8 @@ class Calibrator:
         clean = self._scores(label, detector, self._clean(policy.fit, policy.clean, oracle))
         first = policy.fit + policy.clean
         attacked_scores, paired_scores = [], []
-        for attack in policy.attacks:
+        unseen = self.toolkit.resolve("detector", label).params.get("leave_out", ())
+        for attack in [a for a in policy.attacks if a not in unseen]:
             attacked, paired = self._attacked(attack, first, policy.attacked, oracle)
             attacked_scores.append(self._scores(label, detector, attacked))
             paired_scores.append(self._scores(label, detector, paired))

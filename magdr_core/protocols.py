@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
@@ -84,6 +84,9 @@ class Objective(Protocol):
     def evaluate(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(loss `[B]`, disruption `[B]`: output MSE in [-1,1] units, feasible `[B]` bool)."""
 
+    def goal(self, tau: float) -> float:
+        """The loss from which on an attack has succeeded, for an output MSE of `tau` in [-1,1] units."""
+
     def select(self, idx: Tensor) -> Objective:
         """The objective of a subset of the images."""
 
@@ -126,13 +129,16 @@ class FitData:
     """What `fit` may look at: calibration images that no test ever sees.
 
     Attributes:
-        clean: clean samples for fitting.
-        attacked: by attack label, `(attacked, clean)` samples of the calibration split.
+        clean: clean samples to standardise on.
+        attacked: by attack label, `(attacked, clean)` samples of other faces than those.
+        harmless: by name, samples of the same faces as `attacked` that must not be flagged: random noise of
+            the attacks' strengths, and benign edits.
         progress: call it with (done, total) now and then.
     """
 
     clean: Samples
     attacked: Mapping[str, tuple[Samples, Samples]]
+    harmless: Mapping[str, Samples] = field(default_factory=dict)
     progress: Callable[[int, int], None] = lambda done, total: None
 
 

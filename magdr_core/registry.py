@@ -55,8 +55,10 @@ class _Attack(_Component):
 class CalibrationPolicy(BaseModel):
     """How detectors and MagDR are calibrated; none of it ever touches the test split.
 
-    `fit` clean images standardise scores, `clean` other ones set the thresholds, and `attacked` images per
-    attack (a subset of those) serve the best-F1 threshold and the pre-training of Rec-Net.
+    The faces of these four never meet: `fit` clean ones standardise scores, `clean` ones set the
+    false-positive threshold, `attacked` ones per attack teach detectors and Rec-Net, and as many again set
+    the best-F1 threshold. Random noise of each attack's strength and the `benign` edits (labels of
+    augmentations) of the same faces teach detectors what not to flag.
     """
 
     file: str = "auto"
@@ -64,12 +66,17 @@ class CalibrationPolicy(BaseModel):
     clean: Annotated[int, Field(ge=20)] = 1000
     attacked: Annotated[int, Field(ge=4)] = 128
     attacks: Labels = ("pgd",)
+    benign: Labels = ()
     fpr: Annotated[float, Field(gt=0, lt=1)] = 0.01
     seed: Annotated[int, Field(ge=0)] = 0
 
 
 class Profile(BaseModel):
-    """A benchmark: which components on how many samples."""
+    """A benchmark: which components on how many samples, from index `first` of the split on.
+
+    `benign` are augmentations that detectors must not flag; `ensemble` are augmentations over which every
+    defense's output is averaged, undone, as a further variant of its row.
+    """
 
     note: str = ""
     dataset: str = "faces"
@@ -81,6 +88,8 @@ class Profile(BaseModel):
     detectors: Labels = ()
     defenses: Labels = ()
     benign: Labels = ()
+    ensemble: Labels = ()
+    first: Annotated[int, Field(ge=0)] = 0
     pictures: Annotated[int, Field(ge=0, le=16)] = 6
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -10,9 +10,9 @@ from torch import Tensor
 
 from magdr_core.bench.plan import Cell
 from magdr_core.functional import mse, psnr, ssim, to_8bit
-from magdr_core.guard import GuardedDefense, GuardedDetector, GuardedGenerator
+from magdr_core.guard import GuardedDefense, GuardedDetector, GuardedGenerator, GuardedImageMap
 from magdr_core.objective import SUCCESS, TARGET_TAU, symmetric_mse
-from magdr_core.protocols import Family
+from magdr_core.protocols import ImageMap
 from magdr_core.rng import SampleRng
 from magdr_core.types import Samples
 
@@ -59,26 +59,44 @@ def defense_values(
     for b in seen.batches(BATCH):
         r = to_8bit(defense(b.images, b.conditions, G, rng=rng(b)))
         restored.append(r)
-        defended.append(defense.output(r, b.images, b.conditions, G))
+        defended.append(defense.output(r, b.images, b.conditions, G, rng=rng(b)))
     r, y = torch.cat(restored), torch.cat(defended)
     return image_values(clean.images, r, reference, y), r, y
 
 
+def ensemble_values(
+    restored: Tensor,
+    output: Tensor,
+    seen: Samples,
+    augmentations: Sequence[GuardedImageMap],
+    G: GuardedGenerator,
+    reference: Tensor,
+) -> Values:
+    """Figures of the output averaged with those of processed inputs, with geometry undone.
+
+    Any defense can be given such an ensemble, so it is a variant of each row and not a part of any method.
+    """
+    total = output.clone()
+    for f in augmentations:
+        processed = torch.cat([f(b.images) for b in seen.with_images(restored).batches(BATCH)])
+        total += f.undo(outputs(processed, seen, G))
+    values = image_values(restored, restored, reference, total / (1 + len(augmentations)))
+    return {name: v for name, v in values.items() if name.endswith("_o")}
+
+
 def oracle_values(
-    clean: Samples, seen: Samples, families: list[Family], G: GuardedGenerator, reference: Tensor
+    clean: Samples, seen: Samples, candidates: Sequence[ImageMap], G: GuardedGenerator, reference: Tensor
 ) -> tuple[Values, Tensor, Tensor]:
-    """The best single candidate per image by the true error of Eq. 8: a bound, not a defense."""
+    """The best candidate per image by the true error of Eq. 8: a bound, not a defense."""
     best, best_y = seen.images, outputs(seen.images, seen, G)
     best_error = mse(best_y, reference)
-    for family in families:
-        for setting in family.settings:
-            parts = [setting.apply(b.images) for b in seen.batches(BATCH)]
-            candidate = to_8bit(torch.cat(parts))
-            y = outputs(candidate, seen, G)
-            error = mse(y, reference)
-            wins = (error < best_error)[:, None, None, None]
-            best, best_y = torch.where(wins, candidate, best), torch.where(wins, y, best_y)
-            best_error = torch.minimum(error, best_error)
+    for apply in candidates:
+        candidate = to_8bit(torch.cat([apply(b.images) for b in seen.batches(BATCH)]))
+        y = outputs(candidate, seen, G)
+        error = mse(y, reference)
+        wins = (error < best_error)[:, None, None, None]
+        best, best_y = torch.where(wins, candidate, best), torch.where(wins, y, best_y)
+        best_error = torch.minimum(error, best_error)
     return image_values(clean.images, best, reference, best_y), best, best_y
 
 

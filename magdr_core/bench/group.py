@@ -16,7 +16,7 @@ from magdr_core.bench.plan import CLEAN, ORACLE, Cell, Group, is_restoration
 from magdr_core.errors import MagdrError, one_line
 from magdr_core.guard import GuardedDefense, GuardedGenerator
 from magdr_core.identity import digest
-from magdr_core.protocols import Family
+from magdr_core.magdr import MagDR
 from magdr_core.rng import SampleRng
 from magdr_core.types import Samples
 
@@ -40,6 +40,7 @@ class GroupRun:
         self._ready: dict[tuple[str, str], Any] = {}
         restorations = [d for d in work.profile.defenses if is_restoration(self.toolkit, d)]
         self._plain = {ORACLE, *restorations}
+        self._ensemble = [self.toolkit.build("augmentation", f) for f in work.profile.ensemble]
 
     def run(self) -> Iterator[dict[str, Any]]:
         """Every cell's data, from the store or computed; a failed one has an `error`."""
@@ -53,6 +54,7 @@ class GroupRun:
             component = self._component(cell)
             key = self._key(cell)
             facts["seen_by_oracle"] = self._oracle(cell)
+            facts["baseline"] = cell.role == "defense" and self._is_baseline(cell.component, component)
             stored = self.store.json("cells", key)
             if stored is not None:
                 return stored | {"facts": facts, "reused": True}
@@ -119,7 +121,8 @@ class GroupRun:
             if cell.component == ORACLE:
                 layers = self.toolkit.registry.composition["layers"]
                 labels = dict.fromkeys(label for layer in layers for label in layer)
-                return [self.toolkit.family(label) for label in labels]
+                settings = [s.apply for label in labels for s in self.toolkit.family(label).settings]
+                return settings + [chain.apply for d in self._choosing() for chain in d.candidates]
             if is_restoration(self.toolkit, cell.component):
                 restoration = self.toolkit.build("restoration", cell.component)
                 return GuardedDefense(_Filter(restoration), restoration.where)
@@ -127,10 +130,23 @@ class GroupRun:
         except MagdrError as e:
             return e
 
+    def _choosing(self) -> list[Any]:
+        """The profile's calibrated defenses that choose among candidates."""
+        plain = {"identity", *self._plain}
+        built = [self.calibrator.defense(d).component for d in self.work.profile.defenses if d not in plain]
+        return [d for d in built if hasattr(d, "candidates")]
+
+    def _is_baseline(self, label: str, component: Any) -> bool:
+        """Whether a defense is one to beat: not MagDR, not the undefended row, not the oracle."""
+        if label in ("identity", ORACLE):
+            return False
+        return not isinstance(component.component, MagDR)
+
     def _identity(self, cell: Cell) -> Any:
         if cell.component == ORACLE:
             layers = self.toolkit.registry.composition["layers"]
-            return [self.toolkit.family_identity(label) for label in sorted({x for la in layers for x in la})]
+            grid = [self.toolkit.family_identity(label) for label in sorted({x for la in layers for x in la})]
+            return [grid, [str(chain) for d in self._choosing() for chain in d.candidates]]
         kind = "restoration" if is_restoration(self.toolkit, cell.component) else cell.role
         return self.toolkit.resolve(kind, cell.component).identity
 
@@ -143,9 +159,13 @@ class GroupRun:
                 "component": self._identity(cell),
                 "calibration": self.calibrator.digest_of(cell.role, cell.component) if calibrated else None,
                 "images": self.images.key(cell.slice),
+                "ensemble": [self.toolkit.resolve("augmentation", f).identity for f in self._processed(cell)],
                 "environment": self.work.environment,
             }
         )
+
+    def _processed(self, cell: Cell) -> tuple[str, ...]:
+        return self.work.profile.ensemble if cell.role == "defense" else ()
 
     # -- computing --------------------------------------------------------------------------------------
 
@@ -170,10 +190,14 @@ class GroupRun:
             fpr = self.toolkit.registry.calibration.fpr
             return values, {"thresholds": dict(component.thresholds), "fpr": fpr}
         if cell.component == ORACLE:
-            families: list[Family] = component
-            values, restored, output = evaluate.oracle_values(clean, seen, families, self.G, reference)
+            values, restored, output = evaluate.oracle_values(clean, seen, component, self.G, reference)
         else:
             values, restored, output = evaluate.defense_values(clean, seen, component, self.G, reference, rng)
+        passes = self.G.passes
+        if self._ensemble:
+            together = evaluate.ensemble_values(restored, output, seen, self._ensemble, self.G, reference)
+            values = {**values, **{f"ensemble/{name}": v for name, v in together.items()}}
+        self.G.passes = passes  # the variant's own passes are no cost of the defense
         return values, {"pictures": torch.cat([restored[:MOST_PICTURES], output[:MOST_PICTURES]])}
 
     def _oracle(self, cell: Cell) -> bool:

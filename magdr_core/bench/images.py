@@ -57,7 +57,7 @@ class GroupImages:
             samples, identities = draw_samples(
                 self.data.split(self.work.profile.split),
                 self.G,
-                first=0,
+                first=self.work.profile.first,
                 count=self.work.profile.samples,
                 seed=self.seed,
                 oracle=oracle,
@@ -78,7 +78,7 @@ class GroupImages:
         kind = {"attack": "attack", "noise": "attack", "benign": "augmentation"}.get(part.role)
         facts = {
             "generator": self.work.toolkit.resolve("generator", self.task).identity,
-            "data": [self.data.fingerprint(), profile.split, profile.samples, self.seed],
+            "data": [self.data.fingerprint(), profile.split, profile.first, profile.samples, self.seed],
             "environment": self.work.environment,
             "slice": None if kind is None else self.work.toolkit.resolve(kind, part.label).identity,
             # Noise of an attack's strength has no table of its own.

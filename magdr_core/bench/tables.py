@@ -32,6 +32,7 @@ def result_rows(registry: str, cells: Sequence[CellData]) -> list[Row]:
             rows += _mean_rows(registry, cell, ("mse_o", "success"), medians=("mse_o",))
         elif role == "defense":
             rows += _defense_rows(registry, cell)
+            rows += _paired_rows(registry, cell, good)
         elif facts["slice_role"] in ("clean", "attack", "benign"):
             rows += _detector_rows(registry, cell, _siblings(cell, good))
     return sorted(rows, key=_order)
@@ -88,17 +89,19 @@ def _figures(cell: CellData, metric: str, statistic: Callable[[Array], float]) -
 
 
 def _mean_rows(
-    registry: str, cell: CellData, metrics: Iterable[str], medians: Iterable[str]
+    registry: str, cell: CellData, metrics: Iterable[str], medians: Iterable[str], variant: str = ""
 ) -> Iterator[Row]:
+    """Means and medians of per-sample values; those of a variant are kept as `variant/metric`."""
+    key = f"{variant}/" if variant else ""
     for metric in metrics:
-        mean = _of_values(cell["values"][metric], np.mean)
-        yield _row(registry, cell, metric, _figures(cell, metric, mean))
+        mean = _of_values(cell["values"][key + metric], np.mean)
+        yield _row(registry, cell, metric, _figures(cell, metric, mean), variant)
     for metric in medians:
-        median, name = _of_values(cell["values"][metric], np.median), f"median_{metric}"
-        yield _row(registry, cell, name, _figures(cell, name, median))
+        median, name = _of_values(cell["values"][key + metric], np.median), f"median_{metric}"
+        yield _row(registry, cell, name, _figures(cell, name, median), variant)
 
 
-def _of_values(values: Sequence[float], reduce: Callable[[Array], Any]) -> Callable[[Array], float]:
+def _of_values(values: Sequence[float] | Array, reduce: Callable[[Array], Any]) -> Callable[[Array], float]:
     """A statistic of some rows of per-sample values."""
     array = np.asarray(values)
     return lambda rows: float(reduce(array[rows]))
@@ -113,8 +116,12 @@ def _decision(clean: Array, scores: Array, threshold: float, metric: str) -> Cal
 
 
 def _defense_rows(registry: str, cell: CellData) -> Iterator[Row]:
-    metrics = sorted(cell["values"])
-    yield from _mean_rows(registry, cell, metrics, metrics)
+    variants: dict[str, list[str]] = {}
+    for name in sorted(cell["values"]):
+        variant, _, metric = name.rpartition("/")
+        variants.setdefault(variant, []).append(metric)
+    for variant, metrics in variants.items():
+        yield from _mean_rows(registry, cell, metrics, metrics, variant)
     for side in ("i", "o"):
         errors = np.asarray(cell["values"][f"mse_{side}"])
         name = f"psnr_pooled_{side}"
@@ -124,6 +131,26 @@ def _defense_rows(registry: str, cell: CellData) -> Iterator[Row]:
 
         yield _row(registry, cell, name, _figures(cell, name, pooled))
     yield _row(registry, cell, "forwards", (cell["forwards"], math.nan, math.nan))
+
+
+def _paired_rows(registry: str, cell: CellData, cells: Sequence[CellData]) -> Iterator[Row]:
+    """Difference of the output error to the best baseline on the same images: negative is better.
+
+    The baseline is chosen on these very images, which favours the baseline.
+    """
+    facts = cell["facts"]
+    same = ("task", "role", "attack", "seed", "dataset")
+    rivals = [
+        c
+        for c in cells
+        if all(c["facts"][k] == facts[k] for k in same) and c["facts"]["baseline"] and c is not cell
+    ]
+    if not rivals:
+        return
+    best = min(rivals, key=lambda c: float(np.mean(c["values"]["mse_o"])))
+    difference = np.asarray(cell["values"]["mse_o"]) - np.asarray(best["values"]["mse_o"])
+    figures = _figures(cell, f"to {best['key']}", _of_values(difference, np.mean))
+    yield _row(registry, cell, "mse_o_difference", figures, f"to {best['facts']['component']}")
 
 
 def _siblings(cell: CellData, cells: Sequence[CellData]) -> dict[str, CellData]:

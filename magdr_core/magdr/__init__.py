@@ -3,6 +3,7 @@
 from magdr_core.magdr.detector import MagDRDetector
 from magdr_core.magdr.loop import MagDR
 from magdr_core.magdr.outcome import Outcome
+from magdr_core.magdr.pick import FixedChain
 from magdr_core.magdr.recnet import RecNet
 
-__all__ = ["MagDR", "MagDRDetector", "Outcome", "RecNet"]
+__all__ = ["FixedChain", "MagDR", "MagDRDetector", "Outcome", "RecNet"]

@@ -1,21 +1,22 @@
-"""MagDR's detector: distortion, consistency, or both; calibrated, or as printed."""
+"""MagDR's detector: distortion, consistency, or both; learned, standardised on clean faces, or as printed."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from magdr_core.errors import CalibrationError
-from magdr_core.magdr import equations
+from magdr_core.magdr import equations, learned
 from magdr_core.magdr.evidence import Evidence, Probe
 from magdr_core.magdr.standard import Standard, Standardised
 from magdr_core.protocols import FitData, Generator, Parser
-from magdr_core.types import Condition
+from magdr_core.types import Condition, Samples
 
-Form = Literal["calibrated", "literal"]
+Form = Literal["learned", "standardised", "literal"]
 Use = Literal["both", "distortion", "consistency"]
 
 BATCH = 16
@@ -28,9 +29,11 @@ class MagDRDetector:
     Args:
         parser, criteria, augmentations: see :class:`~magdr_core.magdr.evidence.Probe`.
         form: `literal` computes Eq. 4 to 7 and 9 as printed (the vote count of Eq. 5 if only distortion is
-            used); `calibrated` combines standardised log distances.
+            used); `standardised` adds log distances in units of their spread on clean faces, and has never
+            seen an attack; `learned` weighs them by a fit to attacked, noisy and harmlessly edited faces.
         evidence: which half is used.
-        distortion_weight: lambda of Eq. 9.
+        distortion_weight: lambda of Eq. 9 (not of the learned form, which has weights of its own).
+        leave_out: attacks of the calibration that the learned form must not see.
         oracle: use exact masks (benchmarks only; tables say so).
     """
 
@@ -40,16 +43,19 @@ class MagDRDetector:
         criteria: Sequence[Any],
         augmentations: Sequence[Any],
         *,
-        form: Form = "calibrated",
+        form: Form = "learned",
         evidence: Use = "both",
         distortion_weight: float = 1.0,
+        leave_out: Sequence[str] = (),
         oracle: bool = False,
     ) -> None:
         self.probe = Probe(parser, criteria, augmentations, oracle=oracle)
         self.form = form
         self.evidence = evidence
         self.distortion_weight = distortion_weight
+        self.leave_out = tuple(leave_out)
         self.standard: Standard | None = None
+        self._learned: Mapping[str, Any] = {}
 
     def __call__(self, x: Tensor, c: Condition, G: Generator) -> Tensor:
         return self.inspect(x, c, G)[0]
@@ -59,7 +65,7 @@ class MagDRDetector:
         if self.form == "literal":
             return self._literal(x, c, G), None
         z = self.standardised(self.measure(x, c, G))
-        return self.combine(z), z
+        return self.score(z), z
 
     def measure(self, x: Tensor, c: Condition, G: Generator, **options: Any) -> Evidence:
         """Raw evidence; only the half that is used costs generator passes."""
@@ -73,13 +79,26 @@ class MagDRDetector:
             raise CalibrationError("this detector is not calibrated yet: run `magdr calibrate`")
         return self.standard.apply(evidence)
 
-    def combine(self, z: Standardised) -> Tensor:
-        """Eq. 9 on standardised evidence, `[B]`."""
+    def score(self, z: Standardised) -> Tensor:
+        """`[B]`: log odds of disruption if learned, else Eq. 9 on standardised evidence."""
+        if self.form == "learned":
+            return learned.log_odds(self._learned["logistic"], self.features(z))
         if self.evidence == "distortion":
             return z.distortion
         if self.evidence == "consistency":
             return z.consistency
         return equations.final_score(z.distortion, z.consistency, self.distortion_weight)
+
+    def features(self, z: Standardised) -> Tensor:
+        """What is weighed, `[B,F]`: distortion per criterion, consistency per f_k and criterion."""
+        halves = {"distortion": z.distortion_by, "consistency": z.consistency_by.flatten(1)}
+        return torch.cat([v for k, v in halves.items() if self.evidence in ("both", k)], 1)
+
+    def covered(self, z: Standardised) -> Tensor:
+        """bool `[B]`: whether calibration saw this kind of edit, and evidence like this image's."""
+        if not self._learned:
+            return z.covered
+        return z.covered & learned.familiar(self._learned["familiarity"], self.features(z))
 
     def _literal(self, x: Tensor, c: Condition, G: Generator) -> Tensor:
         none = () if self.evidence == "distortion" else None
@@ -93,18 +112,49 @@ class MagDRDetector:
 
     # -- calibration ------------------------------------------------------------------------------------
 
-    def fit(self, data: FitData, G: Generator) -> Mapping[str, Any]:
-        return {} if self.form == "literal" else self.fit_standard(data, G).state
-
     @torch.no_grad()
+    def fit(self, data: FitData, G: Generator) -> Mapping[str, Any]:
+        """Standardise on clean faces; then, if learned, weigh the evidence on other, attacked ones.
+
+        Raises:
+            ValueError: nothing is left to learn from.
+        """
+        if self.form == "literal":
+            return {}
+        standard = self.fit_standard(data, G)
+        if self.form == "standardised":
+            return standard.state
+        return {**standard.state, **self._learn(data, G, standard)}
+
     def fit_standard(self, data: FitData, G: Generator, **options: Any) -> Standard:
         """Standardise on the clean faces; `options` as for `measure`."""
+        return Standard.fit(self._evidence(data.clean, data, G, **options))
+
+    def _evidence(self, samples: Samples, data: FitData, G: Generator, **options: Any) -> Evidence:
         parts = []
-        for batch in data.clean.batches(BATCH):
+        for batch in samples.batches(BATCH):
             parts.append(self.measure(batch.images, batch.conditions, G, **options))
-            data.progress(min(len(parts) * BATCH, len(data.clean)), len(data.clean))
-        return Standard.fit(Evidence.cat(parts))
+            data.progress(min(len(parts) * BATCH, len(samples)), len(samples))
+        return Evidence.cat(parts)
+
+    def _learn(self, data: FitData, G: Generator, standard: Standard) -> Mapping[str, Any]:
+        def features(samples: Samples) -> Any:
+            return self.features(standard.apply(self._evidence(samples, data, G))).double().cpu().numpy()
+
+        attacked = {k: v for k, v in data.attacked.items() if k not in self.leave_out}
+        positives = [features(pair[0]) for pair in attacked.values()]
+        clean = {v[1].ids: v[1] for v in attacked.values()}  # usually the same faces for every attack
+        negatives = [features(s) for s in (*clean.values(), *data.harmless.values())]
+        if not positives:
+            raise ValueError("every attack of the calibration is left out")
+        logistic = learned.fit_logistic(np.concatenate(positives), negatives)
+        return {
+            "logistic": logistic,
+            "familiarity": learned.fit_familiarity(np.concatenate([*positives, *negatives])),
+        }
 
     def load(self, state: Mapping[str, Any]) -> None:
-        if self.form == "calibrated":
+        if self.form != "literal":
             self.standard = Standard(state)
+        if self.form == "learned":
+            self._learned = {k: state[k] for k in ("logistic", "familiarity")}

@@ -35,12 +35,18 @@ class Standardised:
     Attributes:
         regions: `[B,N]`, mean over the criteria; NaN for the target and for absent regions.
         processings: `[B,K]`, mean over the criteria.
-        distortion, consistency: `[B]`, the means of those, in units of their own clean spread.
+        regions_by: `[B,J,N]`, per criterion; NaN likewise.
+        distortion_by: `[B,J]`, per criterion, mean over the regions.
+        consistency_by: `[B,K,J]`, per f_k and criterion.
+        distortion, consistency: `[B]`, the means of all those, in units of their own clean spread.
         covered: bool `[B]`, whether clean faces with this target region were in the calibration.
     """
 
     regions: Tensor
     processings: Tensor
+    regions_by: Tensor
+    distortion_by: Tensor
+    consistency_by: Tensor
     distortion: Tensor
     consistency: Tensor
     covered: Tensor
@@ -104,32 +110,35 @@ class Standard:
         return self._state
 
     def apply(self, evidence: Evidence) -> Standardised:
-        regions = self._regions(evidence)
-        seen = ~regions.isnan()
-        distortion = torch.where(seen, regions, 0.0).sum(1) / seen.sum(1).clamp_min(1)
-        log_k = (evidence.consistency + FLOOR).log()
-        z_k = self._z(log_k, self._state["processings"]).mean(2)
-        consistency = z_k.mean(1) if z_k.shape[1] else torch.zeros_like(distortion)
+        by_region = self._regions(evidence)  # [B,J,N]
+        seen = ~by_region.isnan()
+        distortion_by = torch.where(seen, by_region, 0.0).sum(2) / seen.sum(2).clamp_min(1)
+        z_k = self._z((evidence.consistency + FLOOR).log(), self._state["processings"])
+        consistency = z_k.mean((1, 2)) if z_k.shape[1] else z_k.new_zeros(len(z_k))
         names = [target_name(row) for row in evidence.target]
-        covered = torch.tensor([n in self._state["regions"] for n in names], device=regions.device)
+        covered = torch.tensor([n in self._state["regions"] for n in names], device=z_k.device)
         return Standardised(
-            regions=regions,
-            processings=z_k,
-            distortion=self._unit(distortion, "distortion"),
+            regions=by_region.mean(1),
+            processings=z_k.mean(2),
+            regions_by=by_region,
+            distortion_by=distortion_by,
+            consistency_by=z_k,
+            distortion=self._unit(distortion_by.mean(1), "distortion"),
             consistency=self._unit(consistency, "consistency"),
             covered=covered,
         )
 
     def _regions(self, evidence: Evidence) -> Tensor:
+        """`[B,J,N]`, NaN for the target and for regions that were too rare to standardise."""
         log_d = (evidence.distortion + FLOOR).log()
         stats = self._state["regions"]
         rows = []
         for i, target in enumerate(evidence.target):
             figures = stats.get(target_name(target), stats[POOLED])
-            z = self._z(log_d[i], figures).mean(0)
-            enough = torch.tensor(figures["count"], device=z.device)[0] >= MIN_COUNT
+            z = self._z(log_d[i], figures)
+            enough = torch.tensor(figures["count"], device=z.device) >= MIN_COUNT
             rows.append(torch.where(evidence.others[i] & enough, z, torch.nan))
-        return torch.stack(rows) if rows else log_d.new_zeros(0, log_d.shape[2])
+        return torch.stack(rows) if rows else log_d
 
     @staticmethod
     def _z(log_values: Tensor, figures: Mapping[str, Any]) -> Tensor:

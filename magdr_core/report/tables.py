@@ -13,6 +13,9 @@ _MSE, _SIMILARITY, _DECIBEL = number(1), number(3), number(2)
 _NOISE = "random noise: a reference, not an attack"
 
 
+ENSEMBLE = "ensemble"
+
+
 @dataclass(frozen=True)
 class Source:
     """Where a column's figures come from; `condition` None: the block's own."""
@@ -98,6 +101,10 @@ def defense(figures: Figures, task: str) -> Table | None:
         _damage(),
         Source(Column("Forwards", "per image", "lower", count, reference_competes=False), "forwards"),
     ]
+    if ENSEMBLE in figures.variants[(task, "mse_o")]:
+        # With G's output averaged over processed inputs, which any defense can have.
+        together = Source(Column("MSE (O)", "ensemble", "lower", _MSE), "mse_o", variant=ENSEMBLE)
+        sources.insert(2, together)
     blocks = _attack_blocks(figures, task, "defense", sources, compare_noise=True)
     if not blocks:
         return None

@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Literal
 
-from magdr_core.api import CalibratedDetector, DefenseSpec, Family, Field, ImageMap, MagDR, Need, hookimpl
+from magdr_core.api import (
+    CalibratedDetector,
+    DefenseSpec,
+    Family,
+    Field,
+    FixedChain,
+    ImageMap,
+    MagDR,
+    Need,
+    hookimpl,
+)
 
 MAGDR_API = 1
 
@@ -15,21 +25,28 @@ def magdr(
     detector: CalibratedDetector,
     layers: Sequence[Sequence[Family]],
     candidate_augmentations: Sequence[ImageMap],
+    form: Literal["learned", "standardised", "literal"] = "learned",
     rounds: Annotated[int, Field(ge=1, le=10)] = 2,
-    min_gain: Annotated[float, Field(ge=0, le=100)] = 0.25,
     regional: bool = False,
-    literal: bool = False,
+    candidates: Annotated[int, Field(ge=1, le=64)] = 8,
+    min_gain: Annotated[float, Field(ge=0, le=100)] = 0.25,
 ) -> MagDR:
     """The loop of the paper's Fig. 2 with Rec-Net (Algorithm 1)."""
     return MagDR(
         detector,
         layers,
         candidate_augmentations,
+        form=form,
         rounds=rounds,
-        min_gain=min_gain,
         regional=regional,
-        literal=literal,
+        candidates=candidates,
+        min_gain=min_gain,
     )
+
+
+def fixed_chain(*, layers: Sequence[Sequence[Family]]) -> FixedChain:
+    """The best single chain of Rec-Net's grid on calibration faces, applied to every image."""
+    return FixedChain(layers)
 
 
 @hookimpl
@@ -44,5 +61,10 @@ def magdr_defenses() -> list[DefenseSpec]:
                 "layers": Need("restoration", depth=2, family=True),
                 "candidate_augmentations": Need("augmentation", depth=1),
             },
-        )
+        ),
+        DefenseSpec(
+            name="fixed-chain",
+            build=fixed_chain,
+            needs={"layers": Need("restoration", depth=2, family=True)},
+        ),
     ]

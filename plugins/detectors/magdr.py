@@ -15,9 +15,10 @@ def magdr(
     parser: Parser,
     criteria: Sequence[Metric],
     augmentations: Sequence[ImageMap],
-    form: Literal["calibrated", "literal"] = "calibrated",
+    form: Literal["learned", "standardised", "literal"] = "learned",
     evidence: Literal["both", "distortion", "consistency"] = "both",
     distortion_weight: Annotated[float, Field(ge=0, le=100)] = 1.0,
+    leave_out: tuple[str, ...] = (),
     oracle: bool = False,
 ) -> MagDRDetector:
     """What G changes outside the target (distortion) and how unstable its output is (consistency)."""
@@ -28,6 +29,7 @@ def magdr(
         form=form,
         evidence=evidence,
         distortion_weight=distortion_weight,
+        leave_out=leave_out,
         oracle=oracle,
     )
 

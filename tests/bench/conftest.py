@@ -36,6 +36,7 @@ params = { evidence = "distortion" }
 [defense.magdr]
 params = { detector = "magdr" }
 [defense.identity]
+[defense.fixed-chain]
 
 [restoration.jpeg]
 
@@ -50,12 +51,14 @@ layers = [["median"], ["jpeg"]]
 fit = 40
 clean = 40
 attacked = 6
+benign = ["flip"]
 
 [profile.quick]
 samples = 5
 attacks = ["pgd", "noise"]
 detectors = ["magdr", "distortion"]
-defenses = ["magdr", "jpeg"]
+defenses = ["magdr", "jpeg", "fixed-chain"]
+ensemble = ["flip"]
 benign = ["jpeg"]
 pictures = 2
 """

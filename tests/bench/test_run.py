@@ -50,7 +50,7 @@ def test_results_csv_has_exactly_the_documented_columns(shop):
 def test_every_component_has_its_rows(shop):
     rows = rows_of(shop.first)
     assert {r["component"] for r in rows if r["role"] == "defense"} == {
-        *("identity", "magdr", "jpeg", "oracle"),
+        *("identity", "magdr", "jpeg", "fixed-chain", "oracle"),
     }
     assert {r["component"] for r in rows if r["role"] == "detector"} == {"magdr", "distortion"}
     assert {r["attack"] for r in rows if r["role"] == "attack"} == {"pgd", "noise"}
@@ -81,7 +81,9 @@ def test_benign_edits_have_a_false_positive_rate(shop):
 def test_identity_on_clean_images_does_no_damage(shop):
     rows = rows_of(shop.first)
     clean = {
-        r["metric"]: float(r["value"]) for r in rows if r["component"] == "identity" and r["attack"] == "none"
+        r["metric"]: float(r["value"])
+        for r in rows
+        if r["component"] == "identity" and r["attack"] == "none" and not r["variant"]
     }
     assert clean["mse_o"] == 0
     assert clean["psnr_o"] == 100
@@ -92,10 +94,40 @@ def test_the_oracle_is_at_least_as_good_as_every_single_candidate(shop):
     values = {
         (r["attack"], r["component"]): float(r["value"])
         for r in rows_of(shop.first)
-        if r["role"] == "defense" and r["metric"] == "mse_o"
+        if r["role"] == "defense" and r["metric"] == "mse_o" and not r["variant"]
     }
     for attack in ("none", "pgd", "noise"):
-        assert values[(attack, "oracle")] <= min(values[(attack, c)] for c in ("identity", "jpeg")) + 1e-6
+        single = min(values[(attack, c)] for c in ("identity", "jpeg", "fixed-chain"))
+        assert values[(attack, "oracle")] <= single + 1e-6
+
+
+def test_every_defense_has_an_ensemble_variant_of_its_outputs(shop):
+    rows = [r for r in rows_of(shop.first) if r["role"] == "defense" and r["metric"] == "mse_o"]
+    plain = {(r["attack"], r["component"]): float(r["value"]) for r in rows if not r["variant"]}
+    together = {(r["attack"], r["component"]): float(r["value"]) for r in rows if r["variant"] == "ensemble"}
+    assert together.keys() == plain.keys()
+    # An average with the flipped pass is not the output itself, not even of a clean image.
+    assert plain[("none", "identity")] == 0
+    assert together[("none", "identity")] > 0
+
+
+def test_differences_to_the_best_baseline_are_paired(shop):
+    rows = [r for r in rows_of(shop.first) if r["role"] == "defense" and r["attack"] == "pgd"]
+    mean = {r["component"]: float(r["value"]) for r in rows if r["metric"] == "mse_o" and not r["variant"]}
+    paired = {r["component"]: r for r in rows if r["metric"] == "mse_o_difference"}
+    best = min(("jpeg", "fixed-chain"), key=mean.__getitem__)
+    assert paired["magdr"]["variant"] == f"to {best}"
+    assert float(paired["magdr"]["value"]) == pytest.approx(mean["magdr"] - mean[best], rel=1e-4, abs=1e-3)
+    # Of the baselines each is compared with the other, never with itself.
+    assert all(r["variant"] != f"to {name}" for name, r in paired.items())
+
+
+def test_a_profile_may_start_further_on_in_the_split(shop):
+    ids = {i for c in shop.first.cells for i in c["ids"]}
+    text = SMALL.replace("samples = 5", "samples = 5\nfirst = 5")
+    later = {i for c in shop.run(text, name="later.toml", out="later").cells for i in c["ids"]}
+    assert later
+    assert not later & ids
 
 
 def test_the_same_command_again_computes_nothing_and_writes_the_same(shop):
@@ -111,7 +143,7 @@ def test_a_run_from_nothing_gives_the_same_results(shop, fresh_shop):
 
 
 def test_two_registries_share_what_they_have_in_common(shop):
-    other = SMALL.replace('defenses = ["magdr", "jpeg"]', 'defenses = ["magdr", "jpeg", "blur"]')
+    other = SMALL.replace('defenses = ["magdr", "jpeg"', 'defenses = ["blur", "magdr", "jpeg"')
     other = other.replace('name = "small"', 'name = "other"') + '\n[restoration.blur]\nuse = "gaussian"\n'
     run = shop.run(other, "other.toml", "other")
     new = [c for c in run.cells if not c.get("reused")]
@@ -139,7 +171,7 @@ def test_a_damaged_cell_is_computed_again(shop):
 
 def test_a_failing_component_is_attributed_and_the_others_finish(shop):
     (shop.folder / "bad.py").write_text(BROKEN)
-    text = SMALL.replace('defenses = ["magdr", "jpeg"]', 'defenses = ["magdr", "jpeg", "broken"]')
+    text = SMALL.replace('defenses = ["magdr", "jpeg"', 'defenses = ["broken", "magdr", "jpeg"')
     text += '\n[plugins]\nlocal = { acme = "./bad.py" }\n[defense.broken]\nuse = "acme/bad"\n'
     run = shop.run(text, "broken.toml", "broken")
     assert {c["facts"]["component"] for c in run.failures} == {"broken"}

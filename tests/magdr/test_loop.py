@@ -43,12 +43,12 @@ def towards_grey(share):
 
 def loop(*layers, threshold=0.1, rounds=3, min_gain=0.0):
     detector = CalibratedDetector(GreyDetector(), {"fpr": threshold, "f1": threshold})
-    magdr = MagDR(detector, layers, [], rounds=rounds, min_gain=min_gain)
+    magdr = MagDR(detector, layers, [], form="standardised", rounds=rounds, min_gain=min_gain)
 
     def score(c, G, masks, received):
         return lambda images, rows: (images - 0.5).abs().mean((1, 2, 3))[:, None]
 
-    magdr._score = score
+    magdr.reconstructor._score = score
     return magdr
 
 

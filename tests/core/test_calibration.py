@@ -1,0 +1,130 @@
+"""What components may look at while they are calibrated, seen through a detector that writes it down."""
+
+import pytest
+
+from magdr_core.errors import MagdrError
+from magdr_core.store import Store
+from tests.conftest import TOY
+
+SPY = '''
+"""A detector that remembers the faces it was given, in its state."""
+from magdr_core.api import DetectorSpec, hookimpl
+MAGDR_API = 1
+
+
+class Spy:
+    def fit(self, data, G):
+        self.clean_images = data.clean.images
+        return {
+            "clean": list(data.clean.ids),
+            "attacked": {k: list(v[0].ids) for k, v in data.attacked.items()},
+            "moved": {k: float((v[0].images - v[1].images).abs().max()) for k, v in data.attacked.items()},
+            "harmless": {k: list(v.ids) for k, v in data.harmless.items()},
+            "noise": {
+                k: float((v.images - next(iter(data.attacked.values()))[1].images).abs().max())
+                for k, v in data.harmless.items() if k.startswith("noise")
+            },
+        }
+
+    def load(self, state):
+        self.state = state
+
+    def __call__(self, x, c, G):
+        self.seen = getattr(self, "seen", 0) + len(x)
+        return x.mean((1, 2, 3))
+
+
+def spy():
+    """Spy."""
+    return Spy()
+
+
+@hookimpl
+def magdr_detectors():
+    return [DetectorSpec(name="spy", build=spy)]
+'''
+
+TABLES = """
+[plugins]
+local = { toy = "./toy.py", acme = "./spy.py" }
+
+[generator.toy]
+use = "toy/net"
+
+[dataset.faces]
+use = "procedural-faces"
+params = { size = 32 }
+
+[attack.weak]
+use = "pgd"
+params = { eps = "2/255", steps = 1 }
+[attack.strong]
+use = "pgd"
+params = { eps = "6/255", steps = 1 }
+
+[detector.spy]
+use = "acme/spy"
+
+[calibration]
+fit = 8
+clean = 20
+attacked = 4
+attacks = ["weak", "strong"]
+benign = ["jpeg", "median"]
+"""
+
+
+@pytest.fixture
+def calibrated(toolkit_from, tmp_path):
+    (tmp_path / "spy.py").write_text(SPY)
+    (tmp_path / "toy.py").write_text(TOY)
+    calibrator = toolkit_from(TABLES).calibrator("toy", "faces", Store(tmp_path / "cache"))
+    return calibrator, calibrator.detector("spy").detector.component.state
+
+
+def test_standardising_and_learning_faces_never_meet(calibrated):
+    _, state = calibrated
+    assert len(state["clean"]) == 8
+    assert state["attacked"]["weak"] == state["attacked"]["strong"]
+    assert len(state["attacked"]["weak"]) == 4
+    assert not set(state["clean"]) & set(state["attacked"]["weak"])
+
+
+def test_threshold_faces_are_none_of_the_faces_that_were_learned_from(calibrated):
+    calibrator, state = calibrated
+    policy = calibrator.policy
+    learned = set(state["clean"]) | set(state["attacked"]["weak"])
+    clean = calibrator._clean(policy.fit, policy.clean, False).ids
+    for_f1 = calibrator._attacked("weak", policy.fit + policy.clean, policy.attacked, False)[0].ids
+    assert not learned & set(clean)
+    assert not learned & set(for_f1)
+    assert not set(clean) & set(for_f1)
+
+
+def test_noise_of_every_strength_and_benign_edits_are_among_the_harmless(calibrated):
+    _, state = calibrated
+    assert set(state["harmless"]) == {"noise@2", "noise@6", "benign:jpeg", "benign:median"}
+    assert all(ids == state["attacked"]["weak"] for ids in state["harmless"].values())
+
+
+def test_noise_is_as_strong_as_the_attack(calibrated):
+    _, state = calibrated
+    assert state["noise"]["noise@2"] == pytest.approx(2 / 255, abs=1e-4)
+    assert state["noise"]["noise@6"] == pytest.approx(6 / 255, abs=1e-4)
+    assert state["moved"]["strong"] <= 6 / 255 + 1e-4
+
+
+def test_an_entry_is_computed_once_and_then_read(calibrated, tmp_path):
+    calibrator, state = calibrated
+    again = calibrator.toolkit.calibrator("toy", "faces", Store(tmp_path / "cache"))
+    detector = again.detector("spy").detector.component
+    assert detector.state == state
+    assert not hasattr(detector, "seen")
+
+
+def test_an_unknown_benign_edit_is_an_error(toolkit_from, tmp_path):
+    (tmp_path / "spy.py").write_text(SPY)
+    (tmp_path / "toy.py").write_text(TOY)
+    kit = toolkit_from(TABLES.replace('"median"', '"medain"'))
+    with pytest.raises(MagdrError, match="did you mean 'median'"):
+        kit.calibrator("toy", "faces", Store(tmp_path)).detector("spy")
