@@ -23,6 +23,7 @@ from magdr_core.errors import CalibrationError, ComponentError, MagdrError, one_
 from magdr_core.functional import to_8bit
 from magdr_core.guard import GuardedDefense, GuardedGenerator
 from magdr_core.identity import digest
+from magdr_core.memory import OutputMemory
 from magdr_core.protocols import CalibratedDetector, Dataset, FitData, Fittable
 from magdr_core.registry import CalibrationPolicy, Registry
 from magdr_core.samples import attack_samples, draw_samples
@@ -34,6 +35,9 @@ SCHEMA = 1
 SPLIT = "calibration"
 SCORE_BATCH = 32
 ATTACK_BATCH = 32
+
+REMEMBERED = 2**29
+"""Bytes of generator outputs that components share."""
 
 
 class Builder(Protocol):
@@ -93,6 +97,7 @@ class Calibrator:
         self.task = task
         self.store = store
         self.generator: GuardedGenerator = toolkit.build("generator", task)
+        self.generator.memory = OutputMemory(REMEMBERED)
         self.data: Dataset = toolkit.build("dataset", dataset)
         self.progress = progress
         self.policy: CalibrationPolicy = toolkit.registry.calibration

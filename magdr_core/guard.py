@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from magdr_core.errors import ComponentError, MagdrError, one_line
 from magdr_core.functional import PARTS, in_pieces, round_toward
+from magdr_core.memory import OutputMemory
 from magdr_core.rng import SampleRng
 from magdr_core.types import Batch, Condition
 
@@ -150,7 +151,10 @@ class GuardedGenerator(Guard):
     (a convolution's work is split by the batch, and odd sizes split it elsewhere).
 
     Attributes:
-        passes: images that went through G since the counter was last read with `take_passes`.
+        passes: images that went through G since the counter was last read with `take_passes`; those that
+            were remembered count too.
+        memory: shares outputs between components that ask the same, where it is set; on a CPU and without
+            gradients only.
     """
 
     def __init__(self, component: Any, where: str, *, stochastic: bool = False) -> None:
@@ -158,6 +162,7 @@ class GuardedGenerator(Guard):
         self.size: int = component.size
         self.condition_names: tuple[str, ...] = tuple(component.condition_names)
         self.passes = 0
+        self.memory: OutputMemory | None = None
 
     def __call__(self, x: Tensor, c: Condition) -> Tensor:
         if len(c) != x.shape[0] or c.values.shape[1] != len(self.condition_names):
@@ -168,7 +173,10 @@ class GuardedGenerator(Guard):
         self.passes += x.shape[0]
         version = _version(x)
         try:
-            y = in_pieces(lambda i: self.component(x[i], c[i]), x)
+            if self.memory is None or x.device.type != "cpu" or torch.is_grad_enabled():
+                y = self._compute(x, c)
+            else:
+                y = self.memory(x, c, self._compute)
         except (MagdrError, torch.OutOfMemoryError):
             raise
         except Exception as e:
@@ -176,6 +184,10 @@ class GuardedGenerator(Guard):
         if _version(x) != version:
             raise self.fail("edits its input in place")
         return self.images(y, x)
+
+    def _compute(self, x: Tensor, c: Condition) -> Tensor:
+        y: Tensor = in_pieces(lambda i: self.component(x[i], c[i]), x)
+        return y
 
     def take_passes(self) -> int:
         taken, self.passes = self.passes, 0

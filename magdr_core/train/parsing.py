@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from magdr_core.functional import PARTS, merge_classes, to_8bit
 from magdr_core.objective import DisruptionObjective
 from magdr_core.rng import SampleRng
-from magdr_core.train.runner import TrainContext
+from magdr_core.train.runner import TESTED_FROM, TrainContext
 from magdr_core.types import Batch
 
 MERGED = {"neck": "neck+cloth", "cloth": "neck+cloth"}
@@ -105,7 +105,7 @@ class ParsingTrainer:
         """IoU per part on clean test faces, and the gated mean on clean, attacked and noisy ones."""
         test = self.context.for_testing()
         totals: dict[str, Tensor] = {}
-        for indices in test.chunks(self.context.recipe.tested, 50):
+        for indices in test.chunks(self.context.recipe.tested, 50, TESTED_FROM):
             batch = test.split[indices]
             assert batch.masks is not None
             truth = merge_classes(batch.masks).argmax(1)

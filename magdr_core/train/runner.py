@@ -28,6 +28,9 @@ from magdr_core.train.recipes import RECIPES, Recipe
 
 Log = Callable[[str], None]
 
+TESTED_FROM = 10_000
+"""Index of the first test face that the figures on the cards are measured on: benchmarks use earlier ones."""
+
 
 @dataclass(frozen=True)
 class TrainContext:
@@ -54,18 +57,22 @@ class TrainContext:
 
     def drawn_once(self, draw: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
         """Training images, kept beside the checkpoint so that a continued training need not draw again."""
+        recipe = self.recipe
+        made_of = repr(
+            (recipe.use, recipe.params, recipe.seed, recipe.pool, self.dataset.fingerprint(), recipe.dataset)
+        )
         if self.cache.is_file():
             kept = torch.load(self.cache, map_location=self.device, weights_only=True)
-            if kept.pop("recipe") == repr(self.recipe):
+            if kept.pop("made_of") == made_of:
                 return {name: tensor.to(self.device) for name, tensor in kept.items()}
         with single_thread():
             images = draw()
-        torch.save({"recipe": repr(self.recipe), **images}, self.cache)
+        torch.save({"made_of": made_of, **images}, self.cache)
         return images
 
-    def chunks(self, count: int, size: int) -> Iterator[list[int]]:
-        for start in range(0, count, size):
-            yield list(range(start, min(start + size, count)))
+    def chunks(self, count: int, size: int, first: int = 0) -> Iterator[list[int]]:
+        for start in range(first, first + count, size):
+            yield list(range(start, min(start + size, first + count)))
 
     def autocast(self) -> AbstractContextManager[Any]:
         """bfloat16 where the device computes it fast, else full precision."""
@@ -156,8 +163,10 @@ def _context(recipe: Recipe, device: str, cache: Path, log: Log) -> TrainContext
         f'[{recipe.kind}.net]\nuse = "{recipe.use}"',
         f"params = {_inline({'weights': 'random', **recipe.params})}",
         f'[dataset.test]\nuse = "procedural-faces"\nparams = {{ size = {recipe.dataset["size"]} }}',
-        # The generator whose attacked inputs a parser must also read; built only by its trainer.
+        # The generator whose attacked inputs parsers and purifiers must cope with, and a network that
+        # stands in for it; built only by trainers that want them.
         '[generator.victim]\nuse = "stargan"',
+        '[parser.surrogate]\nuse = "unet"',
     ]
     toolkit = Toolkit(parse_registry("\n".join(lines), Path("train.toml")))
     built = toolkit.build(recipe.kind, "net")
@@ -175,10 +184,12 @@ def _inline(values: Mapping[str, Any]) -> str:
 def _trainer(context: TrainContext) -> Trainer:
     from magdr_core.train.editing import EditingTrainer
     from magdr_core.train.parsing import ParsingTrainer
+    from magdr_core.train.purifying import PurifyingTrainer
 
     kinds: dict[str, Callable[[TrainContext], Trainer]] = {
         "editing": EditingTrainer,
         "parsing": ParsingTrainer,
+        "purifying": PurifyingTrainer,
     }
     return kinds[context.recipe.trainer](context)
 
@@ -259,7 +270,7 @@ def _write_card(
         f"minutes = {minutes:.1f}",
         "",
         "[quality]",
-        f"# Measured on the stored weights, on {recipe.tested} faces of the test split.",
+        f"# Measured on the stored weights, on {recipe.tested} test faces from index {TESTED_FROM} on.",
         *(f"{k} = {v:.5f}" for k, v in quality.items()),
         "",
     ]

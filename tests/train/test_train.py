@@ -86,3 +86,32 @@ def test_intersection_over_union_by_hand():
     ious = part_ious(iou_counts(predicted, truth))
     assert ious["background"] == pytest.approx(1 / 2)
     assert ious["neck+cloth"] == pytest.approx(2 / 3)
+
+
+PURIFIER = replace(
+    recipes.RECIPES["purifier-faces64"],
+    params={"width": 16},
+    dataset={"size": 32},
+    pool=16,
+    batch=8,
+    steps=150,
+    tested=8,
+)
+
+
+@pytest.mark.parametrize("eq8", [0.0, 1.0])
+def test_a_purifier_learns_to_take_perturbations_out(tmp_path, monkeypatch, eq8):
+    recipe = replace(PURIFIER, settings={"eq8": eq8, "eq8_from": 0.5})
+    monkeypatch.setitem(recipes.RECIPES, "tiny", recipe)
+    losses = []
+    train(
+        "tiny",
+        out=tmp_path,
+        device="cpu",
+        log=quiet,
+        progress=lambda done, total, seen: losses.append(dict(seen)),
+    )
+    first, last = (sum(x["pixels"] for x in part) for part in (losses[:15], losses[60:75]))
+    assert last < 0.95 * first
+    assert ("eq8" in losses[-1]) == (eq8 > 0)
+    assert "eq8" not in losses[0]

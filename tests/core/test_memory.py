@@ -1,0 +1,85 @@
+"""Outputs that were computed once are not computed again, and are what they were."""
+
+import torch
+
+from magdr_core.guard import GuardedGenerator
+from magdr_core.memory import OutputMemory
+from magdr_core.types import Condition
+
+
+class Counting(torch.nn.Module):
+    size = 8
+    condition_names = ("a",)
+
+    def __init__(self):
+        super().__init__()
+        self.seen = 0
+
+    def forward(self, x, c):
+        self.seen += len(x)
+        return x * c.values[:, :1, None, None]
+
+    def edited(self, c):
+        return torch.zeros(len(c), 19, dtype=torch.bool)
+
+
+def images(n, seed=0):
+    return torch.rand(n, 3, 8, 8, generator=torch.Generator().manual_seed(seed))
+
+
+def condition(*values):
+    v = torch.tensor(values)[:, None]
+    return Condition(v, torch.ones_like(v, dtype=torch.bool))
+
+
+def remembering(capacity=2**20):
+    G = GuardedGenerator(Counting(), "counting")
+    G.memory = OutputMemory(capacity)
+    return G
+
+
+@torch.no_grad()
+def test_the_same_image_and_condition_are_computed_once():
+    G, x = remembering(), images(4)
+    c = condition(0.1, 0.2, 0.3, 0.4)
+    first = G(x, c)
+    again = G(x.flip(0), c[torch.tensor([3, 2, 1, 0])])
+    assert torch.equal(again.flip(0), first)
+    assert G.component.seen == 4
+    assert G.passes == 8, "what was remembered counts as a pass"
+
+
+@torch.no_grad()
+def test_another_condition_is_another_output():
+    G, x = remembering(), images(1)
+    assert not torch.equal(G(x, condition(0.1)), G(x, condition(0.9)))
+
+
+@torch.no_grad()
+def test_a_batch_with_the_same_image_twice_is_complete():
+    G, x = remembering(), images(2)
+    twice = torch.cat([x, x])
+    assert torch.equal(G(twice, condition(0.5, 0.5, 0.5, 0.5)), twice * 0.5)
+
+
+@torch.no_grad()
+def test_memory_is_bounded_and_the_oldest_goes_first():
+    one = images(1).nbytes
+    G = remembering(3 * one)
+    for seed in range(5):
+        G(images(1, seed), condition(0.5))
+        assert G.memory.held <= 3 * one
+    seen = G.component.seen
+    G(images(1, 4), condition(0.5))
+    assert G.component.seen == seen
+    G(images(1, 0), condition(0.5))
+    assert G.component.seen > seen
+
+
+def test_nothing_is_remembered_with_gradients():
+    G, x = remembering(), images(2).requires_grad_(True)
+    c = condition(0.5, 0.5)
+    for _ in range(2):
+        (gradient,) = torch.autograd.grad(G(x, c).sum(), x)
+        assert (gradient == 0.5).all()
+    assert G.component.seen == 4
