@@ -21,7 +21,7 @@ from .faces import (
 
 MAGDR_API = 1
 
-DRAWING_VERSION = 1
+DRAWING_VERSION = 2
 """Raised whenever a face would look different: stored results and calibrations are keyed by it."""
 
 # Splits are ranges of seeds that never meet. The sizes are limits, not counts that anybody must draw.

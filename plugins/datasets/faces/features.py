@@ -110,17 +110,17 @@ def draw_mouth(canvas: Canvas, frame: Frame, skin: Tensor) -> None:
     my, half, upper, lower, bow = columns(person.mouth)
     smile, drop, part = au["AU12"], au["AU26"], au["AU25"]
     half = half * (
-        1.0 + 0.2 * smile + 0.16 * au["AU20"] - 0.12 * au["AU23"] - 0.06 * au["AU17"] + 0.05 * au["AU14"]
+        1.0 + 0.26 * smile + 0.16 * au["AU20"] - 0.12 * au["AU23"] - 0.06 * au["AU17"] + 0.05 * au["AU14"]
     )
     x = frame.uf - 0.06 * torch.sin(frame.yaw)
     t = x / half
     tt = (t * t).clamp(max=1.3)
     arc = (1.0 - tt).clamp(min=0.0)
     crooked = 0.01 * at(person.asymmetry[:, 2]) * t
-    lift = 0.105 * smile - 0.085 * au["AU15"] - 0.02 * au["AU20"]
+    lift = 0.125 * smile - 0.085 * au["AU15"] - 0.02 * au["AU20"]
     seam = my + 0.02 * smile + 0.03 * drop - 0.028 * au["AU17"] - 0.01 * au["AU09"] - lift * tt + crooked
     raise_up = 0.018 * part + 0.035 * au["AU10"] * (0.3 + 0.7 * part) + 0.012 * smile * part
-    fall = part * (0.05 + 0.03 * smile) + drop * (0.02 + 0.12 * part)
+    fall = part * (0.05 + 0.2 * smile) + drop * (0.02 + 0.12 * part)
     top_in, low_in = seam - raise_up * arc, seam + fall * arc
     thin = 1.0 - 0.5 * au["AU23"]
     dip = (1.0 - (t / 0.3) ** 2).clamp(min=0.0)
@@ -149,7 +149,7 @@ def draw_mouth(canvas: Canvas, frame: Frame, skin: Tensor) -> None:
     inside = skin.new_tensor([0.10, 0.022, 0.022]).expand_as(skin)[:, :, None, None].expand_as(light)
     tongue = spot(x, y - low_in - 0.01, half * 0.6, 0.06) * deep * 0.7
     inside = paint(inside, skin.new_tensor([0.42, 0.11, 0.11]).expand_as(skin), tongue)
-    edge = top_in + (0.055 + 0.03 * smile) * (1.0 - 0.35 * tt)
+    edge = top_in + (0.055 + 0.06 * smile) * (1.0 - 0.35 * tt)
     teeth = cover(y - edge, px) * ramp(t.abs(), 0.96, 0.6) * (0.35 + 0.65 * smile).clamp(max=1.0)
     gums = 1.0 - 0.35 * ramp(t.abs(), 0.1, 0.9)
     inside = paint(inside, gums[:, None] * linear(skin.new_tensor([0.95, 0.93, 0.88]))[:, None, None], teeth)

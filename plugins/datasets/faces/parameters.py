@@ -36,7 +36,7 @@ AU_INDEX = {name: i for i, name in enumerate(ACTION_UNITS)}
 
 SMILE_FROM = 0.4
 """AU12 from which a face counts as smiling (sampled faces stay clear of it on both sides)."""
-OPEN_FROM = 0.25
+OPEN_FROM = 0.27
 """Mouth aperture (see :func:`mouth_aperture`) from which a mouth counts as open."""
 
 
@@ -253,10 +253,10 @@ def with_identity(params: FaceParameters, other: FaceParameters) -> FaceParamete
 
 # What an edit puts on is always the same: were it drawn per face, the result could not be told from the
 # picture, and no editor could be measured against it.
-SMILE, REST = (0.85, 0.5, 0.42), (0.05, 0.05, 0.03)  # AU12, AU06, AU25
+SMILE, REST = (0.9, 0.4, 0.5), (0.05, 0.05, 0.03)  # AU12, AU06, AU25
 OPENED, CLOSED = (0.8, 0.45), (0.03, 0.02)  # AU25, AU26
 SHADE = 0.5  # of a dyed hair
-GLASSES_SHAPE, GLASSES_COLOUR = (0.235, 0.165, 0.5, 0.03, 0.1, 0.05), (0.07, 0.07, 0.08)
+GLASSES_SHAPE, GLASSES_COLOUR = (0.24, 0.17, 0.5, 0.045, 0.3, 0.05), (0.07, 0.07, 0.08)
 
 
 def edited(params: FaceParameters, names_and_values: Tensor) -> FaceParameters:

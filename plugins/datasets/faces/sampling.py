@@ -166,7 +166,7 @@ def _hair(d: _Draw) -> Hair:
 
 def _expression(d: _Draw) -> Expression:
     smiling, opened = d.flag(0.5) > 0.5, d.flag(0.35) > 0.5
-    smile = _cat(d.uni(0.55, 1.0), d.uni(0.3, 0.9))
+    smile = _cat(d.uni(0.75, 1.0), d.uni(0.2, 0.7))
     rest = _cat(d.uni(0.0, 0.12), d.uni(0.0, 0.15))
     open_mouth = _cat(d.uni(0.55, 1.0), d.uni(0.12, 0.8))
     closed = _cat(d.uni(0.0, 0.1), d.uni(0.0, 0.06))
@@ -177,7 +177,7 @@ def _expression(d: _Draw) -> Expression:
     au["AU06"] = torch.where(smiling, smile[:, 1], rest[:, 1])
     au["AU15"] = torch.where(smiling, torch.zeros_like(au["AU15"]), au["AU15"])
     # A smile shows teeth, but not so much that the mouth counts as open.
-    parted = torch.where(smiling, d.uni(0.3, 0.45), closed[:, 0])
+    parted = torch.where(smiling, d.uni(0.4, 0.52), closed[:, 0])
     au["AU25"] = torch.where(opened, open_mouth[:, 0], parted)
     au["AU26"] = torch.where(opened, open_mouth[:, 1], closed[:, 1])
     assert set(au) == set(AU_INDEX)
@@ -210,7 +210,7 @@ def _accessories(d: _Draw) -> Accessories:
     return Accessories(
         glasses=d.flag(0.35),
         glasses_shape=_cat(
-            d.uni(0.21, 0.255), d.uni(0.135, 0.2), d.uni(), d.uni(0.014, 0.04), d.uni() ** 2 * 0.4,
+            d.uni(0.215, 0.255), d.uni(0.145, 0.2), d.uni(), d.uni(0.026, 0.055), 0.1 + 0.4 * d.uni() ** 2,
             d.uni(-0.1, 0.25),
         ),
         glasses_colour=frame,
