@@ -36,7 +36,7 @@ SPLIT = "calibration"
 SCORE_BATCH = 32
 ATTACK_BATCH = 32
 
-REMEMBERED = 2**29
+REMEMBERED = 2**30
 """Bytes of generator outputs that components share."""
 
 

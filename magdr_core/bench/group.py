@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -122,7 +123,7 @@ class GroupRun:
                 layers = self.toolkit.registry.composition["layers"]
                 labels = dict.fromkeys(label for layer in layers for label in layer)
                 settings = [s.apply for label in labels for s in self.toolkit.family(label).settings]
-                return settings + [chain.apply for d in self._choosing() for chain in d.candidates]
+                return settings + [chain.apply for d in self._choosing for chain in d.candidates]
             if is_restoration(self.toolkit, cell.component):
                 restoration = self.toolkit.build("restoration", cell.component)
                 return GuardedDefense(_Filter(restoration), restoration.where)
@@ -130,11 +131,20 @@ class GroupRun:
         except MagdrError as e:
             return e
 
+    @cached_property
     def _choosing(self) -> list[Any]:
         """The profile's calibrated defenses that choose among candidates."""
-        plain = {"identity", *self._plain}
-        built = [self.calibrator.defense(d).component for d in self.work.profile.defenses if d not in plain]
-        return [d for d in built if hasattr(d, "candidates")]
+        found = []
+        for label in self.work.profile.defenses:
+            if label == "identity" or label in self._plain:
+                continue
+            try:
+                component = self.calibrator.defense(label).component
+            except MagdrError:
+                continue  # its own cells say what is wrong with it
+            if hasattr(component, "candidates"):
+                found.append(component)
+        return found
 
     def _is_baseline(self, label: str, component: Any) -> bool:
         """Whether a defense is one to beat: not MagDR, not the undefended row, not the oracle."""
@@ -146,7 +156,7 @@ class GroupRun:
         if cell.component == ORACLE:
             layers = self.toolkit.registry.composition["layers"]
             grid = [self.toolkit.family_identity(label) for label in sorted({x for la in layers for x in la})]
-            return [grid, [str(chain) for d in self._choosing() for chain in d.candidates]]
+            return [grid, [str(chain) for d in self._choosing for chain in d.candidates]]
         kind = "restoration" if is_restoration(self.toolkit, cell.component) else cell.role
         return self.toolkit.resolve(kind, cell.component).identity
 

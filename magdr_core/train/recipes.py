@@ -15,7 +15,7 @@ class Recipe:
         kind, use, params: the component whose network is trained.
         trainer: which procedure.
         dataset: parameters of `procedural-faces`.
-        steps, batch, lr: optimisation (Adam, cosine decay to 1% of lr).
+        steps, batch, lr: optimisation (a cosine decay to 1% of lr).
         pool: training images drawn once, before the first step.
         settings: weights of the losses and the like.
         tested: test faces that the card's quality is measured on.
