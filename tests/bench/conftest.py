@@ -9,6 +9,8 @@ import pytest
 from magdr_core.bench.run import Bench, RunResult
 from magdr_core.toolkit import Toolkit
 
+DEFENSES = 'defenses = ["magdr", "jpeg", "fixed-chain"]'
+
 SMALL = """
 [registry]
 name = "small"

@@ -12,7 +12,7 @@ import pytest
 
 from magdr_core.bench.pictures import load_pictures
 from magdr_core.bench.tables import COLUMNS
-from tests.bench.conftest import SMALL
+from tests.bench.conftest import DEFENSES, SMALL
 
 BROKEN = '''
 """A defense that fails on its third call, in a local plugin."""
@@ -143,7 +143,7 @@ def test_a_run_from_nothing_gives_the_same_results(shop, fresh_shop):
 
 
 def test_two_registries_share_what_they_have_in_common(shop):
-    other = SMALL.replace('defenses = ["magdr", "jpeg"', 'defenses = ["blur", "magdr", "jpeg"')
+    other = SMALL.replace(DEFENSES, DEFENSES.replace("[", '["blur", '))
     other = other.replace('name = "small"', 'name = "other"') + '\n[restoration.blur]\nuse = "gaussian"\n'
     run = shop.run(other, "other.toml", "other")
     new = [c for c in run.cells if not c.get("reused")]
@@ -171,7 +171,7 @@ def test_a_damaged_cell_is_computed_again(shop):
 
 def test_a_failing_component_is_attributed_and_the_others_finish(shop):
     (shop.folder / "bad.py").write_text(BROKEN)
-    text = SMALL.replace('defenses = ["magdr", "jpeg"', 'defenses = ["broken", "magdr", "jpeg"')
+    text = SMALL.replace(DEFENSES, DEFENSES.replace("[", '["broken", '))
     text += '\n[plugins]\nlocal = { acme = "./bad.py" }\n[defense.broken]\nuse = "acme/bad"\n'
     run = shop.run(text, "broken.toml", "broken")
     assert {c["facts"]["component"] for c in run.failures} == {"broken"}

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.bench.conftest import SMALL
+from tests.bench.conftest import DEFENSES, SMALL
 
 MISSING_PLUGIN = """
 [plugins]
@@ -88,7 +88,7 @@ def test_a_truncated_weight_file(tmp_path):
 def test_a_plugin_of_another_api(tmp_path):
     (tmp_path / "old.py").write_text("MAGDR_API = 0\n")
     text = SMALL + '\n[plugins]\nlocal = { old = "./old.py" }\n[restoration.o]\nuse = "old/x"\n'
-    text = text.replace('defenses = ["magdr", "jpeg"]', 'defenses = ["o"]')
+    text = text.replace(DEFENSES, 'defenses = ["o"]')
     refuse(tmp_path, text, "old.py", "declares MAGDR_API = 0, this core speaks 1")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.bench.conftest import SMALL
+from tests.bench.conftest import DEFENSES, SMALL
 from tests.cli.test_bad_input import magdr
 
 # The README's plugin, which is design and documentation at once.
@@ -24,7 +24,7 @@ def test_a_plugin_file_outside_the_repository_appears_in_the_tables(tmp_path):
     code = readme_block("python", "Median-filter")
     assert len([line for line in code.splitlines() if line.strip()]) <= 14
     (tmp_path / "acme_median.py").write_text(code)
-    text = SMALL.replace('defenses = ["magdr", "jpeg"]', 'defenses = ["acme-median"]')
+    text = SMALL.replace(DEFENSES, 'defenses = ["acme-median"]')
     text = text.replace('detectors = ["magdr", "distortion"]', "detectors = []")
     (tmp_path / "mine.toml").write_text(text + readme_block("toml", "acme"))
     done = magdr(tmp_path, "bench", "mine.toml", "--out", "run")
@@ -75,7 +75,7 @@ def test_calibrate_writes_a_file_that_a_registry_can_use(tmp_path):
     done = magdr(tmp_path, "calibrate", "small.toml", "--out", "small.calibration.json")
     assert done.returncode == 0, done.stderr
     data = json.loads((tmp_path / "small.calibration.json").read_text())
-    assert {e["label"] for e in data["entries"].values()} == {"magdr", "distortion"}
+    assert {e["label"] for e in data["entries"].values()} == {"magdr", "distortion", "fixed-chain"}
     assert data["provenance"]["policy"]["clean"] == 40
     text = SMALL.replace("[calibration]", '[calibration]\nfile = "small.calibration.json"')
     (tmp_path / "with.toml").write_text(text)
