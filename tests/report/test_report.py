@@ -122,6 +122,17 @@ def test_report_defense_undefended_first_oracle_last_and_unmarked(whole):
     assert [r[2][5] for r in rows] == [False, True, False, False]
 
 
+def test_report_ensemble_has_a_column_where_it_was_measured(whole):
+    assert "ensemble" not in page_of(whole).text
+    plain = [r for r in whole.rows if r["role"] == "defense" and r["metric"] == "mse_o"]
+    whole.rows += [{**r, "variant": "ensemble", "value": r["value"] / 2} for r in plain]
+    page = page_of(whole)
+    assert "ensemble" in page.text
+    row = page.block("Defense, editing", "pgd")[1]
+    assert row[1][0].startswith("54.0")
+    assert row[1][2].startswith("27.0")
+
+
 def test_report_overview_shows_damage_beside_each_attack(whole):
     rows = page_of(whole).tables["Output error at a glance, editing: mean MSE (O)"]
     assert [h.split()[0] for h in rows[0][1]] == ["Damage", "pgd", "noise", "Forwards"]
