@@ -141,12 +141,15 @@ class MagDRDetector:
         def features(samples: Samples) -> Any:
             return self.features(standard.apply(self._evidence(samples, data, G))).double().cpu().numpy()
 
+        unknown = [name for name in self.leave_out if name not in data.attacked]
+        if unknown:
+            raise ValueError(f"leave_out names {unknown[0]!r}, which the calibration does not attack with")
         attacked = {k: v for k, v in data.attacked.items() if k not in self.leave_out}
+        if not attacked:
+            raise ValueError("every attack of the calibration is left out")
         positives = [features(pair[0]) for pair in attacked.values()]
         clean = {v[1].ids: v[1] for v in attacked.values()}  # usually the same faces for every attack
         negatives = [features(s) for s in (*clean.values(), *data.harmless.values())]
-        if not positives:
-            raise ValueError("every attack of the calibration is left out")
         logistic = learned.fit_logistic(np.concatenate(positives), negatives)
         return {
             "logistic": logistic,

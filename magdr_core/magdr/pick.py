@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from typing import Any
 
 import torch
@@ -108,21 +109,24 @@ class LearnedPick:
     @torch.no_grad()
     def fit(self, data: FitData, G: Generator) -> Mapping[str, Any]:
         """Standardise on clean faces; then choose and rank chains on attacked and clean ones."""
+        # Measured with a copy: this one is calibrated by `load`, not by having been fitted.
+        worker = copy(self)
+        worker.shortlist = copy(self.shortlist)
         options = {"augmentations": self.candidate_augmentations}
         parts: list[Evidence] = []
         for batch in data.clean.batches(BATCH):
             parts.append(self.evidence.measure(batch.images, batch.conditions, G, **options))
-        self.standard = Standard.fit(Evidence.cat(parts))
+        worker.standard = Standard.fit(Evidence.cat(parts))
         seen = CalibrationImages(data, G)
         x, c = seen.x, seen.c
         masks = torch.cat(
             [self.evidence.probe.masks(x[i : i + CHUNK], c[i : i + CHUNK]) for i in range(0, len(x), CHUNK)]
         )
-        features = self._features(c, G, masks, x)
-        state = self.shortlist.fit(
+        features = worker._features(c, G, masks, x)
+        state = worker.shortlist.fit(
             x, seen.faces, seen.attacked, seen.errors, features, progress=data.progress
         )
-        return {"standard": self.standard.state, **state}
+        return {"standard": worker.standard.state, **state}
 
     def load(self, state: Mapping[str, Any]) -> None:
         self.standard = Standard(state["standard"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from itertools import permutations
 from typing import Any
 
@@ -106,16 +107,18 @@ class LayerSearch:
     def fit(self, data: FitData, G: Generator) -> Mapping[str, Any]:
         """Standardise candidate scores on clean faces, then pre-train Rec-Net on attacked ones."""
         state: dict[str, Any] = {}
+        worker = copy(self)  # this one is calibrated by `load`
         if not self.literal:
             standard = self.evidence.fit_standard(data, G, augmentations=self.candidate_augmentations)
-            self.candidate_standard, state["standard"] = standard, standard.state
+            state["standard"] = standard.state
+            worker.candidate_standard = standard
         attacked = [pair[0] for pair in data.attacked.values()]
         x = torch.cat([a.images for a in attacked])
         c = Condition.cat([a.conditions for a in attacked])
         masks = self.evidence.probe.masks(x, c)
         planes = masks if self.regional else torch.ones_like(masks[:, :1])
         orders = list(permutations(range(len(self.recnet.layers))))
-        score = in_batches(self._score(c, G, masks, x))
+        score = in_batches(worker._score(c, G, masks, x))
         trained = self.recnet.pretrain(x, planes, score, orders, data.progress)
         return state | {"recnet": trained.state()}
 

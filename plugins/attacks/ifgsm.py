@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import torch
 from torch import Tensor
 
 from magdr_core.api import AttackSpec, Eps, Field, Objective, SampleRng, hookimpl
-from magdr_core.functional import project_linf
+
+from ._sign_steps import sign_steps
 
 MAGDR_API = 1
 
 JITTER = 0.0005
 """Half-width of the start's jitter in [0,1] units (.001 in [-1,1] units, what the public disruption code
 suggests): the gradient of MSE(G(x), G(x0)) is exactly zero at x0, so a start at x0 would never move."""
-
-DEFAULT_STEP = 0.2
-"""Step over eps in the public disruption code (.01 and .05 in [-1,1] units)."""
 
 
 class IFGSM:
@@ -32,24 +29,12 @@ class IFGSM:
     def __init__(self, eps: float, steps: int, step: float) -> None:
         self.eps = eps
         self.steps = steps
-        self.step = step or DEFAULT_STEP * eps
+        self.step = step
 
     def __call__(self, x: Tensor, objective: Objective, *, rng: SampleRng) -> Tensor:
         """`[B,3,H,W]` clean images -> `[B,3,H,W]` attacked ones, within eps and [0,1]."""
         jitter = rng.uniform(*x.shape[1:], low=-JITTER, high=JITTER)
-        current = project_linf(x + jitter, x, self.eps)
-        best, best_loss = current, torch.full((len(x),), -torch.inf, device=x.device)
-        for _ in range(self.steps):
-            loss, gradient = objective.gradient(current)
-            best, best_loss = _better(current, loss, best, best_loss)
-            current = project_linf(current + self.step * gradient.sign(), x, self.eps)
-        loss, _, _ = objective.evaluate(current)
-        return _better(current, loss, best, best_loss)[0]
-
-
-def _better(x: Tensor, loss: Tensor, best: Tensor, best_loss: Tensor) -> tuple[Tensor, Tensor]:
-    wins = loss > best_loss
-    return torch.where(wins[:, None, None, None], x, best), torch.where(wins, loss, best_loss)
+        return sign_steps(x + jitter, x, objective, self.eps, self.steps, self.step)
 
 
 def ifgsm(

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import torch
 from torch import Tensor
 
 from magdr_core.api import AttackSpec, Eps, Field, Objective, SampleRng, hookimpl
-from magdr_core.functional import project_linf
+
+from ._sign_steps import sign_steps
 
 MAGDR_API = 1
-
-DEFAULT_STEP = 0.2
-"""Step over eps in the public disruption code (.01 and .05 in [-1,1] units)."""
 
 
 class PGD:
@@ -28,23 +25,11 @@ class PGD:
     def __init__(self, eps: float, steps: int, step: float) -> None:
         self.eps = eps
         self.steps = steps
-        self.step = step or DEFAULT_STEP * eps
+        self.step = step
 
     def __call__(self, x: Tensor, objective: Objective, *, rng: SampleRng) -> Tensor:
         start = x + self.eps * rng.uniform(*x.shape[1:], low=-1.0, high=1.0)
-        current = project_linf(start, x, self.eps)
-        best, best_loss = current, torch.full((len(x),), -torch.inf, device=x.device)
-        for _ in range(self.steps):
-            loss, gradient = objective.gradient(current)
-            best, best_loss = _better(current, loss, best, best_loss)
-            current = project_linf(current + self.step * gradient.sign(), x, self.eps)
-        loss, _, _ = objective.evaluate(current)
-        return _better(current, loss, best, best_loss)[0]
-
-
-def _better(x: Tensor, loss: Tensor, best: Tensor, best_loss: Tensor) -> tuple[Tensor, Tensor]:
-    wins = loss > best_loss
-    return torch.where(wins[:, None, None, None], x, best), torch.where(wins, loss, best_loss)
+        return sign_steps(start, x, objective, self.eps, self.steps, self.step)
 
 
 def pgd(

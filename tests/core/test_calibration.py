@@ -4,6 +4,7 @@ import pytest
 
 from magdr_core.errors import MagdrError
 from magdr_core.store import Store
+from tests.bench.conftest import SMALL
 from tests.conftest import TOY
 
 SPY = '''
@@ -128,3 +129,35 @@ def test_an_unknown_benign_edit_is_an_error(toolkit_from, tmp_path):
     kit = toolkit_from(TABLES.replace('"median"', '"medain"'))
     with pytest.raises(MagdrError, match="did you mean 'median'"):
         kit.calibrator("toy", "faces", Store(tmp_path)).detector("spy")
+
+
+@pytest.mark.parametrize(
+    ("left_out", "said"), [("pgd", "every attack of the calibration is left out"), ("pdg", "'pdg'")]
+)
+def test_what_is_left_out_must_leave_something_and_be_there(tmp_path, toolkit_from, left_out, said):
+    params = f'[detector.magdr]\nparams = {{ leave_out = ["{left_out}"] }}\n'
+    kit = toolkit_from(SMALL.replace("[detector.magdr]\n", params))
+    with pytest.raises(MagdrError, match=said):
+        kit.calibrator("editing", "faces", Store(tmp_path / "cache")).detector("magdr")
+
+
+def test_leaving_an_attack_out_changes_what_is_learned(tmp_path, toolkit_from):
+    text = SMALL + '[attack.weak]\nuse = "pgd"\nparams = { eps = "1/255", steps = 1 }\n'
+    text = text.replace("attacked = 6\n", 'attacked = 6\nattacks = ["pgd", "weak"]\n')
+    text += '[detector.less]\nuse = "magdr"\nparams = { leave_out = ["weak"] }\n'
+    calibrator = toolkit_from(text).calibrator("editing", "faces", Store(tmp_path / "cache"))
+    everything, less = (calibrator.detector(name).detector.component for name in ("magdr", "less"))
+    assert everything._learned["logistic"] != less._learned["logistic"]
+    assert everything.standard.state["regions"] == less.standard.state["regions"]
+
+
+@pytest.mark.parametrize("form", ["learned", "standardised"])
+def test_fitting_a_defense_does_not_change_it(tmp_path, toolkit_from, form):
+    params = f'params = {{ detector = "magdr", form = "{form}" }}'
+    kit = toolkit_from(SMALL.replace('params = { detector = "magdr" }', params))
+    calibrator = kit.calibrator("editing", "faces", Store(tmp_path / "cache"))
+    defense = kit.build("defense", "magdr", detector=calibrator.detector("magdr"))
+    before = set(vars(defense.component.reconstructor))
+    assert calibrator._fit("fitting", "defense", "magdr", defense)["state"]
+    assert set(vars(defense.component.reconstructor)) == before
+    assert defense.component.candidates == ()

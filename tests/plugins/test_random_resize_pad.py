@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
-
 import pytest
 import torch
 import torch.nn.functional as F
@@ -14,12 +12,6 @@ from magdr_core.rng import SampleRng
 from magdr_core.types import Condition
 
 GREY = 128 / 255  # the padding, 0 of [-1,1], as an 8-bit level
-
-output_takes_rng = pytest.mark.xfail(
-    "rng" not in inspect.signature(GuardedDefense.output).parameters,
-    reason="core's GuardedDefense.output does not hand on rng yet",
-    strict=True,
-)
 
 
 @pytest.fixture
@@ -247,7 +239,6 @@ def test_an_image_gets_the_same_bits_in_every_batch(defense, params):
     assert not torch.equal(other, whole)
 
 
-@output_takes_rng
 def test_guarded_output_goes_through_with_rng(toy):
     """Through core's wrapper and a real generator: per image, keyed by the sample's id."""
     kit = toy("[defense.xie]\nuse = 'random-resize-pad'\n")
