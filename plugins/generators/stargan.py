@@ -24,6 +24,8 @@ from magdr_core.api import (
 )
 from magdr_core.functional import PARTS, part_index
 
+from ._backbone import STALE_KEYS, backbone, head, stages, with_condition
+
 MAGDR_API = 1
 
 HAIR_COLOURS = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair")
@@ -44,30 +46,6 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "Male": ("skin", "brows", "eyes", "nose", "mouth", "hair", "neck"),
 }
 
-# Old checkpoints hold the running statistics of their instance norms; they were never used.
-STALE_KEYS = ("running_mean", "running_var", "num_batches_tracked")
-
-
-def _norm(width: int) -> nn.InstanceNorm2d:
-    return nn.InstanceNorm2d(width, affine=True)
-
-
-class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions and the identity; no ReLU after the sum."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.main = nn.Sequential(
-            nn.Conv2d(width, width, 3, padding=1, bias=False),
-            _norm(width),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(width, width, 3, padding=1, bias=False),
-            _norm(width),
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.main(x)
-
 
 class StarGAN(nn.Module):
     """The generator.
@@ -83,49 +61,19 @@ class StarGAN(nn.Module):
         super().__init__()
         self.condition_names = attributes
         self.size = size
-        layers: list[nn.Module] = [
-            nn.Conv2d(3 + len(attributes), width, 7, padding=3, bias=False),
-            _norm(width),
-            nn.ReLU(inplace=True),
-        ]
-        for i in range(2):
-            w = width * 2**i
-            layers += [nn.Conv2d(w, 2 * w, 4, 2, 1, bias=False), _norm(2 * w), nn.ReLU(inplace=True)]
-        layers += [ResidualBlock(4 * width) for _ in range(blocks)]
-        for i in (2, 1):
-            w = width * 2**i
-            layers += [
-                nn.ConvTranspose2d(w, w // 2, 4, 2, 1, bias=False),
-                _norm(w // 2),
-                nn.ReLU(inplace=True),
-            ]
-        layers += [nn.Conv2d(width, 3, 7, padding=3, bias=False), nn.Tanh()]
-        self.main = nn.Sequential(*layers)
+        layers = backbone(len(attributes), width=width, blocks=blocks)
+        self.main = nn.Sequential(*layers, head(width, 3), nn.Tanh())
         targets = torch.zeros(len(attributes), len(PARTS), dtype=torch.bool)
         for i, name in enumerate(attributes):
             targets[i, [part_index(part) for part in TARGETS.get(name, PARTS)]] = True
         self.register_buffer("targets", targets, persistent=False)
 
-    def _input(self, x: Tensor, c: Condition) -> Tensor:
-        if x.shape[2] % 4 or x.shape[3] % 4:
-            raise DataError(f"StarGAN takes sides that are multiples of 4, got {tuple(x.shape[2:])}")
-        planes = c.values[:, :, None, None].expand(-1, -1, *x.shape[2:])
-        return torch.cat([2 * x - 1, planes], 1)
-
     def forward(self, x: Tensor, c: Condition) -> Tensor:
-        return (self.main(self._input(x, c)) + 1) / 2
+        return (self.main(with_condition(x, c, "StarGAN")) + 1) / 2
 
     def features(self, x: Tensor, c: Condition) -> list[Tensor]:
         """Activations of the first two stages and of the last residual block: sides H, H/2 and H/4."""
-        y = self._input(x, c)
-        kept: list[Tensor] = []
-        for layer in self.main:
-            y = layer(y)
-            if isinstance(layer, ResidualBlock):
-                kept[2:] = [y]
-            elif isinstance(layer, nn.ReLU) and len(kept) < 2:
-                kept.append(y)
-        return kept
+        return stages(self.main, with_condition(x, c, "StarGAN"))[0]
 
     def edited(self, c: Condition) -> Tensor:
         targets = self.targets
