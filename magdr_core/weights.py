@@ -9,7 +9,7 @@ import hashlib
 import importlib.resources
 import pickle
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -95,13 +95,20 @@ def read_state(path: Path) -> dict[str, Tensor]:
     return dict(state)
 
 
-def load_state(module: nn.Module, path: Path | str | None, *, stale: tuple[str, ...] = ()) -> None:
+def load_state(
+    module: nn.Module,
+    path: Path | str | None,
+    *,
+    stale: tuple[str, ...] = (),
+    adapt: Callable[[dict[str, Tensor]], Mapping[str, Tensor]] | None = None,
+) -> None:
     """Load a state dict into a module, every key accounted for.
 
     Args:
         module: receives the weights (as float32); left at its random initialisation if `path` is None.
         path: the file, as core resolved it.
         stale: endings of keys that old checkpoints carry and that are dropped.
+        adapt: maps what is left of another implementation's state dict to this module's keys.
 
     Raises:
         WeightsError: keys or shapes that do not match, listed.
@@ -110,6 +117,11 @@ def load_state(module: nn.Module, path: Path | str | None, *, stale: tuple[str, 
         return
     path = Path(path)
     state = {k: v for k, v in read_state(path).items() if not k.endswith(stale or ("\0",))}
+    if adapt is not None:
+        try:
+            state = dict(adapt(state))
+        except WeightsError as e:
+            raise WeightsError(f"{path.name}: {e}") from None
     wanted = module.state_dict()
     faults = [f"missing {k}" for k in wanted if k not in state]
     faults += [f"unexpected {k}" for k in state if k not in wanted]
