@@ -17,6 +17,7 @@ from .faces import (
     edited,
     render,
     sample_parameters,
+    with_action_units,
 )
 
 MAGDR_API = 1
@@ -80,6 +81,11 @@ class ProceduralSplit:
             wanted[:, ATTRIBUTES.index(name)] = value.to(wanted)
         wanted[:, ATTRIBUTES.index("Gray_Hair")] = (wanted[:, colours].sum(1) == 0).to(wanted)
         return to_8bit(render(edited(parameters, wanted), self._dataset.size)[0])
+
+    def reenacted(self, indices: Sequence[int], action_units: Tensor) -> Tensor:
+        """The same pictures with other action units, `[B,17]` in [0,1]: `[B,3,H,W]`."""
+        parameters = with_action_units(self.parameters(indices), action_units)
+        return to_8bit(render(parameters, self._dataset.size)[0])
 
 
 class ProceduralFaces:
