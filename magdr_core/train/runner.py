@@ -185,11 +185,13 @@ def _trainer(context: TrainContext) -> Trainer:
     from magdr_core.train.editing import EditingTrainer
     from magdr_core.train.parsing import ParsingTrainer
     from magdr_core.train.purifying import PurifyingTrainer
+    from magdr_core.train.reenactment import ReenactmentTrainer
 
     kinds: dict[str, Callable[[TrainContext], Trainer]] = {
         "editing": EditingTrainer,
         "parsing": ParsingTrainer,
         "purifying": PurifyingTrainer,
+        "reenactment": ReenactmentTrainer,
     }
     return kinds[context.recipe.trainer](context)
 
