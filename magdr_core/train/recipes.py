@@ -58,7 +58,7 @@ RECIPES: dict[str, Recipe] = {
         trainer="reenactment",
         params={"width": 32, "blocks": 4, "size": 64},
         dataset={"size": 64, "grain": 0.0},
-        steps=2500,
+        steps=3000,
         batch=8,
         pool=16384,
         settings={
@@ -67,6 +67,7 @@ RECIPES: dict[str, Recipe] = {
             "gradient": 1.0,
             "adversarial": 0.02,
             "attention": 0.1,
+            "cover": 0.2,
             "colour": 1.0,
         },
     ),

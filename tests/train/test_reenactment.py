@@ -145,6 +145,20 @@ def test_disruption_is_measured_inside_the_changed_region(context):
     assert figures["noise_median"] < 0.5
 
 
+def test_aimed_disruption_is_not_spent_on_copied_pixels(context):
+    """Inside the region the output is the picture's mean: only pixels that agree on a sign move it."""
+    clean, c = samples_of(context)
+    region = change_map(clean, reenacted(context, list(range(TESTED_FROM, TESTED_FROM + 4)), c.values))
+
+    def mean(x, condition):
+        return x.mean((1, 2, 3), keepdim=True).expand_as(x), 1 - region[: len(x)]
+
+    figures = disruption(context, Puppet(context.net, mean), 4)
+    strength = 4 * (6 / 255) ** 2
+    assert figures["aimed_median_inside"] > 0.8 * strength
+    assert figures["pgd_median_inside"] < 0.5 * strength
+
+
 def samples_of(context):
     G = GuardedGenerator(Puppet(context.net, copying), "puppet")
     samples = draw_samples(context.split, G, first=TESTED_FROM, count=4, seed=0)[0]
@@ -183,7 +197,7 @@ def test_training_moves_the_face(context):
 def test_training_writes_the_gates_on_the_card_and_continues(tmp_path, tiny):
     whole = train("tiny", out=tmp_path / "whole", device="cpu", log=quiet)
     quality = read_card(whole)["quality"]
-    assert {"psnr", "ratio_mouth", "attention_inside", "pgd_median_inside", "noise_median"} <= set(quality)
+    assert {"psnr", "ratio_mouth", "attention_inside", "aimed_median_inside", "noise_median"} <= set(quality)
 
     def stop(done, total, losses):
         if done == 3:
