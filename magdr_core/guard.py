@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -57,8 +58,8 @@ class Guard:
             shapes = ", ".join("x".join(map(str, t.shape)) for t in images)
             on = f" on {device}" if images else ""
             raise ComponentError(f"{self.where}: failed on {shapes or 'its input'}{on}: {one_line(e)}") from e
-        for tensor, version, copy in before:
-            if _version(tensor) != version or not _same(tensor, copy):
+        for tensor, version, kept in before:
+            if _version(tensor) != version or not _same(tensor, kept):
                 raise self.fail("edits its input in place")
         if not _same_rng(rng, _global_rng_state(device)):
             raise self.fail("draws from the global random generator; a stochastic component takes `rng`")
@@ -119,7 +120,11 @@ class GuardedImageMap(Guard):
 
 
 class GuardedMetric(Guard):
-    """A criterion with its orientation."""
+    """A criterion with its orientation.
+
+    Attributes:
+        conditional: the criterion looks at images through the generator, which `given` names.
+    """
 
     def __init__(
         self,
@@ -128,14 +133,27 @@ class GuardedMetric(Guard):
         *,
         higher_is_better: bool = False,
         to_distance: Callable[[Tensor], Tensor] | None = None,
+        conditional: bool = False,
     ) -> None:
         super().__init__(component, where)
         self.higher_is_better = higher_is_better
         self._to_distance = to_distance
+        self.conditional = conditional
+        self._through: dict[str, Any] | None = None if conditional else {}
+
+    def given(self, c: Condition, G: Any) -> GuardedMetric:
+        """The same criterion for images that go through G with these conditions."""
+        if not self.conditional:
+            return self
+        bound = copy(self)
+        bound._through = {"c": c, "G": G}
+        return bound
 
     def __call__(self, a: Tensor, b: Tensor, masks: Tensor) -> Tensor:
+        if self._through is None:
+            raise self.fail("looks at images through a generator and was called without one")
         with self.watched(a, b, masks):
-            values = self.component(a, b, masks)
+            values = self.component(a, b, masks, **self._through)
         return self.scores(values, (a.shape[0], masks.shape[1]))
 
     def distance(self, a: Tensor, b: Tensor, masks: Tensor) -> Tensor:
@@ -206,8 +224,25 @@ class GuardedGenerator(Guard):
             raise self.fail("drew a condition that changes nothing")
         return c
 
-    def features(self, x: Tensor, c: Condition) -> Sequence[Tensor]:
-        return self.component.features(x, c)
+    def features(self, x: Tensor, c: Condition, layer: int) -> Tensor:
+        """One of the component's `features(x, c)`, `[B,C,h,w]`; a pass each.
+
+        Raises:
+            ComponentError: the generator has no features, or not so many.
+        """
+        if not hasattr(self.component, "features"):
+            raise self.fail("has no features")
+        self.passes += x.shape[0]
+
+        def one(i: slice | list[int]) -> Tensor:
+            maps: Sequence[Tensor] = self.component.features(x[i], c[i])
+            if not -len(maps) <= layer < len(maps):
+                raise self.fail(f"has {len(maps)} layers of features, there is no layer {layer}")
+            return maps[layer]
+
+        with self.watched(x):
+            found: Tensor = in_pieces(one, x)
+        return found
 
 
 class GuardedParser(Guard):

@@ -111,12 +111,14 @@ class MetricSpec(ComponentSpec):
     """A criterion D_i: `(a, b, masks) -> [B,N]`, one value per region.
 
     `to_distance` turns values into non-negative distances (larger is more different); it must be monotone.
+    A `conditional` criterion sees images through the generator: `(a, b, masks, c=c, G=G) -> [B,N]`.
     """
 
     kind: ClassVar[str] = "metric"
     higher_is_better: bool = False
     to_distance: Callable[[Tensor], Tensor] | None = None
     differentiable: bool = True
+    conditional: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -149,6 +149,7 @@ class Toolkit:
                     where,
                     higher_is_better=spec.higher_is_better,
                     to_distance=spec.to_distance,
+                    conditional=spec.conditional,
                 )
             case AugmentationSpec() | RestorationSpec():
                 return guard.GuardedImageMap(component, where, stochastic=spec.stochastic)
