@@ -1,8 +1,9 @@
 """Fitting and thresholds of detectors and defenses, on the calibration split only.
 
 The split is cut in four that never meet: `fit` clean faces to standardise on, `clean` ones for the false-
-positive threshold, `attacked` ones, clean and attacked, for the threshold with the best F1, and as many
-again for what components learn from attacks, with noise and benign edits of the same faces. Results are
+positive threshold, `attacked` ones, clean and attacked, for the threshold with the best F1 and for MagDR's
+gate, and as many again for what components learn from attacks, with noise and benign edits of the same
+faces. Results are
 entries keyed by everything they depend on; `magdr calibrate` writes them to a file, and what no file holds
 is computed and cached.
 """
@@ -247,10 +248,16 @@ class Calibrator:
             return {"state": {}}
         oracle = self.wants_oracle(kind, label)
         policy = self.policy
-        first = policy.fit + policy.clean + policy.attacked
+        held_out = policy.fit + policy.clean
+        first = held_out + policy.attacked
+
+        def attacked(start: int) -> dict[str, tuple[Samples, Samples]]:
+            return {a: self._attacked(a, start, policy.attacked, oracle) for a in policy.attacks}
+
         data = FitData(
             clean=self._clean(0, policy.fit, oracle),
-            attacked={a: self._attacked(a, first, policy.attacked, oracle) for a in policy.attacks},
+            attacked=attacked(first),
+            held_out=attacked(held_out) if kind == "defense" else {},
             harmless=self._harmless(first, policy.attacked, oracle),
             progress=lambda done, total: self.progress(what, done, total),
         )

@@ -59,7 +59,7 @@ class Pipeline:
     @torch.no_grad()
     def reconstruct(self, x: Tensor, c: Condition) -> Tensor:
         """One pass of Rec-Net whatever the detector says: `[B,3,H,W]`, 8-bit."""
-        return self.magdr.reconstruct(x, c, self.generator)[0]
+        return self.magdr.reconstruct(x, c, self.generator).images
 
     @torch.no_grad()
     def defend(self, x: Tensor, c: Condition) -> Outcome:
