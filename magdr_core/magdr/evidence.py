@@ -150,7 +150,8 @@ class Probe:
         union = (masks * G.edited(c)[:, :, None, None]).sum(1, keepdim=True)
         d_c = equations.region_differences(criteria, x, y, union)[:, 0]
         whole = torch.ones_like(masks[:, :1])
-        d_k = torch.stack([torch.stack([m(y, other, whole)[:, 0] for m in criteria], 1) for other in yk], 1)
+        compared = [torch.stack([m(y, other, whole)[:, 0] for m in criteria], 1) for other in yk]
+        d_k = torch.stack(compared, 1) if compared else d_c.new_zeros(len(x), 0, len(criteria))
         return d, d_c, self._others(masks, c, G), d_k
 
 

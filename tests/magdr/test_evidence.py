@@ -94,6 +94,16 @@ def test_criteria_may_look_through_the_generator(kit, probe, received):
     assert d_k.shape == (3, 2, 2)
 
 
+def test_distortion_alone_takes_one_pass_in_every_form(kit, probe, received):
+    G = kit.generator("editing")
+    evidence, _ = probe("l1").measure(*received, G, augmentations=())
+    assert evidence.consistency.shape[1] == 0
+    d, _, _, d_k = probe("l1").literal(*received, G, ())
+    assert d_k.shape == (3, 0, 1)
+    assert G.passes == 3 + 3
+    assert torch.equal(d, probe("l1").literal(*received, G)[0])
+
+
 def test_each_image_is_measured_with_its_own_condition(kit, probe, received):
     x, _ = received
     mixed = Condition(torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]), torch.ones(3, 2, dtype=torch.bool))
