@@ -3,11 +3,11 @@
     python benchmarks/choice.py [SAMPLES] [ATTACK ...]
 
 For each attack: output MSE (0 to 255 squared) after one pass of Rec-Net, whatever the detector says; the
-same when every chain that pre-training tried is judged in full (`magdr-exhaustive`); of the per-image oracle
-over those chains; and of MagDR as a whole. Generator passes per image; the share of the gap between undefended
-and oracle that is closed; and the rank correlation (Spearman, mean over images) between the scores that choose
-and the true errors of Eq. 8. Intervals are bootstrapped over images. The exhaustive search is calibrated
-first, which takes some minutes on a CPU.
+same when every chain that pre-training tried is judged in full (`magdr-exhaustive`); of the per-image
+oracle over those chains; and of MagDR as a whole. Generator passes per image; the share of the gap between
+undefended and oracle that is closed; and the rank correlation (Spearman, mean over images) between the
+scores that choose and the true errors of Eq. 8. Intervals are bootstrapped over images. The exhaustive
+search is calibrated first, which takes some minutes on a CPU.
 """
 
 from __future__ import annotations
