@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -13,7 +16,6 @@ from torch import Tensor
 
 from magdr_core.errors import DataError
 from magdr_core.media.pictures import MAX_PIXELS, MIN_SIDE, to_levels
-from magdr_core.store import write_atomically
 
 VIDEO_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".webm")
 
@@ -146,20 +148,20 @@ def _estimate(container: Any, stream: Any, fps: Fraction) -> int:
     return 0
 
 
-def write_video(
-    path: Path | str, frames: Iterable[Tensor], fps: Fraction | float, *, lossless: bool = True
-) -> int:
-    """Write a clip, atomically; without sound.
+@contextmanager
+def video_writer(
+    path: Path | str, fps: Fraction | float, *, lossless: bool = True
+) -> Iterator[Callable[[Tensor], None]]:
+    """Write a clip frame by frame, without sound; the file is there when the block ends well, else not.
 
     Args:
         path: ends in `.mkv` if lossless, else in `.mp4`.
-        frames: `[3,H,W]` in [0,1] each, all of one size; only one is held at a time.
         fps: frames per second.
         lossless: FFV1 in RGB, so that 8-bit frames come back to the last bit; else H.264, which every player
             shows, with sides cropped to even numbers.
 
-    Returns:
-        the number of frames.
+    Yields:
+        a function that takes the next frame, `[3,H,W]` in [0,1], all of one size.
 
     Raises:
         DataError: another suffix, PyAV is missing, no frames, or the file cannot be written.
@@ -169,49 +171,73 @@ def write_video(
     if path.suffix.lower() != wanted:
         raise DataError(f"{path}: {'lossless clips' if lossless else 'clips for players'} end in {wanted}")
     av = _av()
-    written = 0
-
-    def write(target: Path) -> None:
-        nonlocal written
-        with av.open(str(target), "w", format="matroska" if lossless else "mp4") as container:
-            written = _encode(av, container, frames, Fraction(fps).limit_denominator(100_000), lossless)
-
     try:
-        write_atomically(path, write)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        os.close(handle)
+    except OSError as e:
+        raise DataError(f"{path}: cannot be written ({e.strerror})") from None
+    try:
+        encoder = _Encoder(av, name, Fraction(fps).limit_denominator(100_000), lossless)
+        try:
+            yield encoder.add
+        finally:
+            encoder.close()
+        if not encoder.count:
+            raise DataError(f"{path}: there are no frames to write")
+        os.chmod(name, 0o644)
+        os.replace(name, path)
     except (av.error.FFmpegError, OSError) as e:
         raise DataError(f"{path}: cannot be written ({_reason(e)})") from None
-    if not written:
-        path.unlink(missing_ok=True)
-        raise DataError(f"{path}: there are no frames to write")
-    return written
+    finally:
+        Path(name).unlink(missing_ok=True)
 
 
-def _encode(av: Any, container: Any, frames: Iterable[Tensor], fps: Fraction, lossless: bool) -> int:
-    stream: Any = None
-    count = 0
-    for image in frames:
+class _Encoder:
+    def __init__(self, av: Any, name: str, fps: Fraction, lossless: bool) -> None:
+        self._av, self._fps, self._lossless = av, fps, lossless
+        self._container = av.open(name, "w", format="matroska" if lossless else "mp4")
+        self._stream: Any = None
+        self.count = 0
+
+    def add(self, image: Tensor) -> None:
         levels = to_levels(image)
-        if not lossless:
+        if not self._lossless:
             levels = levels[: levels.shape[0] // 2 * 2, : levels.shape[1] // 2 * 2].copy()
-        if stream is None:
-            stream = _stream(container, fps, lossless, levels.shape[1], levels.shape[0])
-        frame = av.VideoFrame.from_ndarray(levels, format="rgb24")
-        frame.pts = count
-        frame.time_base = 1 / fps
-        for packet in stream.encode(frame):
-            container.mux(packet)
-        count += 1
-    if stream is not None:
-        for packet in stream.encode():
-            container.mux(packet)
+        if self._stream is None:
+            self._stream = self._new_stream(levels.shape[1], levels.shape[0])
+        frame = self._av.VideoFrame.from_ndarray(levels, format="rgb24")
+        frame.pts = self.count
+        frame.time_base = 1 / self._fps
+        self._container.mux(self._stream.encode(frame))
+        self.count += 1
+
+    def _new_stream(self, width: int, height: int) -> Any:
+        stream = self._container.add_stream("ffv1" if self._lossless else "libx264", rate=self._fps)
+        stream.width, stream.height = width, height
+        stream.pix_fmt = "bgr0" if self._lossless else "yuv420p"
+        stream.time_base = 1 / self._fps
+        if not self._lossless:
+            stream.options = {"crf": "16", "preset": "medium"}
+        return stream
+
+    def close(self) -> None:
+        if self._stream is not None:
+            self._container.mux(self._stream.encode())
+        self._container.close()
+
+
+def write_video(
+    path: Path | str, frames: Iterable[Tensor], fps: Fraction | float, *, lossless: bool = True
+) -> int:
+    """Write a clip; see :func:`video_writer`. Only one frame is held at a time.
+
+    Returns:
+        the number of frames.
+    """
+    count = 0
+    with video_writer(path, fps, lossless=lossless) as add:
+        for frame in frames:
+            add(frame)
+            count += 1
     return count
-
-
-def _stream(container: Any, fps: Fraction, lossless: bool, width: int, height: int) -> Any:
-    stream = container.add_stream("ffv1" if lossless else "libx264", rate=fps)
-    stream.width, stream.height = width, height
-    stream.pix_fmt = "bgr0" if lossless else "yuv420p"
-    stream.time_base = 1 / fps
-    if not lossless:
-        stream.options = {"crf": "16", "preset": "medium"}
-    return stream
