@@ -19,9 +19,13 @@ from magdr_core.cli.told import verdict_line
 from magdr_core.errors import DataError
 from magdr_core.media import Box, Video, cut, paste, paste_change, read_video, video_writer, whole_cut
 from magdr_core.media.panels import side_by_side
-from magdr_core.media.track import face_track, steady, stretches
+from magdr_core.media.track import face_track, half_second_medians, steady, stretches
+from magdr_core.types import Condition
 
 BATCH = 16
+
+SAMPLED = 8
+"""Disrupted frames on which the restoration of a clip is chosen."""
 
 Step = Callable[[str, int, int], None]
 
@@ -54,6 +58,7 @@ class ClipWork:
             "fps": round(float(video.fps), 3),
         }
         job = self.work.job
+        before = job.generator.passes
         if isinstance(job, Attack):
             names = [f"{given.name}#{i}" for i in range(len(boxes))]
             self._write(given, video, boxes, facts, lambda x, at: job(x, self._c(x), names[at : at + len(x)]))
@@ -62,13 +67,14 @@ class ClipWork:
             assert isinstance(job, Detect | Defend)
             states = self._judge(video, boxes, facts, job)
             if isinstance(job, Defend):
-                self._write(given, video, boxes, facts, _Restoring(job, self._c, states))
-                plans = Counter(tuple(f["plan"]) for f in facts.pop("of_frames") if f.get("plan"))
-                facts["frames_restored"] = sum(plans.values())
-                facts["plan"] = list(plans.most_common(1)[0][0]) if plans else []
+                facts["plan"] = self._plan(video, boxes, states, job)
+                work = _Restoring(job, self._c, states, facts["plan"])
+                self._write(given, video, boxes, facts, work)
+                del facts["of_frames"]
+            facts["forwards"] = round((job.generator.passes - before) / len(boxes), 1)
         self.work.done(given, facts)
 
-    def _c(self, x: Tensor) -> Any:
+    def _c(self, x: Tensor) -> Condition:
         return self.work.conditions(len(x))
 
     def _boxes(self, video: Video) -> list[Box]:
@@ -101,11 +107,12 @@ class ClipWork:
             told += [evidence(outcome, i) for i in range(len(x))]
             self.step(f"{video.path.name}: judging", first + len(x), len(boxes))
         scores = [t["score"] for t in told]
-        states = steady(scores, told[0]["threshold"], video.fps)
+        medians = half_second_medians(scores, video.fps)
+        states = steady(medians, told[0]["threshold"])
         of_interest = [t for t, s in zip(told, states, strict=True) if s] or told
         facts |= {
             "verdict": "disrupted" if any(states) else "clean",
-            "score": round(float(np.median([t["score"] for t in of_interest])), 4),
+            "score": round(max(medians), 4),
             "threshold": told[0]["threshold"],
             "covered_by_calibration": 2 * sum(t["covered_by_calibration"] for t in of_interest)
             > len(of_interest),
@@ -113,12 +120,22 @@ class ClipWork:
             "frames_disrupted": sum(states),
             "stretches": stretches(states, video.fps),
             "scores": scores,
-            "forwards": told[0]["forwards"],
         }
         for key in ("regions", "processings"):
             names = dict.fromkeys(name for t in of_interest for name in t.get(key, {}))
             facts[key] = {n: _median([t[key][n] for t in of_interest if n in t[key]]) for n in names}
         return states
+
+    def _plan(self, video: Video, boxes: Sequence[Box], states: Sequence[bool], job: Defend) -> list[str]:
+        """What MagDR chooses most often on up to `SAMPLED` disrupted frames, spread over the clip."""
+        disrupted = [i for i, state in enumerate(states) if state]
+        chosen = {disrupted[k * len(disrupted) // SAMPLED] for k in range(SAMPLED)} if disrupted else set()
+        plans: Counter[tuple[str, ...]] = Counter()
+        for first, _, x in self._cuts(video, boxes):
+            here = [i - first for i in sorted(chosen) if first <= i < first + len(x)]
+            if here:
+                plans.update(tuple(p) for p in job.pipeline.defend(x[here], self._c(x[here])).plans)
+        return list(plans.most_common(1)[0][0]) if plans else []
 
     def _sum_up_attack(self, facts: dict[str, Any]) -> None:
         of_frames = facts.pop("of_frames")
@@ -166,34 +183,42 @@ class ClipWork:
 
 
 class _Restoring:
-    """Frames of disrupted stretches are restored, all of them: one that MagDR alone would pass over, since
-    its score is just below the threshold, would flicker. Frames outside are left, for the same reason."""
+    """Frames of disrupted stretches are restored alike, since a choice per frame would flicker; those outside
+    are left as they are.
 
-    def __init__(self, job: Defend, conditions: Callable[[Tensor], Any], states: Sequence[bool]) -> None:
+    Args:
+        plan: names of the candidates that are applied, one after the other.
+    """
+
+    def __init__(
+        self,
+        job: Defend,
+        conditions: Callable[[Tensor], Condition],
+        states: Sequence[bool],
+        plan: Sequence[str],
+    ) -> None:
         self.job = job
         self.conditions = conditions
         self.states = states
+        chains = {str(chain): chain for chain in job.pipeline.magdr.candidates}
+        # Searching forms compose their plans as they go; they choose for each frame.
+        self.chains = [chains[name] for name in plan] if all(name in chains for name in plan) else None
 
+    @torch.no_grad()
     def __call__(self, x: Tensor, first: int) -> list[Result]:
         c = self.conditions(x)
         restored = x.clone()
-        facts: list[dict[str, Any]] = [{"plan": []} for _ in range(len(x))]
         idx = torch.tensor([i for i in range(len(x)) if self.states[first + i]], device=x.device)
         if len(idx):
-            outcome = self.job.pipeline.defend(x[idx], c[idx])
-            images, plans = outcome.restored.clone(), [list(p) for p in outcome.plans]
-            left = torch.nonzero(outcome.rounds == 0).flatten()
-            if len(left):
-                made, chosen = self.job.pipeline.magdr.reconstruct(
-                    x[idx][left], c[idx][left], self.job.generator
-                )
-                images[left] = made
-                for i, plan in zip(left.tolist(), chosen, strict=True):
-                    plans[i] = list(plan)
-            restored[idx] = images
-            for i, plan in zip(idx.tolist(), plans, strict=True):
-                facts[i] = {"plan": plan}
-        return self.job.results(x, c, restored, facts)
+            restored[idx] = self._restored(x[idx], c[idx])
+        return self.job.results(x, c, restored, [{} for _ in range(len(x))])
+
+    def _restored(self, x: Tensor, c: Condition) -> Tensor:
+        if self.chains is None:
+            return self.job.pipeline.reconstruct(x, c)
+        for chain in self.chains:
+            x = chain.apply(x)
+        return x
 
 
 def _median(values: Sequence[float]) -> float:

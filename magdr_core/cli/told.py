@@ -50,15 +50,17 @@ def detail_lines(facts: Mapping[str, Any]) -> list[str]:
     if strongest:
         lines.append("; ".join(strongest) + " (in spreads of clean faces)")
     if facts.get("plan"):
-        often = f"in {facts['frames_restored']} frames, " if "frames_restored" in facts else ""
-        rounds = {0: "", 1: "1 round, "}.get(facts.get("rounds", 0), f"{facts.get('rounds')} rounds, ")
-        lines.append(
-            f"restored by {', then '.join(facts['plan'])} ({often}{rounds}{facts['forwards']:g} forwards)"
-        )
-    elif facts.get("verdict") == "disrupted" and "frames" not in facts and facts.get("files"):
+        lines.append(f"restored by {', then '.join(facts['plan'])} ({_cost(facts)})")
+    elif facts.get("verdict") == "disrupted" and facts.get("files"):
         lines.append("not changed: no restoration made it look cleaner")
     lines.extend(facts.get("notes", ()))
     return lines
+
+
+def _cost(facts: Mapping[str, Any]) -> str:
+    if "frames" in facts:
+        return f"the same for every disrupted frame; {facts['forwards']:g} forwards per frame"
+    return f"{facts['rounds']} round{'s' * (facts['rounds'] != 1)}, {facts['forwards']:g} forwards"
 
 
 def _strongest(values: Mapping[str, float]) -> str:

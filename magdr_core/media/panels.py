@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from functools import cache
 
@@ -47,9 +48,8 @@ def _fitting(text: str, width: int) -> str:
     font = _font(13)
     if font.getlength(text) <= width:
         return text
-    while text and font.getlength(text + " ...") > width:
-        text = text[:-1]
-    return text + " ..."
+    kept = bisect_right(range(len(text)), width, key=lambda n: font.getlength(f"{text[:n]} ..."))
+    return f"{text[: max(0, kept - 1)]} ..."
 
 
 @cache

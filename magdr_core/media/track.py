@@ -65,8 +65,9 @@ def smoothed(
     times = np.arange(count)
     columns = []
     for values in seen[:, 1:].T:
-        steady = running_median(values.tolist(), 3)
-        path = np.interp(times, seen[:, 0], steady)
+        sound = values.copy()
+        sound[1:-1] = running_median(values.tolist(), 3)[1:-1]
+        path = np.interp(times, seen[:, 0], sound)
         reach = max(1, window // 2)
         kernel = np.hanning(2 * reach + 3)[1:-1]
         # The ends are mirrored through their own value, so that a moving face does not lag there.
@@ -89,15 +90,19 @@ def running_median(values: Sequence[float], window: int) -> list[float]:
     return [float(np.median(values[max(0, i - reach) : i + reach + 1])) for i in range(len(values))]
 
 
-def steady(scores: Sequence[float], threshold: float, fps: Fraction | float) -> list[bool]:
+def half_second_medians(scores: Sequence[float], fps: Fraction | float) -> list[float]:
+    """The running median over `SMOOTH_SECONDS`, of three frames at least."""
+    return running_median(scores, max(3, round(float(fps) * SMOOTH_SECONDS)))
+
+
+def steady(medians: Sequence[float], threshold: float) -> list[bool]:
     """Which frames belong to a disrupted stretch of the clip.
 
-    A frame's own verdict may flicker where its score is near the threshold. The median over
-    `SMOOTH_SECONDS` decides: a stretch begins when it rises above the threshold, and ends when it falls
-    `HYSTERESIS` below.
+    A frame's own verdict may flicker where its score is near the threshold, so running medians decide: a
+    stretch begins when they rise above the threshold, and ends when they fall `HYSTERESIS` below.
     """
     state, states = False, []
-    for score in running_median(scores, max(3, round(float(fps) * SMOOTH_SECONDS))):
+    for score in medians:
         state = score > (threshold - HYSTERESIS if state else threshold)
         states.append(state)
     return states
