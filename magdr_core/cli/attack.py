@@ -57,6 +57,6 @@ def command(
     generator = toolkit.generator(label)
     condition = own.chosen_condition(generator, wanted, has)
     job = Attack(generator, toolkit.build("attack", chosen), toolkit.registry.seed)
-    head = {"command": "attack", "task": label, "set": wanted, "has": list(has), "attack": chosen}
+    head = {"command": "attack", **own.conditions_told(label, generator, wanted, has), "attack": chosen}
     told = own.Told(own.new_display(as_json), as_json, head)
     own.work_through(inputs, job, condition, toolkit, told, whole=whole, out=out)

@@ -41,8 +41,9 @@ def command(
       NAME.output.png     what the generator then makes of it (clips: .mp4)
       NAME.compare.png    received, restored, and the outputs on both (clips: .mp4)
 
-    What a picture shows is not known: attributes that --has does not name count as 0. A clip is judged by the
-    median of half a second, so that its verdict does not flicker, and is restored stretch by stretch.
+    Below a folder, hidden files and such results are passed over. What a picture shows is not known:
+    attributes that --has does not name count as 0, which the generator takes for absent. A clip is judged by
+    the median of half a second, so that its verdict does not flicker, and is restored stretch by stretch.
 
     Exit code 1: some files could not be used and were skipped; 2: nothing was written.
     """
@@ -53,10 +54,11 @@ def command(
     toolkit = open_toolkit(registry, device, block)
     own.with_calibration(toolkit, calibration)
     label = own.chosen_task(toolkit, task)
-    condition = own.chosen_condition(toolkit.generator(label), wanted, has)
+    generator = toolkit.generator(label)
+    condition = own.chosen_condition(generator, wanted, has)
     display = own.new_display(as_json)
     with display.running("calibrating", 1):
         pipeline = toolkit.magdr(label, defense=defense, cache=cache, progress=display.step)
-    head = {"command": "defend", "task": label, "set": wanted, "has": list(has), "defense": defense}
-    told = own.Told(display, as_json, head)
+    head = {"command": "defend", **own.conditions_told(label, generator, wanted, has), "defense": defense}
+    told = own.Told(own.new_display(as_json), as_json, head)
     own.work_through(inputs, Defend(pipeline), condition, toolkit, told, whole=whole, out=out)

@@ -39,10 +39,11 @@ def command(
     toolkit = open_toolkit(registry, device, block)
     own.with_calibration(toolkit, calibration)
     label = own.chosen_task(toolkit, task)
-    condition = own.chosen_condition(toolkit.generator(label), wanted, has)
+    generator = toolkit.generator(label)
+    condition = own.chosen_condition(generator, wanted, has)
     display = own.new_display(as_json)
     with display.running("calibrating", 1):
         pipeline = toolkit.magdr(label, defense=defense, cache=cache, progress=display.step)
-    head = {"command": "detect", "task": label, "set": wanted, "has": list(has), "defense": defense}
-    told = own.Told(display, as_json, head)
+    head = {"command": "detect", **own.conditions_told(label, generator, wanted, has), "defense": defense}
+    told = own.Told(own.new_display(as_json), as_json, head)
     own.work_through(inputs, Detect(pipeline), condition, toolkit, told, whole=whole, out=None)

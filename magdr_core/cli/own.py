@@ -120,6 +120,14 @@ def chosen_condition(
     return condition_of(generator, dict.fromkeys(has, 1.0), edits)
 
 
+def conditions_told(
+    task: str, generator: GuardedGenerator, edits: Mapping[str, float], has: Sequence[str]
+) -> dict[str, Any]:
+    """What the generator is told, and what about the pictures is only assumed, for the report."""
+    assumed = [name for name in generator.condition_names if name not in has and name not in edits]
+    return {"task": task, "set": dict(edits), "has": list(has), "assumed_absent": assumed}
+
+
 def with_calibration(toolkit: Toolkit, file: Path | None) -> None:
     """Use this calibration file instead of the registry's."""
     if file is not None:
@@ -136,6 +144,11 @@ class Told:
     head: dict[str, Any]
     results: list[dict[str, Any]] = field(default_factory=list)
     skipped: list[dict[str, str]] = field(default_factory=list)
+
+    def start(self) -> None:
+        if self.head["assumed_absent"] and not self.as_json:
+            names = ", ".join(self.head["assumed_absent"])
+            self.display.say(f"taken for absent, since --has does not name them: {names}")
 
     def done(self, given: Input, facts: dict[str, Any]) -> None:
         if facts.get("covered_by_calibration") is False:
@@ -183,6 +196,7 @@ def work_through(
     out: Path | None,
 ) -> None:
     """Pictures first, in batches, then clips."""
+    told.start()
     work = PhotoWork(job, condition, toolkit.device, whole=whole, out=out, done=told.done, skip=told.skip)
     clips = ClipWork(work, told.display.step)
     with told.display.running(str(told.head["command"]), len(inputs)):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Sequence
 from functools import cache
 
@@ -48,8 +47,10 @@ def _fitting(text: str, width: int) -> str:
     font = _font(13)
     if font.getlength(text) <= width:
         return text
-    kept = bisect_right(range(len(text)), width, key=lambda n: font.getlength(f"{text[:n]} ..."))
-    return f"{text[: max(0, kept - 1)]} ..."
+    kept = int(len(text) * width / font.getlength(text))
+    while kept and font.getlength(f"{text[:kept]} ...") > width:
+        kept -= 1
+    return f"{text[:kept]} ..."
 
 
 @cache
