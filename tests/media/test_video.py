@@ -1,5 +1,6 @@
 """Clips: frame by frame, exact where lossless, and refused in one line where damaged."""
 
+import struct
 import sys
 from fractions import Fraction
 
@@ -53,15 +54,32 @@ def test_odd_sides_are_cropped_for_players(tmp_path):
     assert next(iter(read_video(tmp_path / "odd.mp4"))).shape == (3, 32, 34)
 
 
-def test_rotation_that_the_file_asks_for_is_applied(tmp_path, monkeypatch):
-    frames = moving()
-    write_video(tmp_path / "a.mkv", frames, 25)
+def matrix(a, b, c, d):
+    """QuickTime's display matrix: x' = a x + c y, y' = b x + d y, with y downwards."""
+    one, last = 1 << 16, 1 << 30
+    return struct.pack(">9i", a * one, b * one, 0, c * one, d * one, 0, 0, 0, last)
+
+
+@pytest.mark.parametrize(
+    ("stored", "quarters"),
+    [
+        ((0, 1, -1, 0), -1),  # the right side goes down: clockwise, as phones held upright film
+        ((0, -1, 1, 0), 1),
+        ((-1, 0, 0, -1), 2),
+    ],
+)
+def test_rotation_that_the_file_asks_for_is_applied(tmp_path, stored, quarters):
+    path = tmp_path / "phone.mp4"
+    write_video(path, moving(), 25, lossless=False)
+    plain = next(iter(read_video(path)))
     # PyAV reads display matrices but does not write them.
-    monkeypatch.setattr("magdr_core.media.video._turns", lambda frame: 1)
-    video = read_video(tmp_path / "a.mkv")
-    assert (video.height, video.width) == (64, 48)
-    # A quarter counterclockwise: the right edge comes up.
-    assert torch.equal(next(iter(video))[:, 0], frames[0][:, :, -1])
+    data = path.read_bytes()
+    track = data.index(b"tkhd")
+    path.write_bytes(data[:track] + data[track:].replace(matrix(1, 0, 0, 1), matrix(*stored), 1))
+    video = read_video(path)
+    turned = next(iter(video))
+    assert (video.height, video.width) == tuple(turned.shape[1:])
+    assert torch.equal(turned, torch.rot90(plain, quarters, (1, 2)))
 
 
 @pytest.mark.parametrize("share", [0.4, 0.8])
