@@ -135,6 +135,16 @@ def with_calibration(toolkit: Toolkit, file: Path | None) -> None:
         toolkit.resolver.registry = replace(toolkit.registry, calibration=policy)
 
 
+def calibration_told(toolkit: Toolkit) -> dict[str, Any]:
+    """What verdicts are calibrated on, for the report; drawn faces are no photographs."""
+    file = toolkit.registry.calibration.file
+    if file != "auto":
+        return {"calibrated_on": file}
+    labels = toolkit.registry.labels("dataset")
+    entry = toolkit.resolve("dataset", labels[0] if labels else "procedural-faces").entry
+    return {"calibrated_on": entry.name, "synthetic": "synthetic" in entry.spec.tags}
+
+
 @dataclass
 class Told:
     """Says what became of each input, or gathers it for one JSON document."""
@@ -146,9 +156,16 @@ class Told:
     skipped: list[dict[str, str]] = field(default_factory=list)
 
     def start(self) -> None:
-        if self.head["assumed_absent"] and not self.as_json:
+        if self.as_json:
+            return
+        if self.head["assumed_absent"]:
             names = ", ".join(self.head["assumed_absent"])
             self.display.say(f"taken for absent, since --has does not name them: {names}")
+        if self.head.get("synthetic"):
+            self.display.say(
+                f"calibrated on {self.head['calibrated_on']}, no photographs: expect false alarms until you "
+                f"{ADVICE}"
+            )
 
     def done(self, given: Input, facts: dict[str, Any]) -> None:
         if facts.get("covered_by_calibration") is False:

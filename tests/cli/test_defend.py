@@ -225,6 +225,17 @@ def test_a_registry_of_several_tasks_must_be_told_which(magdr, workshop, astrona
     assert "2 generators; choose with --task: editing, other" in done.err
 
 
+def test_a_calibration_on_drawn_faces_is_said_to_be_one(magdr, own, workshop, astronaut, tmp_path):
+    astronaut.save(tmp_path / "a.png")
+    arguments = ("--registry", workshop / "small.toml", "--cache", workshop / "cache", "--set", "Smiling")
+    done = magdr("detect", "a.png", *arguments)
+    assert "calibrated on procedural-faces, no photographs" in done.out
+    assert "magdr calibrate --data FOLDER" in done.out
+    document = own("detect", "a.png", "--json").document
+    assert document["calibrated_on"].endswith("never.json")
+    assert "no photographs" not in own("detect", "a.png").out
+
+
 def test_what_is_not_named_is_taken_for_absent(own, astronaut, tmp_path):
     astronaut.save(tmp_path / "a.png")
     plain = own("detect", "a.png", "--json").document
