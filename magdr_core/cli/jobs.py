@@ -134,9 +134,9 @@ class Attack:
         ]
 
     @torch.no_grad()
-    def survived(self, x: Tensor, as_read: Tensor, c: Condition) -> dict[str, Any]:
-        """How much the attack still does once its picture is cut out of the file again, `[3,S,S]` each."""
-        y = self.generator(torch.stack([x, as_read]), Condition.cat([c, c]))
+    def survived(self, clean: Tensor, attacked: Tensor, c: Condition) -> dict[str, Any]:
+        """How much of the attack is left in cuts of the written picture and the given one, `[3,S,S]` each."""
+        y = self.generator(torch.stack([clean, attacked]), Condition.cat([c, c]))
         broken = 4 * float(mse(y[:1], y[1:])[0])
         return {"output_mse_in_file": round(broken, 4), "disrupted_in_file": broken > SUCCESS}
 

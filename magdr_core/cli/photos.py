@@ -130,12 +130,20 @@ class PhotoWork:
                     facts["files"] = self._write(one, result, facts, self.out)
                 self.done(one.given, facts)
 
+    def _survived(self, one: Loaded, changed: Tensor, job: Attack) -> dict[str, Any]:
+        """What the attack still does to whoever is given the file, and cuts the face out anew."""
+        faces = [] if self.whole else find_faces(changed)
+        box = face_cut(faces[0], *changed.shape[1:]) if faces else one.box
+        size = job.generator.size
+        clean, attacked = (cut(image, box, size).to(self.device) for image in (one.image, changed))
+        place = {"top": box.top, "left": box.left, "side": box.side}
+        return {"cut_in_file": place, **job.survived(clean, attacked, self.condition)}
+
     def _write(self, one: Loaded, result: Result, facts: dict[str, Any], out: Path) -> dict[str, str]:
         job, given = self.job, one.given
         changed = paste_change(one.image, one.box, one.face, result.changed.cpu(), limit=job.limit)
         if isinstance(job, Attack):
-            again = cut(changed, one.box, job.generator.size).to(self.device)
-            facts.update(job.survived(one.face.to(self.device), again, self.condition))
+            facts.update(self._survived(one, changed, job))
         panels = [(label, image.cpu()) for label, image in result.panels]
         pictures = {
             job.suffix: changed,
