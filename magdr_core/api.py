@@ -5,6 +5,16 @@ from pydantic import Field
 from magdr_core.errors import ComponentError, DataError, MagdrError, WeightsError, suggestion
 from magdr_core.hookspecs import hookimpl
 from magdr_core.magdr import FixedChain, MagDR, MagDRDetector, Outcome
+from magdr_core.media import (
+    PICTURE_SUFFIXES,
+    VIDEO_SUFFIXES,
+    Picture,
+    Video,
+    read_picture,
+    read_video,
+    write_picture,
+    write_video,
+)
 from magdr_core.params import Eps, Weights
 from magdr_core.protocols import (
     Attack,
@@ -42,6 +52,8 @@ from magdr_core.types import Batch, Condition, Samples
 from magdr_core.weights import load_state
 
 __all__ = [
+    "PICTURE_SUFFIXES",
+    "VIDEO_SUFFIXES",
     "Attack",
     "AttackSpec",
     "AugmentationSpec",
@@ -76,15 +88,21 @@ __all__ = [
     "PairedSplit",
     "Parser",
     "ParserSpec",
+    "Picture",
     "RestorationSpec",
     "SampleRng",
     "Samples",
     "Setting",
     "Split",
+    "Video",
     "Weights",
     "WeightsError",
     "hookimpl",
     "load_state",
+    "read_picture",
+    "read_video",
     "stateless",
     "suggestion",
+    "write_picture",
+    "write_video",
 ]

@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[2]
 ORDER = """
 errors types rng threads identity functional
 params weights store memory
+media
 specs protocols
 hookspecs magdr objective
 api plugins guard
