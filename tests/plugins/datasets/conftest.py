@@ -85,7 +85,7 @@ def holds(dataset: Callable[..., Any]) -> Callable[..., Any]:
 
 @pytest.fixture
 def paint() -> Callable[..., np.ndarray]:
-    """`paint(path, height, width, seed)`: write a random picture, without loss whatever the file's name says."""
+    """`paint(path, height, width, seed)`: write a random picture, lossless whatever the file is called."""
 
     def write(path: Path, height: int = 40, width: int = 32, seed: int = 0) -> np.ndarray:
         pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
