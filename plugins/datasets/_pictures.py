@@ -42,6 +42,20 @@ def given_folder(path: str, dataset: str) -> Path:
     return folder
 
 
+def beside(root: Path, path: str) -> Path | None:
+    """A further file or folder, relative to the data or absolute; None if none is named.
+
+    Raises:
+        DataError: it is not there.
+    """
+    if not path:
+        return None
+    found = root / Path(os.path.expandvars(path)).expanduser()
+    if not found.exists():
+        raise DataError(f"{found}: does not exist")
+    return found
+
+
 def find(root: Path, candidates: Sequence[str], what: str) -> Path:
     """The first of these relative paths that is there.
 

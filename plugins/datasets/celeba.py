@@ -15,12 +15,12 @@ from magdr_core.api import DataError, DatasetSpec, Field, hookimpl
 
 from ._openface import CONFIDENCE, find_units, image_units, units_digest
 from ._pictures import (
+    beside,
     centre_box,
     file_digest,
     find,
     find_optional,
     given_folder,
-    given_path,
     listing,
     read_listed,
     squared,
@@ -65,7 +65,7 @@ class CelebA:
             self._partition_path = find(
                 self._root, PARTITION, "partition file (split = 'stargan' needs none)"
             )
-        self._units_path = given_path(action_units, "celeba", "FILE") if action_units else None
+        self._units_path = beside(self._root, action_units)
         self._confidence = confidence
 
     # -- what the files say -----------------------------------------------------------------------------
@@ -181,7 +181,7 @@ def celeba(
         size: side of the square pictures.
         crop: side of the middle square that is kept of the 178 x 218 pixels (AttGAN takes 170).
         split: "official" (people apart; calibration is the official validation part), or "stargan".
-        action_units: OpenFace's files; pictures without a sure row are then left out.
+        action_units: OpenFace's files, relative to the folder; pictures without a sure row are left out.
         confidence: least confidence of such a row.
 
     Raises:

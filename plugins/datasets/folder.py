@@ -14,7 +14,7 @@ from torch import Tensor
 from magdr_core.api import PICTURE_SUFFIXES, DataError, DatasetSpec, Field, hookimpl, read_picture
 
 from ._openface import CONFIDENCE, find_units, image_units, units_digest
-from ._pictures import centre_square, file_digest, given_folder, given_path, squared
+from ._pictures import beside, centre_square, file_digest, given_folder, squared
 from ._splits import RowSplit, all_in, by_hash, check_split, digest
 from ._tables import AttributeTable, read_attributes
 
@@ -53,17 +53,8 @@ class Folder:
         self.device = torch.device("cpu")
         self._fit, self._shares, self._confidence = fit, split, confidence
         self._root = given_folder(path, "folder")
-        self._table_path = self._beside(attributes)
-        self._units_path = self._beside(action_units)
-
-    def _beside(self, path: str) -> Path | None:
-        """A further file: relative to the folder, or absolute."""
-        if not path:
-            return None
-        file = self._root / given_path(path, "folder", "FILE")
-        if not file.exists():
-            raise DataError(f"{file}: does not exist")
-        return file
+        self._table_path = beside(self._root, attributes)
+        self._units_path = beside(self._root, action_units)
 
     @cached_property
     def _names(self) -> list[str]:

@@ -13,7 +13,7 @@ from magdr_core.api import DataError, DatasetSpec, Field, hookimpl
 
 from ._clips import FrameMemory, VideoClip, sampled
 from ._openface import CONFIDENCE, frame_units, units_digest
-from ._pictures import centre_square, file_digest, given_path, squared
+from ._pictures import beside, centre_square, file_digest, given_path, squared
 from ._splits import RowSplit, all_in, by_time, check_split, digest
 
 MAGDR_API = 1
@@ -34,7 +34,7 @@ class VideoFrames:
         self._path = given_path(path, "video", "FILE")
         if not self._path.is_file():
             raise DataError(f"video: {self._path} does not exist")
-        self._units_path = given_path(action_units, "video", "FILE") if action_units else None
+        self._units_path = beside(self._path.parent, action_units)
         self._clip = VideoClip(self._path, exact=True)
         self._memory = FrameMemory(size)
 
@@ -106,7 +106,8 @@ def video(
         stride: every how many frames one is taken.
         split: "time" makes the first 60% train, the next 20% calibration and the rest test; or all frames are
             in the named one.
-        action_units: the csv of OpenFace's FeatureExtraction; frames without a sure row are left out.
+        action_units: the csv of OpenFace's FeatureExtraction, relative to the file's folder; frames without a
+            sure row are left out.
         confidence: least confidence of such a row.
 
     Raises:

@@ -147,6 +147,11 @@ def test_celeba_listed_picture_that_is_missing_is_named(root, dataset, refusal):
     assert "list_attr_celeba.txt lists it" in text
 
 
+def test_celeba_crop_that_does_not_fit_is_refused(root, dataset, refusal):
+    split = dataset("celeba", path=root, size=32, crop=179).split("test")
+    assert "000004.jpg: 178 x 218 pixels, crop = 179 does not fit" in refusal(lambda: split[[0]])
+
+
 def test_celeba_truncated_picture_is_named(root, dataset, refusal):
     path = root / "img_align_celeba" / "000007.jpg"
     path.write_bytes(path.read_bytes()[:2000])
@@ -201,10 +206,10 @@ def test_celeba_picture_without_partition_is_named(root, dataset, refusal):
     assert "has no line for 000005.jpg" in refusal(lambda: dataset("celeba", path=root).split("train"))
 
 
-def test_celeba_action_units_leave_out_pictures_without(root, dataset, tmp_path):
+def test_celeba_action_units_leave_out_pictures_without(root, dataset):
     rows = [f"{i:06d}.jpg " + " ".join([str(i / 2)] * 17) for i in (1, 4, 8)]
-    (tmp_path / "aus.txt").write_text("\n".join(rows), encoding="utf-8")
-    data = dataset("celeba", path=root, size=32, action_units=tmp_path / "aus.txt")
+    (root / "aus.txt").write_text("\n".join(rows), encoding="utf-8")
+    data = dataset("celeba", path=root, size=32, action_units="aus.txt")
     assert (len(data.split("train")), len(data.split("calibration"))) == (1, 0)
     batch = data.split("test")[[0, 1]]
     assert batch.ids == ("celeba-000004", "celeba-000008")

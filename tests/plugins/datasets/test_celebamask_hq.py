@@ -105,6 +105,16 @@ def test_celebamask_any_form_of_mask_file_means_the_same(root, dataset, mode):
     assert torch.equal(masks[CLASSES.index("nose")].bool(), torch.from_numpy(box(10, 20, 10, 20)))
 
 
+def test_celebamask_one_channel_is_enough(root, dataset):
+    """Palette files turn into other colours than white, as dark as (0, 0, 1)."""
+    pixels = np.zeros((32, 32, 3), dtype=np.uint8)
+    pixels[10:20, 10:20, 2] = 1
+    path = root / "CelebAMask-HQ-mask-anno" / "0" / "00003_nose.png"
+    Image.fromarray(pixels).save(path)
+    masks = dataset("celebamask-hq", path=root, size=32).split("test")[[0]].masks[0]
+    assert torch.equal(masks[CLASSES.index("nose")].bool(), torch.from_numpy(box(10, 20, 10, 20)))
+
+
 def test_celebamask_masks_become_soft_when_they_shrink(root, dataset):
     part(root, 3, "nose", box(8, 9, 8, 12))  # 4 of the 16 pixels that become one
     masks = dataset("celebamask-hq", path=root, size=16).split("test")[[0]].masks[0]

@@ -110,6 +110,26 @@ def test_faceforensics_crop_by_mask_is_one_square_around_the_face(root, dataset,
     assert torch.equal(image, frame(folder, box, 16))
 
 
+def test_faceforensics_one_original_may_be_cropped_in_two_ways(root, dataset):
+    """A custom split file may pair one target with two sources, whose masks differ."""
+    fakes = root / "manipulated_sequences" / "Deepfakes"
+    for kind in ("c23", "masks"):
+        for fake, name in (("002_005", "002_009"), ("005_002", "009_002")):
+            shutil.copytree(fakes / kind / "images" / fake, fakes / kind / "images" / name)
+    for file in (fakes / "masks" / "images" / "002_009").iterdir():
+        marked = np.zeros((HEIGHT, WIDTH, 3), dtype=np.uint8)
+        marked[2:12, 2:12] = 255
+        Image.fromarray(marked).save(file)
+    (root / "splits" / "test.json").write_text('[["002", "005"], ["002", "009"]]')
+    data = dataset("faceforensics", path=root, size=16, method="Deepfakes", stride=7, crop="mask")
+    split = data.split("test")
+    ids = split[list(range(4))].ids
+    first, second = split.originals([ids.index(f"ff-Deepfakes-{n}-0000") for n in ("002_005", "002_009")])
+    folder = root / "original_sequences" / "youtube" / "c23" / "images" / "002" / "0000.png"
+    assert torch.equal(first, frame(folder, (1, 4, 23, 26), 16))
+    assert torch.equal(second, frame(folder, (0, 0, 13, 13), 16))
+
+
 def test_faceforensics_crop_by_mask_needs_a_marked_frame(root, dataset, refusal):
     folder = root / "manipulated_sequences" / "Deepfakes" / "masks" / "images" / "002_005"
     for file in folder.iterdir():
@@ -211,5 +231,21 @@ def test_faceforensics_videos_are_read_at_the_sampled_frames(tmp_path, holds, da
     assert batch.ids == ("ff-original-005-0040", "ff-original-002-0000", "ff-original-002-0020")
     seen = batch.images.mean((1, 2, 3)) * 255
     assert torch.allclose(seen, torch.tensor([20 + 120 + 5, 20 + 0 + 4.0, 20 + 60 + 4]), atol=1.5)
+
+    fakes = root / "manipulated_sequences" / "Face2Face"
+    for i, fake in enumerate(("002_005", "005_002")):
+        write_video(fakes / "c23" / "videos" / f"{fake}.mp4", levels(10 + i), 25, lossless=False)
+        marked = torch.zeros(3, 48, 64)
+        marked[:, 16:32, 20:36] = 1
+        write_video(fakes / "masks" / "videos" / f"{fake}.mp4", [marked] * 60, 25, lossless=False)
+    both = {"path": root, "size": 16, "stride": 20, "method": "Face2Face"}
+    split = dataset("faceforensics", **both).split("test")
+    assert abs(float(split[[5]].images.mean()) * 255 - (20 + 120 + 11)) < 1.5
+    assert abs(float(split.originals([5]).mean()) * 255 - (20 + 120 + 5)) < 1.5
+    # The middle 48 x 48 pixels become 16 x 16: the marked square has 16 / 3 a side.
+    assert abs(float(split.manipulated([5]).sum()) - (16 / 3) ** 2) < 1
+    close = dataset("faceforensics", crop="mask", **both).split("test").manipulated([5])
+    assert abs(float(close.mean()) - (16 / 21) ** 2) < 0.03, "a square of 1.3 times the face"
+
     other = dataset("faceforensics", path=root, size=16, source="images")
     assert "images/002: does not exist" in refusal(lambda: other.split("test"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 
 import numpy as np
@@ -46,6 +47,18 @@ def test_folder_hashed_splits_are_disjoint_and_do_not_move(tmp_path, paint, hold
     after = dataset("folder", path=root, size=16)
     now = {i: n for n in sizes for i in after.split(n)[list(range(len(after.split(n))))].ids}
     assert {i: now[i] for i in before} == before
+
+
+def test_folder_name_that_is_no_unicode_has_an_id_that_can_be_written(root, dataset):
+    path = os.fsencode(root) + b"/\xff.png"
+    try:
+        os.rename(root / NAMES[0], path)
+    except OSError:
+        pytest.skip("this file system takes Unicode names only")
+    data = dataset("folder", path=root, size=16, split="test")
+    assert data.split("test")[[4]].ids == ("\\udcff.png",)
+    assert data.fingerprint().encode("utf-8")
+    assert len(dataset("folder", path=root, size=16).fingerprint()) > 0
 
 
 def test_folder_keeps_the_middle_square_or_everything(root, dataset):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from magdr_plugins.datasets._clips import FrameMemory, PictureClip
 
 from magdr_core.api import write_video
 
@@ -52,13 +53,29 @@ def test_video_reads_the_same_with_hardly_any_memory(clip, dataset, monkeypatch)
         assert torch.equal(split[[i]].images[0], frames(20)[i][:, :, 8:56])
 
 
+def test_video_memory_keeps_what_fits_and_forgets_the_oldest(monkeypatch, tmp_path):
+    monkeypatch.setattr("magdr_plugins.datasets._clips.CACHE_BYTES", 2 * 3 * 4 * 4)
+    memory, clip, loaded = FrameMemory(4), PictureClip(tmp_path), []
+
+    def get(position):
+        def load():
+            loaded.append(position)
+            yield position, torch.full((3, 4, 4), position / 255)
+
+        return memory.get(clip, position, load)
+
+    for position in (1, 2, 1, 3, 1, 2):  # the third one drives out 2, which was asked for longest ago
+        assert torch.equal(get(position), torch.full((3, 4, 4), position / 255))
+    assert loaded == [1, 2, 3, 2]
+
+
 def test_video_action_units_choose_the_frames(clip, dataset, tmp_path):
     units = [f"AU{n:02d}_r" for n in (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 25, 26, 45)]
     lines = [", ".join(["frame", "face_id", "timestamp", "confidence", "success", *units])]
     for frame, sure in ((1, 0.9), (2, 0.1), (8, 0.95)):
         lines.append(", ".join(map(str, [frame, 0, 0.0, sure, 1, *[frame / 2] * 17])))
     (tmp_path / "clip.csv").write_text("\n".join(lines))
-    data = dataset("video", path=clip, size=48, split="test", action_units=tmp_path / "clip.csv")
+    data = dataset("video", path=clip, size=48, split="test", action_units="clip.csv")
     batch = data.split("test")[[0, 1]]
     assert batch.ids == ("clip.mkv-000000", "clip.mkv-000007")
     assert torch.allclose(batch.action_units[:, 4], torch.tensor([0.1, 0.8]))
