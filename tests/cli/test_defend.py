@@ -51,7 +51,7 @@ def test_a_disrupted_picture_is_changed_inside_the_cut_only(own, astronaut, tmp_
         assert (after[outside] == before[outside]).all()
     assert (pixels(result["files"]["output"]) != before).any()
     assert (pixels(result["files"]["restored"]) != before).any() == bool(result["plan"])
-    assert result["forwards"] > 2
+    assert result["forwards"] >= 2
 
 
 def test_verdicts_are_told_with_their_evidence(own, astronaut, tmp_path):
