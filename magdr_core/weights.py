@@ -25,6 +25,7 @@ from magdr_core.errors import WeightsError, suggestion
 
 BUILTIN = "builtin:"
 RANDOM = "random"
+CHECKPOINTS = (".pt", ".pth", ".ckpt", ".safetensors")
 
 
 def resolve_weights(reference: str, *, package: str | None, base: Path) -> Path | None:
@@ -79,21 +80,25 @@ def file_sha256(path: Path) -> str:
 def check_whole(path: Path) -> None:
     """Find everything that is wrong with a file before a run starts, as far as the file alone tells.
 
+    A file with another ending than a checkpoint's may be of a form that only its plugin knows, so no more is
+    asked of it than that it is not empty, a web page or a Git LFS pointer.
+
     Raises:
         WeightsError: as :func:`read_state`.
     """
-    if _form(path) == "safetensors":
+    form = _form(path)
+    if form == "safetensors":
         with _safetensors_errors(path), safe_open(str(path), framework="pt") as f:
             f.keys()
-    else:
+    elif path.suffix.lower() in CHECKPOINTS:
         read_state(path)
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
     """The tensors of a safetensors file, or of a torch checkpoint that holds a plain state dict.
 
-    Checkpoints of either form are read: the zip archive of torch 1.6 and later, and the older stream, in
-    which most public face models were saved.
+    Checkpoints of either form are read: the zip archive of torch 1.6 (2020) and later, and the older stream,
+    since most public face models are older.
 
     Raises:
         WeightsError: empty, damaged, a web page, an archive, not a state dict, or a pickle that would run

@@ -225,6 +225,14 @@ def test_weights_flipped_bytes_never_escape_as_another_error(tmp_path, state):
                 read_state(tmp_path / "w.pth")
 
 
+def test_weights_of_a_form_that_only_a_plugin_knows_are_left_to_it(tmp_path):
+    (tmp_path / "w.onnx").write_bytes(b"\x08\x07 something")
+    assert resolve_weights("w.onnx", package=None, base=tmp_path) == tmp_path / "w.onnx"
+    (tmp_path / "w.onnx").write_bytes(PAGE)
+    with pytest.raises(WeightsError, match="is a web page"):
+        resolve_weights("w.onnx", package=None, base=tmp_path)
+
+
 # -- files that do not fit ------------------------------------------------------------------------------
 
 
