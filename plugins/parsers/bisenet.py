@@ -114,7 +114,10 @@ class BiSeNet(nn.Module):
         return (x - self.mean) / self.std
 
     def _heads(self, y: Tensor) -> Iterator[Tensor]:
-        """Class logits of the main head, at 1/8, and of the auxiliary ones, at 1/8 and 1/16."""
+        """Class logits of the main head, at 1/8, and of the auxiliary ones, at 1/8 and 1/16.
+
+        One after the other: use takes the first and never computes the rest.
+        """
         detail, context8, context16 = self.cp(y)
         yield self.conv_out(self.ffm(detail, context8))
         yield self.conv_out16(context8)
