@@ -62,6 +62,16 @@ RECIPES: dict[str, Recipe] = {
         lr=2e-3,
         settings={"attacked": 0.3, "noisy": 0.3},
     ),
+    "bisenet-faces64": Recipe(
+        kind="parser",
+        use="bisenet",
+        trainer="parsing",
+        params={"width": 16, "working_size": 256},
+        steps=1400,
+        pool=6144,
+        lr=2e-3,
+        settings={"attacked": 0.3, "noisy": 0.3, "muon": 0.02},
+    ),
     "purifier-faces64": Recipe(
         kind="restoration",
         use="purifier",

@@ -342,9 +342,9 @@ def test_toolkit_key_includes_needs_weights_and_objective(mine, tmp_path):
     a = "[attack.a]\nuse = 'pgd'\n"
     assert key("attack", "a", a) != key("attack", "a", a + "objective = 'towards-input'")
     w = "[parser.p]\nuse = 'my/draws'\nparams = { weights = 'w.pt' }"
-    (tmp_path / "w.pt").write_bytes(b"1")
+    torch.save({"a": torch.zeros(1)}, tmp_path / "w.pt")
     first = key("parser", "p", w)
-    (tmp_path / "w.pt").write_bytes(b"2")
+    torch.save({"a": torch.ones(1)}, tmp_path / "w.pt")
     assert first != key("parser", "p", w), "the weights' content, not their name"
 
 
