@@ -15,7 +15,8 @@ from magdr_core.media import (
     write_picture,
     write_video,
 )
-from magdr_core.params import Eps, Weights
+from magdr_core.packing import pack_tensors, unpack_tensors
+from magdr_core.params import DataPath, Eps, Weights
 from magdr_core.protocols import (
     Attack,
     CalibratedDetector,
@@ -62,6 +63,7 @@ __all__ = [
     "ComponentError",
     "Condition",
     "DataError",
+    "DataPath",
     "Dataset",
     "DatasetSpec",
     "Defense",
@@ -99,10 +101,12 @@ __all__ = [
     "WeightsError",
     "hookimpl",
     "load_state",
+    "pack_tensors",
     "read_picture",
     "read_video",
     "stateless",
     "suggestion",
+    "unpack_tensors",
     "write_picture",
     "write_video",
 ]

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from magdr_core.errors import ComponentError, MagdrError, one_line
 from magdr_core.functional import PARTS, in_pieces, round_toward
 from magdr_core.memory import OutputMemory
+from magdr_core.objective import ObjectiveName
 from magdr_core.rng import SampleRng
 from magdr_core.types import Batch, Condition
 
@@ -169,14 +170,23 @@ class GuardedGenerator(Guard):
     (a convolution's work is split by the batch, and odd sizes split it elsewhere).
 
     Attributes:
+        objective: what attacks on it aim at unless they say.
         passes: images that went through G since the counter was last read with `take_passes`; those that
             were remembered count too.
         memory: shares outputs between components that ask the same, where it is set; on a CPU and without
             gradients only.
     """
 
-    def __init__(self, component: Any, where: str, *, stochastic: bool = False) -> None:
+    def __init__(
+        self,
+        component: Any,
+        where: str,
+        *,
+        stochastic: bool = False,
+        objective: ObjectiveName = "untargeted",
+    ) -> None:
         super().__init__(component, where, stochastic=stochastic)
+        self.objective = objective
         self.size: int = component.size
         self.condition_names: tuple[str, ...] = tuple(component.condition_names)
         self.passes = 0
@@ -264,9 +274,21 @@ class GuardedParser(Guard):
 
 
 class GuardedAttack(Guard):
-    """An attack whose result is rounded to 8 bits toward the clean image, and stays in the ball."""
+    """An attack whose result is rounded to 8 bits toward the clean image, and stays in the ball.
 
-    def __init__(self, component: Any, where: str, *, eps: float, objective: str, stochastic: bool) -> None:
+    Attributes:
+        objective: what it aims at; the generator's own if None.
+    """
+
+    def __init__(
+        self,
+        component: Any,
+        where: str,
+        *,
+        eps: float,
+        objective: ObjectiveName | None = None,
+        stochastic: bool = False,
+    ) -> None:
         super().__init__(component, where, stochastic=stochastic)
         self.eps = eps
         self.objective = objective

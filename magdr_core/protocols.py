@@ -146,6 +146,8 @@ class FitData:
         harmless: by name, samples of the same faces as `attacked` that must not be flagged: random noise of
             the attacks' strengths, and benign edits.
         progress: call it with (done, total) now and then.
+        training: call it for `(attacked, clean)` samples of the train split by attack label; they are drawn
+            and attacked then, which takes a while. For specs that say `supervised`.
     """
 
     clean: Samples
@@ -153,6 +155,7 @@ class FitData:
     held_out: Mapping[str, tuple[Samples, Samples]] = field(default_factory=dict)
     harmless: Mapping[str, Samples] = field(default_factory=dict)
     progress: Callable[[int, int], None] = lambda done, total: None
+    training: Callable[[], Mapping[str, tuple[Samples, Samples]]] = dict
 
 
 @runtime_checkable
@@ -160,7 +163,7 @@ class Fittable(Protocol):
     """A detector or defense that learns from calibration data; core caches the state by key."""
 
     def fit(self, data: FitData, G: Generator) -> Mapping[str, Any]:
-        """A JSON-able state; does not change the component."""
+        """A JSON-able state (tensors through `pack_tensors`); does not change the component."""
 
     def load(self, state: Mapping[str, Any]) -> None: ...
 

@@ -89,10 +89,11 @@ def command(
     with display.running("calibrating", len(tasks) * (len(detectors) + len(defenses))):
         for name in tasks:
             store = Store(cache)
+            dataset = chosen.dataset or toolkit.registry.dataset_of(name)
             if own is None:
-                calibrator = toolkit.calibrator(name, chosen.dataset, store, progress=display.step)
+                calibrator = toolkit.calibrator(name, dataset, store, progress=display.step)
             else:
-                calibrator = own.calibrator(name, chosen.dataset, store)
+                calibrator = own.calibrator(name, dataset, store)
             fingerprint = calibrator.data.fingerprint()
             for label in detectors:
                 _say_thresholds(display, name, label, calibrator.detector(label).thresholds)
@@ -102,9 +103,7 @@ def command(
                     calibrator.defense(label)
                     _say_plan(display, calibrator, name, label)
                 display.advance("")
-            entries |= (
-                calibrator.used if own is None else own.entries(calibrator, name, chosen.dataset, store)
-            )
+            entries |= calibrator.used if own is None else own.entries(calibrator, name, dataset, store)
     content = calibration_file(entries, toolkit.registry, fingerprint)
     if own is not None:
         content["provenance"] |= own.provenance()

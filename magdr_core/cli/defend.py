@@ -59,7 +59,7 @@ def command(
     display = own.new_display(as_json)
     with display.running("calibrating", 1):
         pipeline = toolkit.magdr(label, defense=defense, cache=cache, progress=display.step)
-    facts = own.conditions_told(label, generator, wanted, has) | own.calibration_told(toolkit)
+    facts = own.conditions_told(label, generator, wanted, has) | own.calibration_told(toolkit, label)
     head = {"command": "defend", **facts, "defense": defense}
     told = own.Told(own.new_display(as_json), as_json, head)
     own.work_through(inputs, Defend(pipeline), condition, toolkit, told, whole=whole, out=out)

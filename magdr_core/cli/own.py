@@ -135,13 +135,12 @@ def with_calibration(toolkit: Toolkit, file: Path | None) -> None:
         toolkit.resolver.registry = replace(toolkit.registry, calibration=policy)
 
 
-def calibration_told(toolkit: Toolkit) -> dict[str, Any]:
+def calibration_told(toolkit: Toolkit, task: str) -> dict[str, Any]:
     """What verdicts are calibrated on, for the report; drawn faces are no photographs."""
     file = toolkit.registry.calibration.file
     if file != "auto":
         return {"calibrated_on": file}
-    labels = toolkit.registry.labels("dataset")
-    entry = toolkit.resolve("dataset", labels[0] if labels else "procedural-faces").entry
+    entry = toolkit.resolve("dataset", toolkit.registry.dataset_of(task)).entry
     return {"calibrated_on": entry.name, "synthetic": "synthetic" in entry.spec.tags}
 
 

@@ -91,7 +91,7 @@ class OwnPictures:
         """What a calibrator used, under the keys by which the registry will ask."""
         asked = self.toolkit.calibrator(task, dataset, store)
         self._say_covered(calibrator.used)
-        return {asked._key(e["kind"], e["label"]): e for e in calibrator.used.values()}
+        return {asked.key(e["kind"], e["label"]): e for e in calibrator.used.values()}
 
     def provenance(self) -> Mapping[str, Any]:
         assert self.album is not None

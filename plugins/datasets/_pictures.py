@@ -19,14 +19,14 @@ Box = tuple[int, int, int, int]
 
 
 def given_path(path: str, dataset: str, what: str) -> Path:
-    """The path that a registry names; `~` and environment variables are filled in.
+    """The path that a registry names.
 
     Raises:
         DataError: nothing was named.
     """
     if not path:
         raise DataError(f'{dataset} reads your own copy of the data: params = {{ path = "{what}" }}')
-    return Path(os.path.expandvars(path)).expanduser()
+    return Path(path)
 
 
 def given_folder(path: str, dataset: str) -> Path:

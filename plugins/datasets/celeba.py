@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import torch
 from torch import Tensor
 
-from magdr_core.api import DataError, DatasetSpec, Field, hookimpl
+from magdr_core.api import DataError, DataPath, DatasetSpec, Field, hookimpl
 
 from ._openface import CONFIDENCE, find_units, image_units, units_digest
 from ._pictures import (
@@ -166,7 +166,7 @@ def _lookup(known: Mapping[str, int], file: str, path: Path) -> int:
 
 def celeba(
     *,
-    path: str = "",
+    path: DataPath = "",
     size: Annotated[int, Field(ge=16, le=1024, multiple_of=4)] = 128,
     crop: Annotated[int, Field(ge=16, le=4096)] = 178,
     split: Literal["official", "stargan"] = "official",

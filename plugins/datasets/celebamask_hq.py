@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import torch
 from torch import Tensor
 
-from magdr_core.api import DataError, DatasetSpec, Field, hookimpl, read_picture
+from magdr_core.api import DataError, DataPath, DatasetSpec, Field, hookimpl, read_picture
 from magdr_core.functional import CLASSES, resize_masks
 
 from ._pictures import file_digest, find, find_optional, given_folder, listing, read_listed, squared
@@ -157,7 +157,7 @@ def soft_masks(folder: Path, index: int, size: int) -> Tensor:
 
 def celebamask_hq(
     *,
-    path: str = "",
+    path: DataPath = "",
     size: Annotated[int, Field(ge=16, le=1024, multiple_of=4)] = 128,
     masks: bool = True,
 ) -> CelebAMaskHQ:

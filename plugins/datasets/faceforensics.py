@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import torch
 from torch import Tensor
 
-from magdr_core.api import DataError, DatasetSpec, Field, hookimpl
+from magdr_core.api import DataError, DataPath, DatasetSpec, Field, hookimpl
 
 from ._clips import Clip, FrameMemory, PictureClip, VideoClip, sampled
 from ._faceforensics import (
@@ -221,7 +221,7 @@ def _facts(clip: Clip) -> str:
 
 def faceforensics(
     *,
-    path: str = "",
+    path: DataPath = "",
     size: Annotated[int, Field(ge=16, le=1024, multiple_of=4)] = 128,
     method: Literal[
         "original", "Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures", "FaceShifter"

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import torch
 from torch import Tensor
 
-from magdr_core.api import PICTURE_SUFFIXES, DataError, DatasetSpec, Field, hookimpl, read_picture
+from magdr_core.api import PICTURE_SUFFIXES, DataError, DataPath, DatasetSpec, Field, hookimpl, read_picture
 
 from ._openface import CONFIDENCE, find_units, image_units, units_digest
 from ._pictures import beside, centre_square, file_digest, given_folder, squared
@@ -127,7 +127,7 @@ class Folder:
 
 def folder(
     *,
-    path: str = "",
+    path: DataPath = "",
     size: Annotated[int, Field(ge=16, le=1024, multiple_of=4)] = 128,
     fit: Literal["crop", "stretch"] = "crop",
     split: Literal["hash", "train", "calibration", "test"] = "hash",

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import torch
 from torch import Tensor
 
-from magdr_core.api import DataError, DatasetSpec, Field, hookimpl
+from magdr_core.api import DataError, DataPath, DatasetSpec, Field, hookimpl
 
 from ._clips import FrameMemory, VideoClip, sampled
 from ._openface import CONFIDENCE, frame_units, units_digest
@@ -89,7 +89,7 @@ class VideoFrames:
 
 def video(
     *,
-    path: str = "",
+    path: DataPath = "",
     size: Annotated[int, Field(ge=16, le=1024, multiple_of=4)] = 128,
     fit: Literal["crop", "stretch"] = "crop",
     stride: Annotated[int, Field(ge=1, le=10_000)] = 1,

@@ -85,7 +85,7 @@ use = "acme/spy"
 use = "acme/spy"
 
 [calibration]
-fit = 8
+fit = 12
 clean = 20
 attacked = 4
 attacks = ["weak", "strong"]
@@ -103,7 +103,7 @@ def calibrated(toolkit_from, tmp_path):
 
 def test_standardising_and_learning_faces_never_meet(calibrated):
     _, state = calibrated
-    assert len(state["clean"]) == 8
+    assert len(state["clean"]) == 12
     assert state["attacked"]["weak"] == state["attacked"]["strong"]
     assert len(state["attacked"]["weak"]) == 4
     assert not set(state["clean"]) & set(state["attacked"]["weak"])

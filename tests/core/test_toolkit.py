@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from magdr_core.errors import RegistryError
-from magdr_core.params import weights_parameters
+from magdr_core.params import WeightsFile, marked_parameters
 from magdr_core.protocols import Family
 from magdr_core.toolkit import Toolkit
 
@@ -390,6 +390,8 @@ def test_toolkit_every_builtin_builds(toolkit_from, kind):
     entries = [e for e in kit.host.entries(kind) if not e.spec.needs and not e.spec.missing]
     assert entries
     for entry in entries:
-        random_weights = "".join(f"{name} = 'random'\n" for name in weights_parameters(entry.spec.schema))
+        random_weights = "".join(
+            f"{name} = 'random'\n" for name in marked_parameters(entry.spec.schema, WeightsFile)
+        )
         kit = toolkit_from(f"[{kind}.{entry.name}.params]\n{random_weights}")
         assert kit.build(kind, entry.name).where.startswith(f"{kind} {entry.name} of builtin.{kind}s.")
