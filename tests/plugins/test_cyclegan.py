@@ -232,3 +232,46 @@ def test_cyclegan_edits_the_face(cyclegan):
     kept = {"background", "neck", "cloth", "hair", "hat"}
     for row in edited:
         assert {part for part, inside in zip(PARTS, row.tolist(), strict=True) if not inside} == kept
+
+
+# -- the shipped weights --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def frames(toolkit_from):
+    """16 test frames of person A, and the exact pictures with B's face."""
+    table = '[dataset.a]\nuse = "procedural-faces"\nparams = { identity = "A" }'
+    split = toolkit_from(table).build("dataset", "a").split("test")
+    indices = list(range(500, 516))
+    return split[indices].images, split.replaced(indices)
+
+
+def test_shipped_cyclegan_replaces_the_face_and_keeps_the_rest(cyclegan, frames):
+    x, target = frames
+    with torch.no_grad():
+        y = cyclegan(weights="builtin:cyclegan-faces64")(x, empty(len(x)))
+    changed = ((target - x).abs().amax(1, keepdim=True) > 0.05).float()
+    made, copied = ((y - target).square() * changed).sum(), ((x - target).square() * changed).sum()
+    assert made / copied < 0.1
+    assert -10 * (y - target).square().mean().log10() > 25
+    # A face that is B's already stays.
+    with torch.no_grad():
+        again = cyclegan(weights="builtin:cyclegan-faces64")(target, empty(len(x)))
+    assert ((again - target).square() * changed).sum() / copied < 0.1
+
+
+def test_shipped_cyclegan_can_be_kept_from_replacing_but_not_by_noise(cyclegan, frames, toolkit_from):
+    x, _ = frames
+    x, c = x[:6], empty(6)
+    G = cyclegan(weights="builtin:cyclegan-faces64")
+    tables = (
+        '[attack.pgd]\nparams = { eps = "6/255", steps = 12 }\n[attack.noise]\nparams = { eps = "6/255" }'
+    )
+    toolkit = toolkit_from(tables)
+    objective = build_objective("towards-input", G, x, c)
+    to_input = {"clean": -objective.evaluate(x)[0].median()}
+    for label in ("pgd", "noise"):
+        attacked = toolkit.build("attack", label)(x, objective, rng=toolkit.rng("test", list("abcdef")))
+        to_input[label] = -objective.evaluate(attacked)[0].median()
+    assert to_input["pgd"] < 0.7 * to_input["clean"]
+    assert to_input["noise"] > 0.9 * to_input["clean"]
