@@ -58,7 +58,7 @@ RECIPES: dict[str, Recipe] = {
         trainer="replacement",
         params={"width": 32, "blocks": 4, "size": 64},
         dataset={"size": 64, "grain": 0.0, "identity": "A"},
-        steps=1200,
+        steps=2400,
         pool=4096,
         settings={
             "square": 10.0,
