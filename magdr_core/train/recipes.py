@@ -52,6 +52,22 @@ RECIPES: dict[str, Recipe] = {
             "adversarial": 0.02,
         },
     ),
+    "cyclegan-faces64": Recipe(
+        kind="generator",
+        use="cyclegan",
+        trainer="replacement",
+        params={"width": 32, "blocks": 4, "size": 64},
+        dataset={"size": 64, "grain": 0.0, "identity": "A"},
+        steps=2400,
+        pool=4096,
+        settings={
+            "square": 10.0,
+            "region": 3.0,
+            "gradient": 1.0,
+            "adversarial": 0.02,
+            "identity": 0.25,
+        },
+    ),
     "parser-faces64": Recipe(
         kind="parser",
         use="unet",
