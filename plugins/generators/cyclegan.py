@@ -153,5 +153,6 @@ def magdr_generators() -> list[GeneratorSpec]:
             build=cyclegan,
             cite="Zhu et al., CycleGAN, ICCV 2017 (arXiv 1703.10593)",
             tags=("replacement",),
+            objective="towards-input",  # MagDR's attack on replacement: the swap does not happen
         )
     ]
