@@ -46,6 +46,38 @@ def defenses(rows: list[Row], attacks: list[str]) -> str:
     return table(["defense", "clean", *attacks, "passes"], lines)
 
 
+def fidelity(rows: list[Row], attacks: list[str]) -> str:
+    """SSIM and PSNR of outputs, without and with the ensemble."""
+    rows = [r for r in rows if r["role"] == "defense"]
+    lines = []
+    for name in dict.fromkeys(r["component"] for r in rows):
+        own = [r for r in rows if r["component"] == name]
+        line = [name]
+        for attack in attacks:
+            parts = [
+                figure(own, form, attack=attack, metric=metric, variant=variant).split(" ")[0]
+                for variant in ("", "ensemble")
+                for metric, form in (("ssim_o", ".3f"), ("psnr_o", ".1f"))
+            ]
+            line.append(" / ".join(parts))
+        lines.append(line)
+    return table(["SSIM / PSNR, the same with the ensemble", *attacks], lines)
+
+
+def closed(rows: list[Row], attacks: list[str]) -> str:
+    """The share of the gap in output MSE between undefended and oracle that a defense closes."""
+    rows = [r for r in rows if r["role"] == "defense" and r["metric"] == "mse_o" and not r["variant"]]
+    error = {(r["component"], r["attack"]): float(r["value"]) for r in rows}
+    lines = []
+    for name in dict.fromkeys(r["component"] for r in rows):
+        shares = []
+        for attack in attacks:
+            worst, best = error["identity", attack], error["oracle", attack]
+            shares.append(format((worst - error[name, attack]) / (worst - best), ".3f"))
+        lines.append([name, *shares])
+    return table(["share of the gap closed", *attacks], lines)
+
+
 def differences(rows: list[Row], attacks: list[str]) -> str:
     rows = [r for r in rows if r["metric"] == "mse_o_difference" and r["component"].startswith("magdr")]
     lines = []
@@ -114,6 +146,8 @@ def main(path: Path) -> None:
     for part in (
         attacked(rows),
         defenses(rows, attacks),
+        closed(rows, attacks),
+        fidelity(rows, attacks),
         differences(rows, attacks),
         detectors(rows, attacks),
     ):

@@ -5,7 +5,18 @@ from pydantic import Field
 from magdr_core.errors import ComponentError, DataError, MagdrError, WeightsError, suggestion
 from magdr_core.hookspecs import hookimpl
 from magdr_core.magdr import FixedChain, MagDR, MagDRDetector, Outcome
-from magdr_core.params import Eps, Weights
+from magdr_core.media import (
+    PICTURE_SUFFIXES,
+    VIDEO_SUFFIXES,
+    Picture,
+    Video,
+    read_picture,
+    read_video,
+    write_picture,
+    write_video,
+)
+from magdr_core.packing import pack_tensors, unpack_tensors
+from magdr_core.params import DataPath, Eps, Weights
 from magdr_core.protocols import (
     Attack,
     CalibratedDetector,
@@ -13,6 +24,7 @@ from magdr_core.protocols import (
     Defense,
     Detector,
     Family,
+    FeatureSource,
     FitData,
     Generator,
     ImageMap,
@@ -41,6 +53,8 @@ from magdr_core.types import Batch, Condition, Samples
 from magdr_core.weights import load_state
 
 __all__ = [
+    "PICTURE_SUFFIXES",
+    "VIDEO_SUFFIXES",
     "Attack",
     "AttackSpec",
     "AugmentationSpec",
@@ -49,6 +63,7 @@ __all__ = [
     "ComponentError",
     "Condition",
     "DataError",
+    "DataPath",
     "Dataset",
     "DatasetSpec",
     "Defense",
@@ -57,6 +72,7 @@ __all__ = [
     "DetectorSpec",
     "Eps",
     "Family",
+    "FeatureSource",
     "Field",
     "FitData",
     "FixedChain",
@@ -74,15 +90,23 @@ __all__ = [
     "PairedSplit",
     "Parser",
     "ParserSpec",
+    "Picture",
     "RestorationSpec",
     "SampleRng",
     "Samples",
     "Setting",
     "Split",
+    "Video",
     "Weights",
     "WeightsError",
     "hookimpl",
     "load_state",
+    "pack_tensors",
+    "read_picture",
+    "read_video",
     "stateless",
     "suggestion",
+    "unpack_tensors",
+    "write_picture",
+    "write_video",
 ]

@@ -1,10 +1,12 @@
 """Fitting and thresholds of detectors and defenses, on the calibration split only.
 
 The split is cut in four that never meet: `fit` clean faces to standardise on, `clean` ones for the false-
-positive threshold, `attacked` ones, clean and attacked, for the threshold with the best F1, and as many
-again for what components learn from attacks, with noise and benign edits of the same faces. Results are
-entries keyed by everything they depend on; `magdr calibrate` writes them to a file, and what no file holds
-is computed and cached.
+positive threshold, `attacked` ones, clean and attacked, for the threshold with the best F1 and for MagDR's
+gate, and as many again for what components learn from attacks, with noise and benign edits of the same
+faces. Supervised baselines are offered attacked faces of the train split beside those.
+
+Results are entries keyed by everything they depend on; `magdr calibrate` writes them to a file, and what no
+file holds is computed and cached.
 """
 
 from __future__ import annotations
@@ -103,7 +105,7 @@ class Calibrator:
         self.policy: CalibrationPolicy = toolkit.registry.calibration
         self.used: dict[str, dict[str, Any]] = {}
         self._entries = self._read_files(shipped)
-        self._attacks: dict[tuple[str, int, int, bool], tuple[Samples, Samples]] = {}
+        self._attacks: dict[tuple[str, int, int, bool, str], tuple[Samples, Samples]] = {}
 
     def _read_files(self, shipped: Path | None) -> dict[str, Any]:
         if self.policy.file != "auto":
@@ -115,11 +117,14 @@ class Calibrator:
 
     # -- keys -------------------------------------------------------------------------------------------
 
-    def _key(self, kind: str, label: str) -> str:
-        policy = self.policy.model_dump(exclude={"file", "attacks", "benign"})
+    def key(self, kind: str, label: str) -> str:
+        """The key of a component's entry: a hash of everything that its calibration depends on."""
+        resolved = self.toolkit.resolve(kind, label)
+        without = {"file", "attacks", "benign"} | (set() if resolved.entry.spec.supervised else {"train"})
+        policy = self.policy.model_dump(exclude=without)
         return digest(
             {
-                "component": self.toolkit.resolve(kind, label).identity,
+                "component": resolved.identity,
                 "generator": self.toolkit.resolve("generator", self.task).identity,
                 "data": self.data.fingerprint(),
                 "policy": policy,
@@ -162,7 +167,7 @@ class Calibrator:
         return defense
 
     def _entry(self, kind: str, label: str, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        key = self._key(kind, label)
+        key = self.key(kind, label)
         entry = self._entries.get(key) or self.store.json("calibrations", key)
         if entry is None:
             if self.policy.file != "auto":
@@ -184,27 +189,33 @@ class Calibrator:
             for name, need in resolved.entry.spec.needs.items()
             if need.calibrated
         ]
-        return digest([self.used.get(self._key(kind, label), {}), inner])
+        return digest([self.used.get(self.key(kind, label), {}), inner])
 
     # -- computing --------------------------------------------------------------------------------------
 
-    def _clean(self, first: int, count: int, oracle: bool) -> Samples:
-        split = self.data.split(SPLIT)
+    def _clean(self, first: int, count: int, oracle: bool, split: str = SPLIT) -> Samples:
         return draw_samples(
-            split, self.generator, first=first, count=count, seed=self.policy.seed, oracle=oracle
+            self.data.split(split),
+            self.generator,
+            first=first,
+            count=count,
+            seed=self.policy.seed,
+            oracle=oracle,
         )[0]
 
-    def _attacked(self, label: str, first: int, count: int, oracle: bool) -> tuple[Samples, Samples]:
+    def _attacked(
+        self, label: str, first: int, count: int, oracle: bool, split: str = SPLIT
+    ) -> tuple[Samples, Samples]:
         """(attacked, clean) samples, from the store where they are there."""
-        memo = (label, first, count, oracle)
+        memo = (label, first, count, oracle, split)
         if memo not in self._attacks:
-            clean = self._clean(first, count, oracle)
+            clean = self._clean(first, count, oracle, split)
             resolved = self.toolkit.resolve("attack", label)
             key = digest(
                 {
                     "attack": resolved.identity,
                     "generator": self.toolkit.resolve("generator", self.task).identity,
-                    "data": [self.data.fingerprint(), SPLIT, first, count, self.policy.seed],
+                    "data": [self.data.fingerprint(), split, first, count, self.policy.seed],
                 }
             )
             images = self.store.images(key)
@@ -217,7 +228,7 @@ class Calibrator:
                             batch, attack, self.generator, name=resolved.entry.name, seed=self.policy.seed
                         )
                     )
-                    self.progress(f"attacking calibration faces ({label})", len(parts) * ATTACK_BATCH, count)
+                    self.progress(f"attacking {split} faces ({label})", len(parts) * ATTACK_BATCH, count)
                 images = torch.cat(parts)
                 self.store.put_images(key, images)
             self._attacks[memo] = (clean.with_images(images.to(clean.images.device)), clean)
@@ -247,12 +258,19 @@ class Calibrator:
             return {"state": {}}
         oracle = self.wants_oracle(kind, label)
         policy = self.policy
-        first = policy.fit + policy.clean + policy.attacked
+        held_out = policy.fit + policy.clean
+        first = held_out + policy.attacked
+
+        def attacked(start: int) -> dict[str, tuple[Samples, Samples]]:
+            return {a: self._attacked(a, start, policy.attacked, oracle) for a in policy.attacks}
+
         data = FitData(
             clean=self._clean(0, policy.fit, oracle),
-            attacked={a: self._attacked(a, first, policy.attacked, oracle) for a in policy.attacks},
+            attacked=attacked(first),
+            held_out=attacked(held_out) if kind == "defense" else {},
             harmless=self._harmless(first, policy.attacked, oracle),
             progress=lambda done, total: self.progress(what, done, total),
+            training=lambda: {a: self._attacked(a, 0, policy.train, False, "train") for a in policy.attacks},
         )
         try:
             return {"state": component.fit(data, self.generator)}

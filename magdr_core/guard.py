@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 from magdr_core.errors import ComponentError, MagdrError, one_line
 from magdr_core.functional import PARTS, in_pieces, round_toward
 from magdr_core.memory import OutputMemory
+from magdr_core.objective import ObjectiveName
 from magdr_core.rng import SampleRng
 from magdr_core.types import Batch, Condition
 
@@ -57,8 +59,8 @@ class Guard:
             shapes = ", ".join("x".join(map(str, t.shape)) for t in images)
             on = f" on {device}" if images else ""
             raise ComponentError(f"{self.where}: failed on {shapes or 'its input'}{on}: {one_line(e)}") from e
-        for tensor, version, copy in before:
-            if _version(tensor) != version or not _same(tensor, copy):
+        for tensor, version, kept in before:
+            if _version(tensor) != version or not _same(tensor, kept):
                 raise self.fail("edits its input in place")
         if not _same_rng(rng, _global_rng_state(device)):
             raise self.fail("draws from the global random generator; a stochastic component takes `rng`")
@@ -119,7 +121,11 @@ class GuardedImageMap(Guard):
 
 
 class GuardedMetric(Guard):
-    """A criterion with its orientation."""
+    """A criterion with its orientation.
+
+    Attributes:
+        conditional: the criterion looks at images through the generator, which `given` names.
+    """
 
     def __init__(
         self,
@@ -128,14 +134,27 @@ class GuardedMetric(Guard):
         *,
         higher_is_better: bool = False,
         to_distance: Callable[[Tensor], Tensor] | None = None,
+        conditional: bool = False,
     ) -> None:
         super().__init__(component, where)
         self.higher_is_better = higher_is_better
         self._to_distance = to_distance
+        self.conditional = conditional
+        self._through: dict[str, Any] | None = None if conditional else {}
+
+    def given(self, c: Condition, G: Any) -> GuardedMetric:
+        """The same criterion for images that go through G with these conditions."""
+        if not self.conditional:
+            return self
+        bound = copy(self)
+        bound._through = {"c": c, "G": G}
+        return bound
 
     def __call__(self, a: Tensor, b: Tensor, masks: Tensor) -> Tensor:
+        if self._through is None:
+            raise self.fail("looks at images through a generator and was called without one")
         with self.watched(a, b, masks):
-            values = self.component(a, b, masks)
+            values = self.component(a, b, masks, **self._through)
         return self.scores(values, (a.shape[0], masks.shape[1]))
 
     def distance(self, a: Tensor, b: Tensor, masks: Tensor) -> Tensor:
@@ -151,14 +170,23 @@ class GuardedGenerator(Guard):
     (a convolution's work is split by the batch, and odd sizes split it elsewhere).
 
     Attributes:
+        objective: what attacks on it aim at unless they say.
         passes: images that went through G since the counter was last read with `take_passes`; those that
             were remembered count too.
         memory: shares outputs between components that ask the same, where it is set; on a CPU and without
             gradients only.
     """
 
-    def __init__(self, component: Any, where: str, *, stochastic: bool = False) -> None:
+    def __init__(
+        self,
+        component: Any,
+        where: str,
+        *,
+        stochastic: bool = False,
+        objective: ObjectiveName = "untargeted",
+    ) -> None:
         super().__init__(component, where, stochastic=stochastic)
+        self.objective = objective
         self.size: int = component.size
         self.condition_names: tuple[str, ...] = tuple(component.condition_names)
         self.passes = 0
@@ -206,8 +234,25 @@ class GuardedGenerator(Guard):
             raise self.fail("drew a condition that changes nothing")
         return c
 
-    def features(self, x: Tensor, c: Condition) -> Sequence[Tensor]:
-        return self.component.features(x, c)
+    def features(self, x: Tensor, c: Condition, layer: int) -> Tensor:
+        """One of the component's `features(x, c)`, `[B,C,h,w]`; a pass each.
+
+        Raises:
+            ComponentError: the generator has no features, or not so many.
+        """
+        if not hasattr(self.component, "features"):
+            raise self.fail("has no features")
+        self.passes += x.shape[0]
+
+        def one(i: slice | list[int]) -> Tensor:
+            maps: Sequence[Tensor] = self.component.features(x[i], c[i])
+            if not -len(maps) <= layer < len(maps):
+                raise self.fail(f"has {len(maps)} layers of features, there is no layer {layer}")
+            return maps[layer]
+
+        with self.watched(x):
+            found: Tensor = in_pieces(one, x)
+        return found
 
 
 class GuardedParser(Guard):
@@ -229,9 +274,21 @@ class GuardedParser(Guard):
 
 
 class GuardedAttack(Guard):
-    """An attack whose result is rounded to 8 bits toward the clean image, and stays in the ball."""
+    """An attack whose result is rounded to 8 bits toward the clean image, and stays in the ball.
 
-    def __init__(self, component: Any, where: str, *, eps: float, objective: str, stochastic: bool) -> None:
+    Attributes:
+        objective: what it aims at; the generator's own if None.
+    """
+
+    def __init__(
+        self,
+        component: Any,
+        where: str,
+        *,
+        eps: float,
+        objective: ObjectiveName | None = None,
+        stochastic: bool = False,
+    ) -> None:
         super().__init__(component, where, stochastic=stochastic)
         self.eps = eps
         self.objective = objective

@@ -6,11 +6,15 @@ of .05 means the same here.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 
 from magdr_core.protocols import Generator
 from magdr_core.types import Condition
+
+ObjectiveName = Literal["untargeted", "towards-input", "towards-black"]
 
 SUCCESS = 0.05
 """Output MSE in [-1,1] units above which an untargeted attack counts as successful (Ruiz et al. 2020)."""
@@ -32,6 +36,7 @@ class DisruptionObjective:
         clean: `[B,3,H,W]`, the clean images x0.
         condition: the condition c that the attacker knows.
         target: `[B,3,H,W]` image r_t, or None for Eq. 1.
+        reference: r, where it is there already.
     """
 
     def __init__(
@@ -40,14 +45,14 @@ class DisruptionObjective:
         clean: Tensor,
         condition: Condition,
         target: Tensor | None = None,
-        _reference: Tensor | None = None,
+        reference: Tensor | None = None,
     ) -> None:
         self.generator = generator
         self.clean = clean
         self.condition = condition
         self.target = target
         with torch.no_grad():
-            self.reference = generator(clean, condition) if _reference is None else _reference
+            self.reference = generator(clean, condition) if reference is None else reference
 
     def _loss(self, y: Tensor) -> Tensor:
         if self.target is None:
@@ -70,6 +75,13 @@ class DisruptionObjective:
         feasible = torch.ones(len(x), dtype=torch.bool, device=x.device)
         return self._loss(y), symmetric_mse(y, self.reference), feasible
 
+    @torch.no_grad()
+    def reached(self, y: Tensor) -> Tensor:
+        """bool `[B]`: which outputs `[B,3,H,W]` count as disrupted (Eq. 1) or as the target (Eq. 2)."""
+        if self.target is None:
+            return symmetric_mse(y, self.reference) > SUCCESS
+        return symmetric_mse(y, self.target) < TARGET_TAU
+
     def goal(self, tau: float) -> float:
         """The loss from which on the objective is reached: an output MSE of `tau` ([-1,1] units) away from
         the clean output (Eq. 1), or within `tau` of the target (Eq. 2)."""
@@ -83,9 +95,13 @@ class DisruptionObjective:
 
 
 def build_objective(
-    kind: str, generator: Generator, clean: Tensor, condition: Condition
+    kind: ObjectiveName,
+    generator: Generator,
+    clean: Tensor,
+    condition: Condition,
+    reference: Tensor | None = None,
 ) -> DisruptionObjective:
-    """The objective that a registry names: `untargeted`, `towards-input` (the paper's choice for face
-    replacement: the swap does not happen) or `towards-black`."""
+    """The objective of that name: `untargeted`, `towards-input` (the paper's choice for face replacement:
+    the swap does not happen) or `towards-black`."""
     target = {"untargeted": None, "towards-input": clean, "towards-black": torch.zeros_like(clean)}[kind]
-    return DisruptionObjective(generator, clean, condition, target)
+    return DisruptionObjective(generator, clean, condition, target, reference)

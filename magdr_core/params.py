@@ -28,6 +28,15 @@ before a run starts, puts its sha256 into every result's key, and hands the fact
 `random`."""
 
 
+class FromRegistry:
+    """Marks a parameter as a place on disk; see :data:`DataPath`."""
+
+
+DataPath = Annotated[str, FromRegistry()]
+"""A file or folder of the user's, as text: relative to the registry, absolute, or with `~` and environment
+variables. Core hands the factory where it is; empty stays empty."""
+
+
 def _unit_interval(value: Any) -> Any:
     number = value
     if isinstance(value, str):
@@ -120,13 +129,10 @@ def _first_fault(error: ValidationError, owner: str, noun: str) -> str:
     return f"{noun} {name!r} of {owner}: {message}{shown}"
 
 
-def weights_parameters(schema: type[BaseModel]) -> list[str]:
-    """Names of the parameters that are weight files."""
-    return [
-        name
-        for name, info in schema.model_fields.items()
-        if any(isinstance(m, WeightsFile) for m in info.metadata)
-    ]
+def marked_parameters(schema: type[BaseModel], mark: type) -> list[str]:
+    """Names of the parameters with a mark: `WeightsFile` or `FromRegistry`."""
+    fields = schema.model_fields.items()
+    return [name for name, info in fields if any(isinstance(m, mark) for m in info.metadata)]
 
 
 def describe(schema: type[BaseModel]) -> list[tuple[str, str, str]]:

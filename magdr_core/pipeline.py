@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from copy import copy
 
 import torch
 from torch import Tensor
@@ -35,21 +36,14 @@ class Pipeline:
         Raises:
             DataError: an unknown condition name, or an edit that changes nothing.
         """
-        names = self.generator.condition_names
-        for name in edits:
-            if name not in names:
-                raise DataError(f"the generator has no condition {name!r}{suggestion(name, names)}")
-        columns = [torch.as_tensor(attributes.get(name, 0.0)).float().reshape(-1) for name in names]
-        before = torch.stack(torch.broadcast_tensors(*columns), 1)
-        after = before.clone()
-        for name, value in edits.items():
-            if name.endswith("_Hair") and value:
-                # Hair has one colour.
-                after[:, [i for i, n in enumerate(names) if n.endswith("_Hair")]] = 0.0
-            after[:, names.index(name)] = value
-        if not bool((after != before).any(1).all()):
-            raise DataError("the edit changes nothing on at least one picture")
-        return Condition(after, after != before)
+        return condition_of(self.generator, attributes, edits)
+
+    @torch.no_grad()
+    def inspect(self, x: Tensor, c: Condition) -> Outcome:
+        """The verdict and its evidence; nothing is reconstructed, `restored` is `x`."""
+        only = copy(self.magdr)
+        only.rounds = 0
+        return only.run(x, c, self.generator)
 
     @torch.no_grad()
     def detect(self, x: Tensor, c: Condition) -> Tensor:
@@ -59,7 +53,7 @@ class Pipeline:
     @torch.no_grad()
     def reconstruct(self, x: Tensor, c: Condition) -> Tensor:
         """One pass of Rec-Net whatever the detector says: `[B,3,H,W]`, 8-bit."""
-        return self.magdr.reconstruct(x, c, self.generator)[0]
+        return self.magdr.reconstruct(x, c, self.generator).images
 
     @torch.no_grad()
     def defend(self, x: Tensor, c: Condition) -> Outcome:
@@ -70,3 +64,49 @@ class Pipeline:
     def __call__(self, x: Tensor, c: Condition) -> Tensor:
         """The generator's output on the defended input, `[B,3,H,W]`."""
         return self.generator(self.defend(x, c).restored, c)
+
+
+def condition_of(
+    generator: GuardedGenerator,
+    attributes: Mapping[str, float | Tensor],
+    edits: Mapping[str, float],
+    *,
+    count: int = 1,
+) -> Condition:
+    """The condition that sets some of a generator's conditions and leaves the others as they are.
+
+    Args:
+        attributes: what the pictures show, `[B]` tensors or numbers; what is not named counts as 0.
+        edits: condition names with their new values. A hair colour takes the place of the others.
+        count: the number of pictures, where `attributes` are numbers.
+
+    Raises:
+        DataError: an unknown condition name, no edit, or one that changes nothing.
+    """
+    names = generator.condition_names
+    known_name(generator, edits)
+    if not names:
+        return Condition(torch.zeros(count, 0), torch.zeros(count, 0, dtype=torch.bool))
+    columns = [torch.as_tensor(attributes.get(name, 0.0)).float().reshape(-1) for name in names]
+    before = torch.stack(torch.broadcast_tensors(*columns), 1)
+    if len(before) == 1:
+        before = before.expand(count, -1)
+    after = before.clone()
+    for name, value in edits.items():
+        if name.endswith("_Hair") and value:
+            # Hair has one colour.
+            after[:, [i for i, n in enumerate(names) if n.endswith("_Hair")]] = 0.0
+        after[:, names.index(name)] = value
+    if not bool((after != before).any(1).all()):
+        raise DataError("the edit changes nothing on at least one picture")
+    return Condition(after, after != before)
+
+
+def known_name(generator: GuardedGenerator, given: Iterable[str]) -> None:
+    """Raises DataError for the first name that is none of the generator's conditions."""
+    names = generator.condition_names
+    for name in given:
+        if not names:
+            raise DataError(f"the generator takes no condition, so {name!r} cannot be set")
+        if name not in names:
+            raise DataError(f"the generator has no condition {name!r}{suggestion(name, names)}")

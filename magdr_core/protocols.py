@@ -13,6 +13,8 @@ from magdr_core.types import Batch, Condition, Samples
 
 
 class Metric(Protocol):
+    """A conditional one (`MetricSpec.conditional`) is also given `c` and `G`, by keyword."""
+
     def __call__(self, a: Tensor, b: Tensor, masks: Tensor) -> Tensor:
         """`a`, `b` `[B,3,H,W]`, `masks` `[B,N,H,W]` -> `[B,N]`; 0 where a region is empty."""
 
@@ -65,6 +67,14 @@ class Generator(Protocol):
 
     def draw(self, batch: Batch, rng: SampleRng) -> Condition:
         """One condition per image that really changes something."""
+
+
+class FeatureSource(Protocol):
+    """A generator as a conditional criterion is given it: core picks the layer, counts the pass and bounds
+    the memory. The component itself has `features(x, c) -> [[B,C,h,w], ...]`, finest first."""
+
+    def features(self, x: Tensor, c: Condition, layer: int) -> Tensor:
+        """`[B,C,h,w]`; ComponentError if the generator has no such layer."""
 
 
 class Parser(Protocol):
@@ -131,15 +141,21 @@ class FitData:
     Attributes:
         clean: clean samples to standardise on.
         attacked: by attack label, `(attacked, clean)` samples of other faces than those.
+        held_out: like `attacked`, of yet other faces: for choices that must not be made on what was fitted.
+            Empty for detectors, whose thresholds core chooses on those.
         harmless: by name, samples of the same faces as `attacked` that must not be flagged: random noise of
             the attacks' strengths, and benign edits.
         progress: call it with (done, total) now and then.
+        training: call it for `(attacked, clean)` samples of the train split by attack label; they are drawn
+            and attacked then, which takes a while. For specs that say `supervised`.
     """
 
     clean: Samples
     attacked: Mapping[str, tuple[Samples, Samples]]
+    held_out: Mapping[str, tuple[Samples, Samples]] = field(default_factory=dict)
     harmless: Mapping[str, Samples] = field(default_factory=dict)
     progress: Callable[[int, int], None] = lambda done, total: None
+    training: Callable[[], Mapping[str, tuple[Samples, Samples]]] = dict
 
 
 @runtime_checkable
@@ -147,7 +163,7 @@ class Fittable(Protocol):
     """A detector or defense that learns from calibration data; core caches the state by key."""
 
     def fit(self, data: FitData, G: Generator) -> Mapping[str, Any]:
-        """A JSON-able state; does not change the component."""
+        """A JSON-able state (tensors through `pack_tensors`); does not change the component."""
 
     def load(self, state: Mapping[str, Any]) -> None: ...
 

@@ -19,6 +19,7 @@ from pydantic import BaseModel, Field
 
 from magdr_core.errors import RegistryError, suggestion
 from magdr_core.hookspecs import MAGDR_API
+from magdr_core.objective import ObjectiveName
 from magdr_core.params import ParameterError, validate
 from magdr_core.specs import SPECS
 
@@ -49,7 +50,11 @@ class _Restoration(_Component):
 
 
 class _Attack(_Component):
-    objective: Literal["untargeted", "towards-input", "towards-black"] = "untargeted"
+    objective: ObjectiveName | None = None
+
+
+class _Generator(_Component):
+    dataset: str = ""
 
 
 class CalibrationPolicy(BaseModel):
@@ -58,13 +63,15 @@ class CalibrationPolicy(BaseModel):
     The faces of these four never meet: `fit` clean ones standardise scores, `clean` ones set the
     false-positive threshold, `attacked` ones per attack teach detectors and Rec-Net, and as many again set
     the best-F1 threshold. Random noise of each attack's strength and the `benign` edits (labels of
-    augmentations) of the same faces teach detectors what not to flag.
+    augmentations) of the same faces teach detectors what not to flag. Supervised baselines learn from `train`
+    faces of the train split as well.
     """
 
     file: str = "auto"
-    fit: Annotated[int, Field(ge=8)] = 512
+    fit: Annotated[int, Field(ge=12)] = 512
     clean: Annotated[int, Field(ge=20)] = 1000
     attacked: Annotated[int, Field(ge=4)] = 128
+    train: Annotated[int, Field(ge=4)] = 256
     attacks: Labels = ("pgd",)
     benign: Labels = ()
     fpr: Annotated[float, Field(gt=0, lt=1)] = 0.01
@@ -74,12 +81,13 @@ class CalibrationPolicy(BaseModel):
 class Profile(BaseModel):
     """A benchmark: which components on how many samples, from index `first` of the split on.
 
-    `benign` are augmentations that detectors must not flag; `ensemble` are augmentations over which every
+    `dataset` takes the place of the ones that generators' tables name. `benign` are augmentations that
+    detectors must not flag; `ensemble` are augmentations over which every
     defense's output is averaged, undone, as a further variant of its row.
     """
 
     note: str = ""
-    dataset: str = "faces"
+    dataset: str | None = None
     split: Literal["test", "calibration"] = "test"
     samples: Annotated[int, Field(ge=1)] = 16
     seeds: Annotated[tuple[int, ...], Field(min_length=1)] | None = None
@@ -95,14 +103,21 @@ class Profile(BaseModel):
 
 @dataclass(frozen=True)
 class Instance:
-    """One `[kind.label]` table."""
+    """One `[kind.label]` table.
+
+    Attributes:
+        grid: of a restoration, instead of its own.
+        objective: of an attack; the generator's if None.
+        dataset: of a generator, the label of the faces that it is for; empty where any will do.
+    """
 
     kind: str
     label: str
     use: str
     params: Mapping[str, Any]
     grid: Mapping[str, list[Any]] | None = None
-    objective: str = "untargeted"
+    objective: ObjectiveName | None = None
+    dataset: str = ""
 
     @property
     def table(self) -> str:
@@ -139,6 +154,11 @@ class Registry:
     def instance(self, kind: str, label: str) -> Instance:
         """The table of a label; a label without one means the component of that name with its defaults."""
         return self.instances.get((kind, label)) or Instance(kind, label, label, MappingProxyType({}))
+
+    def dataset_of(self, task: str) -> str:
+        """The label of the faces that a task's generator is for: its table's, else the first there is."""
+        labels = self.labels("dataset")
+        return self.instance("generator", task).dataset or (labels[0] if labels else "procedural-faces")
 
     def profile(self, name: str) -> Profile:
         """Raises RegistryError if there is none of that name."""
@@ -229,7 +249,11 @@ class _Reader:
         place = f"[{kind}.{label}]"
         if not _LABEL.fullmatch(label):
             raise self.fail(place, "a label takes letters, digits and single . _ -")
-        schemas: dict[str, type[BaseModel]] = {"restoration": _Restoration, "attack": _Attack}
+        schemas: dict[str, type[BaseModel]] = {
+            "restoration": _Restoration,
+            "attack": _Attack,
+            "generator": _Generator,
+        }
         values = self.table(schemas.get(kind, _Component), place, table)
         values["use"] = values["use"] or label
         return Instance(kind=kind, label=label, **values)

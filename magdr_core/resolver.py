@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from magdr_core.errors import MagdrError, RegistryError, one_line, suggestion
 from magdr_core.identity import digest
-from magdr_core.params import validate, weights_parameters
+from magdr_core.params import FromRegistry, WeightsFile, marked_parameters, validate
 from magdr_core.plugins import Entry, PluginHost
 from magdr_core.registry import Instance, Registry
-from magdr_core.specs import Need, RestorationSpec
+from magdr_core.specs import AttackSpec, GeneratorSpec, Need, RestorationSpec
 from magdr_core.weights import file_sha256, resolve_weights
 
 
@@ -112,13 +114,15 @@ class Resolver:
             given = {k: v for k, v in self.registry.composition.items() if k in accepted} | given
         wanted = {name: given.pop(name, None) for name in spec.needs}
         params = validate(spec.schema, given, entry.name)
-        weights: dict[str, str] = {}
-        for name in weights_parameters(spec.schema):
+        base = self.registry.path.parent
+        told: dict[str, str] = {}  # what the identity says of files, whose places do not matter
+        for name in marked_parameters(spec.schema, FromRegistry):
+            told[name] = params[name]
+            params[name] = located(params[name], base)
+        for name in marked_parameters(spec.schema, WeightsFile):
             reference = params[name]
-            params[name] = resolve_weights(
-                reference, package=entry.origin.package, base=self.registry.path.parent
-            )
-            weights[name] = reference if params[name] is None else file_sha256(params[name])
+            params[name] = resolve_weights(reference, package=entry.origin.package, base=base)
+            told[name] = reference if params[name] is None else file_sha256(params[name])
         needs, inner = {}, {}
         for name, need in spec.needs.items():
             needs[name] = self._labels(name, need, wanted[name])
@@ -128,11 +132,13 @@ class Resolver:
             "use": entry.name,
             "version": spec.version,
             "source": entry.origin.source_hash or f"{entry.origin.distribution} {entry.origin.version}",
-            "params": {k: weights.get(k, v) for k, v in params.items()},
+            "params": {k: told.get(k, v) for k, v in params.items()},
             "needs": inner,
         }
-        if instance.kind == "attack":
-            identity["objective"] = instance.objective
+        if isinstance(spec, AttackSpec):
+            identity["objective"] = instance.objective or "of the generator"
+        if isinstance(spec, GeneratorSpec):
+            identity["objective"] = spec.objective
         return Resolved(instance, entry, params, needs, identity)
 
     def _check_composition(self) -> None:
@@ -185,6 +191,11 @@ class Resolver:
         if not settings:
             raise RegistryError(f"the grid of {resolved.entry.name} has no setting: an empty list")
         return settings
+
+
+def located(path: str, base: Path) -> str:
+    """Where a path of a registry is: `~` and environment variables filled in, relative ones from `base`."""
+    return str(base / Path(os.path.expandvars(path)).expanduser()) if path else ""
 
 
 def _nested_labels(value: Any, depth: int) -> bool:

@@ -8,7 +8,7 @@ from torch import Tensor
 from magdr_core.errors import DataError
 from magdr_core.functional import merge_classes
 from magdr_core.guard import GuardedAttack, GuardedGenerator
-from magdr_core.objective import build_objective
+from magdr_core.objective import DisruptionObjective, build_objective
 from magdr_core.protocols import Split
 from magdr_core.rng import SampleRng
 from magdr_core.threads import single_thread
@@ -64,6 +64,18 @@ def attack_samples(
     clean: Samples, attack: GuardedAttack, generator: GuardedGenerator, *, name: str, seed: int
 ) -> Tensor:
     """The attacked images of one batch of samples, 8-bit, inside the eps ball."""
-    objective = build_objective(attack.objective, generator, clean.images, clean.conditions)
+    objective = objective_of(attack, generator, clean)
     rng = SampleRng(seed, f"attack/{name}", clean.ids, device=clean.images.device)
     return attack(clean.images, objective, rng=rng)
+
+
+def objective_of(
+    attack: GuardedAttack, generator: GuardedGenerator, clean: Samples, reference: Tensor | None = None
+) -> DisruptionObjective:
+    """What an attack aims at on these samples: what its table says, else what the generator's task says.
+
+    Args:
+        reference: the generator's output on them, where it is there already.
+    """
+    kind = attack.objective or generator.objective
+    return build_objective(kind, generator, clean.images, clean.conditions, reference)

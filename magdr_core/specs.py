@@ -111,12 +111,14 @@ class MetricSpec(ComponentSpec):
     """A criterion D_i: `(a, b, masks) -> [B,N]`, one value per region.
 
     `to_distance` turns values into non-negative distances (larger is more different); it must be monotone.
+    A `conditional` criterion sees images through the generator: `(a, b, masks, c=c, G=G) -> [B,N]`.
     """
 
     kind: ClassVar[str] = "metric"
     higher_is_better: bool = False
     to_distance: Callable[[Tensor], Tensor] | None = None
     differentiable: bool = True
+    conditional: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -152,9 +154,14 @@ class RestorationSpec(ComponentSpec):
 
 @dataclass(frozen=True, kw_only=True)
 class GeneratorSpec(ComponentSpec):
-    """An image-to-image generator G; see :class:`~magdr_core.protocols.Generator`."""
+    """An image-to-image generator G; see :class:`~magdr_core.protocols.Generator`.
+
+    `objective` is what disrupting its task means, for attacks whose table does not say: Eq. 1, or Eq. 2
+    towards the input image (the paper's choice for face replacement: no swap happens).
+    """
 
     kind: ClassVar[str] = "generator"
+    objective: Literal["untargeted", "towards-input", "towards-black"] = "untargeted"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,18 +188,24 @@ class AttackSpec(ComponentSpec):
 class DetectorSpec(ComponentSpec):
     """A detector: `(x, c, G) -> [B]`, higher is more suspicious. Core owns the thresholds.
 
-    A component with `fit(data, G) -> state` and `load(state)` is fitted by core on calibration data.
+    A component with `fit(data, G) -> state` and `load(state)` is fitted by core on calibration data; a
+    `supervised` one is offered attacked faces of the train split too (`FitData.training`).
     """
 
     kind: ClassVar[str] = "detector"
+    supervised: bool = False
     gradient: Gradient = "none"
 
 
 @dataclass(frozen=True, kw_only=True)
 class DefenseSpec(ComponentSpec):
-    """A reconstructor: `(x, c, G) -> x'`; an optional `output(x, c, G) -> y` replaces `G(T(x), c)`."""
+    """A reconstructor: `(x, c, G) -> x'`; an optional `output(x, c, G) -> y` replaces `G(T(x), c)`.
+
+    Fitted like a detector.
+    """
 
     kind: ClassVar[str] = "defense"
+    supervised: bool = False
     gradient: Gradient = "none"
 
 

@@ -22,6 +22,7 @@ from magdr_core.rng import SampleRng
 from magdr_core.specs import (
     AttackSpec,
     AugmentationSpec,
+    GeneratorSpec,
     MetricSpec,
     Need,
     RestorationSpec,
@@ -149,9 +150,14 @@ class Toolkit:
                     where,
                     higher_is_better=spec.higher_is_better,
                     to_distance=spec.to_distance,
+                    conditional=spec.conditional,
                 )
             case AugmentationSpec() | RestorationSpec():
                 return guard.GuardedImageMap(component, where, stochastic=spec.stochastic)
+            case GeneratorSpec():
+                return guard.GuardedGenerator(
+                    component, where, stochastic=spec.stochastic, objective=spec.objective
+                )
             case AttackSpec():
                 return guard.GuardedAttack(
                     component,
@@ -214,10 +220,9 @@ class Toolkit:
         Args:
             task: a `[generator.TASK]` table.
             defense: a `[defense.LABEL]` table with `use = "magdr"`.
-            dataset: a `[dataset.LABEL]` table to calibrate on; the first one if None.
+            dataset: a `[dataset.LABEL]` table to calibrate on; the task's if None.
         """
-        labels = self.registry.labels("dataset")
-        chosen = dataset or (labels[0] if labels else "procedural-faces")
+        chosen = dataset or self.registry.dataset_of(task)
         calibrator = self.calibrator(task, chosen, Store(Path(cache)), progress=progress)
         guarded = calibrator.defense(defense)
         if not isinstance(guarded.component, MagDR):
@@ -232,7 +237,6 @@ class Toolkit:
 
 
 _GUARDS: dict[str, type[guard.Guard]] = {
-    "generator": guard.GuardedGenerator,
     "parser": guard.GuardedParser,
     "detector": guard.GuardedDetector,
     "defense": guard.GuardedDefense,

@@ -1,15 +1,19 @@
 """Weight files: where they are, what they hold, and whether they fit.
 
-Nothing here executes code from a file: safetensors, or torch's pickle with `weights_only`.
+Nothing here executes code from a file: safetensors, or torch's pickle with `weights_only`. What a file is, is
+told by its first bytes: names lie, above all those of downloads that went wrong.
 """
 
 from __future__ import annotations
 
 import hashlib
 import importlib.resources
-import pickle
+import re
 import sys
-from collections.abc import Callable, Mapping
+import warnings
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -21,6 +25,7 @@ from magdr_core.errors import WeightsError, suggestion
 
 BUILTIN = "builtin:"
 RANDOM = "random"
+CHECKPOINTS = (".pt", ".pth", ".ckpt", ".safetensors")
 
 
 def resolve_weights(reference: str, *, package: str | None, base: Path) -> Path | None:
@@ -32,7 +37,7 @@ def resolve_weights(reference: str, *, package: str | None, base: Path) -> Path 
         base: folder that relative paths start from (the registry's).
 
     Raises:
-        WeightsError: missing or damaged file.
+        WeightsError: a file that is missing, damaged, of another kind, or a pickle that would run code.
     """
     if reference == RANDOM:
         return None
@@ -45,14 +50,11 @@ def resolve_weights(reference: str, *, package: str | None, base: Path) -> Path 
             raise WeightsError(f"no built-in weights {name!r}{suggestion(name, known)}")
     else:
         path = Path(base, Path(reference).expanduser())
+        if path.is_dir():
+            raise WeightsError(f"weight file {reference!r} is a folder; name the file in it")
         if not path.is_file():
             raise WeightsError(f"weight file {reference!r} does not exist (looked in {path.parent})")
-    if path.suffix == ".safetensors":
-        try:
-            with safe_open(str(path), framework="pt") as f:
-                f.keys()
-        except (SafetensorError, OSError) as e:
-            raise WeightsError(f"weight file {reference!r} is damaged or truncated ({e})") from None
+    check_whole(path)
     return path
 
 
@@ -75,24 +77,117 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(f, "sha256").hexdigest()
 
 
-def read_state(path: Path) -> dict[str, Tensor]:
-    """The tensors of a `.safetensors` file or of a torch checkpoint that holds a plain state dict.
+def check_whole(path: Path) -> None:
+    """Find everything that is wrong with a file before a run starts, as far as the file alone tells.
+
+    A file with another ending than a checkpoint's may be of a form that only its plugin knows, so no more is
+    asked of it than that it is not empty, a web page or a Git LFS pointer.
 
     Raises:
-        WeightsError: damaged, not a state dict, or a pickle that would run code.
+        WeightsError: as :func:`read_state`.
+    """
+    form = _form(path)
+    if form == "safetensors":
+        with _safetensors_errors(path), safe_open(str(path), framework="pt") as f:
+            f.keys()
+    elif path.suffix.lower() in CHECKPOINTS:
+        read_state(path)
+
+
+def read_state(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file, or of a torch checkpoint that holds a plain state dict.
+
+    Checkpoints of either form are read: the zip archive of torch 1.6 (2020) and later, and the older stream,
+    since most public face models are older.
+
+    Raises:
+        WeightsError: empty, damaged, a web page, an archive, not a state dict, or a pickle that would run
+            code. Nothing is run.
+    """
+    form = _form(path)
+    if form == "safetensors":
+        with _safetensors_errors(path):
+            return load_file(str(path))
+    if form == "zip":
+        _check_archive(path)
+    try:
+        with path.open("rb") as f, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about pickle protocols; what matters is said below
+            state = torch.load(f, map_location="cpu", weights_only=True)
+    except Exception as e:  # a damaged pickle can fail in any way
+        wanted = _FORBIDDEN.search(str(e))
+        if wanted:
+            raise WeightsError(
+                f"{path.name} is not a plain state dict: loading it would call {wanted[1]}, which was not "
+                "done; save a state dict from a program that you trust"
+            ) from None
+        raise WeightsError(f"{path.name} is damaged, truncated or no torch checkpoint") from None
+    if not isinstance(state, Mapping) or not all(
+        isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items()
+    ):
+        holds = (
+            _listed([_shown(str(k)) for k in state]) if isinstance(state, Mapping) else type(state).__name__
+        )
+        raise WeightsError(f"{path.name} does not hold a plain state dict, but {holds or 'nothing'}")
+    odd = [k for k, v in state.items() if v.layout != torch.strided or v.is_quantized or v.is_meta]
+    if odd:
+        raise WeightsError(f"{path.name}: {_shown(odd[0])} is not a dense tensor")
+    return dict(state)
+
+
+_FORBIDDEN = re.compile(r"\bGLOBAL ([\w.]+)")
+
+
+def _form(path: Path) -> str:
+    """`safetensors`, `zip` or `stream`, by the first bytes.
+
+    Raises:
+        WeightsError: something that is certainly no weight file.
     """
     try:
-        if path.suffix == ".safetensors":
-            return load_file(str(path))
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except SafetensorError as e:
+        with path.open("rb") as f:
+            head = f.read(512)
+    except OSError as e:
+        raise WeightsError(f"{path.name} cannot be read ({e.strerror})") from None
+    if not head:
+        raise WeightsError(f"{path.name} is empty (0 bytes)")
+    text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if text.startswith((b"<!doctype", b"<html", b"<?xml", b"<head", b"<script", b"<!--")):
+        raise WeightsError(
+            f"{path.name} is a web page, not a checkpoint; a download saved its page instead of the file"
+        )
+    if text.startswith(b"version https://git-lfs"):
+        raise WeightsError(f"{path.name} is a Git LFS pointer, not the file itself; run `git lfs pull`")
+    if head.startswith(b"PK"):
+        return "zip"
+    return "safetensors" if path.suffix == ".safetensors" or head[8:9] == b"{" else "stream"
+
+
+@contextmanager
+def _safetensors_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (SafetensorError, OSError) as e:
         raise WeightsError(f"{path.name} is damaged or truncated ({e})") from None
-    except (pickle.UnpicklingError, EOFError, RuntimeError, ValueError, KeyError) as e:
-        reason = str(e).splitlines()[0]
-        raise WeightsError(f"{path.name} is not a weight file that can be loaded safely ({reason})") from None
-    if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise WeightsError(f"{path.name} does not hold a plain state dict")
-    return dict(state)
+
+
+def _check_archive(path: Path) -> None:
+    """A zip archive must be a checkpoint, and hold no more than its size: torch never compresses."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            records = archive.infolist()
+    except Exception:  # a damaged directory can fail in any way
+        raise WeightsError(f"{path.name} is truncated or damaged: its zip archive has no valid end") from None
+    if not any(record.filename.endswith("/data.pkl") for record in records):
+        raise WeightsError(f"{path.name} is a zip archive, not a checkpoint; unpack it and name a file of it")
+    if any(r.compress_type != zipfile.ZIP_STORED for r in records) or (
+        sum(r.file_size for r in records) > path.stat().st_size
+    ):
+        raise WeightsError(f"{path.name} declares more data than it holds, which no checkpoint of torch does")
+
+
+def _shown(key: str) -> str:
+    return key if key.isprintable() and len(key) < 100 else repr(key[:100])
 
 
 def load_state(
@@ -111,7 +206,8 @@ def load_state(
         adapt: maps what is left of another implementation's state dict to this module's keys.
 
     Raises:
-        WeightsError: keys or shapes that do not match, listed.
+        WeightsError: keys, shapes or types that do not match, or values that are not finite, listed; and
+            as :func:`read_state`.
     """
     if path is None:
         return
@@ -124,17 +220,39 @@ def load_state(
             raise WeightsError(f"{path.name}: {e}") from None
     wanted = module.state_dict()
     faults = [f"missing {k}" for k in wanted if k not in state]
-    faults += [f"unexpected {k}" for k in state if k not in wanted]
+    faults += [f"unexpected {_shown(k)}" for k in state if k not in wanted]
+    both = [k for k in wanted if k in state]
     faults += [
         f"{k} is {tuple(state[k].shape)}, expected {tuple(wanted[k].shape)}"
-        for k in wanted
-        if k in state and state[k].shape != wanted[k].shape
+        for k in both
+        if state[k].shape != wanted[k].shape
     ]
+    faults += [
+        f"{k} is {_dtype(state[k])}, expected {_dtype(wanted[k])}"
+        for k in both
+        if not (state[k].dtype in _FLOATS if wanted[k].is_floating_point() else state[k].dtype in _COUNTS)
+    ]
+    name = type(module).__name__
     if faults:
-        more = f" and {len(faults) - 6} more" if len(faults) > 6 else ""
-        name = type(module).__name__
-        raise WeightsError(f"{path.name} does not fit {name}: {'; '.join(faults[:6])}{more}")
-    module.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
+        raise WeightsError(f"{path.name} does not fit {name}: {_listed(faults)}")
+    state = {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
+    broken = [k for k in both if not state[k].isfinite().all()]
+    if broken:
+        raise WeightsError(f"{path.name} holds NaN or infinite values in {_listed(broken)}")
+    module.load_state_dict(state)
+
+
+_FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+_COUNTS = (torch.int32, torch.int64)
+
+
+def _dtype(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
+
+
+def _listed(items: list[str], most: int = 6) -> str:
+    more = f" and {len(items) - most} more" if len(items) > most else ""
+    return "; ".join(items[:most]) + more
 
 
 def read_card(path: Path) -> dict[str, object]:

@@ -10,10 +10,17 @@ from torch import Tensor
 
 from magdr_core.bench.plan import Cell
 from magdr_core.functional import mse, psnr, ssim, to_8bit
-from magdr_core.guard import GuardedDefense, GuardedDetector, GuardedGenerator, GuardedImageMap
-from magdr_core.objective import SUCCESS, TARGET_TAU, symmetric_mse
+from magdr_core.guard import (
+    GuardedAttack,
+    GuardedDefense,
+    GuardedDetector,
+    GuardedGenerator,
+    GuardedImageMap,
+)
+from magdr_core.objective import symmetric_mse
 from magdr_core.protocols import ImageMap
 from magdr_core.rng import SampleRng
+from magdr_core.samples import objective_of
 from magdr_core.types import Samples
 
 BATCH = 16
@@ -22,16 +29,12 @@ Values = Mapping[str, list[float]]
 
 
 def attack_values(
-    clean: Samples, attacked: Tensor, G: GuardedGenerator, objective: str, reference: Tensor
+    clean: Samples, attacked: Tensor, G: GuardedGenerator, attack: GuardedAttack, reference: Tensor
 ) -> Values:
     """Disruption of each image: output MSE in [-1,1] units, success, and the largest pixel change."""
     y = outputs(attacked, clean, G)
     disruption = symmetric_mse(y, reference)
-    if objective == "untargeted":
-        success = disruption > SUCCESS
-    else:
-        target = clean.images if objective == "towards-input" else torch.zeros_like(y)
-        success = symmetric_mse(y, target) < TARGET_TAU
+    success = objective_of(attack, G, clean, reference).reached(y)
     return {
         "mse_o": disruption.tolist(),
         "success": success.float().tolist(),

@@ -34,7 +34,7 @@ class GroupRun:
         self.work, self.group = work, group
         self.toolkit, self.store = work.toolkit, work.store
         self.calibrator = self.toolkit.calibrator(
-            group.task, work.profile.dataset, self.store, progress=work.progress
+            group.task, group.dataset, self.store, progress=work.progress
         )
         self.G: GuardedGenerator = self.calibrator.generator
         self.images = GroupImages(work, group.task, group.seed, self.G, self.calibrator.data)
@@ -192,7 +192,7 @@ class GroupRun:
 
         if cell.role == "attack":
             clean = self.images.clean(False)
-            return evaluate.attack_values(clean, images, self.G, component.objective, reference), {}
+            return evaluate.attack_values(clean, images, self.G, component, reference), {}
         clean = self.images.clean(self._oracle(cell))
         seen = clean.with_images(images)
         if cell.role == "detector":

@@ -58,9 +58,14 @@ class Cell:
 
 @dataclass(frozen=True)
 class Group:
-    """All cells of one task and seed; they share images."""
+    """All cells of one task and seed; they share images.
+
+    Attributes:
+        dataset: label of the dataset.
+    """
 
     task: str
+    dataset: str
     seed: int
     slices: tuple[Slice, ...]
     cells: tuple[Cell, ...]
@@ -78,7 +83,6 @@ def plan(toolkit: Toolkit, profile: Profile) -> list[Group]:
     policy = toolkit.registry.calibration
     if policy.file != "auto":
         read_calibration(toolkit.registry.path.parent / policy.file)
-    toolkit.resolve("dataset", profile.dataset)
     defenses = [defense_label(toolkit, label) for label in profile.defenses]
     for attack in policy.attacks:
         toolkit.resolve("attack", attack)
@@ -88,11 +92,27 @@ def plan(toolkit: Toolkit, profile: Profile) -> list[Group]:
     if len(set(defenses)) != len(defenses):
         raise RegistryError(f"{toolkit.registry.path.name}: a defense is listed twice")
     seeds = profile.seeds or (toolkit.registry.seed,)
-    return [
-        Group(task, seed, slices, tuple(_cells(toolkit, profile, task, seed, slices)))
-        for task in tasks
-        for seed in seeds
-    ]
+    groups = []
+    for task in tasks:
+        dataset = _faces_for(toolkit, profile, task)
+        for seed in seeds:
+            cells = tuple(_cells(toolkit, profile, task, dataset, seed, slices))
+            groups.append(Group(task, dataset, seed, slices, cells))
+    return groups
+
+
+def _faces_for(toolkit: Toolkit, profile: Profile, task: str) -> str:
+    """The label of a task's dataset, which is there and large enough; the generator can be built, too."""
+    toolkit.build("generator", task)
+    label = profile.dataset or toolkit.registry.dataset_of(task)
+    split = toolkit.build("dataset", label).split(profile.split)
+    wanted = profile.first + profile.samples
+    if len(split) < wanted:
+        raise RegistryError(
+            f"{toolkit.registry.path.name} [dataset.{label}]: its {profile.split} split has {len(split)} "
+            f"images; the profile takes {profile.samples} from index {profile.first} on (--limit takes fewer)"
+        )
+    return label
 
 
 def defense_label(toolkit: Toolkit, label: str) -> str:
@@ -137,11 +157,14 @@ def _slices(toolkit: Toolkit, profile: Profile) -> Iterator[Slice]:
 
 
 def _cells(
-    toolkit: Toolkit, profile: Profile, task: str, seed: int, slices: tuple[Slice, ...]
+    toolkit: Toolkit, profile: Profile, task: str, dataset: str, seed: int, slices: tuple[Slice, ...]
 ) -> Iterator[Cell]:
-    generator = toolkit.resolve("generator", task).entry.name
-    dataset = toolkit.resolve("dataset", profile.dataset).entry.name
-    common: dict[str, Any] = {"task": task, "generator": generator, "dataset": dataset, "seed": seed}
+    common: dict[str, Any] = {
+        "task": task,
+        "generator": toolkit.resolve("generator", task).entry.name,
+        "dataset": toolkit.resolve("dataset", dataset).entry.name,
+        "seed": seed,
+    }
     for part in slices:
         if part.role == "attack":
             yield Cell(slice=part, role="attack", component=part.name, **common)

@@ -12,7 +12,10 @@ from magdr_core.errors import MagdrError, one_line
 _COMMANDS = {
     "bench": "Run a benchmark: attack, detect, reconstruct, compare; resumes what was begun.",
     "report": "Write report.html of a run folder again.",
-    "calibrate": "Fit detectors and Rec-Net and set thresholds, on calibration faces.",
+    "defend": "Restore disrupted faces in one's own pictures and clips.",
+    "detect": "Say which of one's own pictures and clips are disrupted.",
+    "attack": "Perturb the faces of one's own pictures and clips.",
+    "calibrate": "Fit detectors and Rec-Net and set thresholds, on calibration faces or one's own pictures.",
     "train": "Train a shipped network again.",
     "plugins": "List, show and check components.",
     "faces": "Save a picture grid of the procedural faces.",

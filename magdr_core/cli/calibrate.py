@@ -20,13 +20,25 @@ from magdr_core.cli.common import (
     device_option,
     open_toolkit,
 )
-from magdr_core.errors import RegistryError
+from magdr_core.cli.own_data import OwnPictures
+from magdr_core.errors import RegistryError, suggestion
 from magdr_core.store import Store, write_atomically
+from magdr_core.toolkit import Toolkit
 
 
 @click.command("calibrate", context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("registry", required=False, type=click.Path(path_type=Path))
-@click.option("--profile", default="quick", show_default=True, help="Whose detectors and defenses.")
+@click.option(
+    "--profile",
+    help="Whose detectors and defenses [default: quick; with --data only what `magdr defend` uses].",
+)
+@click.option("--task", metavar="LABEL", help="One generator of the registry; default: all of the profile.")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Calibrate on the faces of your own clean pictures below this folder.",
+)
+@click.option("--whole", is_flag=True, help="With --data: no search for a face, the middle square.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -39,7 +51,10 @@ from magdr_core.store import Store, write_atomically
 @block_option
 def command(
     registry: Path | None,
-    profile: str,
+    profile: str | None,
+    task: str | None,
+    data: Path | None,
+    whole: bool,
     out: Path,
     cache: Path,
     device: str | None,
@@ -47,44 +62,77 @@ def command(
 ) -> None:
     """Calibrate every detector and defense of a profile, on faces of the calibration split only.
 
-    Fits the standardisation, the thresholds (from [calibration] in the registry) and Rec-Net's choices.
+    Fits the standardisation, the thresholds (from [calibration] in the registry) and Rec-Net's choices. With
+    --data it does so on your own pictures, which must be clean and are used as `magdr defend` will see them;
+    some of them are attacked in memory, with the attacks that [calibration] names.
     """
-    console = Console()
+    if whole and data is None:
+        raise click.UsageError("--whole goes with --data")
     toolkit = open_toolkit(registry, device, block)
     # The file that the registry names may be the one that is to be made.
     policy = toolkit.registry.calibration.model_copy(update={"file": "auto"})
     toolkit.resolver.registry = replace(toolkit.registry, calibration=policy)
-    chosen = toolkit.registry.profile(profile)
-    for label in chosen.detectors:
+    chosen = toolkit.registry.profile(profile or "quick")
+    detectors, defenses = chosen.detectors, chosen.defenses
+    if data is not None and profile is None:
+        detectors, defenses = (), ("magdr",)
+    for label in detectors:
         toolkit.resolve("detector", label)
-    for label in chosen.defenses:
+    for label in defenses:
         defense_label(toolkit, label)
     check_writable(out.parent)
-    tasks = chosen.generators or tuple(toolkit.registry.labels("generator"))
-    if not tasks:
-        raise RegistryError(f"{toolkit.registry.path.name}: no [generator.TASK] table")
-    display = ProgressDisplay(console)
+    tasks = _tasks(toolkit, chosen.generators, task)
+    display = ProgressDisplay(Console())
+    own = None if data is None else OwnPictures(toolkit, data, whole, display)
     entries: dict[str, Any] = {}
     fingerprint = ""
-    with display.running("calibrating", len(tasks) * (len(chosen.detectors) + len(chosen.defenses))):
-        for task in tasks:
-            calibrator = toolkit.calibrator(task, chosen.dataset, Store(cache), progress=display.step)
+    with display.running("calibrating", len(tasks) * (len(detectors) + len(defenses))):
+        for name in tasks:
+            store = Store(cache)
+            dataset = chosen.dataset or toolkit.registry.dataset_of(name)
+            if own is None:
+                calibrator = toolkit.calibrator(name, dataset, store, progress=display.step)
+            else:
+                calibrator = own.calibrator(name, dataset, store)
             fingerprint = calibrator.data.fingerprint()
-            for label in chosen.detectors:
-                thresholds = calibrator.detector(label).thresholds
-                shown = ", ".join(f"{k} {v:.3f}" for k, v in thresholds.items())
-                display.say(f"{task} / {label}: {shown}")
+            for label in detectors:
+                _say_thresholds(display, name, label, calibrator.detector(label).thresholds)
                 display.advance("")
-            for label in chosen.defenses:
+            for label in defenses:
                 if not is_restoration(toolkit, label):
                     calibrator.defense(label)
-                    _say_plan(display, calibrator, task, label)
+                    _say_plan(display, calibrator, name, label)
                 display.advance("")
-            entries |= calibrator.used
-    data = calibration_file(entries, toolkit.registry, fingerprint)
-    text = json.dumps(data, indent=1, sort_keys=True) + "\n"
+            entries |= calibrator.used if own is None else own.entries(calibrator, name, dataset, store)
+    content = calibration_file(entries, toolkit.registry, fingerprint)
+    if own is not None:
+        content["provenance"] |= own.provenance()
+    text = json.dumps(content, indent=1, sort_keys=True) + "\n"
     write_atomically(out, lambda p: p.write_text(text, encoding="utf-8"))
-    console.print(str(out), highlight=False, soft_wrap=True)
+    display.say(str(out))
+    if own is not None:
+        own.say_how_to_use(out)
+        if own.skipped:
+            raise SystemExit(1)
+
+
+def _tasks(toolkit: Toolkit, of_profile: tuple[str, ...] | None, task: str | None) -> tuple[str, ...]:
+    known = toolkit.registry.labels("generator")
+    if task is not None:
+        if task not in known:
+            raise RegistryError(
+                f"{toolkit.registry.path.name} has no [generator.{task}]{suggestion(task, known)}"
+            )
+        return (task,)
+    tasks = of_profile or tuple(known)
+    if not tasks:
+        raise RegistryError(f"{toolkit.registry.path.name}: no [generator.TASK] table")
+    return tasks
+
+
+def _say_thresholds(display: ProgressDisplay, task: str, label: str, thresholds: Any) -> None:
+    shown = ", ".join(f"{k} {v:.3f}" for k, v in thresholds.items())
+    display.say(f"{task} / {label}: {shown}")
 
 
 def _say_plan(display: ProgressDisplay, calibrator: Calibrator, task: str, label: str) -> None:

@@ -77,7 +77,7 @@ class ProgressDisplay:
     def advance(self, title: str) -> None:
         """One cell is done."""
         if self.live:
-            self._bar.update(self._main, advance=1, description=title)
+            self._bar.update(self._main, advance=1, description=title or None)
             self._bar.update(self._step, visible=False)
         elif title:
             self.console.print(title, markup=False, highlight=False, soft_wrap=True)

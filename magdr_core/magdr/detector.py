@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from magdr_core.errors import CalibrationError
 from magdr_core.magdr import equations, learned
-from magdr_core.magdr.evidence import Evidence, Probe
+from magdr_core.magdr.evidence import Evidence, Outputs, Probe
 from magdr_core.magdr.standard import Standard, Standardised
 from magdr_core.protocols import FitData, Generator, Parser
 from magdr_core.types import Condition, Samples
@@ -21,6 +22,21 @@ Use = Literal["both", "distortion", "consistency"]
 
 BATCH = 16
 """Images measured at a time while fitting; times 1 + K generator passes each."""
+
+
+@dataclass(frozen=True, eq=False)
+class Inspection:
+    """What the detector saw in a batch.
+
+    Attributes:
+        score: `[B]`.
+        z: the evidence that it was combined from; None for the literal form.
+        outputs: of the generator, for whoever needs the same ones next.
+    """
+
+    score: Tensor
+    z: Standardised | None = None
+    outputs: Outputs = field(default_factory=dict)
 
 
 class MagDRDetector:
@@ -58,17 +74,18 @@ class MagDRDetector:
         self._learned: Mapping[str, Any] = {}
 
     def __call__(self, x: Tensor, c: Condition, G: Generator) -> Tensor:
-        return self.inspect(x, c, G)[0]
+        return self.inspect(x, c, G).score
 
-    def inspect(self, x: Tensor, c: Condition, G: Generator) -> tuple[Tensor, Standardised | None]:
-        """The score `[B]` and the evidence that it was combined from (None for the literal form)."""
+    def inspect(self, x: Tensor, c: Condition, G: Generator, known: Outputs | None = None) -> Inspection:
+        """Score a batch; `known` outputs are not computed again."""
         if self.form == "literal":
-            return self._literal(x, c, G), None
-        z = self.standardised(self.measure(x, c, G))
-        return self.score(z), z
+            return Inspection(self._literal(x, c, G))
+        evidence, outputs = self.measure(x, c, G, known=known)
+        z = self.standardised(evidence)
+        return Inspection(self.score(z), z, outputs)
 
-    def measure(self, x: Tensor, c: Condition, G: Generator, **options: Any) -> Evidence:
-        """Raw evidence; only the half that is used costs generator passes."""
+    def measure(self, x: Tensor, c: Condition, G: Generator, **options: Any) -> tuple[Evidence, Outputs]:
+        """Raw evidence and the outputs behind it; only the half that is used costs generator passes."""
         if self.evidence == "distortion":
             options.setdefault("augmentations", ())
         return self.probe.measure(x, c, G, **options)
@@ -133,7 +150,7 @@ class MagDRDetector:
     def _evidence(self, samples: Samples, data: FitData, G: Generator, **options: Any) -> Evidence:
         parts = []
         for batch in samples.batches(BATCH):
-            parts.append(self.measure(batch.images, batch.conditions, G, **options))
+            parts.append(self.measure(batch.images, batch.conditions, G, **options)[0])
             data.progress(min(len(parts) * BATCH, len(samples)), len(samples))
         return Evidence.cat(parts)
 

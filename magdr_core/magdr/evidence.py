@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -13,6 +13,12 @@ from magdr_core.functional import area
 from magdr_core.magdr import equations
 from magdr_core.protocols import Generator, Parser
 from magdr_core.types import Condition
+
+Outputs = Mapping[str, Tensor]
+"""What G made of some images: `G(x,c)` under `ITSELF`, and `G(f_k(x),c)` with geometry undone under the f_k's
+name. Whoever has them already passes them on, so that no pass is made twice."""
+
+ITSELF = ""
 
 MIN_AREA = 0.005
 """Share of the image below which a region is too small to say anything."""
@@ -67,12 +73,22 @@ class Probe:
         return c.oracle_masks
 
     def outputs(
-        self, x: Tensor, c: Condition, G: Generator, augmentations: Sequence[Any]
-    ) -> tuple[Tensor, list[Tensor]]:
-        """`G(x,c)` and each `G(f_k(x),c)` with geometry undone, in one large batch."""
-        inputs = [x, *(f(x) for f in augmentations)]
-        y = G(torch.cat(inputs), c.repeat(len(inputs))).split(len(x))
-        return y[0], [f.undo(yk) for f, yk in zip(augmentations, y[1:], strict=True)]
+        self,
+        x: Tensor,
+        c: Condition,
+        G: Generator,
+        augmentations: Sequence[Any],
+        known: Outputs | None = None,
+    ) -> Outputs:
+        """`G(x,c)` and each `G(f_k(x),c)`; what is not known already goes through G in one large batch."""
+        known = {} if known is None else known
+        missing = {name_of(f): f for f in augmentations if name_of(f) not in known}
+        inputs = ([] if ITSELF in known else [x]) + [f(x) for f in missing.values()]
+        if not inputs:
+            return known
+        computed = list(G(torch.cat(inputs), c.repeat(len(inputs))).split(len(x)))
+        found = dict(known) if ITSELF in known else {**known, ITSELF: computed.pop(0)}
+        return found | {name: f.undo(y) for (name, f), y in zip(missing.items(), computed, strict=True)}
 
     def measure(
         self,
@@ -83,30 +99,38 @@ class Probe:
         masks: Tensor | None = None,
         reference: Tensor | None = None,
         augmentations: Sequence[Any] | None = None,
-    ) -> Evidence:
-        """Evidence with every criterion oriented as a distance.
+        known: Outputs | None = None,
+    ) -> tuple[Evidence, Outputs]:
+        """Evidence with every criterion oriented as a distance, and the outputs that it was measured on.
 
         Args:
             masks: `[B,N,H,W]`; parsed from `x` if not given.
             reference: image that the output is compared with outside the target; `x` if not given. A
                 reconstruction is judged against the image that was received.
             augmentations: other f_k than the probe's own.
+            known: outputs that are there already.
         """
         augmentations = self.augmentations if augmentations is None else list(augmentations)
         masks = self.masks(x, c) if masks is None else masks
-        y, yk = self.outputs(x, c, G, augmentations)
+        outputs = self.outputs(x, c, G, augmentations, known)
+        y = outputs[ITSELF]
         reference = x if reference is None else reference
         whole = torch.ones_like(masks[:, :1])
-        distortion = torch.stack([m.distance(reference, y, masks) for m in self.criteria], 1)
-        consistency = [
-            torch.stack([m.distance(y, other, whole)[:, 0] for m in self.criteria], 1) for other in yk
-        ]
-        return Evidence(
+
+        criteria = [m.given(c, G) for m in self.criteria]
+
+        def distances(a: Tensor, b: Tensor, where: Tensor) -> Tensor:
+            return torch.stack([m.distance(a, b, where) for m in criteria], 1)
+
+        distortion = distances(reference, y, masks)
+        consistency = [distances(y, outputs[name_of(f)], whole)[:, :, 0] for f in augmentations]
+        evidence = Evidence(
             distortion=distortion,
             consistency=torch.stack(consistency, 1) if consistency else distortion.new_zeros(len(x), 0, 1),
             others=self._others(masks, c, G),
             target=G.edited(c),
         )
+        return evidence, outputs
 
     @staticmethod
     def _others(masks: Tensor, c: Condition, G: Generator) -> Tensor:
@@ -118,12 +142,24 @@ class Probe:
         """Evidence as printed: (`d_i` `[B,N,J]`, `d_c` `[B,J]`, others `[B,N]`, `d^k` `[B,K,J]`)."""
         augmentations = self.augmentations if augmentations is None else list(augmentations)
         masks = self.masks(x, c)
-        y, yk = self.outputs(x, c, G, augmentations)
-        d = equations.region_differences(self.criteria, x, y, masks)
+        outputs = self.outputs(x, c, G, augmentations)
+        y, yk = outputs[ITSELF], [outputs[name_of(f)] for f in augmentations]
+        each = torch.arange(len(x), device=x.device).repeat_interleave(masks.shape[1])
+        criteria = [m.given(c, G) for m in self.criteria]
+        d = equations.region_differences([m.given(c[each], G) for m in self.criteria], x, y, masks)
         union = (masks * G.edited(c)[:, :, None, None]).sum(1, keepdim=True)
-        d_c = equations.region_differences(self.criteria, x, y, union)[:, 0]
+        d_c = equations.region_differences(criteria, x, y, union)[:, 0]
         whole = torch.ones_like(masks[:, :1])
-        d_k = torch.stack(
-            [torch.stack([m(y, other, whole)[:, 0] for m in self.criteria], 1) for other in yk], 1
-        )
+        compared = [torch.stack([m(y, other, whole)[:, 0] for m in criteria], 1) for other in yk]
+        d_k = torch.stack(compared, 1) if compared else d_c.new_zeros(len(x), 0, len(criteria))
         return d, d_c, self._others(masks, c, G), d_k
+
+
+def name_of(f: Any) -> str:
+    """An f_k's name among outputs: its label in the registry, or something of its own where it has none."""
+    return getattr(f, "label", "") or f"#{id(f)}"
+
+
+def rows_of(outputs: Outputs, idx: Tensor) -> Outputs:
+    """The outputs of some of the images."""
+    return {name: y[idx] for name, y in outputs.items()}

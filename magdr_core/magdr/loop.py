@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
+from magdr_core.magdr.calibration_images import CalibrationImages
+from magdr_core.magdr.chains import Chain
 from magdr_core.magdr.detector import MagDRDetector
-from magdr_core.magdr.outcome import Outcome
+from magdr_core.magdr.evidence import rows_of
+from magdr_core.magdr.gate import choose_gate
+from magdr_core.magdr.outcome import Outcome, Reconstruction
 from magdr_core.magdr.pick import LearnedPick
 from magdr_core.magdr.search import LayerSearch
-from magdr_core.magdr.shortlist import Chain
+from magdr_core.magdr.shortlist import FINALISTS
 from magdr_core.protocols import CalibratedDetector, Family, FitData, Generator
 from magdr_core.types import Condition
 
 Form = Literal["learned", "standardised", "literal"]
+Gate = Literal["error", "fpr", "f1"]
+
+BATCH = 32
+"""Images that are defended together, so that memory stays bounded on any number of them."""
 
 
 class MagDR:
@@ -31,9 +40,12 @@ class MagDR:
             `standardised` searches layer by layer with S_final (Eq. 9) in units of its spread on clean
             faces; `literal` is Algorithm 1 as printed: regional, always the best candidate (the image
             itself does not compete).
+        gate: which suspicion is enough to reconstruct: the one with the least output error on calibration
+            faces, or the detector's threshold for its false-positive rate or for the best F1.
         rounds: at most so many reconstructions.
         regional: let regions choose for themselves, blended by the masks.
         candidates: chains on the learned form's short list, besides the image itself.
+        finalists: how many of them are judged in full, after a screening.
         min_gain: how far the standardised score must fall for a layer to be taken.
     """
 
@@ -44,9 +56,11 @@ class MagDR:
         candidate_augmentations: Sequence[Any],
         *,
         form: Form = "learned",
+        gate: Gate = "error",
         rounds: int = 2,
         regional: bool = False,
         candidates: int = 8,
+        finalists: int = FINALISTS,
         min_gain: float = 0.25,
     ) -> None:
         component = getattr(detector.detector, "component", detector.detector)
@@ -55,10 +69,17 @@ class MagDR:
         self.detector = detector
         self.evidence = component
         self.rounds = rounds
+        self.gate_by = gate
+        self.gate = detector.thresholds[gate] if gate != "error" else detector.threshold
         self.reconstructor: LearnedPick | LayerSearch
         if form == "learned":
             self.reconstructor = LearnedPick(
-                component, layers, candidate_augmentations, size=candidates, regional=regional
+                component,
+                layers,
+                candidate_augmentations,
+                size=candidates,
+                finalists=finalists,
+                regional=regional,
             )
         else:
             self.reconstructor = LayerSearch(
@@ -78,26 +99,35 @@ class MagDR:
     @torch.no_grad()
     def run(self, x: Tensor, c: Condition, G: Generator) -> Outcome:
         """Detect and reconstruct a batch of any size."""
+        every = torch.arange(len(x), device=x.device).split(BATCH)
+        return Outcome.cat([self._run(x[idx], c[idx], G) for idx in every])
+
+    def _run(self, x: Tensor, c: Condition, G: Generator) -> Outcome:
         before = G.passes
-        score, z = self.evidence.inspect(x, c, G)
+        seen = self.evidence.inspect(x, c, G)
+        score, outputs = seen.score, dict(seen.outputs)
         threshold = self.detector.threshold
-        flagged = score > threshold
         current, best, best_score = x.clone(), x.clone(), score.clone()
         rounds = torch.zeros(len(x), dtype=torch.int64, device=x.device)
         history = [score]
         plans: list[list[str]] = [[] for _ in range(len(x))]
         steps: list[list[str]] = [[] for _ in range(len(x))]
-        active = flagged.clone()
+        active = score > self.gate
         for number in range(1, self.rounds + 1):
             idx = torch.nonzero(active).flatten()
             if not len(idx):
                 break
-            restored, chosen = self.reconstruct(current[idx], c[idx], G, received=x[idx])
+            known = rows_of(outputs, idx)
+            made = self.reconstructor.reconstruct(current[idx], c[idx], G, x[idx], known)
+            again = self.evidence.inspect(made.images, c[idx], G, made.outputs)
             new_score = torch.full_like(score, torch.nan)
-            new_score[idx] = self.evidence.inspect(restored, c[idx], G)[0]
+            new_score[idx] = again.score
             history.append(new_score)
-            current[idx] = restored
-            for i, steps_of in zip(idx.tolist(), chosen, strict=True):
+            current[idx] = made.images
+            for name, y in again.outputs.items():
+                if name in outputs:
+                    outputs[name] = outputs[name].index_copy(0, idx, y)
+            for i, steps_of in zip(idx.tolist(), made.plans, strict=True):
                 steps[i] = steps[i] + steps_of
             better = active & (new_score < best_score)
             best[better], best_score[better] = current[better], new_score[better]
@@ -105,17 +135,19 @@ class MagDR:
             for i in torch.nonzero(better).flatten().tolist():
                 plans[i] = list(steps[i])
             # A round that changed nothing would be repeated word for word.
-            moved = torch.tensor([bool(s) for s in chosen], device=x.device)
+            moved = torch.tensor([bool(s) for s in made.plans], device=x.device)
             active[idx] = moved & (new_score[idx] > threshold)
+        z = seen.z
         return Outcome(
             score=score,
             threshold=threshold,
-            flagged=flagged,
+            gate=self.gate,
+            flagged=score > threshold,
             restored=best,
             rounds=rounds,
             round_scores=torch.stack(history),
             plans=plans,
-            covered=torch.ones_like(flagged) if z is None else self.evidence.covered(z),
+            covered=torch.ones_like(active) if z is None else self.evidence.covered(z),
             forwards=(G.passes - before) / max(1, len(x)),
             regions=None if z is None else z.regions,
             processings=None if z is None else z.processings,
@@ -124,29 +156,42 @@ class MagDR:
 
     def reconstruct(
         self, x: Tensor, c: Condition, G: Generator, *, received: Tensor | None = None
-    ) -> tuple[Tensor, list[list[str]]]:
+    ) -> Reconstruction:
         """One pass of Rec-Net over images that are known to be disrupted.
 
         Args:
             x: `[B,3,H,W]`, the current images.
             received: what came in, the reference outside the target; `x` if not given.
-
-        Returns:
-            8-bit images and per image the restorations that were applied, in order.
         """
         return self.reconstructor.reconstruct(x, c, G, x if received is None else received)
 
     @property
     def candidates(self) -> tuple[Chain, ...]:
-        """The chains that the learned form chooses from; empty for the searching forms."""
+        """The chains that the learned form chooses from, the image itself first; empty for the others."""
         chosen = self.reconstructor
         return chosen.shortlist.chains if isinstance(chosen, LearnedPick) else ()
 
     # -- calibration ------------------------------------------------------------------------------------
 
+    @torch.no_grad()
     def fit(self, data: FitData, G: Generator) -> Mapping[str, Any]:
-        """Pre-train Rec-Net and whatever scores its candidates."""
-        return self.reconstructor.fit(data, G)
+        """Pre-train Rec-Net and whatever scores its candidates; then choose the gate on held-out faces."""
+        state = dict(self.reconstructor.fit(data, G))
+        if self.gate_by == "error" and data.held_out:
+            state["gate"] = self._fit_gate(state, data, G)
+        return state
+
+    def _fit_gate(self, state: Mapping[str, Any], data: FitData, G: Generator) -> float:
+        worker = copy(self)
+        worker.reconstructor = copy(self.reconstructor)
+        worker.load(state)
+        worker.gate = -torch.inf
+        seen = CalibrationImages(data.held_out, G)
+        outcome = worker.run(seen.x, seen.c, G)
+        columns = (outcome.score, seen.errors(seen.x), seen.errors(outcome.restored), seen.attacked)
+        scores, kept, restored, attacked = (t.cpu().numpy() for t in columns)
+        return choose_gate(scores, kept, restored, attacked, self.detector.threshold)
 
     def load(self, state: Mapping[str, Any]) -> None:
         self.reconstructor.load(state)
+        self.gate = state.get("gate", self.gate)

@@ -2,13 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from magdr_core.functional import PARTS
+from magdr_core.magdr.evidence import Outputs
+
+
+@dataclass(frozen=True, eq=False)
+class Reconstruction:
+    """What a pass of Rec-Net made of a batch.
+
+    Attributes:
+        images: `[B,3,H,W]`, 8-bit.
+        plans: per image the restorations that were applied, in order.
+        outputs: of the generator on `images`, as far as the search had to know them.
+        scores: `[B,n]`, of the learned form's candidates, lower is better, infinite where screened out; None
+            for the searching forms.
+    """
+
+    images: Tensor
+    plans: list[list[str]]
+    outputs: Outputs = field(default_factory=dict)
+    scores: Tensor | None = None
+
+    @staticmethod
+    def cat(parts: Sequence[Reconstruction]) -> Reconstruction:
+        return Reconstruction(
+            torch.cat([p.images for p in parts]),
+            [plan for p in parts for plan in p.plans],
+            {name: torch.cat([p.outputs[name] for p in parts]) for name in parts[0].outputs},
+            None if parts[0].scores is None else torch.cat([p.scores for p in parts if p.scores is not None]),
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,8 +47,9 @@ class Outcome:
     Attributes:
         score: `[B]`, suspicion of the received image.
         threshold: above it an image counts as disrupted.
-        flagged: bool `[B]`.
-        restored: `[B,3,H,W]`, 8-bit; the received image where nothing was flagged.
+        gate: above it an image is reconstructed, which can pay before the verdict is safe.
+        flagged: bool `[B]`, `score > threshold`.
+        restored: `[B,3,H,W]`, 8-bit; the received image where the score is not over the gate.
         rounds: `[B]` int64, reconstructions that were kept (0: none).
         round_scores: `[rounds + 1, B]`, the detection score before and after each round; NaN where a round
             did not run.
@@ -34,6 +64,7 @@ class Outcome:
 
     score: Tensor
     threshold: float
+    gate: float
     flagged: Tensor
     restored: Tensor
     rounds: Tensor
@@ -45,12 +76,38 @@ class Outcome:
     processings: Tensor | None = None
     processing_names: tuple[str, ...] = field(default_factory=tuple)
 
+    @staticmethod
+    def cat(parts: Sequence[Outcome]) -> Outcome:
+        """The outcome of a batch from those of its parts."""
+        rounds = max(len(p.round_scores) for p in parts)
+        rows = [
+            torch.nn.functional.pad(p.round_scores, (0, 0, 0, rounds - len(p.round_scores)), value=torch.nan)
+            for p in parts
+        ]
+
+        def joined(name: str) -> Any:
+            values = [getattr(p, name) for p in parts]
+            return None if values[0] is None else torch.cat(values)
+
+        count = sum(len(p.score) for p in parts)
+        return replace(
+            parts[0],
+            **{
+                name: joined(name)
+                for name in ("score", "flagged", "restored", "rounds", "covered", "regions", "processings")
+            },
+            round_scores=torch.cat(rows, 1),
+            plans=[plan for p in parts for plan in p.plans],
+            forwards=sum(p.forwards * len(p.score) for p in parts) / max(1, count),
+        )
+
     def explain(self, i: int) -> Mapping[str, Any]:
         """The evidence on image `i` as JSON-able data."""
         told: dict[str, Any] = {
             "flagged": bool(self.flagged[i]),
             "score": round(float(self.score[i]), 4),
             "threshold": round(self.threshold, 4),
+            "reconstructed_above": round(self.gate, 4),
             "rounds": int(self.rounds[i]),
             "plan": self.plans[i],
             "covered_by_calibration": bool(self.covered[i]),

@@ -13,6 +13,8 @@ from torch import Tensor
 from magdr_core.functional import to_8bit
 from magdr_core.magdr import equations
 from magdr_core.magdr.detector import MagDRDetector
+from magdr_core.magdr.evidence import Outputs
+from magdr_core.magdr.outcome import Reconstruction
 from magdr_core.magdr.recnet import RecNet, Score
 from magdr_core.magdr.standard import Standard
 from magdr_core.protocols import Family, FitData, Generator
@@ -52,8 +54,8 @@ class LayerSearch:
         self.recnet = RecNet(tuple(tuple(layer) for layer in layers), keep=not literal, min_gain=gain)
 
     def reconstruct(
-        self, x: Tensor, c: Condition, G: Generator, received: Tensor
-    ) -> tuple[Tensor, list[list[str]]]:
+        self, x: Tensor, c: Condition, G: Generator, received: Tensor, known: Outputs | None = None
+    ) -> Reconstruction:
         """8-bit images, and per image the restorations that were applied."""
         images, plans = [], []
         for start in range(0, len(x), BATCH):
@@ -64,7 +66,7 @@ class LayerSearch:
             found, _, choices = self.recnet.search(x[part], planes, score)
             images.append(to_8bit(found))
             plans += [_told(choice) for choice in choices]
-        return torch.cat(images), plans
+        return Reconstruction(torch.cat(images), plans)
 
     # -- scoring candidates -----------------------------------------------------------------------------
 
@@ -74,7 +76,7 @@ class LayerSearch:
             return self._literal_score(c, G)
 
         def score(images: Tensor, rows: Tensor) -> Tensor:
-            evidence = self.evidence.measure(
+            evidence, _ = self.evidence.measure(
                 images,
                 c[rows],
                 G,

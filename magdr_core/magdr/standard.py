@@ -113,7 +113,10 @@ class Standard:
         by_region = self._regions(evidence)  # [B,J,N]
         seen = ~by_region.isnan()
         distortion_by = torch.where(seen, by_region, 0.0).sum(2) / seen.sum(2).clamp_min(1)
-        z_k = self._z((evidence.consistency + FLOOR).log(), self._state["processings"])
+        # A screening measures the first few f_k only.
+        count = evidence.consistency.shape[1]
+        processings = {k: v[:count] for k, v in self._state["processings"].items()}
+        z_k = self._z((evidence.consistency + FLOOR).log(), processings)
         consistency = z_k.mean((1, 2)) if z_k.shape[1] else z_k.new_zeros(len(z_k))
         names = [target_name(row) for row in evidence.target]
         covered = torch.tensor([n in self._state["regions"] for n in names], device=z_k.device)

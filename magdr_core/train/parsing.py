@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from magdr_core.functional import PARTS, merge_classes, to_8bit
 from magdr_core.objective import DisruptionObjective
 from magdr_core.rng import SampleRng
+from magdr_core.train.optimiser import NetOptimiser
 from magdr_core.train.runner import TESTED_FROM, TrainContext
 from magdr_core.types import Batch
 
@@ -27,9 +28,9 @@ class ParsingTrainer:
         self.context = context
         self.net = context.net
         self.modules: dict[str, nn.Module] = {"net": self.net}
-        self.optimisers: dict[str, torch.optim.Optimizer] = {
-            "net": torch.optim.Adam(self.net.parameters(), context.recipe.lr)
-        }
+        muon = context.recipe.settings.get("muon")
+        self.optimiser = NetOptimiser(self.net, context.recipe.lr, betas=(0.9, 0.999), muon_lr=muon)
+        self.optimisers = self.optimiser.parts
         self.victim = context.toolkit.generator("victim")
         kept = context.drawn_once(self._examples)
         self.images, self.attacked, self.masks = kept["images"], kept["attacked"], kept["masks"]
@@ -90,15 +91,15 @@ class ParsingTrainer:
         masks = self.masks[pick].float() / 255
         x, masks = torch.where(mirror, x.flip(3), x), torch.where(mirror, masks.flip(3), masks)
         with self.context.autocast():
-            logits = self.net.logits(x)
+            heads = self.net.logits(x)
         weighted = masks * self.weights[:, None, None]
-        loss = -(weighted * logits.float().log_softmax(1)).sum(1).mean()
-        optimiser = self.optimisers["net"]
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
-        optimiser.step()
-        return {"loss": float(loss.detach())}
+        # A network with auxiliary heads returns them after the main one; all count alike.
+        losses = [
+            -(weighted * logits.float().log_softmax(1)).sum(1).mean()
+            for logits in (heads if isinstance(heads, tuple) else (heads,))
+        ]
+        self.optimiser.step(torch.stack(losses).sum())
+        return {"loss": float(losses[0].detach())}
 
     @torch.no_grad()
     def evaluate(self) -> Mapping[str, float]:

@@ -162,7 +162,7 @@ def _context(recipe: Recipe, device: str, cache: Path, log: Log) -> TrainContext
         f'[dataset.faces]\nuse = "procedural-faces"\nparams = {_inline(recipe.dataset)}',
         f'[{recipe.kind}.net]\nuse = "{recipe.use}"',
         f"params = {_inline({'weights': 'random', **recipe.params})}",
-        f'[dataset.test]\nuse = "procedural-faces"\nparams = {{ size = {recipe.dataset["size"]} }}',
+        f'[dataset.test]\nuse = "procedural-faces"\nparams = {_inline(_shown(recipe.dataset))}',
         # The generator whose attacked inputs parsers and purifiers must cope with, and a network that
         # stands in for it; built only by trainers that want them.
         '[generator.victim]\nuse = "stargan"',
@@ -177,6 +177,11 @@ def _context(recipe: Recipe, device: str, cache: Path, log: Log) -> TrainContext
     return TrainContext(recipe, toolkit, net, dataset, split, cache, log)
 
 
+def _shown(dataset: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a recipe's dataset decides what is to be seen; the rest is a means of training."""
+    return {name: value for name, value in dataset.items() if name in ("size", "identity")}
+
+
 def _inline(values: Mapping[str, Any]) -> str:
     return "{ " + ", ".join(f"{k} = {json.dumps(v)}" for k, v in values.items()) + " }"
 
@@ -186,11 +191,13 @@ def _trainer(context: TrainContext) -> Trainer:
     from magdr_core.train.parsing import ParsingTrainer
     from magdr_core.train.purifying import PurifyingTrainer
     from magdr_core.train.reenactment import ReenactmentTrainer
+    from magdr_core.train.replacement import ReplacementTrainer
 
     kinds: dict[str, Callable[[TrainContext], Trainer]] = {
         "editing": EditingTrainer,
         "parsing": ParsingTrainer,
         "purifying": PurifyingTrainer,
+        "replacement": ReplacementTrainer,
         "reenactment": ReenactmentTrainer,
     }
     return kinds[context.recipe.trainer](context)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor
@@ -18,6 +18,7 @@ from .faces import (
     render,
     sample_parameters,
     with_action_units,
+    with_face,
 )
 
 MAGDR_API = 1
@@ -27,6 +28,12 @@ DRAWING_VERSION = 2
 
 # Splits are ranges of seeds that never meet. The sizes are limits, not counts that anybody must draw.
 SPLITS = {"train": (0, 1_000_000), "calibration": (1_000_000, 100_000), "test": (2_000_000, 100_000)}
+
+# Two drawn persons for face replacement, chosen to be told apart at a glance: a fair one without a beard, and
+# a dark-haired one with one.
+PEOPLE = {"A": "person-59", "B": "person-75"}
+OTHER: dict[str, Who] = {"A": "B", "B": "A"}
+Who = Literal["everybody", "A", "B"]
 
 
 class ProceduralSplit:
@@ -46,10 +53,16 @@ class ProceduralSplit:
                 raise DataError(f"split {self._name!r} has {self._length} faces, there is no index {i}")
         return tuple(f"face-{self._first + i}" for i in indices)
 
-    def parameters(self, indices: Sequence[int]) -> FaceParameters:
+    def parameters(self, indices: Sequence[int], who: Who | None = None) -> FaceParameters:
+        """What is drawn; `who` puts another person into the same scenes."""
         dataset = self._dataset
-        rng = SampleRng(0, "procedural-faces", self._ids(indices), device=dataset.device)
-        return sample_parameters(rng, grain=dataset.grain)
+        ids = self._ids(indices)
+        who = who or dataset.identity
+        rng = SampleRng(0, "procedural-faces", ids, device=dataset.device)
+        person = None
+        if who != "everybody":
+            person = SampleRng(0, "procedural-people", [PEOPLE[who]] * len(ids), device=dataset.device)
+        return sample_parameters(rng, person, grain=dataset.grain)
 
     def __getitem__(self, indices: Sequence[int]) -> Batch:
         parameters = self.parameters(indices)
@@ -61,6 +74,7 @@ class ProceduralSplit:
             attributes={name: values[:, i] for i, name in enumerate(ATTRIBUTES)},
             masks=masks,
             action_units=parameters.action_units,
+            # Of one person every frame counts for itself: there is no second one to resample.
             identities=torch.tensor([self._first + i for i in indices], device=self._dataset.device),
         )
 
@@ -82,6 +96,23 @@ class ProceduralSplit:
         wanted[:, ATTRIBUTES.index("Gray_Hair")] = (wanted[:, colours].sum(1) == 0).to(wanted)
         return to_8bit(render(edited(parameters, wanted), self._dataset.size)[0])
 
+    def replaced(self, indices: Sequence[int]) -> Tensor:
+        """The same pictures with the other person's face, A for B and B for A: `[B,3,H,W]`.
+
+        Pose, expression, gaze, light, glasses and the outline of head and ears stay. Brows, eyes, nose,
+        mouth, beard, make-up and the skin of face and ears are the other's. Hair, neck, clothes, hat and
+        background keep their pixels (the camera's blur carries an edge two pixels far).
+
+        Raises:
+            DataError: the split shows everybody, not one of the two persons.
+        """
+        who = self._dataset.identity
+        if who == "everybody":
+            raise DataError('replaced faces need one person: procedural-faces with identity = "A" or "B"')
+        parameters = self.parameters(indices)
+        face = with_face(parameters, self.parameters(indices, OTHER[who]))
+        return to_8bit(render(parameters, self._dataset.size, face)[0])
+
     def reenacted(self, indices: Sequence[int], action_units: Tensor) -> Tensor:
         """The same pictures with other action units, `[B,17]` in [0,1]: `[B,3,H,W]`."""
         parameters = with_action_units(self.parameters(indices), action_units)
@@ -89,9 +120,10 @@ class ProceduralSplit:
 
 
 class ProceduralFaces:
-    def __init__(self, size: int, grain: float) -> None:
+    def __init__(self, size: int, grain: float, identity: Who = "everybody") -> None:
         self.size = size
         self.grain = grain
+        self.identity: Who = identity
         self.device = torch.device("cpu")
 
     def split(self, name: str) -> ProceduralSplit:
@@ -100,17 +132,22 @@ class ProceduralFaces:
         return ProceduralSplit(self, name)
 
     def fingerprint(self) -> str:
-        """Names the images: what draws them, at which size and grain."""
-        return f"procedural-faces-v{DRAWING_VERSION}-{self.size}px-grain{self.grain:g}"
+        """Names the images: what draws them, at which size and grain, and of whom."""
+        of = "" if self.identity == "everybody" else f"-{PEOPLE[self.identity]}"
+        return f"procedural-faces-v{DRAWING_VERSION}-{self.size}px-grain{self.grain:g}{of}"
 
 
 def procedural_faces(
     *,
     size: Annotated[int, Field(ge=32, le=512, multiple_of=4)] = 64,
     grain: Annotated[float, Field(ge=0, le=10)] = 1.0,
+    identity: Who = "everybody",
 ) -> ProceduralFaces:
-    """Drawn faces with exact soft masks, attributes, action units, identities and paired edits."""
-    return ProceduralFaces(size, grain)
+    """Drawn faces with exact soft masks, attributes, action units, identities and paired edits.
+
+    `identity = "A"` (or `"B"`) shows one fixed person in every scene, as face replacement needs it.
+    """
+    return ProceduralFaces(size, grain, identity)
 
 
 @hookimpl

@@ -26,9 +26,11 @@ def magdr(
     layers: Sequence[Sequence[Family]],
     candidate_augmentations: Sequence[ImageMap],
     form: Literal["learned", "standardised", "literal"] = "learned",
+    gate: Literal["error", "fpr", "f1"] = "error",
     rounds: Annotated[int, Field(ge=1, le=10)] = 2,
     regional: bool = False,
-    candidates: Annotated[int, Field(ge=1, le=64)] = 8,
+    candidates: Annotated[int, Field(ge=1, le=512)] = 8,
+    finalists: Annotated[int, Field(ge=1, le=512)] = 4,
     min_gain: Annotated[float, Field(ge=0, le=100)] = 0.25,
 ) -> MagDR:
     """The loop of the paper's Fig. 2 with Rec-Net (Algorithm 1)."""
@@ -37,9 +39,11 @@ def magdr(
         layers,
         candidate_augmentations,
         form=form,
+        gate=gate,
         rounds=rounds,
         regional=regional,
         candidates=candidates,
+        finalists=finalists,
         min_gain=min_gain,
     )
 
@@ -55,6 +59,7 @@ def magdr_defenses() -> list[DefenseSpec]:
         DefenseSpec(
             name="magdr",
             build=magdr,
+            version=2,
             cite="Chen et al., MagDR, CVPR 2021, Algorithm 1 and Fig. 2",
             needs={
                 "detector": Need("detector", calibrated=True),

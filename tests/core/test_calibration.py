@@ -9,7 +9,7 @@ from tests.conftest import TOY
 
 SPY = '''
 """A detector that remembers the faces it was given, in its state."""
-from magdr_core.api import DetectorSpec, hookimpl
+from magdr_core.api import DefenseSpec, DetectorSpec, hookimpl
 MAGDR_API = 1
 
 
@@ -20,6 +20,7 @@ class Spy:
             "clean": list(data.clean.ids),
             "attacked": {k: list(v[0].ids) for k, v in data.attacked.items()},
             "moved": {k: float((v[0].images - v[1].images).abs().max()) for k, v in data.attacked.items()},
+            "held_out": {k: list(v[0].ids) for k, v in data.held_out.items()},
             "harmless": {k: list(v.ids) for k, v in data.harmless.items()},
             "noise": {
                 k: float((v.images - next(iter(data.attacked.values()))[1].images).abs().max())
@@ -40,9 +41,24 @@ def spy():
     return Spy()
 
 
+class SpyDefense(Spy):
+    def __call__(self, x, c, G):
+        return x
+
+
+def spy_defense():
+    """Spy."""
+    return SpyDefense()
+
+
 @hookimpl
 def magdr_detectors():
     return [DetectorSpec(name="spy", build=spy)]
+
+
+@hookimpl
+def magdr_defenses():
+    return [DefenseSpec(name="spy", build=spy_defense)]
 '''
 
 TABLES = """
@@ -65,9 +81,11 @@ params = { eps = "6/255", steps = 1 }
 
 [detector.spy]
 use = "acme/spy"
+[defense.spy]
+use = "acme/spy"
 
 [calibration]
-fit = 8
+fit = 12
 clean = 20
 attacked = 4
 attacks = ["weak", "strong"]
@@ -85,7 +103,7 @@ def calibrated(toolkit_from, tmp_path):
 
 def test_standardising_and_learning_faces_never_meet(calibrated):
     _, state = calibrated
-    assert len(state["clean"]) == 8
+    assert len(state["clean"]) == 12
     assert state["attacked"]["weak"] == state["attacked"]["strong"]
     assert len(state["attacked"]["weak"]) == 4
     assert not set(state["clean"]) & set(state["attacked"]["weak"])
@@ -100,6 +118,16 @@ def test_threshold_faces_are_none_of_the_faces_that_were_learned_from(calibrated
     assert not learned & set(clean)
     assert not learned & set(for_f1)
     assert not set(clean) & set(for_f1)
+
+
+def test_a_defense_is_given_held_out_faces_and_a_detector_none(calibrated):
+    calibrator, state = calibrated
+    assert state["held_out"] == {}
+    defense = calibrator.defense("spy").component.state
+    assert set(defense["held_out"]) == {"weak", "strong"}
+    held_out = defense["held_out"]["weak"]
+    assert len(held_out) == 4
+    assert not set(held_out) & (set(defense["clean"]) | set(defense["attacked"]["weak"]))
 
 
 def test_noise_of_every_strength_and_benign_edits_are_among_the_harmless(calibrated):

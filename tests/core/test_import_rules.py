@@ -13,7 +13,8 @@ ROOT = Path(__file__).parents[2]
 # A module imports only from lines above its own (and from its own package).
 ORDER = """
 errors types rng threads identity functional
-params weights store memory
+params weights store memory packing
+media
 specs protocols
 hookspecs magdr objective
 api plugins guard

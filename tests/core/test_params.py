@@ -12,10 +12,11 @@ from magdr_core.params import (
     Eps,
     ParameterError,
     Weights,
+    WeightsFile,
     describe,
+    marked_parameters,
     schema_of,
     validate,
-    weights_parameters,
 )
 
 
@@ -130,7 +131,7 @@ def test_params_signature_faults():
 
 
 def test_params_weights_are_recognised():
-    assert weights_parameters(SCHEMA) == ["weights"]
+    assert marked_parameters(SCHEMA, WeightsFile) == ["weights"]
 
 
 def test_params_describe_shows_type_limits_and_default():

@@ -72,7 +72,7 @@ def test_registry_reads_everything():
     assert (r.calibration.fpr, r.calibration.clean) == (0.05, 1000)
     assert r.profile("quick").attacks == ("pgd", "strong")
     assert r.profile("quick").seeds == (0, 1)
-    assert r.profile("quick").dataset == "faces"
+    assert r.profile("quick").dataset is None
 
 
 def test_registry_empty_file_is_a_registry():

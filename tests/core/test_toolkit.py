@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from magdr_core.errors import RegistryError
-from magdr_core.params import weights_parameters
+from magdr_core.params import WeightsFile, marked_parameters
 from magdr_core.protocols import Family
 from magdr_core.toolkit import Toolkit
 
@@ -342,9 +342,9 @@ def test_toolkit_key_includes_needs_weights_and_objective(mine, tmp_path):
     a = "[attack.a]\nuse = 'pgd'\n"
     assert key("attack", "a", a) != key("attack", "a", a + "objective = 'towards-input'")
     w = "[parser.p]\nuse = 'my/draws'\nparams = { weights = 'w.pt' }"
-    (tmp_path / "w.pt").write_bytes(b"1")
+    torch.save({"a": torch.zeros(1)}, tmp_path / "w.pt")
     first = key("parser", "p", w)
-    (tmp_path / "w.pt").write_bytes(b"2")
+    torch.save({"a": torch.ones(1)}, tmp_path / "w.pt")
     assert first != key("parser", "p", w), "the weights' content, not their name"
 
 
@@ -390,6 +390,8 @@ def test_toolkit_every_builtin_builds(toolkit_from, kind):
     entries = [e for e in kit.host.entries(kind) if not e.spec.needs and not e.spec.missing]
     assert entries
     for entry in entries:
-        random_weights = "".join(f"{name} = 'random'\n" for name in weights_parameters(entry.spec.schema))
+        random_weights = "".join(
+            f"{name} = 'random'\n" for name in marked_parameters(entry.spec.schema, WeightsFile)
+        )
         kit = toolkit_from(f"[{kind}.{entry.name}.params]\n{random_weights}")
         assert kit.build(kind, entry.name).where.startswith(f"{kind} {entry.name} of builtin.{kind}s.")

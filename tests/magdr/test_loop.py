@@ -5,6 +5,7 @@ import torch
 
 from magdr_core.functional import PARTS
 from magdr_core.magdr import MagDR, MagDRDetector
+from magdr_core.magdr.detector import Inspection
 from magdr_core.protocols import CalibratedDetector, Family, Setting
 from magdr_core.types import Condition
 
@@ -32,18 +33,19 @@ class GreyDetector(MagDRDetector):
         masks[:, 0] = 1.0
         return masks
 
-    def inspect(self, x, c, G):
-        G(x, c)
-        return (x - 0.5).abs().mean((1, 2, 3)), None
+    def inspect(self, x, c, G, known=None):
+        if not known:
+            known = {"": G(x, c)}
+        return Inspection((x - 0.5).abs().mean((1, 2, 3)), None, known)
 
 
 def towards_grey(share):
     return Family("grey", (Setting({}, lambda x: x + share * (0.5 - x)),))
 
 
-def loop(*layers, threshold=0.1, rounds=3, min_gain=0.0):
-    detector = CalibratedDetector(GreyDetector(), {"fpr": threshold, "f1": threshold})
-    magdr = MagDR(detector, layers, [], form="standardised", rounds=rounds, min_gain=min_gain)
+def loop(*layers, threshold=0.1, rounds=3, min_gain=0.0, **options):
+    detector = CalibratedDetector(GreyDetector(), {"fpr": threshold, "f1": threshold / 2})
+    magdr = MagDR(detector, layers, [], form="standardised", rounds=rounds, min_gain=min_gain, **options)
 
     def score(c, G, masks, received):
         return lambda images, rows: (images - 0.5).abs().mean((1, 2, 3))[:, None]
@@ -129,3 +131,26 @@ def test_the_explanation_names_the_decision():
     assert told["flagged"] is True
     assert told["plan"]
     assert told["score"] > told["threshold"]
+
+
+def test_a_lower_gate_reconstructs_what_the_verdict_leaves_open():
+    strict, open_ = loop([towards_grey(0.5)]), loop([towards_grey(0.5)], gate="f1")
+    assert run(strict, 0.57).rounds.item() == 0
+    outcome = run(open_, 0.57)
+    assert not outcome.flagged.item()
+    assert outcome.rounds.item() == 1
+    assert outcome.gate == 0.05
+    # A second round is for what still counts as disrupted.
+    assert outcome.round_scores.shape == (2, 1)
+
+
+def test_any_number_of_images_is_worked_through_in_parts():
+    values = [0.5 + 0.4 * i / 69 for i in range(70)]
+    magdr = loop([towards_grey(0.5)])
+    together = run(magdr, *values)
+    assert together.score.shape == (70,)
+    assert together.flagged.tolist() == [v > 0.6 for v in values]
+    assert len(together.plans) == 70
+    alone = run(magdr, values[-1])
+    assert torch.equal(together.restored[-1:], alone.restored)
+    assert torch.equal(together.round_scores[: len(alone.round_scores), -1:], alone.round_scores)

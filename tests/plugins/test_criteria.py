@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from magdr_core.errors import MagdrError
+from magdr_core.types import Condition
 
-NAMES = ["linf", "gradient", "deep", "deep-cosine"]
+NAMES = ["linf", "gradient", "deep", "deep-cosine", "generator-deep", "generator-cosine"]
 
 # An encoder that can be computed by hand: the image itself, and its means over 4x4 pixels.
 ENCODER = '''
@@ -52,7 +53,34 @@ def magdr_parsers():
 
 @pytest.fixture
 def kit(toolkit_from):
-    return toolkit_from('[parser.faces]\nuse = "unet"\n')
+    return toolkit_from(
+        '[parser.faces]\nuse = "unet"\n[generator.editing]\nuse = "stargan"\n'
+        'params = { weights = "random", width = 4, blocks = 1, attributes = ["Smiling", "Male"] }\n'
+    )
+
+
+class Through:
+    """A conditional criterion with one generator and the same condition for every image."""
+
+    higher_is_better = False
+
+    def __init__(self, metric, G):
+        self.metric, self.G = metric, G
+
+    def given(self, n):
+        c = Condition(torch.tensor([[1.0, 0.0]]).repeat(n, 1), torch.tensor([[True, False]]).repeat(n, 1))
+        return self.metric.given(c, self.G)
+
+    def __call__(self, a, b, masks):
+        return self.given(len(a))(a, b, masks)
+
+    def distance(self, a, b, masks):
+        return self.given(len(a)).distance(a, b, masks)
+
+
+def criterion(kit, name):
+    metric = kit.build("metric", name)
+    return Through(metric, kit.generator("editing")) if metric.conditional else metric
 
 
 @pytest.fixture
@@ -193,6 +221,33 @@ def test_deep_needs_a_parser(toolkit_from):
         toolkit_from().build("metric", "deep")
 
 
+def test_generator_features_are_compared_layer_by_layer(kit, pair):
+    a, b, masks = pair
+    G = kit.generator("editing")
+    c = Condition(torch.tensor([[1.0, 0.0]] * 3), torch.tensor([[True, False]] * 3))
+    left, right = G.component.features(a, c)[1], G.component.features(b, c)[1]
+    pooled = masks.reshape(3, 4, 12, 2, 12, 2).mean((3, 5))
+    square = (left - right).square().mean(1, keepdim=True)
+    expected = ((square * pooled).sum((2, 3)) / pooled.sum((2, 3))).sqrt()
+    passes = G.passes
+    values = kit.build("metric", "generator-deep").given(c, G)(a, b, masks)
+    assert torch.allclose(values, expected, atol=1e-5)
+    assert G.passes - passes == 6  # two images per pair
+
+
+def test_generator_features_need_a_generator(kit, pair):
+    a, b, masks = pair
+    metric = kit.build("metric", "generator-deep")
+    with pytest.raises(MagdrError, match="called without one"):
+        metric(a, b, masks)
+
+
+def test_a_layer_that_the_generator_lacks_is_named(toolkit_from, kit, pair):
+    far = toolkit_from("[metric.m]\nuse = 'generator-deep'\nparams = { layer = 9 }\n").build("metric", "m")
+    with pytest.raises(MagdrError, match="3 layers of features, there is no layer 9"):
+        Through(far, kit.generator("editing"))(*pair)
+
+
 # -- what all criteria keep ---------------------------------------------------------------------------------
 
 
@@ -211,7 +266,7 @@ def test_criterion_regions_are_separate(kit, pair, name):
 @pytest.mark.parametrize("name", NAMES)
 def test_criterion_is_a_distance(kit, pair, name):
     a, b, masks = pair
-    metric = kit.build("metric", name)
+    metric = criterion(kit, name)
     assert not metric.higher_is_better
     assert (metric(a, a, masks).abs() < 2e-6).all()
     near, far = metric(a, (a + b) / 2, masks), metric(a, b, masks)
@@ -220,13 +275,16 @@ def test_criterion_is_a_distance(kit, pair, name):
     assert torch.allclose(far, metric(b, a, masks), atol=1e-6)
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("size", [(24, 24), (21, 30)])
+@pytest.mark.parametrize(
+    ("name", "size"),
+    # StarGAN takes multiples of 4.
+    [(n, s) for n in NAMES for s in [(24, 24), (21, 30)] if s == (24, 24) or not n.startswith("generator")],
+)
 def test_criterion_is_per_image_to_the_bit(kit, name, size):
     g = torch.Generator().manual_seed(1)
     a, b = torch.rand(2, 5, 3, *size, generator=g)
     masks = torch.rand(5, 4, *size, generator=g).softmax(1)
-    metric = kit.build("metric", name)
+    metric = criterion(kit, name)
     values = metric(a, b, masks)
     assert values.shape == (5, 4)
     for i in range(5):
@@ -238,7 +296,7 @@ def test_criterion_is_per_image_to_the_bit(kit, name, size):
 def test_criterion_of_an_empty_region_is_zero_and_gradients_are_finite(kit, pair, name):
     a, b, masks = pair
     masks[:, 0] = 0
-    metric = kit.build("metric", name)
+    metric = criterion(kit, name)
     assert (metric(a, b, masks)[:, 0].abs() < 2e-6).all()
     for other in (b, a):
         leaf = other.clone().requires_grad_()

@@ -6,6 +6,7 @@ import itertools
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from magdr_core.errors import RegistryError
 from magdr_core.functional import PARTS
@@ -75,18 +76,64 @@ def test_stargan_published_keys_and_shapes(stargan):
     assert sum(v.numel() for v in net.state_dict().values()) == 8_430_528
 
 
-def test_stargan_old_checkpoint_loads_without_its_stale_keys(stargan, tmp_path):
-    keys, norms = published()
+def invented_state():
+    """Values for the published keys that keep the output away from the ends of the tanh."""
+    keys, _ = published()
     g = torch.Generator().manual_seed(0)
-    state = {k: torch.randn(shape, generator=g) for k, shape in keys.items()}
+    state = {}
+    for name, shape in keys.items():
+        scale = (1.0 / (shape[1] * shape[2] * shape[3])) ** 0.5 if len(shape) == 4 else 0.2
+        state[name] = torch.randn(shape, generator=g) * scale
+        if len(shape) == 1 and name.endswith("weight"):
+            state[name] += 1
+    return state
+
+
+def reference(state, x, values):
+    """The published generator written out as functions of its state dict; norms by each image's own
+    statistics."""
+
+    def norm(y, name):
+        mean = y.mean((2, 3), keepdim=True)
+        var = (y - mean).square().mean((2, 3), keepdim=True)
+        gain, bias = state[f"{name}.weight"][:, None, None], state[f"{name}.bias"][:, None, None]
+        return (y - mean) / (var + 1e-5).sqrt() * gain + bias
+
+    planes = values[:, :, None, None] * torch.ones(1, 1, *x.shape[2:])
+    y = torch.cat([x * 2 - 1, planes], 1)
+    for conv, stride, padding in ((0, 1, 3), (3, 2, 1), (6, 2, 1)):
+        y = F.conv2d(y, state[f"main.{conv}.weight"], stride=stride, padding=padding)
+        y = F.relu(norm(y, f"main.{conv + 1}"))
+    for block in range(9, 15):
+        z = F.conv2d(y, state[f"main.{block}.main.0.weight"], padding=1)
+        z = F.conv2d(F.relu(norm(z, f"main.{block}.main.1")), state[f"main.{block}.main.3.weight"], padding=1)
+        y = y + norm(z, f"main.{block}.main.4")
+    for conv in (15, 18):
+        y = F.conv_transpose2d(y, state[f"main.{conv}.weight"], stride=2, padding=1)
+        y = F.relu(norm(y, f"main.{conv + 1}"))
+    return (torch.tanh(F.conv2d(y, state["main.21.weight"], padding=3)) + 1) / 2
+
+
+@pytest.mark.parametrize(("size", "counted", "expected_keys"), [(128, True, 103), (256, False, 86)])
+def test_stargan_public_checkpoint_agrees_with_the_reference(stargan, tmp_path, size, counted, expected_keys):
+    """Files of torch before 0.4.1 hold no `num_batches_tracked`; running statistics are never used."""
+    _, norms = published()
+    state = invented_state()
     stale = {}
     for name, width in norms.items():
-        stale |= {f"{name}.running_mean": torch.ones(width), f"{name}.running_var": torch.ones(width)}
-        stale[f"{name}.num_batches_tracked"] = torch.tensor(7)
-    assert len(state | stale) == 103
-    torch.save(state | stale, tmp_path / "200000-G.ckpt")
-    net = stargan(weights="200000-G.ckpt", width=64, blocks=6, attributes=PUBLIC, size=128).component
-    assert all(torch.equal(v, state[k]) for k, v in net.state_dict().items())
+        stale |= {f"{name}.running_mean": torch.full((width,), 9.0), f"{name}.running_var": torch.ones(width)}
+        if counted:
+            stale[f"{name}.num_batches_tracked"] = torch.tensor(7)
+    assert len(state | stale) == expected_keys
+    torch.save(state | stale, tmp_path / "200000-G.ckpt", _use_new_zipfile_serialization=False)
+    G = stargan(weights="200000-G.ckpt", width=64, blocks=6, attributes=PUBLIC, size=size)
+    assert G.size == size
+    assert all(torch.equal(v, state[k]) for k, v in G.component.state_dict().items())
+    # Fully convolutional: a small picture goes through the same arithmetic as one of 128 or 256.
+    x = torch.rand(2, 3, 24, 32, generator=torch.Generator().manual_seed(1))
+    expected = reference(state, x, condition(2).values)
+    assert expected.std() > 0.05
+    assert torch.allclose(G(x, condition(2)), expected, atol=1e-5, rtol=0)
 
 
 def test_stargan_wrong_checkpoint_lists_the_keys(stargan, tmp_path):

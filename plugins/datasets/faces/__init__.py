@@ -7,6 +7,7 @@ from .parameters import (
     FaceParameters,
     edited,
     with_action_units,
+    with_face,
     with_identity,
 )
 from .render import render
@@ -21,5 +22,6 @@ __all__ = [
     "render",
     "sample_parameters",
     "with_action_units",
+    "with_face",
     "with_identity",
 ]

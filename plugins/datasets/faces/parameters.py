@@ -251,6 +251,16 @@ def with_identity(params: FaceParameters, other: FaceParameters) -> FaceParamete
     return replace(params, identity=other.identity)
 
 
+def with_face(params: FaceParameters, other: FaceParameters) -> FaceParameters:
+    """The face of `other` for the pictures of `params`, to be handed to `render` as `face`.
+
+    Brows, eyes, nose, mouth, beard, make-up and skin are those of `other`; the outline of head and ears
+    stays, so that every pixel outside the face can.
+    """
+    kept = replace(other.identity, head=params.identity.head, ears=params.identity.ears)
+    return replace(params, identity=kept)
+
+
 # What an edit puts on is always the same: were it drawn per face, the result could not be told from the
 # picture, and no editor could be measured against it.
 SMILE, REST = (0.9, 0.4, 0.5), (0.05, 0.05, 0.03)  # AU12, AU06, AU25

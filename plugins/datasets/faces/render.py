@@ -20,45 +20,49 @@ _CHUNK = 32
 
 
 @torch.no_grad()
-def render(params: FaceParameters, size: int) -> tuple[Tensor, Tensor]:
+def render(params: FaceParameters, size: int, face: FaceParameters | None = None) -> tuple[Tensor, Tensor]:
     """Draw a batch of faces.
 
     Args:
         params: B faces.
         size: side of the square pictures in pixels.
+        face: whose head, ears, features and glasses are drawn, where that is somebody else
+            (:func:`~.parameters.with_face`); hair, neck, clothes, hat and background stay those of `params`.
 
     Returns:
         Pictures `[B,3,size,size]` in [0,1] and soft masks `[B,19,size,size]` (order of
         :data:`~.canvas.CLASSES`) which are in [0,1] and sum to 1 at every pixel. A face looks the same
         in any batch.
     """
+    face = params if face is None else face
     if params.device.type != "cpu":
-        return _render(params, size)
+        return _render(params, face, size)
     images = torch.empty(len(params), 3, size, size)
     masks = torch.empty(len(params), len(CLASSES), size, size)
     for start in range(0, len(params), _CHUNK):
         idx = torch.arange(start, min(start + _CHUNK, len(params)))
-        images[idx[0] : idx[-1] + 1], masks[idx[0] : idx[-1] + 1] = _render(params.select(idx), size)
+        drawn = _render(params.select(idx), face.select(idx), size)
+        images[idx[0] : idx[-1] + 1], masks[idx[0] : idx[-1] + 1] = drawn
     return images, masks
 
 
-def _render(params: FaceParameters, size: int) -> tuple[Tensor, Tensor]:
-    frame = Frame(params, size)
-    skin = skin_colour(frame)
+def _render(params: FaceParameters, face_params: FaceParameters, size: int) -> tuple[Tensor, Tensor]:
+    frame, face = Frame(params, size), Frame(face_params, size)
+    skin = skin_colour(face)
     hair = HairShape(frame)
     canvas = Canvas(draw_background(frame))
     draw_back_hair(canvas, hair)
-    draw_neck(canvas, frame, skin)
+    draw_neck(canvas, frame, skin_colour(frame))
     draw_cloth(canvas, frame)
     draw_necklace(canvas, frame)
-    draw_ears(canvas, frame, skin)
-    draw_head(canvas, frame, skin)
-    draw_eyes(canvas, frame, skin)
-    draw_brows(canvas, frame)
-    draw_mouth(canvas, frame, skin)
+    draw_ears(canvas, face, skin)
+    draw_head(canvas, face, skin)
+    draw_eyes(canvas, face, skin)
+    draw_brows(canvas, face)
+    draw_mouth(canvas, face, skin)
     draw_front_hair(canvas, hair)
     draw_earrings(canvas, frame)
-    draw_glasses(canvas, frame)
+    draw_glasses(canvas, face)
     draw_hat(canvas, frame)
     picture, masks = canvas.flatten()
     return _camera(frame, picture), masks

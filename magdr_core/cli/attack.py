@@ -1,0 +1,62 @@
+"""magdr attack"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from magdr_core.cli import own
+from magdr_core.cli.common import check_writable, open_toolkit
+from magdr_core.cli.inputs import check_results, collect
+from magdr_core.cli.jobs import Attack
+from magdr_core.errors import DataError, suggestion
+
+
+@click.command("attack", context_settings={"help_option_names": ["-h", "--help"]})
+@own.own_options
+@own.out_option
+@click.option("--attack", metavar="LABEL", help="An [attack.LABEL] of the registry; default: its first.")
+def command(
+    paths: tuple[Path, ...],
+    task: str | None,
+    edits: tuple[str, ...],
+    has: tuple[str, ...],
+    whole: bool,
+    as_json: bool,
+    registry: Path | None,
+    device: str | None,
+    block: tuple[str, ...],
+    out: Path,
+    attack: str | None,
+) -> None:
+    """Perturb the largest face of pictures, folders (with all below) and clips against a generator.
+
+    The attack works at the generator's size; its perturbation is enlarged into the picture within the same
+    bound, and how much of it survives in the written file is measured and said. Written are, for each NAME:
+
+    \b
+      NAME.attacked.png   the perturbed picture (clips: .mkv, lossless, without sound)
+      NAME.output.png     what the generator then makes of it (clips: .mp4)
+      NAME.compare.png    given, attacked, and the outputs on both (clips: .mp4)
+
+    Exit code 1: some files could not be used and were skipped; 2: nothing was written.
+    """
+    inputs = collect(paths)
+    wanted = own.parsed_edits(edits)
+    check_results(inputs, out, "attacked")
+    check_writable(out)
+    toolkit = open_toolkit(registry, device, block)
+    label = own.chosen_task(toolkit, task)
+    attacks = toolkit.registry.labels("attack")
+    if attack is None and not attacks:
+        raise DataError(f"{toolkit.registry.path.name} has no [attack.LABEL] table")
+    chosen = attack or attacks[0]
+    if chosen not in attacks:
+        raise DataError(f"{toolkit.registry.path.name} has no [attack.{chosen}]{suggestion(chosen, attacks)}")
+    generator = toolkit.generator(label)
+    condition = own.chosen_condition(generator, wanted, has)
+    job = Attack(generator, toolkit.build("attack", chosen), toolkit.registry.seed)
+    head = {"command": "attack", **own.conditions_told(label, generator, wanted, has), "attack": chosen}
+    told = own.Told(own.new_display(as_json), as_json, head)
+    own.work_through(inputs, job, condition, toolkit, told, whole=whole, out=out)

@@ -1,0 +1,229 @@
+"""Clips of one's own through a job: frame by frame, with one steady verdict."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from magdr_core.cli.inputs import Input
+from magdr_core.cli.jobs import Attack, Defend, Detect, Result, evidence
+from magdr_core.cli.photos import PhotoWork
+from magdr_core.cli.told import verdict_line
+from magdr_core.errors import DataError
+from magdr_core.media import Box, Video, cut, paste, paste_change, read_video, video_writer, whole_cut
+from magdr_core.media.panels import side_by_side
+from magdr_core.media.track import face_track, half_second_medians, steady, stretches
+from magdr_core.types import Condition
+
+BATCH = 16
+
+SAMPLED = 8
+"""Disrupted frames on which the restoration of a clip is chosen."""
+
+Step = Callable[[str, int, int], None]
+
+
+class ClipWork:
+    """Runs a job over clips; what to do is said by the work on pictures.
+
+    A clip is decoded three times rather than held in memory: to follow the face, to score the frames, and to
+    write the results.
+    """
+
+    def __init__(self, work: PhotoWork, step: Step) -> None:
+        self.work = work
+        self.step = step
+
+    def run(self, given: Input) -> None:
+        try:
+            video = read_video(given.path)
+            boxes = self._boxes(video)
+            if not boxes:
+                raise DataError(f"{given.path}: no face was found in any frame; try --whole")
+        except DataError as e:
+            self.work.skip(given, e)
+            return
+        facts: dict[str, Any] = {
+            "kind": "clip",
+            "width": video.width,
+            "height": video.height,
+            "frames": len(boxes),
+            "fps": round(float(video.fps), 3),
+        }
+        job = self.work.job
+        before = job.generator.passes
+        if isinstance(job, Attack):
+            names = [f"{given.name}#{i}" for i in range(len(boxes))]
+            self._write(given, video, boxes, facts, lambda x, at: job(x, self._c(x), names[at : at + len(x)]))
+            self._sum_up_attack(facts)
+        else:
+            assert isinstance(job, Detect | Defend)
+            states = self._judge(video, boxes, facts, job)
+            if isinstance(job, Defend):
+                facts["plan"] = self._plan(video, boxes, states, job)
+                work = _Restoring(job, self._c, states, facts["plan"])
+                self._write(given, video, boxes, facts, work)
+                del facts["of_frames"]
+            facts["forwards"] = round((job.generator.passes - before) / len(boxes), 1)
+        self.work.done(given, facts)
+
+    def _c(self, x: Tensor) -> Condition:
+        return self.work.conditions(len(x))
+
+    def _boxes(self, video: Video) -> list[Box]:
+        name = video.path.name
+        if self.work.whole:
+            return [whole_cut(video.height, video.width) for _ in video]
+        expected = max(1, video.declared)
+        return face_track(
+            video, video.fps, progress=lambda done: self.step(f"{name}: following the face", done, expected)
+        )
+
+    def _cuts(self, video: Video, boxes: Sequence[Box]) -> Iterator[tuple[int, list[Tensor], Tensor]]:
+        """(first frame, frames, their cuts on the device), `BATCH` at a time."""
+        size = self.work.job.generator.size
+        frames, first = iter(video), 0
+        while batch := list(islice(frames, BATCH)):
+            cuts = [cut(frame, box, size) for frame, box in zip(batch, boxes[first:], strict=False)]
+            yield first, batch, torch.stack(cuts).to(self.work.device)
+            first += len(batch)
+
+    # -- judging ----------------------------------------------------------------------------------------
+
+    def _judge(
+        self, video: Video, boxes: Sequence[Box], facts: dict[str, Any], job: Detect | Defend
+    ) -> list[bool]:
+        """Score every frame; the clip's verdict goes into `facts`."""
+        told: list[dict[str, Any]] = []
+        for first, _, x in self._cuts(video, boxes):
+            outcome = job.pipeline.inspect(x, self._c(x))
+            told += [evidence(outcome, i) for i in range(len(x))]
+            self.step(f"{video.path.name}: judging", first + len(x), len(boxes))
+        scores = [t["score"] for t in told]
+        medians = half_second_medians(scores, video.fps)
+        states = steady(medians, told[0]["threshold"])
+        of_interest = [t for t, s in zip(told, states, strict=True) if s] or told
+        facts |= {
+            "verdict": "disrupted" if any(states) else "clean",
+            "score": round(max(medians), 4),
+            "threshold": told[0]["threshold"],
+            "covered_by_calibration": 2 * sum(t["covered_by_calibration"] for t in of_interest)
+            > len(of_interest),
+            "frames_flagged": sum(t["flagged"] for t in told),
+            "frames_disrupted": sum(states),
+            "stretches": stretches(states, video.fps),
+            "scores": scores,
+        }
+        for key in ("regions", "processings"):
+            names = dict.fromkeys(name for t in of_interest for name in t.get(key, {}))
+            facts[key] = {n: _median([t[key][n] for t in of_interest if n in t[key]]) for n in names}
+        return states
+
+    def _plan(self, video: Video, boxes: Sequence[Box], states: Sequence[bool], job: Defend) -> list[str]:
+        """What MagDR chooses most often on up to `SAMPLED` disrupted frames, spread over the clip."""
+        disrupted = [i for i, state in enumerate(states) if state]
+        chosen = {disrupted[k * len(disrupted) // SAMPLED] for k in range(SAMPLED)} if disrupted else set()
+        plans: Counter[tuple[str, ...]] = Counter()
+        for first, _, x in self._cuts(video, boxes):
+            here = [i - first for i in sorted(chosen) if first <= i < first + len(x)]
+            if here:
+                plans.update(tuple(p) for p in job.pipeline.defend(x[here], self._c(x[here])).plans)
+        return list(plans.most_common(1)[0][0]) if plans else []
+
+    def _sum_up_attack(self, facts: dict[str, Any]) -> None:
+        of_frames = facts.pop("of_frames")
+        facts["output_mse"] = _median([f["output_mse"] for f in of_frames])
+        facts["frames_disrupted"] = sum(f["disrupted"] for f in of_frames)
+        facts["disrupted"] = 2 * facts["frames_disrupted"] > len(of_frames)
+        facts["largest_change"] = max((f["largest_change"] for f in of_frames), key=_numerator)
+        facts["output_mse_in_file"] = _median([f["output_mse_in_file"] for f in of_frames])
+
+    # -- writing ----------------------------------------------------------------------------------------
+
+    def _write(
+        self,
+        given: Input,
+        video: Video,
+        boxes: Sequence[Box],
+        facts: dict[str, Any],
+        work: Callable[[Tensor, int], list[Result]],
+    ) -> None:
+        """The changed clip without loss, the output and the comparison for players."""
+        job, out = self.work.job, self.work.out
+        assert out is not None
+        paths = given.results(out, job.suffix)
+        facts["of_frames"] = []
+        caption = f"{given.path.name}: {verdict_line(facts)}" if "verdict" in facts else given.path.name
+        with ExitStack() as stack:
+            changed_clip, output_clip, compare_clip = (
+                stack.enter_context(video_writer(path, video.fps, lossless=path.suffix == ".mkv"))
+                for path in paths.values()
+            )
+            for first, frames, x in self._cuts(video, boxes):
+                for i, result in enumerate(work(x, first)):
+                    frame, box = frames[i], boxes[first + i]
+                    changed = paste_change(frame, box, x[i].cpu(), result.changed.cpu(), limit=job.limit)
+                    if isinstance(job, Attack):
+                        again = cut(changed, box, job.generator.size).to(self.work.device)
+                        result.facts.update(job.survived(x[i], again, self.work.condition))
+                    changed_clip(changed)
+                    output_clip(paste(changed, box, result.output.cpu()))
+                    panels = [(label, image.cpu()) for label, image in result.panels]
+                    compare_clip(side_by_side(panels, caption))
+                    facts["of_frames"].append(result.facts)
+                self.step(f"{given.path.name}: writing", first + len(frames), len(boxes))
+        facts["files"] = {name: str(path) for name, path in paths.items()}
+
+
+class _Restoring:
+    """Frames of disrupted stretches are restored alike, since a choice per frame would flicker; those outside
+    are left as they are.
+
+    Args:
+        plan: names of the candidates that are applied, one after the other.
+    """
+
+    def __init__(
+        self,
+        job: Defend,
+        conditions: Callable[[Tensor], Condition],
+        states: Sequence[bool],
+        plan: Sequence[str],
+    ) -> None:
+        self.job = job
+        self.conditions = conditions
+        self.states = states
+        chains = {str(chain): chain for chain in job.pipeline.magdr.candidates}
+        # Searching forms compose their plans as they go; they choose for each frame.
+        self.chains = [chains[name] for name in plan] if all(name in chains for name in plan) else None
+
+    @torch.no_grad()
+    def __call__(self, x: Tensor, first: int) -> list[Result]:
+        c = self.conditions(x)
+        restored = x.clone()
+        idx = torch.tensor([i for i in range(len(x)) if self.states[first + i]], device=x.device)
+        if len(idx):
+            restored[idx] = self._restored(x[idx], c[idx])
+        return self.job.results(x, c, restored, [{} for _ in range(len(x))])
+
+    def _restored(self, x: Tensor, c: Condition) -> Tensor:
+        if self.chains is None:
+            return self.job.pipeline.reconstruct(x, c)
+        for chain in self.chains:
+            x = chain.apply(x)
+        return x
+
+
+def _median(values: Sequence[float]) -> float:
+    return round(float(np.median(values)), 4)
+
+
+def _numerator(fraction: str) -> int:
+    return int(fraction.split("/")[0])

@@ -1,0 +1,223 @@
+"""What `defend`, `detect` and `attack` share: options, the condition, the report."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from rich.console import Console
+
+from magdr_core.cli.clips import ClipWork
+from magdr_core.cli.common import ProgressDisplay, block_option, cache_option, device_option
+from magdr_core.cli.inputs import Input
+from magdr_core.cli.jobs import Job
+from magdr_core.cli.photos import PhotoWork
+from magdr_core.cli.told import ADVICE, detail_lines, verdict_line
+from magdr_core.errors import DataError, MagdrError, one_line, suggestion
+from magdr_core.guard import GuardedGenerator
+from magdr_core.pipeline import condition_of, known_name
+from magdr_core.toolkit import Toolkit
+from magdr_core.types import Condition
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_OPTIONS = (
+    click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH..."),
+    click.option("--task", metavar="LABEL", help="Generator of the registry; may be left out if it has one."),
+    click.option(
+        "--set", "edits", multiple=True, metavar="NAME[=VALUE]", help="What the generator shall make of it."
+    ),
+    click.option(
+        "--has", multiple=True, metavar="NAME", help="What the pictures show already; all else counts as 0."
+    ),
+    click.option("--whole", is_flag=True, help="No search for a face: the largest square in the middle."),
+    click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, nothing else."),
+    click.option("--registry", type=click.Path(path_type=Path), help="Default: ./registry.toml."),
+    device_option,
+    block_option,
+)
+
+_CALIBRATED = (
+    click.option(
+        "--calibration",
+        type=click.Path(path_type=Path, exists=True, dir_okay=False),
+        help="File of `magdr calibrate`; overrides the registry's.",
+    ),
+    click.option("--defense", default="magdr", show_default=True, help="A [defense.LABEL] with MagDR."),
+    cache_option,
+)
+
+out_option = click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("magdr-out"),
+    show_default=True,
+    help="Folder of the results; those of an earlier call are replaced.",
+)
+
+
+def own_options(function: F) -> F:
+    for option in reversed(_OPTIONS):
+        function = option(function)
+    return function
+
+
+def calibrated_options(function: F) -> F:
+    for option in reversed(_CALIBRATED):
+        function = option(function)
+    return function
+
+
+def parsed_edits(texts: Sequence[str]) -> dict[str, float]:
+    """`NAME` or `NAME=VALUE`; without a value 1.
+
+    Raises:
+        click.UsageError: no name, or a value outside 0 to 1.
+    """
+    edits = {}
+    for text in texts:
+        name, given, value = text.partition("=")
+        try:
+            number = float(value) if given else 1.0
+        except ValueError:
+            number = math.nan
+        if not name or not 0 <= number <= 1:
+            raise click.UsageError(f"--set {text}: expected NAME or NAME=VALUE with a value from 0 to 1")
+        edits[name] = number
+    return edits
+
+
+def chosen_task(toolkit: Toolkit, task: str | None) -> str:
+    """Raises DataError if it is not said which generator is meant."""
+    tasks = toolkit.registry.labels("generator")
+    if task is not None and task in tasks:
+        return task
+    name = toolkit.registry.path.name
+    if task is not None:
+        raise DataError(f"{name} has no [generator.{task}]{suggestion(task, tasks)}")
+    if len(tasks) != 1:
+        raise DataError(f"{name} has {len(tasks)} generators; choose with --task: {', '.join(tasks)}")
+    return tasks[0]
+
+
+def chosen_condition(
+    generator: GuardedGenerator, edits: Mapping[str, float], has: Sequence[str]
+) -> Condition:
+    """The condition for every picture, `[1,C]`.
+
+    Raises:
+        DataError: an unknown name, no edit for a generator that needs one, or an edit that changes nothing.
+    """
+    names = generator.condition_names
+    known_name(generator, has)
+    if names and not edits:
+        raise DataError(f"say what the generator shall do with --set NAME; it knows {', '.join(names)}")
+    return condition_of(generator, dict.fromkeys(has, 1.0), edits)
+
+
+def conditions_told(
+    task: str, generator: GuardedGenerator, edits: Mapping[str, float], has: Sequence[str]
+) -> dict[str, Any]:
+    """What the generator is told, and what about the pictures is only assumed, for the report."""
+    assumed = [name for name in generator.condition_names if name not in has and name not in edits]
+    return {"task": task, "set": dict(edits), "has": list(has), "assumed_absent": assumed}
+
+
+def with_calibration(toolkit: Toolkit, file: Path | None) -> None:
+    """Use this calibration file instead of the registry's."""
+    if file is not None:
+        policy = toolkit.registry.calibration.model_copy(update={"file": str(file.absolute())})
+        toolkit.resolver.registry = replace(toolkit.registry, calibration=policy)
+
+
+def calibration_told(toolkit: Toolkit, task: str) -> dict[str, Any]:
+    """What verdicts are calibrated on, for the report; drawn faces are no photographs."""
+    file = toolkit.registry.calibration.file
+    if file != "auto":
+        return {"calibrated_on": file}
+    entry = toolkit.resolve("dataset", toolkit.registry.dataset_of(task)).entry
+    return {"calibrated_on": entry.name, "synthetic": "synthetic" in entry.spec.tags}
+
+
+@dataclass
+class Told:
+    """Says what became of each input, or gathers it for one JSON document."""
+
+    display: ProgressDisplay
+    as_json: bool
+    head: dict[str, Any]
+    results: list[dict[str, Any]] = field(default_factory=list)
+    skipped: list[dict[str, str]] = field(default_factory=list)
+
+    def start(self) -> None:
+        if self.as_json:
+            return
+        if self.head["assumed_absent"]:
+            names = ", ".join(self.head["assumed_absent"])
+            self.display.say(f"taken for absent, since --has does not name them: {names}")
+        if self.head.get("synthetic"):
+            self.display.say(
+                f"calibrated on {self.head['calibrated_on']}, no photographs: expect false alarms until you "
+                f"{ADVICE}"
+            )
+
+    def done(self, given: Input, facts: dict[str, Any]) -> None:
+        if facts.get("covered_by_calibration") is False:
+            facts["advice"] = ADVICE
+        self.results.append({"path": str(given.path), **facts})
+        if not self.as_json:
+            lines = [f"{given.path}: {verdict_line(facts)}", *(f"  {line}" for line in detail_lines(facts))]
+            lines += [f"  {path}" for path in facts.get("files", {}).values()]
+            self.display.say("\n".join(lines))
+        self.display.advance("")
+
+    def skip(self, given: Input, error: MagdrError) -> None:
+        message = one_line(error)
+        self.skipped.append({"path": str(given.path), "error": message})
+        self.display.say(f"skipped {message}")
+        self.display.advance("")
+
+    def finish(self) -> None:
+        """Print the document or the count, and exit 1 if something was skipped."""
+        if self.as_json:
+            document = {**self.head, "results": self.results, "skipped": self.skipped}
+            click.echo(json.dumps(document, indent=1, allow_nan=False))
+        else:
+            count, disrupted = len(self.results), sum(r.get("verdict") == "disrupted" for r in self.results)
+            judged = f", {disrupted} disrupted" if any("verdict" in r for r in self.results) else ""
+            skipped = f", {len(self.skipped)} skipped" if self.skipped else ""
+            self.display.say(f"{count} done{judged}{skipped}")
+        if self.skipped:
+            raise SystemExit(1)
+
+
+def new_display(as_json: bool) -> ProgressDisplay:
+    """On stderr if stdout is for a program."""
+    return ProgressDisplay(Console(stderr=as_json))
+
+
+def work_through(
+    inputs: Sequence[Input],
+    job: Job,
+    condition: Condition,
+    toolkit: Toolkit,
+    told: Told,
+    *,
+    whole: bool,
+    out: Path | None,
+) -> None:
+    """Pictures first, in batches, then clips."""
+    told.start()
+    work = PhotoWork(job, condition, toolkit.device, whole=whole, out=out, done=told.done, skip=told.skip)
+    clips = ClipWork(work, told.display.step)
+    with told.display.running(str(told.head["command"]), len(inputs)):
+        work.run([i for i in inputs if not i.is_video])
+        for given in inputs:
+            if given.is_video:
+                clips.run(given)
+    told.finish()

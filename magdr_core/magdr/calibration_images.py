@@ -1,0 +1,45 @@
+"""Calibration images whose true errors are known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from magdr_core.protocols import Generator
+from magdr_core.types import Condition, Samples
+
+CHUNK = 64
+"""Images that go through G together."""
+
+
+class CalibrationImages:
+    """Attacked calibration images, then their clean ones (which must come out as they are).
+
+    Args:
+        attacked: by attack, `(attacked, clean)` samples.
+
+    Attributes:
+        x, c: `[M,3,H,W]` and their conditions.
+        faces: `M` ids; an attacked image has its clean one's.
+        attacked: bool `[M]`.
+    """
+
+    def __init__(self, attacked: Mapping[str, tuple[Samples, Samples]], G: Generator) -> None:
+        pairs = list(attacked.values())
+        pairs.append((pairs[0][1], pairs[0][1]))
+        self.x = torch.cat([seen.images for seen, _ in pairs])
+        self.c = Condition.cat([seen.conditions for seen, _ in pairs])
+        self.faces = [i for seen, _ in pairs for i in seen.ids]
+        self.attacked = torch.arange(len(self.x), device=self.x.device) < len(self.x) - len(pairs[-1][0])
+        self._G = G
+        self._wanted = _outputs(torch.cat([clean.images for _, clean in pairs]), self.c, G)
+
+    def errors(self, candidates: Tensor) -> Tensor:
+        """Eq. 8, `[M]`: MSE between what G makes of the candidates and of the clean images."""
+        return (_outputs(candidates, self.c, self._G) - self._wanted).square().flatten(1).mean(1)
+
+
+def _outputs(x: Tensor, c: Condition, G: Generator) -> Tensor:
+    return torch.cat([G(x[i : i + CHUNK], c[i : i + CHUNK]) for i in range(0, len(x), CHUNK)])

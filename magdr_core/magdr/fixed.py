@@ -1,0 +1,39 @@
+"""The best fixed chain: what every adaptive choice has to beat."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from magdr_core.magdr.calibration_images import CalibrationImages
+from magdr_core.magdr.chains import Chain, chain_of, explore
+from magdr_core.protocols import Family, FitData, Generator
+from magdr_core.types import Condition
+
+
+class FixedChain:
+    """The chain of Rec-Net's grid with the lowest mean log error on attacked calibration faces, always.
+
+    The bar for every adaptive choice: no detection, no picking, no generator pass.
+    """
+
+    def __init__(self, layers: Sequence[Sequence[Family]]) -> None:
+        self.layers = layers
+        self.chain: Chain | None = None
+
+    def __call__(self, x: Tensor, c: Condition, G: Generator) -> Tensor:
+        assert self.chain is not None, "load() first"
+        return self.chain.apply(x)
+
+    @torch.no_grad()
+    def fit(self, data: FitData, G: Generator) -> Mapping[str, Any]:
+        seen = CalibrationImages(data.attacked, G)
+        found = explore(self.layers, seen.x, seen.attacked, seen.errors, data.progress)
+        best = min(found.logs, key=found.mean)
+        return {"chain": found.chains[best].state(), "mean_log_error": found.mean(best)}
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        self.chain = chain_of(self.layers, state["chain"])

@@ -1,0 +1,28 @@
+"""Pictures and clips of the user's own: reading, writing, and where the face is.
+
+Everything outside comes in through here, so this is where files are not trusted: a file that cannot be used
+is a :class:`~magdr_core.errors.DataError` of one line that names it.
+"""
+
+from magdr_core.media.faces import Box, cut, face_cut, find_faces, paste, paste_change, whole_cut
+from magdr_core.media.pictures import PICTURE_SUFFIXES, Picture, read_picture, write_picture
+from magdr_core.media.video import VIDEO_SUFFIXES, Video, read_video, video_writer, write_video
+
+__all__ = [
+    "PICTURE_SUFFIXES",
+    "VIDEO_SUFFIXES",
+    "Box",
+    "Picture",
+    "Video",
+    "cut",
+    "face_cut",
+    "find_faces",
+    "paste",
+    "paste_change",
+    "read_picture",
+    "read_video",
+    "video_writer",
+    "whole_cut",
+    "write_picture",
+    "write_video",
+]

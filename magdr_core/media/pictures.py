@@ -1,0 +1,194 @@
+"""Reading any usual picture file as RGB in [0,1], and writing without loss."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageCms, ImageOps
+from torch import Tensor
+
+from magdr_core.errors import DataError
+from magdr_core.store import write_atomically
+
+PICTURE_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+
+# Named one by one: Pillow also knows formats that it hands to other programs (EPS to Ghostscript).
+_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+
+MIN_SIDE = 16
+"""A picture with a shorter side holds no face."""
+
+MAX_PIXELS = 64_000_000
+"""More than that is refused from the header, before anything is decoded (12 bytes a pixel as float32)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A picture as magdr sees it.
+
+    Attributes:
+        image: `[3,H,W]` float32 RGB in [0,1], 8-bit levels, upright.
+        notes: what reading changed besides the format ("turned as its EXIF data says", ...); what is written
+            back is this image, so they are also what a copy would lose.
+    """
+
+    image: Tensor
+    notes: tuple[str, ...] = ()
+
+
+def read_picture(path: Path | str) -> Picture:
+    """Read a JPEG, PNG, WebP, TIFF, BMP, GIF or PPM file.
+
+    EXIF rotation is applied. Grey and palette become RGB; an embedded colour profile other than sRGB (CMYK,
+    Display P3, ...) is converted to sRGB; 16 bits are rounded to 8, since every clean image is an 8-bit image
+    here; a transparent picture is put on white. Of a JPEG with several pictures (MPO) the first is taken.
+
+    Raises:
+        DataError: missing, empty, not a picture, damaged or truncated; animated or with several pages;
+            floating-point pixels; a side below `MIN_SIDE` or more than `MAX_PIXELS` pixels. One line.
+    """
+    path = Path(path)
+    data = _content(path)
+    try:
+        with warnings.catch_warnings():
+            # Pillow's own warnings about large or odd files would go to the terminal; ours are errors.
+            warnings.simplefilter("ignore")
+            image, notes = _decode(path, data)
+    except DataError:
+        raise
+    except Image.DecompressionBombError:
+        raise DataError(f"{path}: is larger than {MAX_PIXELS // 10**6} megapixels") from None
+    except Image.UnidentifiedImageError:
+        known = "JPEG, PNG, WebP, TIFF, BMP, GIF or PPM"
+        raise DataError(f"{path}: is not a picture ({known}), whatever its name says") from None
+    except Exception as e:
+        # Decoders fail in many ways on damaged files (OSError, SyntaxError, struct.error, ...).
+        raise DataError(f"{path}: is damaged or truncated ({' '.join(str(e).split())})") from None
+    levels = torch.from_numpy(np.array(image, dtype=np.uint8)).permute(2, 0, 1)
+    return Picture(levels.float().div(255).contiguous(), tuple(notes))
+
+
+def _content(path: Path) -> bytes:
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise DataError(f"{path}: does not exist") from None
+    except OSError as e:
+        raise DataError(f"{path}: cannot be read ({e.strerror})") from None
+    if not data:
+        raise DataError(f"{path}: is empty")
+    return data
+
+
+def _decode(path: Path, data: bytes) -> tuple[Image.Image, list[str]]:
+    with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+        width, height = image.size
+        if min(width, height) < MIN_SIDE:
+            raise DataError(f"{path}: {width} x {height} pixels are too few, {MIN_SIDE} a side at least")
+        if width * height > MAX_PIXELS:
+            raise DataError(
+                f"{path}: {width} x {height} pixels are more than {MAX_PIXELS // 10**6} megapixels"
+            )
+        frames = getattr(image, "n_frames", 1)
+        if frames > 1 and image.format != "MPO":
+            what = "pages" if image.format == "TIFF" else "frames (it is animated)"
+            raise DataError(f"{path}: has {frames} {what}; save the one that is meant")
+        image.load()
+        notes: list[str] = []
+        return _rgb(path, _upright(image, notes), notes), notes
+
+
+def _upright(image: Image.Image, notes: list[str]) -> Image.Image:
+    profile = image.info.get("icc_profile")
+    try:
+        turned = ImageOps.exif_transpose(image)
+        orientation = image.getexif().get(0x0112, 1)
+    except Exception:
+        # Damaged EXIF data is common and says nothing about the pixels.
+        notes.append("its EXIF data cannot be read")
+        return image
+    if orientation in range(2, 9):
+        notes.append("turned as its EXIF data says")
+    if profile is not None:
+        turned.info["icc_profile"] = profile
+    return turned
+
+
+def _rgb(path: Path, image: Image.Image, notes: list[str]) -> Image.Image:
+    if image.mode == "F":
+        raise DataError(f"{path}: has floating-point pixels of unknown range; save it as 8 or 16 bits")
+    if image.mode.startswith("I"):
+        image = _eight_bits(path, image)
+        notes.append("16 bits rounded to 8")
+    profile = image.info.get("icc_profile")
+    alpha: Image.Image | None = None
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        alpha = image.getchannel("A")
+    if profile:
+        image = _to_srgb(image.convert("RGB") if alpha is not None else image, profile, notes)
+    image = image.convert("RGB")
+    if alpha is not None and alpha.getextrema() != (255, 255):
+        image = Image.composite(image, Image.new("RGB", image.size, "white"), alpha)
+        notes.append("transparency put on white")
+    return image
+
+
+def _eight_bits(path: Path, image: Image.Image) -> Image.Image:
+    values = np.asarray(image).astype(np.int64)
+    if values.min() < 0 or values.max() > 65535:
+        raise DataError(f"{path}: has 32-bit pixels of unknown range; save it as 8 or 16 bits")
+    return Image.fromarray(((values * 255 + 32767) // 65535).astype(np.uint8))
+
+
+def _to_srgb(image: Image.Image, profile: bytes, notes: list[str]) -> Image.Image:
+    try:
+        given = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        name = ImageCms.getProfileDescription(given).strip()
+        if "srgb" in name.lower():
+            return image
+        converted = ImageCms.profileToProfile(image, given, ImageCms.createProfile("sRGB"), outputMode="RGB")
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        # A profile that is damaged or belongs to another mode: the pixels as they are.
+        notes.append("its colour profile does not fit")
+        return image
+    notes.append(f"colours converted from {name or 'its profile'}")
+    return converted if converted is not None else image
+
+
+def write_picture(path: Path | str, image: Tensor) -> None:
+    """Write a PNG, without loss and atomically.
+
+    Args:
+        path: ends in `.png`; its folder is made if need be.
+        image: `[3,H,W]` in [0,1]; 8-bit images come back to the last bit.
+
+    Raises:
+        DataError: another suffix, or the file cannot be written.
+        ValueError: not `[3,H,W]`.
+    """
+    path = Path(path)
+    if path.suffix.lower() != ".png":
+        raise DataError(f"{path}: pictures are written without loss, as .png")
+    picture = Image.fromarray(to_levels(image))
+    try:
+        write_atomically(path, lambda p: picture.save(p, format="PNG"))
+    except OSError as e:
+        raise DataError(f"{path}: cannot be written ({e.strerror or e})") from None
+
+
+def to_levels(image: Tensor) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    """`[3,H,W]` in [0,1] -> `[H,W,3]` uint8.
+
+    Raises:
+        ValueError: another shape.
+    """
+    if image.ndim != 3 or image.shape[0] != 3:
+        raise ValueError(f"expected an image [3,H,W], got {tuple(image.shape)}")
+    levels = (image.detach().clamp(0, 1) * 255).round().byte().permute(1, 2, 0)
+    return np.ascontiguousarray(levels.cpu().numpy())

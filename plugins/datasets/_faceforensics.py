@@ -1,0 +1,123 @@
+"""Where FaceForensics++ keeps its clips, and its official splits."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from magdr_core.api import DataError
+
+from ._clips import Clip, PictureClip, VideoClip
+from ._pictures import Box, find
+from ._splits import SPLITS
+
+OFFICIAL = ("train", "val", "test")
+"""The official names of `SPLITS`."""
+
+Pair = tuple[str, str]
+
+MASK_FROM = 0.25
+"""A channel of a mask above this counts as manipulated: masks are compressed videos, black is not quite 0."""
+
+ENLARGE = 1.3
+"""A face's square over its bounding box, as in the public detection code (ondyari/FaceForensics)."""
+
+
+def read_splits(root: Path) -> dict[str, list[Pair]]:
+    """Split -> pairs of video numbers, from `splits/train.json`, `val.json` and `test.json`.
+
+    Raises:
+        DataError: a file is missing or no list of pairs, or a video is in two splits.
+    """
+    splits: dict[str, list[Pair]] = {}
+    owner: dict[str, str] = {}
+    for split, official in zip(SPLITS, OFFICIAL, strict=True):
+        name = f"{official}.json"
+        path = find(root, [f"splits/{name}", f"dataset/splits/{name}", name], "official split file")
+        try:
+            pairs = json.loads(path.read_text(encoding="utf-8-sig"))
+            splits[split] = [(str(a), str(b)) for a, b in pairs]
+        except (OSError, ValueError, TypeError) as e:
+            raise DataError(f'{path}: is not a list of pairs such as ["000", "003"] ({e})') from None
+        for video in videos_of(splits[split]):
+            if owner.setdefault(video, name) != name:
+                raise DataError(f"{path}: video {video} is also in {owner[video]}")
+    return splits
+
+
+def videos_of(pairs: Sequence[Pair]) -> list[str]:
+    """Both videos of each pair, in order, each once."""
+    return list(dict.fromkeys(video for pair in pairs for video in pair))
+
+
+def sequences(root: Path, method: str, compression: str) -> list[Path]:
+    """Folders that may hold the clips of the originals (`method` "original") or of a manipulation.
+
+    `raw` and `c0` are two names of the uncompressed form; older dumps lack the folder `youtube`.
+    """
+    names = {"raw": ("raw", "c0"), "c0": ("c0", "raw")}.get(compression, (compression,))
+    if method != "original":
+        return [root / "manipulated_sequences" / method / name for name in names]
+    original = root / "original_sequences"
+    return [original / "youtube" / name for name in names] + [original / name for name in names]
+
+
+def mask_folders(root: Path, method: str) -> list[Path]:
+    """Masks have no compression."""
+    return [root / "manipulated_sequences" / method / "masks"]
+
+
+def open_clip(folders: Sequence[Path], name: str, source: str) -> Clip:
+    """A clip of extracted frames (`images/NAME/`) or a video (`videos/NAME.mp4`), the first that is there.
+
+    Args:
+        source: "images", "videos", or "auto" for either.
+
+    Raises:
+        DataError: neither is there.
+    """
+    tried = []
+    for folder in folders:
+        pictures, video = folder / "images" / name, folder / "videos" / f"{name}.mp4"
+        if source != "videos" and pictures.is_dir():
+            return PictureClip(pictures)
+        if source != "images" and video.is_file():
+            return VideoClip(video, exact=False)
+        tried += [p for p, kind in ((video, "images"), (pictures, "videos")) if source != kind]
+    also = f" (nor {', '.join(str(p) for p in tried[1:])})" if tried[1:] else ""
+    raise DataError(f"{tried[0]}: does not exist{also}")
+
+
+def inside(mask: Tensor) -> Tensor:
+    """The manipulated pixels of a mask's frame: `[3,H,W] -> [H,W]` bool."""
+    return (mask > MASK_FROM).any(0)
+
+
+def face_square(masks: Sequence[Tensor], path: Path) -> Box:
+    """A square around everything that the frames of a mask mark, enlarged, inside the frame.
+
+    One box for the whole clip, so that the crop does not tremble; a frame without a mask says nothing.
+
+    Args:
+        masks: `[H,W]` bool each.
+
+    Raises:
+        DataError: no frame marks anything.
+    """
+    marked = torch.stack(list(masks)).any(0) if masks else torch.zeros(1, 1, dtype=torch.bool)
+    if not bool(marked.any()):
+        raise DataError(
+            f"{path}: marks nothing in the frames that are looked at, so there is no face to crop"
+        )
+    height, width = marked.shape
+    rows, columns = marked.any(1).nonzero(), marked.any(0).nonzero()
+    top, bottom = int(rows.min()), int(rows.max()) + 1
+    left, right = int(columns.min()), int(columns.max()) + 1
+    side = min(round(ENLARGE * max(bottom - top, right - left)), height, width)
+    x = min(max((left + right - side) // 2, 0), width - side)
+    y = min(max((top + bottom - side) // 2, 0), height - side)
+    return x, y, x + side, y + side

@@ -1,0 +1,91 @@
+"""The commands on one's own files, in this process, with networks that are untrained but calibrated."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import skimage.data
+from PIL import Image
+
+from magdr_core.cli import main
+from tests.bench.conftest import SMALL
+
+ALWAYS, NEVER = -1e9, 1e9
+
+
+@dataclass
+class Done:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> dict:
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def magdr(monkeypatch, capsys, tmp_path) -> Callable[..., Done]:
+    """`magdr("defend", ...)` in `tmp_path`."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*arguments: str | Path) -> Done:
+        monkeypatch.setattr(sys, "argv", ["magdr", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as exit_:
+            main()
+        said = capsys.readouterr()
+        return Done(exit_.value.code, said.out, said.err)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def workshop(tmp_path_factory) -> Path:
+    """A folder with `small.toml` and its calibration: `always.json` and `never.json` flag what they say,
+    `lost.json` covers no picture."""
+    folder = tmp_path_factory.mktemp("own")
+    registry = folder / "small.toml"
+    registry.write_text(SMALL, encoding="utf-8")
+    arguments = ["calibrate", registry, "--out", folder / "c.json", "--cache", folder / "cache"]
+    before, sys.argv = sys.argv, ["magdr", *map(str, arguments)]
+    try:
+        with pytest.raises(SystemExit) as exit_:
+            main()
+    finally:
+        sys.argv = before
+    assert exit_.value.code == 0
+    for name, threshold in (("always", ALWAYS), ("never", NEVER), ("lost", ALWAYS)):
+        data = json.loads((folder / "c.json").read_text())
+        for entry in data["entries"].values():
+            if "thresholds" in entry:
+                entry["thresholds"] = {"fpr": threshold, "f1": threshold}
+            if name == "lost" and "familiarity" in entry["state"]:
+                entry["state"]["familiarity"]["limit"] = 0.0
+        (folder / f"{name}.json").write_text(json.dumps(data))
+    return folder
+
+
+@pytest.fixture
+def own(magdr, workshop) -> Callable[..., Done]:
+    """`own("defend", "a.png", flags="always")`: with the small registry, hair to be blond."""
+
+    def run(command: str, *arguments: str | Path, flags: str = "never") -> Done:
+        options: list[str | Path] = ["--registry", workshop / "small.toml", "--set", "Blond_Hair"]
+        if command != "attack":
+            options += ["--calibration", workshop / f"{flags}.json", "--cache", workshop / "cache"]
+        return magdr(command, *arguments, *options)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def astronaut() -> Image.Image:
+    """A photograph of 230 x 230 pixels with one face."""
+    return Image.fromarray(skimage.data.astronaut()[:230, 110:340])

@@ -1,0 +1,54 @@
+"""magdr attack on pictures of one's own."""
+
+import numpy as np
+from PIL import Image
+
+from magdr_core.cli.jobs import SUCCESS
+
+
+def pixels(path):
+    return np.asarray(Image.open(path).convert("RGB")).astype(int)
+
+
+def test_an_attacked_picture_stays_in_the_ball_and_is_saved_without_loss(own, astronaut, tmp_path):
+    astronaut.save(tmp_path / "a.jpg", quality=95)
+    done = own("attack", "a.jpg", "--json")
+    assert done.code == 0, done.err
+    assert done.document["attack"] == "pgd"
+    (result,) = done.document["results"]
+    assert result["largest_change"] == "6/255"
+    moved = np.abs(pixels(result["files"]["attacked"]) - pixels("a.jpg"))
+    assert 5 <= moved.max() <= 6
+    cut = result["cut"]
+    moved[cut["top"] : cut["top"] + cut["side"], cut["left"] : cut["left"] + cut["side"]] = 0
+    assert not moved.any()
+    assert result["disrupted"] == (result["output_mse"] > SUCCESS)
+    assert result["output_mse_in_file"] > 0
+    # What is said of the file is about the cut that the next command will make.
+    (again,) = own("defend", result["files"]["attacked"], "--json", "--out", "again").document["results"]
+    assert again["cut"] == result["cut_in_file"]
+
+
+def test_an_aligned_picture_of_the_generators_size_keeps_the_whole_attack(own, astronaut, tmp_path):
+    astronaut.resize((32, 32)).save(tmp_path / "small.png")
+    (result,) = own("attack", "small.png", "--whole", "--json").document["results"]
+    assert result["output_mse_in_file"] == result["output_mse"]
+    moved = np.abs(pixels(result["files"]["attacked"]) - pixels("small.png"))
+    assert moved.max() == 6
+    assert moved.mean() > 1
+
+
+def test_results_of_an_attack_can_be_defended_as_a_folder(own, astronaut, tmp_path):
+    astronaut.save(tmp_path / "a.png")
+    assert "output MSE" in own("attack", "a.png", "--out", "out").out
+    (result,) = own("defend", "out", "--json", flags="always").document["results"]
+    assert result["path"] == "out/a.png.attacked.png"
+
+
+def test_an_unknown_attack_is_corrected(own, astronaut, tmp_path):
+    astronaut.save(tmp_path / "a.png")
+    done = own("attack", "a.png", "--attack", "pdg")
+    assert done.code == 2
+    assert "did you mean 'pgd'?" in done.err
+    assert len(done.err.splitlines()) == 1
+    assert [p.name for p in tmp_path.iterdir()] == ["a.png"]

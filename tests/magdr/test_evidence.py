@@ -1,0 +1,117 @@
+"""What the probe measures, and how many passes of the generator it takes."""
+
+import pytest
+import torch
+
+from magdr_core.functional import PARTS
+from magdr_core.magdr.evidence import ITSELF, Probe, name_of
+from magdr_core.types import Condition
+
+
+@pytest.fixture
+def kit(toolkit_from):
+    return toolkit_from(
+        '[generator.editing]\nuse = "stargan"\n'
+        'params = { weights = "random", width = 4, blocks = 1, attributes = ["Smiling", "Male"] }\n'
+        "[metric.l1]\n[metric.generator-deep]\n[augmentation.flip]\n[augmentation.jpeg]\n"
+    )
+
+
+@pytest.fixture
+def probe(kit):
+    def make(*criteria):
+        f = [kit.build("augmentation", name) for name in ("flip", "jpeg")]
+        return Probe(quarters, [kit.build("metric", m) for m in criteria], f)
+
+    return make
+
+
+def quarters(x):
+    """Four parts, each a quarter of the image."""
+    masks = torch.zeros(len(x), len(PARTS), *x.shape[2:])
+    half = x.shape[2] // 2
+    for i, (rows, columns) in enumerate([(0, 0), (0, 1), (1, 0), (1, 1)]):
+        masks[:, i, rows * half : (rows + 1) * half, columns * half : (columns + 1) * half] = 1.0
+    return masks
+
+
+@pytest.fixture
+def received():
+    g = torch.Generator().manual_seed(2)
+    x = torch.rand(3, 3, 16, 16, generator=g)
+    return x, Condition(torch.tensor([[1.0, 0.0]] * 3), torch.tensor([[True, False]] * 3))
+
+
+def test_each_image_costs_a_pass_and_one_more_for_each_processing(kit, probe, received):
+    G = kit.generator("editing")
+    probe("l1").measure(*received, G)
+    assert G.passes == 3 * 3
+
+
+def test_known_outputs_cost_nothing_and_change_nothing(kit, probe, received):
+    G = kit.generator("editing")
+    used = probe("l1")
+    evidence, outputs = used.measure(*received, G)
+    G.take_passes()
+    again, _ = used.measure(*received, G, known=outputs)
+    assert G.passes == 0
+    assert torch.equal(again.distortion, evidence.distortion)
+    assert torch.equal(again.consistency, evidence.consistency)
+    flip = used.augmentations[0]
+    partly = {k: outputs[k] for k in (ITSELF, name_of(flip))}
+    part, _ = used.measure(*received, G, known=partly)
+    assert G.take_passes() == 3  # JPEG alone
+    assert torch.equal(part.consistency, evidence.consistency)
+
+
+def test_outputs_of_another_toolkits_processing_of_the_same_label_are_shared(kit, probe, received):
+    G = kit.generator("editing")
+    outputs = probe("l1").outputs(*received, G, probe("l1").augmentations)
+    G.take_passes()
+    probe("l1").measure(*received, G, known=outputs)
+    assert G.passes == 0
+
+
+def test_a_flip_is_undone_before_outputs_are_compared(kit, probe, received):
+    x, c = received
+    G = kit.generator("editing")
+    outputs = probe("l1").outputs(x, c, G, probe("l1").augmentations)
+    assert torch.allclose(outputs["flip"], G(x.flip(3), c).flip(3), atol=1e-6)
+
+
+def test_criteria_may_look_through_the_generator(kit, probe, received):
+    G = kit.generator("editing")
+    evidence, _ = probe("l1", "generator-deep").measure(*received, G)
+    assert evidence.distortion.shape == (3, 2, len(PARTS))
+    assert (evidence.distortion[:, 1, :4] > 1e-4).all()
+    # Three images and two f_k, and two passes more for each of the three comparisons.
+    assert G.passes == 3 * 3 + 3 * 2 * 3
+    alone, _ = probe("l1").measure(*received, G)
+    assert torch.equal(alone.distortion[:, 0], evidence.distortion[:, 0])
+    d, d_c, _, d_k = probe("l1", "generator-deep").literal(*received, G)
+    assert d.shape == (3, len(PARTS), 2)
+    assert d_c.shape == (3, 2)
+    assert d_k.shape == (3, 2, 2)
+
+
+def test_distortion_alone_takes_one_pass_in_every_form(kit, probe, received):
+    G = kit.generator("editing")
+    evidence, _ = probe("l1").measure(*received, G, augmentations=())
+    assert evidence.consistency.shape[1] == 0
+    d, _, _, d_k = probe("l1").literal(*received, G, ())
+    assert d_k.shape == (3, 0, 1)
+    assert G.passes == 3 + 3
+    assert torch.equal(d, probe("l1").literal(*received, G)[0])
+
+
+def test_each_image_is_measured_with_its_own_condition(kit, probe, received):
+    x, _ = received
+    mixed = Condition(torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]), torch.ones(3, 2, dtype=torch.bool))
+    G = kit.generator("editing")
+    for part in ("measure", "literal"):
+        together = getattr(probe("generator-deep"), part)(x, mixed, G)
+        alone = getattr(probe("generator-deep"), part)(x[1:2], mixed[1:2], G)
+        if part == "measure":
+            assert torch.equal(together[0].distortion[1:2], alone[0].distortion)
+        else:
+            assert torch.equal(together[0][1:2], alone[0])

@@ -1,0 +1,56 @@
+"""One's own pictures as calibration data: parts that never meet, edits enough, nothing assumed but zeros."""
+
+import pytest
+import torch
+
+from magdr_core.errors import DataError
+from magdr_core.media.album import MIN_PICTURES, Album, Sharing
+
+
+def album(count, seed=0):
+    images = torch.rand(count, 3, 16, 16, generator=torch.Generator().manual_seed(seed))
+    return Album((images * 255).round() / 255, [f"{i}.jpg" for i in range(count)], ("Smiling", "Male"))
+
+
+@pytest.mark.parametrize("count", [24, 25, 60, 100, 1000])
+def test_parts_share_no_picture_and_use_all(count):
+    data = album(count)
+    split, parts, start = data.split("calibration"), [], 0
+    for n in data.sharing.samples:
+        parts.append(set(split[list(range(start, start + n))].identities.tolist()))
+        start += n
+    assert start == len(split)
+    assert sum(map(len, parts)) == len(set.union(*parts)) == count
+    assert len(parts[2]) == len(parts[3]) >= 4
+    assert data.sharing.samples[2] == data.sharing.samples[3]
+
+
+def test_few_pictures_are_used_with_several_edits_each():
+    assert Sharing.of(24).repeats == 8
+    assert Sharing.of(1000).repeats == 1
+    batch = album(24)[list(range(56))]
+    assert len(set(batch.ids)) == 56
+    assert len(set(batch.identities.tolist())) == 7
+
+
+def test_too_few_pictures_are_refused():
+    with pytest.raises(DataError, match=f"23 clean pictures .* {MIN_PICTURES} at least"):
+        album(23)
+
+
+def test_what_is_not_known_is_zero():
+    batch = album(24)[[0, 1, 2]]
+    assert set(batch.attributes) == {"Smiling", "Male"}
+    assert all(v.tolist() == [0, 0, 0] for v in batch.attributes.values())
+    assert batch.action_units.shape == (3, 17)
+
+
+def test_the_fingerprint_names_the_pictures():
+    assert album(24).fingerprint() == album(24).fingerprint()
+    assert album(24).fingerprint() != album(24, seed=1).fingerprint()
+    assert album(24).fingerprint() != album(25).fingerprint()
+
+
+def test_there_is_no_other_split():
+    with pytest.raises(DataError, match="only 'calibration'"):
+        album(24).split("test")

@@ -1,0 +1,159 @@
+"""Clips: frame by frame, exact where lossless, and refused in one line where damaged."""
+
+import struct
+import sys
+from fractions import Fraction
+
+import pytest
+import torch
+
+from magdr_core.errors import DataError
+from magdr_core.media import VIDEO_SUFFIXES, read_video, write_video
+
+av = pytest.importorskip("av", reason="PyAV is not installed (pip install 'magdr[video]')")
+
+
+@pytest.fixture(scope="module")
+def frames():
+    levels = torch.randint(0, 256, (24, 3, 48, 50), generator=torch.Generator().manual_seed(0))
+    return levels / 255
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory, frames):
+    path = tmp_path_factory.mktemp("clips") / "clip.mkv"
+    assert write_video(path, iter(frames), 25) == 24
+    return path
+
+
+def moving():
+    """Frames that H.264 hardly changes."""
+    ramp = torch.linspace(0, 1, 64).expand(3, 48, 64)
+    return torch.stack([ramp.roll(i, 2) for i in range(0, 24, 2)])
+
+
+def test_a_lossless_clip_comes_back_to_the_last_bit(clip, frames):
+    video = read_video(clip)
+    assert (video.fps, video.declared, video.height, video.width) == (25, 24, 48, 50)
+    assert torch.equal(torch.stack(list(video)), frames)
+    assert torch.equal(next(iter(video)), frames[0])  # from the start again
+
+
+def test_a_clip_for_players_is_close_and_keeps_its_rate(tmp_path):
+    frames = moving()
+    path = tmp_path / "a.mp4"
+    write_video(path, frames, Fraction(30000, 1001), lossless=False)
+    video = read_video(path)
+    assert video.fps == Fraction(30000, 1001)
+    assert video.declared == len(frames)
+    assert (torch.stack(list(video)) - frames).abs().mean() < 0.03
+
+
+def test_odd_sides_are_cropped_for_players(tmp_path):
+    write_video(tmp_path / "odd.mp4", torch.zeros(3, 3, 33, 35), 10, lossless=False)
+    assert next(iter(read_video(tmp_path / "odd.mp4"))).shape == (3, 32, 34)
+
+
+def matrix(a, b, c, d):
+    """QuickTime's display matrix: x' = a x + c y, y' = b x + d y, with y downwards."""
+    one, last = 1 << 16, 1 << 30
+    return struct.pack(">9i", a * one, b * one, 0, c * one, d * one, 0, 0, 0, last)
+
+
+@pytest.mark.parametrize(
+    ("stored", "quarters"),
+    [
+        ((0, 1, -1, 0), -1),  # the right side goes down: clockwise, as phones held upright film
+        ((0, -1, 1, 0), 1),
+        ((-1, 0, 0, -1), 2),
+    ],
+)
+def test_rotation_that_the_file_asks_for_is_applied(tmp_path, stored, quarters):
+    path = tmp_path / "phone.mp4"
+    write_video(path, moving(), 25, lossless=False)
+    plain = next(iter(read_video(path)))
+    # PyAV reads display matrices but does not write them.
+    data = path.read_bytes()
+    track = data.index(b"tkhd")
+    path.write_bytes(data[:track] + data[track:].replace(matrix(1, 0, 0, 1), matrix(*stored), 1))
+    video = read_video(path)
+    turned = next(iter(video))
+    assert (video.height, video.width) == tuple(turned.shape[1:])
+    assert torch.equal(turned, torch.rot90(plain, quarters, (1, 2)))
+
+
+@pytest.mark.parametrize("share", [0.4, 0.8])
+def test_a_clip_that_was_cut_off_is_refused_after_what_decodes(tmp_path, clip, share):
+    data = clip.read_bytes()
+    path = tmp_path / "cut.mkv"
+    path.write_bytes(data[: int(share * len(data))])
+    video, given = read_video(path), []
+    with pytest.raises(DataError, match=r"cut\.mkv: is damaged or truncated: \d+ of 24 declared"):
+        given.extend(video)
+    assert 0 < len(given) < 24
+
+
+def test_a_clip_with_damage_inside_is_refused(tmp_path, frames):
+    path = tmp_path / "hurt.mp4"
+    write_video(
+        path, torch.rand(24, 3, 48, 48, generator=torch.Generator().manual_seed(0)), 25, lossless=False
+    )
+    data = bytearray(path.read_bytes())
+    for i in range(len(data) // 3, len(data) // 3 + 300):
+        data[i] ^= 0x5A
+    path.write_bytes(bytes(data))
+    with pytest.raises(DataError, match=r"hurt\.mp4: frame \d+ cannot be decoded") as caught:
+        list(read_video(path))
+    assert "\n" not in str(caught.value)
+
+
+PLAYLIST = b"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nclip.mkv\n#EXT-X-ENDLIST\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("nothing.mp4", b"", "is empty"),
+        ("text.mp4", b"dear diary, " * 200, "is not a video that can be read"),
+        ("list.mp4", PLAYLIST, "is not a video that can be read"),
+    ],
+)
+def test_what_is_no_video_is_refused(tmp_path, clip, name, content, expected):
+    (tmp_path / "clip.mkv").write_bytes(clip.read_bytes())
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=expected) as caught:
+        read_video(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_clip_is_refused(tmp_path):
+    with pytest.raises(DataError, match="does not exist"):
+        read_video(tmp_path / "gone.mp4")
+
+
+def test_without_pyav_the_extra_is_named(clip, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(DataError, match=r"magdr\[video\]"):
+        read_video(clip)
+    with pytest.raises(DataError, match=r"magdr\[video\]"):
+        write_video(tmp_path / "a.mkv", [], 25)
+
+
+def test_nothing_is_left_of_a_clip_that_could_not_be_written(tmp_path):
+    def broken():
+        yield torch.zeros(3, 32, 32)
+        raise DataError("the source ended")
+
+    with pytest.raises(DataError, match="the source ended"):
+        write_video(tmp_path / "a.mkv", broken(), 25)
+    with pytest.raises(DataError, match="no frames"):
+        write_video(tmp_path / "a.mkv", [], 25)
+    with pytest.raises(DataError, match=r"end in \.mkv"):
+        write_video(tmp_path / "a.avi", [torch.zeros(3, 32, 32)], 25)
+    assert not any(tmp_path.iterdir())
+
+
+def test_suffixes_are_lower_case_and_dotted():
+    assert all(s.startswith(".") and s == s.lower() for s in VIDEO_SUFFIXES)
