@@ -83,7 +83,6 @@ RECIPES: dict[str, Recipe] = {
             "gradient": 1.0,
             "adversarial": 0.02,
             "attention": 0.3,
-            "cover": 0.0,
             "colour": 1.0,
         },
     ),

@@ -4,8 +4,8 @@ The losses of the face editor (:mod:`magdr_core.train.editing`), taken on the co
 that measures action units, and a penalty on attention, as in GANimation. Those alone end in a network that
 copies its input: within a hundred steps the attention is 1 everywhere, and a colour image that nothing shows
 learns nothing. So the colour image is held to the exact result too, inside the changed region; outside, it is
-free, as in GANimation. Attention inside the region is penalised more than elsewhere: what is copied cannot be
-disrupted, and the colour image there is right for both mixtures.
+free, as in GANimation. The penalty on attention is strong: a network that copies most of the picture is a
+poor stand-in for one that was trained without pairs, and what is copied cannot be disrupted.
 """
 
 from __future__ import annotations
@@ -114,7 +114,6 @@ class ReenactmentTrainer:
             + self.loss["gradient"] * gradient.sum()
             + self.loss["adversarial"] * adversarial
             + self.loss["attention"] * attention.mean()
-            + self.loss["cover"] * inside(attention, region).mean()
         )
         self._net.step(loss)
         absolute = (y - target).detach().abs()
@@ -212,6 +211,7 @@ class _Inside:
     def __init__(self, generator: GuardedGenerator, region: Tensor) -> None:
         self.generator = generator
         self.region = region
+        self.objective = generator.objective
 
     def __call__(self, x: Tensor, c: Condition) -> Tensor:
         return self.generator(x, c) * self.region

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from magdr_core.guard import GuardedGenerator
-from magdr_core.objective import SUCCESS, TARGET_TAU, build_objective, symmetric_mse
+from magdr_core.guard import GuardedAttack, GuardedGenerator
+from magdr_core.objective import SUCCESS, TARGET_TAU, ObjectiveName, build_objective, symmetric_mse
 from magdr_core.rng import SampleRng
 from magdr_core.samples import draw_samples
 from magdr_core.train.editing import change_map, image_gradients
@@ -166,7 +166,7 @@ def replacement_disruption(
     G = GuardedGenerator(net, "the network in training")
     pgd = context.toolkit.sibling("attack", "pgd", eps=6 / 255, steps=30)
     noise = context.toolkit.sibling("attack", "noise", eps=6 / 255)
-    attacks = {
+    attacks: dict[str, tuple[GuardedAttack, ObjectiveName]] = {
         "pgd": (pgd, "untargeted"),
         "towards_input": (pgd, "towards-input"),
         "noise": (noise, "untargeted"),

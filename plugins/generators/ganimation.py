@@ -126,6 +126,8 @@ def published(state: dict[str, Tensor]) -> Mapping[str, Tensor]:
     Raises:
         WeightsError: a `debug` tensor is not the one of `main`: nobody can tell which was meant.
     """
+    # The authors' training on several cards leaves the wrapper's name before every key.
+    state = {key.removeprefix("module."): value for key, value in state.items()}
     result = {}
     for key, value in state.items():
         copied = re.sub(r"^debug[1-4]\.", "main.", key)

@@ -8,7 +8,9 @@ from torch.nn import functional as F
 
 from magdr_core.errors import RegistryError
 from magdr_core.functional import PARTS
+from magdr_core.objective import build_objective
 from magdr_core.rng import SampleRng
+from magdr_core.samples import draw_samples
 from magdr_core.types import Batch, Condition
 
 UNITS = "01 02 04 05 06 07 09 10 12 14 15 17 20 23 25 26 45"  # OpenFace's header
@@ -125,10 +127,17 @@ def test_ganimation_published_keys_and_shapes(ganimation):
     assert sum(v.numel() for v in net.state_dict().values()) == 8_471_296
 
 
-@pytest.mark.parametrize(("variant", "keys"), [("authors", 53), ("authors 0.3.1", 87), ("vipermu", 320)])
+@pytest.mark.parametrize(
+    ("variant", "keys"), [("authors", 53), ("authors 0.3.1", 87), ("several cards", 53), ("vipermu", 320)]
+)
 def test_ganimation_published_checkpoint_equals_the_reference(ganimation, tmp_path, variant, keys):
     state = random_state()
-    stored = {"authors": state, "authors 0.3.1": with_statistics(state), "vipermu": vipermu(state)}[variant]
+    stored = {
+        "authors": state,
+        "authors 0.3.1": with_statistics(state),
+        "several cards": {f"module.{key}": value for key, value in state.items()},
+        "vipermu": vipermu(state),
+    }[variant]
     if variant == "authors 0.3.1":  # that torch did not count batches
         stored = {k: v for k, v in stored.items() if not k.endswith("num_batches_tracked")}
     assert len(stored) == keys
@@ -139,7 +148,7 @@ def test_ganimation_published_checkpoint_equals_the_reference(ganimation, tmp_pa
         colour, attention, output = reference(state, 2 * x - 1, c.values)
         assert attention.std() > 0.05, "a mask worth comparing"
         torch.testing.assert_close(2 * G(x, c) - 1, output, atol=1e-5, rtol=0)
-        ours = G.features(x, c)[-2:]
+        ours = G.component.features(x, c)[-2:]
     torch.testing.assert_close(2 * ours[0] - 1, colour, atol=1e-5, rtol=0)
     torch.testing.assert_close(ours[1], attention, atol=1e-5, rtol=0)
 
@@ -199,7 +208,7 @@ def test_ganimation_attention_of_one_copies_the_input(ganimation):
 def test_ganimation_attention_of_zero_shows_the_colour_image(ganimation):
     G, x = ganimation(**SMALL), pictures()
     set_head(G, "attetion_reg", -50.0)
-    colour = G.features(x, condition())[-2]
+    colour = G.component.features(x, condition())[-2]
     assert colour.std() > 0.01
     torch.testing.assert_close(G(x, condition()), colour)
 
@@ -211,7 +220,7 @@ def test_ganimation_saturation_is_the_authors_and_off_by_default(ganimation, mas
     for saturate, value in ((True, expected), (False, mask)):
         G = ganimation(**SMALL, **({"saturate": True} if saturate else {}))
         set_head(G, "attetion_reg", logit)
-        attention = G.features(pictures(), condition())[-1]
+        attention = G.component.features(pictures(), condition())[-1]
         torch.testing.assert_close(attention, torch.full_like(attention, value), atol=1e-5, rtol=0)
 
 
@@ -321,3 +330,44 @@ def test_ganimation_draw_takes_seventeen_units(ganimation):
     short = Batch(batch.images, batch.ids, action_units=batch.action_units[:, :16])
     with pytest.raises(Exception, match="GANimation takes 17 action units, the dataset has 16"):
         ganimation(**SMALL).draw(short, rng_of(short))
+
+
+# -- the shipped weights --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def scenes(toolkit_from):
+    """16 test faces with another expression each, and exactly how they look with it."""
+    table = '[dataset.faces]\nuse = "procedural-faces"\n[generator.g]\nuse = "ganimation"'
+    toolkit = toolkit_from(table)
+    split, G = toolkit.build("dataset", "faces").split("test"), toolkit.generator("g")
+    indices = list(range(500, 516))
+    samples = draw_samples(split, G, first=500, count=16, seed=0)[0]
+    return toolkit, G, samples, split.reenacted(indices, samples.conditions.values)
+
+
+def test_shipped_ganimation_moves_the_face_and_keeps_the_rest(scenes):
+    _, G, samples, target = scenes
+    x = samples.images
+    with torch.no_grad():
+        y = G(x, samples.conditions)
+    changed = ((target - x).abs().amax(1, keepdim=True) > 0.05).float()
+    made, copied = ((y - target).square() * changed).sum(), ((x - target).square() * changed).sum()
+    assert made / copied < 0.35, "a network that copies its input has 1"
+    assert -10 * (y - target).square().mean().log10() > 28
+
+
+def test_shipped_ganimation_is_disrupted_where_it_moves_but_not_by_noise(scenes):
+    toolkit, G, samples, target = scenes
+    few, moved = samples[:6], (target[:6] - samples.images[:6]).abs().amax(1, keepdim=True) > 0.05
+    pgd = toolkit.sibling("attack", "pgd", eps=6 / 255, steps=12)
+    noise = toolkit.sibling("attack", "noise", eps=6 / 255)
+    objective = build_objective("untargeted", G, few.images, few.conditions)
+    caused = {}
+    for name, attack in (("pgd", pgd), ("noise", noise)):
+        attacked = attack(few.images, objective, rng=toolkit.rng("test", few.ids))
+        with torch.no_grad():
+            error = 4 * (G(attacked, few.conditions) - objective.reference).square()
+        caused[name] = float(error[moved.expand_as(error)].mean())
+    assert caused["pgd"] > 0.003
+    assert caused["pgd"] > 8 * caused["noise"]
