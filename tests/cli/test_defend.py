@@ -231,6 +231,7 @@ def test_a_calibration_on_drawn_faces_is_said_to_be_one(magdr, own, workshop, as
     done = magdr("detect", "a.png", *arguments)
     assert "calibrated on procedural-faces, no photographs" in done.out
     assert "magdr calibrate --data FOLDER" in done.out
+    assert "so this is a guess" in done.out, "whatever the evidence looks like"
     document = own("detect", "a.png", "--json").document
     assert document["calibrated_on"].endswith("never.json")
     assert "no photographs" not in own("detect", "a.png").out

@@ -41,6 +41,20 @@ def spy():
     return Spy()
 
 
+class Learner(Spy):
+    def fit(self, data, G):
+        pairs = data.training()
+        return {
+            "ids": {k: list(v[0].ids) for k, v in pairs.items()},
+            "moved": {k: float((v[0].images - v[1].images).abs().max()) for k, v in pairs.items()},
+        }
+
+
+def learner():
+    """Learner."""
+    return Learner()
+
+
 class SpyDefense(Spy):
     def __call__(self, x, c, G):
         return x
@@ -53,7 +67,10 @@ def spy_defense():
 
 @hookimpl
 def magdr_detectors():
-    return [DetectorSpec(name="spy", build=spy)]
+    return [
+        DetectorSpec(name="spy", build=spy),
+        DetectorSpec(name="learner", build=learner, supervised=True),
+    ]
 
 
 @hookimpl
@@ -81,6 +98,8 @@ params = { eps = "6/255", steps = 1 }
 
 [detector.spy]
 use = "acme/spy"
+[detector.learner]
+use = "acme/learner"
 [defense.spy]
 use = "acme/spy"
 
@@ -128,6 +147,22 @@ def test_a_defense_is_given_held_out_faces_and_a_detector_none(calibrated):
     held_out = defense["held_out"]["weak"]
     assert len(held_out) == 4
     assert not set(held_out) & (set(defense["clean"]) | set(defense["attacked"]["weak"]))
+
+
+def test_supervised_baselines_learn_from_attacked_faces_of_the_train_split(
+    calibrated, toolkit_from, tmp_path
+):
+    calibrator, spied = calibrated
+    text = TABLES.replace("attacked = 4", "attacked = 4\ntrain = 6")
+    small = toolkit_from(text).calibrator("toy", "faces", Store(tmp_path / "cache"))
+    learned = small.detector("learner").detector.component.state
+    train = small.data.split("train")[list(range(6))].ids
+    assert learned["ids"] == {"weak": list(train), "strong": list(train)}
+    assert 0 < learned["moved"]["weak"] <= 2 / 255 + 1e-6 < learned["moved"]["strong"]
+    assert not set(train) & {*spied["clean"], *spied["attacked"]["weak"]}
+    # How many there are is part of a supervised one's key, and of no other's.
+    assert small.key("detector", "learner") != calibrator.key("detector", "learner")
+    assert small.key("detector", "spy") == calibrator.key("detector", "spy")
 
 
 def test_noise_of_every_strength_and_benign_edits_are_among_the_harmless(calibrated):

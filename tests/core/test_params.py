@@ -18,6 +18,7 @@ from magdr_core.params import (
     schema_of,
     validate,
 )
+from magdr_core.resolver import located
 
 
 def build(
@@ -146,3 +147,13 @@ def test_params_describe_shows_a_path_as_text():
         pass
 
     assert describe(schema_of(factory, frozenset(), "x")) == [("file", "Path", "a/b")]
+
+
+def test_data_paths_start_from_the_registry(tmp_path, monkeypatch):
+    monkeypatch.setenv("PICTURES", "mine")
+    monkeypatch.setenv("HOME", "/home/somebody")
+    assert located("", tmp_path) == ""
+    assert located("faces", tmp_path) == str(tmp_path / "faces")
+    assert located("$PICTURES/faces", tmp_path) == str(tmp_path / "mine" / "faces")
+    assert located("~/faces", tmp_path) == "/home/somebody/faces"
+    assert located("/data/faces", tmp_path) == "/data/faces"
