@@ -26,17 +26,21 @@ class Pipeline:
         self.generator = generator
         self.magdr = magdr
 
-    def condition(self, attributes: Mapping[str, float | Tensor], **edits: float) -> Condition:
+    def condition(
+        self, attributes: Mapping[str, float | Tensor], *, count: int = 1, **edits: float | Tensor
+    ) -> Condition:
         """The condition that sets some attributes and leaves the others.
 
         Args:
             attributes: what the pictures show: `[B]` tensors (as in `Batch.attributes`) or numbers.
-            edits: the generator's condition names with their new values.
+            count: how many pictures, where `attributes` does not tell: numbers, or a generator that takes no
+                condition (face replacement).
+            edits: the generator's condition names with their new values, `[B]` or a number each.
 
         Raises:
             DataError: an unknown condition name, or an edit that changes nothing.
         """
-        return condition_of(self.generator, attributes, edits)
+        return condition_of(self.generator, attributes, edits, count=count)
 
     @torch.no_grad()
     def inspect(self, x: Tensor, c: Condition) -> Outcome:
@@ -69,7 +73,7 @@ class Pipeline:
 def condition_of(
     generator: GuardedGenerator,
     attributes: Mapping[str, float | Tensor],
-    edits: Mapping[str, float],
+    edits: Mapping[str, float | Tensor],
     *,
     count: int = 1,
 ) -> Condition:
@@ -78,7 +82,7 @@ def condition_of(
     Args:
         attributes: what the pictures show, `[B]` tensors or numbers; what is not named counts as 0.
         edits: condition names with their new values. A hair colour takes the place of the others.
-        count: the number of pictures, where `attributes` are numbers.
+        count: the number of pictures, where `attributes` do not tell.
 
     Raises:
         DataError: an unknown condition name, no edit, or one that changes nothing.
@@ -92,11 +96,13 @@ def condition_of(
     if len(before) == 1:
         before = before.expand(count, -1)
     after = before.clone()
+    colours = torch.tensor([n.endswith("_Hair") for n in names])
     for name, value in edits.items():
-        if name.endswith("_Hair") and value:
+        new = torch.as_tensor(value).float().expand(len(after))
+        if name.endswith("_Hair"):
             # Hair has one colour.
-            after[:, [i for i, n in enumerate(names) if n.endswith("_Hair")]] = 0.0
-        after[:, names.index(name)] = value
+            after = after.masked_fill((new != 0)[:, None] & colours, 0.0)
+        after[:, names.index(name)] = new
     if not bool((after != before).any(1).all()):
         raise DataError("the edit changes nothing on at least one picture")
     return Condition(after, after != before)

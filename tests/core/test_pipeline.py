@@ -29,6 +29,14 @@ def test_batches_of_attributes_give_a_condition_each():
     assert c.values[:, 2].tolist() == [1, 1]
 
 
+def test_every_picture_may_get_a_value_of_its_own():
+    c = condition_of(
+        HAIR, {"Black_Hair": torch.ones(2)}, {"Blond_Hair": torch.tensor([1.0, 0.0]), "Smiling": 1.0}
+    )
+    assert c.values.tolist() == [[0.0, 1.0, 1.0], [1.0, 0.0, 1.0]]
+    assert c.changed.tolist() == [[True, True, True], [False, False, True]]
+
+
 def test_a_generator_without_conditions_needs_none():
     assert condition_of(NONE, {}, {}, count=3).values.shape == (3, 0)
     with pytest.raises(DataError, match="takes no condition, so 'Smiling'"):
