@@ -12,7 +12,7 @@ from torch import Tensor
 
 from magdr_core.errors import CalibrationError
 from magdr_core.magdr import equations, learned
-from magdr_core.magdr.evidence import Evidence, Outputs, Probe
+from magdr_core.magdr.evidence import Evidence, Extent, Outputs, Probe
 from magdr_core.magdr.standard import Standard, Standardised
 from magdr_core.protocols import FitData, Generator, Parser
 from magdr_core.types import Condition, Samples
@@ -50,6 +50,8 @@ class MagDRDetector:
         evidence: which half is used.
         distortion_weight: lambda of Eq. 9 (not of the learned form, which has weights of its own).
         leave_out: attacks of the calibration that the learned form must not see.
+        consistency_over: where outputs are compared: the image, the target region, or both (the literal form
+            compares images).
         oracle: use exact masks (benchmarks only; tables say so).
     """
 
@@ -63,9 +65,10 @@ class MagDRDetector:
         evidence: Use = "both",
         distortion_weight: float = 1.0,
         leave_out: Sequence[str] = (),
+        consistency_over: Extent = "image",
         oracle: bool = False,
     ) -> None:
-        self.probe = Probe(parser, criteria, augmentations, oracle=oracle)
+        self.probe = Probe(parser, criteria, augmentations, consistency_over=consistency_over, oracle=oracle)
         self.form = form
         self.evidence = evidence
         self.distortion_weight = distortion_weight

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -20,6 +20,8 @@ name. Whoever has them already passes them on, so that no pass is made twice."""
 
 ITSELF = ""
 
+Extent = Literal["image", "target", "both"]
+
 MIN_AREA = 0.005
 """Share of the image below which a region is too small to say anything."""
 
@@ -30,7 +32,8 @@ class Evidence:
 
     Attributes:
         distortion: `[B,J,N]` distance of input and output per criterion and region.
-        consistency: `[B,K,J]` distance over the whole image of `G(x,c)` and `G(f_k(x),c)`.
+        consistency: `[B,K,J]` distance of `G(x,c)` and `G(f_k(x),c)`, over the whole image or inside the
+            target; where both are wanted, J counts every criterion twice.
         others: bool `[B,N]`, regions outside the target that are large enough.
         target: bool `[B,N]`, the target region M_c.
     """
@@ -53,15 +56,24 @@ class Probe:
         parser: soft masks of the image at hand.
         criteria: guarded metrics.
         augmentations: guarded image maps f_k.
+        consistency_over: where outputs are compared. A generator with an attention mask copies most of its
+            input, perturbation or noise included, and only the target tells an attack from noise.
         oracle: take the exact masks that travel with the condition instead of the parser's.
     """
 
     def __init__(
-        self, parser: Parser, criteria: Sequence[Any], augmentations: Sequence[Any], *, oracle: bool = False
+        self,
+        parser: Parser,
+        criteria: Sequence[Any],
+        augmentations: Sequence[Any],
+        *,
+        consistency_over: Extent = "image",
+        oracle: bool = False,
     ) -> None:
         self.parser = parser
         self.criteria = list(criteria)
         self.augmentations = list(augmentations)
+        self.consistency_over = consistency_over
         self.oracle = oracle
 
     def masks(self, x: Tensor, c: Condition) -> Tensor:
@@ -115,15 +127,15 @@ class Probe:
         outputs = self.outputs(x, c, G, augmentations, known)
         y = outputs[ITSELF]
         reference = x if reference is None else reference
-        whole = torch.ones_like(masks[:, :1])
+        where = self._compared(masks, c, G)
 
         criteria = [m.given(c, G) for m in self.criteria]
 
-        def distances(a: Tensor, b: Tensor, where: Tensor) -> Tensor:
-            return torch.stack([m.distance(a, b, where) for m in criteria], 1)
+        def distances(a: Tensor, b: Tensor, regions: Tensor) -> Tensor:
+            return torch.stack([m.distance(a, b, regions) for m in criteria], 1)
 
         distortion = distances(reference, y, masks)
-        consistency = [distances(y, outputs[name_of(f)], whole)[:, :, 0] for f in augmentations]
+        consistency = [distances(y, outputs[name_of(f)], where).flatten(1) for f in augmentations]
         evidence = Evidence(
             distortion=distortion,
             consistency=torch.stack(consistency, 1) if consistency else distortion.new_zeros(len(x), 0, 1),
@@ -131,6 +143,16 @@ class Probe:
             target=G.edited(c),
         )
         return evidence, outputs
+
+    def _compared(self, masks: Tensor, c: Condition, G: Generator) -> Tensor:
+        """Where outputs are compared, `[B,1 or 2,H,W]`; a target that is not there yet (glasses to be added)
+        is the whole image."""
+        whole = torch.ones_like(masks[:, :1])
+        if self.consistency_over == "image":
+            return whole
+        target = target_mask(masks, c, G)
+        target = torch.where((area(target) >= MIN_AREA)[:, :, None, None], target, whole)
+        return target if self.consistency_over == "target" else torch.cat([whole, target], 1)
 
     @staticmethod
     def _others(masks: Tensor, c: Condition, G: Generator) -> Tensor:
@@ -147,12 +169,16 @@ class Probe:
         each = torch.arange(len(x), device=x.device).repeat_interleave(masks.shape[1])
         criteria = [m.given(c, G) for m in self.criteria]
         d = equations.region_differences([m.given(c[each], G) for m in self.criteria], x, y, masks)
-        union = (masks * G.edited(c)[:, :, None, None]).sum(1, keepdim=True)
-        d_c = equations.region_differences(criteria, x, y, union)[:, 0]
+        d_c = equations.region_differences(criteria, x, y, target_mask(masks, c, G))[:, 0]
         whole = torch.ones_like(masks[:, :1])
         compared = [torch.stack([m(y, other, whole)[:, 0] for m in criteria], 1) for other in yk]
         d_k = torch.stack(compared, 1) if compared else d_c.new_zeros(len(x), 0, len(criteria))
         return d, d_c, self._others(masks, c, G), d_k
+
+
+def target_mask(masks: Tensor, c: Condition, G: Generator) -> Tensor:
+    """The target region as one soft mask, `[B,1,H,W]`."""
+    return (masks * G.edited(c)[:, :, None, None]).sum(1, keepdim=True)
 
 
 def name_of(f: Any) -> str:

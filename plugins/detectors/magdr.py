@@ -19,6 +19,7 @@ def magdr(
     evidence: Literal["both", "distortion", "consistency"] = "both",
     distortion_weight: Annotated[float, Field(ge=0, le=100)] = 1.0,
     leave_out: tuple[str, ...] = (),
+    consistency_over: Literal["image", "target", "both"] = "image",
     oracle: bool = False,
 ) -> MagDRDetector:
     """What G changes outside the target (distortion) and how unstable its output is (consistency)."""
@@ -30,6 +31,7 @@ def magdr(
         evidence=evidence,
         distortion_weight=distortion_weight,
         leave_out=leave_out,
+        consistency_over=consistency_over,
         oracle=oracle,
     )
 

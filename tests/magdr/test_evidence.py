@@ -115,3 +115,63 @@ def test_each_image_is_measured_with_its_own_condition(kit, probe, received):
             assert torch.equal(together[0].distortion[1:2], alone[0].distortion)
         else:
             assert torch.equal(together[0][1:2], alone[0])
+
+
+class Copier:
+    """Redraws the upper left quarter and copies the rest, as a network with an attention mask does."""
+
+    passes = 0
+
+    def __call__(self, x, c):
+        y = x.clone()
+        y[:, :, :8, :8] = 1 - y[:, :, :8, :8]
+        return y
+
+    def edited(self, c):
+        target = torch.zeros(len(c), len(PARTS), dtype=torch.bool)
+        target[:, 0] = True
+        return target
+
+
+@pytest.mark.parametrize(("over", "columns"), [("image", 1), ("target", 1), ("both", 2)])
+def test_consistency_inside_the_target_does_not_see_what_is_copied(kit, over, columns):
+    g = torch.Generator().manual_seed(3)
+    x = torch.rand(2, 3, 16, 16, generator=g)
+    noisy = x.clone()
+    noisy[:, :, 8:] = (noisy[:, :, 8:] + 0.2 * torch.rand(2, 3, 8, 16, generator=g)).clamp(0, 1)
+    c = Condition(torch.ones(2, 1), torch.ones(2, 1, dtype=torch.bool))
+
+    def lower(image):  # an f_k that changes the copied half alone
+        changed = image.clone()
+        changed[:, :, 8:] = changed[:, :, 8:].mean((2, 3), keepdim=True)
+        return changed
+
+    lower.undo = lambda y: y
+    probe = Probe(quarters, [kit.build("metric", "l1")], [lower], consistency_over=over)
+    measured = [probe.measure(images, c, Copier())[0].consistency for images in (x, noisy)]
+    assert measured[0].shape == (2, 1, columns)
+    if over != "target":
+        assert (measured[0][..., 0] > 0.05).all()
+        assert (measured[0][..., 0] != measured[1][..., 0]).all()
+    if over != "image":
+        assert (measured[0][..., -1] == 0).all()
+        assert (measured[1][..., -1] == 0).all()
+
+
+def test_a_target_that_is_not_there_yet_is_compared_over_the_whole_image(kit):
+    class Nothing(Copier):
+        def edited(self, c):
+            return torch.zeros(len(c), len(PARTS), dtype=torch.bool)
+
+    def darker(image):
+        return image * 0.5
+
+    darker.undo = lambda y: y
+    x = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(3))
+    c = Condition(torch.ones(2, 1), torch.ones(2, 1, dtype=torch.bool))
+    probes = [
+        Probe(quarters, [kit.build("metric", "l1")], [darker], consistency_over=over)
+        for over in ("image", "target")
+    ]
+    image, target = (probe.measure(x, c, Nothing())[0].consistency for probe in probes)
+    assert torch.equal(image, target)
