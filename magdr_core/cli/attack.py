@@ -47,7 +47,7 @@ def command(
     check_results(inputs, out, "attacked")
     check_writable(out)
     toolkit = open_toolkit(registry, device, block)
-    label = own.chosen_task(toolkit, task)
+    label = own.chosen_task(toolkit, task, wanted)
     attacks = toolkit.registry.labels("attack")
     if attack is None and not attacks:
         raise DataError(f"{toolkit.registry.path.name} has no [attack.LABEL] table")

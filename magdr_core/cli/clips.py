@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from magdr_core.cli.inputs import Input
-from magdr_core.cli.jobs import Attack, Defend, Detect, Result, evidence
+from magdr_core.cli.jobs import Attack, Defend, Detect, Result
 from magdr_core.cli.photos import PhotoWork
 from magdr_core.cli.told import verdict_line
 from magdr_core.errors import DataError
@@ -104,7 +104,7 @@ class ClipWork:
         told: list[dict[str, Any]] = []
         for first, _, x in self._cuts(video, boxes):
             outcome = job.pipeline.inspect(x, self._c(x))
-            told += [evidence(outcome, i) for i in range(len(x))]
+            told += [job.evidence(outcome, i) for i in range(len(x))]
             self.step(f"{video.path.name}: judging", first + len(x), len(boxes))
         scores = [t["score"] for t in told]
         medians = half_second_medians(scores, video.fps)

@@ -53,7 +53,7 @@ def command(
     check_writable(out)
     toolkit = open_toolkit(registry, device, block)
     own.with_calibration(toolkit, calibration)
-    label = own.chosen_task(toolkit, task)
+    label = own.chosen_task(toolkit, task, wanted)
     generator = toolkit.generator(label)
     condition = own.chosen_condition(generator, wanted, has)
     display = own.new_display(as_json)
@@ -62,4 +62,12 @@ def command(
     facts = own.conditions_told(label, generator, wanted, has) | own.calibration_told(toolkit, label)
     head = {"command": "defend", **facts, "defense": defense}
     told = own.Told(own.new_display(as_json), as_json, head)
-    own.work_through(inputs, Defend(pipeline), condition, toolkit, told, whole=whole, out=out)
+    own.work_through(
+        inputs,
+        Defend(pipeline, synthetic=bool(facts.get("synthetic"))),
+        condition,
+        toolkit,
+        told,
+        whole=whole,
+        out=out,
+    )

@@ -38,7 +38,7 @@ def command(
     wanted = own.parsed_edits(edits)
     toolkit = open_toolkit(registry, device, block)
     own.with_calibration(toolkit, calibration)
-    label = own.chosen_task(toolkit, task)
+    label = own.chosen_task(toolkit, task, wanted)
     generator = toolkit.generator(label)
     condition = own.chosen_condition(generator, wanted, has)
     display = own.new_display(as_json)
@@ -47,4 +47,12 @@ def command(
     facts = own.conditions_told(label, generator, wanted, has) | own.calibration_told(toolkit, label)
     head = {"command": "detect", **facts, "defense": defense}
     told = own.Told(own.new_display(as_json), as_json, head)
-    own.work_through(inputs, Detect(pipeline), condition, toolkit, told, whole=whole, out=None)
+    own.work_through(
+        inputs,
+        Detect(pipeline, synthetic=bool(facts.get("synthetic"))),
+        condition,
+        toolkit,
+        told,
+        whole=whole,
+        out=None,
+    )

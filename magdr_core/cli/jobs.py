@@ -9,15 +9,12 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from magdr_core.functional import mse
 from magdr_core.guard import GuardedAttack, GuardedGenerator
 from magdr_core.magdr import Outcome
+from magdr_core.objective import symmetric_mse
 from magdr_core.pipeline import Pipeline
-from magdr_core.samples import attack_samples
+from magdr_core.samples import attack_samples, objective_of
 from magdr_core.types import Condition, Samples
-
-SUCCESS = 0.05
-"""Output MSE in [-1,1] units from which on a disruption counts as one (Ruiz et al., 2020)."""
 
 Panels = list[tuple[str, Tensor]]
 
@@ -50,32 +47,45 @@ class Job(Protocol):
         """`[B,3,S,S]`, 8-bit cuts, B conditions and stable names."""
 
 
-class Detect:
+class Judge:
+    """A pipeline whose verdicts are told.
+
+    Args:
+        synthetic: it is calibrated on drawn faces. The detector knows evidence unlike its calibration's, but
+            photographs can have evidence that drawn faces have too, so every verdict on a file is a guess.
+    """
+
+    limit: float | None = None
+
+    def __init__(self, pipeline: Pipeline, *, synthetic: bool = False) -> None:
+        self.pipeline = pipeline
+        self.generator = pipeline.generator
+        self.synthetic = synthetic
+
+    def evidence(self, outcome: Outcome, i: int) -> dict[str, Any]:
+        """`Outcome.explain` with the verdict in words."""
+        told: Mapping[str, Any] = outcome.explain(i)
+        covered = told["covered_by_calibration"] and not self.synthetic
+        verdict = "disrupted" if told["flagged"] else "clean"
+        return {"verdict": verdict, **told, "covered_by_calibration": covered}
+
+
+class Detect(Judge):
     """Only looks; nothing is changed."""
 
     suffix = ""
-    limit: float | None = None
-
-    def __init__(self, pipeline: Pipeline) -> None:
-        self.pipeline = pipeline
-        self.generator = pipeline.generator
 
     def __call__(self, x: Tensor, c: Condition, ids: Sequence[str]) -> list[Result]:
         outcome = self.pipeline.inspect(x, c)
-        return [Result(evidence(outcome, i), x[i], x[i]) for i in range(len(x))]
+        return [Result(self.evidence(outcome, i), x[i], x[i]) for i in range(len(x))]
 
 
-class Defend:
+class Defend(Judge):
     suffix = "restored"
-    limit: float | None = None
-
-    def __init__(self, pipeline: Pipeline) -> None:
-        self.pipeline = pipeline
-        self.generator = pipeline.generator
 
     def __call__(self, x: Tensor, c: Condition, ids: Sequence[str]) -> list[Result]:
         outcome = self.pipeline.defend(x, c)
-        return self.results(x, c, outcome.restored, [evidence(outcome, i) for i in range(len(x))])
+        return self.results(x, c, outcome.restored, [self.evidence(outcome, i) for i in range(len(x))])
 
     @torch.no_grad()
     def results(
@@ -113,13 +123,13 @@ class Attack:
         with torch.no_grad():
             before, after = self.generator(x, c), self.generator(attacked, c)
         moved = (attacked - x).abs().amax((1, 2, 3))
-        broken = 4 * mse(before, after)  # [-1,1] units
+        reached = objective_of(self.attack, self.generator, clean, before).reached(after)
         return [
             Result(
                 {
                     "largest_change": f"{round(float(moved[i]) * 255)}/255",
-                    "output_mse": round(float(broken[i]), 4),
-                    "disrupted": bool(broken[i] > SUCCESS),
+                    "output_mse": round(float(symmetric_mse(before, after)[i]), 4),
+                    "disrupted": bool(reached[i]),
                 },
                 attacked[i],
                 after[i],
@@ -137,11 +147,8 @@ class Attack:
     def survived(self, clean: Tensor, attacked: Tensor, c: Condition) -> dict[str, Any]:
         """How much of the attack is left in cuts of the written picture and the given one, `[3,S,S]` each."""
         y = self.generator(torch.stack([clean, attacked]), Condition.cat([c, c]))
-        broken = 4 * float(mse(y[:1], y[1:])[0])
-        return {"output_mse_in_file": round(broken, 4), "disrupted_in_file": broken > SUCCESS}
-
-
-def evidence(outcome: Outcome, i: int) -> dict[str, Any]:
-    """`Outcome.explain` with the verdict in words."""
-    told: Mapping[str, Any] = outcome.explain(i)
-    return {"verdict": "disrupted" if told["flagged"] else "clean", **told}
+        objective = objective_of(self.attack, self.generator, Samples(clean[None], c, ("",)), y[:1])
+        return {
+            "output_mse_in_file": round(float(symmetric_mse(y[:1], y[1:])), 4),
+            "disrupted_in_file": bool(objective.reached(y[1:])),
+        }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -92,14 +92,21 @@ def parsed_edits(texts: Sequence[str]) -> dict[str, float]:
     return edits
 
 
-def chosen_task(toolkit: Toolkit, task: str | None) -> str:
-    """Raises DataError if it is not said which generator is meant."""
+def chosen_task(toolkit: Toolkit, task: str | None, edits: Iterable[str] = ()) -> str:
+    """The generator that is meant: the one that is named, else the only one that knows the edits.
+
+    Raises:
+        DataError: none of that name, or several may be meant.
+    """
     tasks = toolkit.registry.labels("generator")
     if task is not None and task in tasks:
         return task
     name = toolkit.registry.path.name
     if task is not None:
         raise DataError(f"{name} has no [generator.{task}]{suggestion(task, tasks)}")
+    if edits and len(tasks) > 1:
+        knowing = [t for t in tasks if set(edits) <= set(toolkit.generator(t).condition_names)]
+        tasks = knowing or tasks
     if len(tasks) != 1:
         raise DataError(f"{name} has {len(tasks)} generators; choose with --task: {', '.join(tasks)}")
     return tasks[0]
@@ -167,10 +174,6 @@ class Told:
             )
 
     def done(self, given: Input, facts: dict[str, Any]) -> None:
-        # The detector knows evidence unlike its calibration's, but photographs can have evidence that drawn
-        # faces have too; whoever reads files from a disk is not judging drawn faces.
-        if self.head.get("synthetic") and "covered_by_calibration" in facts:
-            facts["covered_by_calibration"] = False
         if facts.get("covered_by_calibration") is False:
             facts["advice"] = ADVICE
         self.results.append({"path": str(given.path), **facts})

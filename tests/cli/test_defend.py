@@ -1,6 +1,7 @@
 """magdr defend and detect on pictures of one's own."""
 
 import io
+import json
 import struct
 import zlib
 
@@ -223,6 +224,24 @@ def test_a_registry_of_several_tasks_must_be_told_which(magdr, workshop, astrona
     done = magdr("defend", "a.png", "--registry", "two.toml", "--set", "Smiling")
     assert done.code == 2
     assert "2 generators; choose with --task: editing, other" in done.err
+
+
+def test_the_edits_say_which_task_is_meant(magdr, workshop, astronaut, tmp_path):
+    text = (workshop / "small.toml").read_text() + (
+        '\n[generator.replacement]\nuse = "cyclegan"\n'
+        'params = { weights = "random", width = 8, blocks = 1, size = 32 }\n'
+    )
+    (tmp_path / "two.toml").write_text(text)
+    astronaut.save(tmp_path / "a.png")
+    common = ("--registry", "two.toml", "--attack", "pgd", "--json")
+    edited = magdr("attack", "a.png", *common, "--set", "Smiling", "--out", "edited")
+    assert edited.code == 0, edited.err
+    assert json.loads(edited.out)["task"] == "editing"
+    replaced = magdr("attack", "a.png", *common, "--task", "replacement", "--out", "replaced")
+    assert replaced.code == 0, replaced.err
+    assert json.loads(replaced.out)["task"] == "replacement"
+    unclear = magdr("attack", "a.png", *common)
+    assert "2 generators; choose with --task" in unclear.err
 
 
 def test_a_calibration_on_drawn_faces_is_said_to_be_one(magdr, own, workshop, astronaut, tmp_path):
