@@ -56,22 +56,11 @@ def attacked(rows: list[Row]) -> str:
     return table(["task", "attack", "output MSE, [-1,1]", "median", "success"], lines)
 
 
-def restored(rows: list[Row]) -> str:
-    lines = []
-    for task in TASKS:
-        own = [r for r in rows if r["task"] == task and r["role"] == "defense"]
-        for name in dict.fromkeys(r["component"] for r in own):
-            mine = [r for r in own if r["component"] == name]
-            errors = [figure(mine, ".1f", attack=a, metric="mse_o") for a in ("none", "cw", "pgd", "noise")]
-            lines.append([task, name, *errors, figure(mine, ".0f", attack="pgd", metric="forwards")])
-    return table(["task", "defense", "clean", "C&W", "PGD", "noise", "passes under PGD"], lines)
-
-
 def main(path: Path) -> None:
     with path.open(newline="", encoding="utf-8") as f:
         rows = list(csv.DictReader(f))
     print(f"n = {min(int(r['n']) for r in rows)}\n")
-    for part in (attacked(rows), detection(rows), restored(rows)):
+    for part in (attacked(rows), detection(rows)):
         print(part + "\n")
 
 
