@@ -1,7 +1,7 @@
 """Feature similarity (FSIM): where two images have the same edges, seen through phase congruency.
 
-Frequencies are those of the discrete Fourier transform at every size; the published Matlab code divides by one
-pixel less at odd sizes.
+Frequencies are those of the discrete Fourier transform at every size; the published Matlab code divides by
+one pixel less at odd sizes.
 """
 
 from __future__ import annotations
