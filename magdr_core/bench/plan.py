@@ -8,6 +8,7 @@ from typing import Any
 
 from magdr_core.calibration import read_calibration
 from magdr_core.errors import RegistryError
+from magdr_core.identity import digest
 from magdr_core.registry import Profile
 from magdr_core.toolkit import Toolkit
 
@@ -51,6 +52,14 @@ class Cell:
     def knowledge(self) -> str:
         undefended = self.role == "attack" or (self.role == "defense" and self.component == "identity")
         return "none" if undefended else "oblivious"
+
+    def in_shard(self, shard: tuple[int, int]) -> bool:
+        """Whether the cell is one of part i of n. Its place in the plan decides, not its result's key: that
+        holds the calibration, which each part would have to make for all cells."""
+        i, n = shard
+        part = self.slice
+        place = [self.task, self.seed, self.role, self.component, part.name, part.eps, part.steps]
+        return int(digest(place), 16) % n == i - 1
 
     def __str__(self) -> str:
         return f"{self.task} / {self.slice.name} / {self.component} (seed {self.seed})"

@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -232,6 +233,27 @@ def test_a_failing_component_is_attributed_and_the_others_finish(shop):
 def test_the_limit_takes_fewer_samples(shop):
     run = shop.run(out="limited", limit=3)
     assert {r["n"] for r in rows_of(run)} == {"3"}
+
+
+@pytest.fixture
+def fitted_shop(shop, fresh_shop):
+    """A shop whose store has the first one's calibrations and images, but no cells."""
+    shutil.copytree(shop.folder / "cache", fresh_shop.folder / "cache")
+    shutil.rmtree(fresh_shop.folder / "cache" / "cells")
+    return fresh_shop
+
+
+def test_shards_share_the_work_and_an_unsharded_run_assembles_it(shop, fitted_shop):
+    parts = [fitted_shop.bench(shard=(i, 3), out=f"part{i}").run() for i in (3, 1, 2)]
+    places = [[(c["facts"]["attack"], c["facts"]["component"]) for c in part.cells] for part in parts]
+    assert sum(map(len, places)) == len(shop.first.cells)
+    assert all(places), "nobody is idle"
+    assert not any(c.get("reused") for part in parts for c in part.cells), "nothing is done twice"
+    assert not any((fitted_shop.folder / f"part{i}").exists() for i in (1, 2, 3)), "no tables of a part"
+    whole = fitted_shop.run()
+    assert whole.computed == 0
+    assert without_seconds(whole) == without_seconds(shop.first)
+    assert load_pictures(whole.folder).keys() == load_pictures(shop.first.folder).keys()
 
 
 def test_pictures_of_every_defense_are_kept(shop):
