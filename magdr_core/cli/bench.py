@@ -74,7 +74,7 @@ def command(
     """Run a benchmark. Without REGISTRY: ./registry.toml, else the packaged one.
 
     What the cache holds is not computed again, so the same command continues an interrupted run. Exit code 1:
-    some cells failed; 2: the registry is wrong, and nothing was written. To divide the work, run every --shard
+    some cells failed; 2: the registry is wrong, and nothing was written. To divide the work run every --shard
     with the same cache, at the same time or not, and then the command without it, which writes the tables.
     """
     if out is not None and len(registries) > 1:
