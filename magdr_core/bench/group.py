@@ -122,7 +122,7 @@ class GroupRun:
             if cell.role == "detector":
                 return self.calibrator.detector(cell.component)
             if cell.role == "attack":
-                return self.toolkit.build("attack", cell.component)
+                return self.toolkit.build("attack", cell.slice.label)
             if cell.component == ORACLE:
                 layers = self.toolkit.registry.composition["layers"]
                 labels = dict.fromkeys(label for layer in layers for label in layer)
@@ -161,6 +161,8 @@ class GroupRun:
             layers = self.toolkit.registry.composition["layers"]
             grid = [self.toolkit.family_identity(label) for label in sorted({x for la in layers for x in la})]
             return [grid, [str(chain) for d in self._choosing for chain in d.candidates]]
+        if cell.role == "attack":
+            return self.toolkit.resolve("attack", cell.slice.label).identity
         kind = "restoration" if is_restoration(self.toolkit, cell.component) else cell.role
         return self.toolkit.resolve(kind, cell.component).identity
 

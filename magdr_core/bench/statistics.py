@@ -120,28 +120,32 @@ def decisions(negatives: Array, positives: Array, threshold: float) -> Mapping[s
     A class that nothing is given to has precision and F1 0. The weighted figures are the means of both
     classes', weighted by their sizes: the convention of some rows of the paper's Table 1, not of others.
     """
-    tp, fp = float((positives > threshold).sum()), float((negatives > threshold).sum())
-    p, n = len(positives), len(negatives)
+    tp, fp = (positives > threshold).sum(), (negatives > threshold).sum()
+    return {k: float(v) for k, v in of_counts(tp, fp, len(positives), len(negatives)).items()}
+
+
+def of_counts(tp: Any, fp: Any, p: int, n: int) -> Mapping[str, Any]:
+    """:func:`decisions` from the numbers (or arrays of numbers) of flagged ones among p positives and n
+    negatives."""
     fn, tn = p - tp, n - fp
 
-    def weighted(of_positives: float, of_negatives: float) -> float:
+    def weighted(of_positives: Any, of_negatives: Any) -> Any:
         return (p * of_positives + n * of_negatives) / (p + n)
 
+    f1, f1_of_negatives = _share(2 * tp, 2 * tp + fp + fn), _share(2 * tn, 2 * tn + fn + fp)
+    precision = _share(tp, tp + fp)
     return {
-        "precision": _share(tp, tp + fp),
+        "precision": precision,
         "recall": tp / p,
-        "f1": _f1(tp, fp, fn),
-        "precision_weighted": weighted(_share(tp, tp + fp), _share(tn, tn + fn)),
+        "f1": f1,
+        "precision_weighted": weighted(precision, _share(tn, tn + fn)),
         "recall_weighted": weighted(tp / p, tn / n),
-        "f1_weighted": weighted(_f1(tp, fp, fn), _f1(tn, fn, fp)),
+        "f1_weighted": weighted(f1, f1_of_negatives),
         "accuracy": (tp + tn) / (p + n),
         "fpr_clean": fp / n,
     }
 
 
-def _share(part: float, whole: float) -> float:
-    return part / whole if whole else 0.0
-
-
-def _f1(tp: float, fp: float, fn: float) -> float:
-    return 2 * tp / (2 * tp + fp + fn) if tp else 0.0
+def _share(part: Any, whole: Any) -> Any:
+    """`part / whole`, 0 of nothing."""
+    return part / np.maximum(whole, 1)

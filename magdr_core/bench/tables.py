@@ -16,8 +16,8 @@ from magdr_core.bench.statistics import (
     auroc,
     bootstrap,
     bootstrap_values,
-    decisions,
     holm,
+    of_counts,
     sign_flip_p,
     tpr_at_fpr,
 )
@@ -46,7 +46,7 @@ def result_rows(registry: str, cells: Sequence[CellData]) -> list[Row]:
             rows += _mean_rows(registry, cell, ("mse_o", "success"), medians=("mse_o",))
         elif role == "defense":
             rows += _defense_rows(registry, cell)
-        elif facts["slice_role"] in ("clean", "attack", "benign"):
+        elif facts["slice_role"] in ("clean", "attack", "sweep", "benign"):
             rows += _detector_rows(registry, cell, _siblings(cell, good))
     rows += _difference_rows(registry, [c for c in good if c["facts"]["role"] == "defense"])
     return sorted(rows, key=_order)
@@ -77,6 +77,8 @@ def _row(
 ) -> Row:
     facts = cell["facts"]
     shown = {k: facts[k] for k in ("task", "generator", "dataset", "attack", "eps", "steps", "knowledge")}
+    if facts["slice_role"] == "sweep":
+        variant = ", ".join(filter(None, [variant, f"sweep {facts['steps']}"]))
     if facts["slice_role"] == "benign":
         shown |= {"attack": "none", "eps": 0.0, "steps": 0}
     value, low, high = figures
@@ -128,12 +130,18 @@ def _mean_rows(
         yield _row(registry, cell, name, figures, variant)
 
 
-def _share_above(scores: Array, threshold: float) -> Callable[[Array], float]:
-    return lambda rows: float((scores[rows] > threshold).mean())
+def _share_above(cell: CellData, name: str, scores: Array, threshold: float) -> tuple[float, float, float]:
+    return _value_figures(cell, name, scores > threshold, np.mean)
 
 
-def _decision(clean: Array, scores: Array, threshold: float, metric: str) -> Callable[[Array], float]:
-    return lambda rows: decisions(clean[rows], scores[rows], threshold)[metric]
+def _decision(metric: str) -> Reduce:
+    """A figure of pictures given as 2 (attacked one flagged) + 1 (clean one flagged)."""
+
+    def reduce(flags: Array, *, axis: int) -> Any:
+        n = flags.shape[axis]
+        return of_counts((flags >> 1).sum(axis=axis), (flags & 1).sum(axis=axis), n, n)[metric]
+
+    return reduce
 
 
 def _defense_rows(registry: str, cell: CellData) -> Iterator[Row]:
@@ -221,13 +229,13 @@ def _detector_rows(registry: str, cell: CellData, others: Mapping[str, CellData]
     scores = np.asarray(cell["values"]["score"])
     points = {f"fpr{100 * cell['fpr']:g}": thresholds["fpr"], "best-f1": thresholds["f1"]}
     if facts["slice_role"] == "benign":
-        share = _figures(cell, "fpr_benign", _share_above(scores, thresholds["fpr"]))
+        share = _share_above(cell, "fpr_benign", scores, thresholds["fpr"])
         yield _row(registry, cell, "fpr_benign", share, facts["attack"].removeprefix("benign:"))
         return
     if facts["slice_role"] == "clean":
         for variant, threshold in points.items():
             name = f"fpr_clean {variant}"
-            share = _figures(cell, name, _share_above(scores, threshold))
+            share = _share_above(cell, name, scores, threshold)
             yield _row(registry, cell, "fpr_clean", share, variant)
         yield _row(registry, cell, "forwards", (cell["forwards"], math.nan, math.nan))
         return
@@ -245,9 +253,9 @@ def _detector_rows(registry: str, cell: CellData, others: Mapping[str, CellData]
     for metric, statistic in free.items():
         yield _row(registry, cell, metric, _figures(cell, metric, statistic))
     for variant, threshold in points.items():
+        flags = 2 * (scores > threshold) + (clean > threshold)
         for metric in DECISIONS:
-            statistic = _decision(clean, scores, threshold, metric)
-            figures = _figures(cell, f"{metric} {variant}", statistic)
+            figures = _value_figures(cell, f"{metric} {variant}", flags, _decision(metric))
             yield _row(registry, cell, metric, figures, variant)
     yield _row(registry, cell, "forwards", (cell["forwards"], math.nan, math.nan))
 
