@@ -12,6 +12,7 @@ from magdr_core.functional.denoise import bilateral, nlm, tv_denoise
 from magdr_core.functional.diffusion import anisotropic_diffusion, richardson_lucy
 from magdr_core.functional.eightbit import project_linf, round_toward, straight_through, to_8bit
 from magdr_core.functional.filters import bit_depth, gaussian_blur, median_blur, unsharp
+from magdr_core.functional.fsim import fsim
 from magdr_core.functional.jpeg import jpeg, quantisation_tables
 from magdr_core.functional.local import guided_filter, wiener
 from magdr_core.functional.masks import (
@@ -44,6 +45,7 @@ __all__ = [
     "down_up",
     "fade",
     "flip",
+    "fsim",
     "gaussian_blur",
     "guided_filter",
     "in_pieces",
