@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -16,6 +17,9 @@ from magdr_core.report.load import RunData
 IDENTITY = "identity"
 FINE_POINT = "best-f1"
 """The operating point that the paper's F1 is measured at; the other one starts with `fpr`."""
+
+_SWEEP = re.compile(r"(?:(?P<point>.+)[ ,;])?\s*steps=(?P<steps>\d+)")
+"""Variant of a point of Figure 3: one attack looked at after so many of its iterations."""
 
 
 class Condition(NamedTuple):
@@ -59,10 +63,24 @@ class Figure:
     high: float
     n: int
     seeds: int = 1
+    knowledge: str = ""
+
+    @property
+    def has_interval(self) -> bool:
+        return not (math.isnan(self.low) or math.isnan(self.high))
 
     def overlaps(self, other: Figure) -> bool:
         """Whether the intervals share a point; without intervals nothing is known, so yes."""
         return not (self.low > other.high or other.low > self.high)
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """One curve of Figure 3: a detector's F1 after more and more iterations of one attack."""
+
+    attack: Condition
+    component: str
+    points: tuple[tuple[int, Figure], ...]
 
 
 class Figures:
@@ -71,8 +89,14 @@ class Figures:
     def __init__(self, run: RunData) -> None:
         self.run = run
         self._found: dict[tuple[str, Condition, str, str, str, str], list[Row]] = defaultdict(list)
+        self._sweeps: dict[tuple[str, Condition, str, str], dict[int, list[Row]]] = {}
         self.variants: dict[tuple[str, str], list[str]] = defaultdict(list)
+        self._rows: list[Row] = []
         for row in run.rows:
+            if point := _SWEEP.fullmatch(row["variant"]):
+                self._swept(row, point["point"] or "", int(point["steps"]))
+                continue
+            self._rows.append(row)
             if math.isnan(row["value"]):
                 continue
             about = (row["role"], row["component"], row["metric"], row["variant"])
@@ -81,25 +105,50 @@ class Figures:
             if row["variant"] not in seen:
                 seen.append(row["variant"])
 
+    def _swept(self, row: Row, point: str, steps: int) -> None:
+        if row["metric"] != "f1" or point not in ("", FINE_POINT) or math.isnan(row["value"]):
+            return
+        # The curve is of one attack, whatever its rows say in the column for its iterations.
+        key = (row["task"], Condition.of(row)._replace(steps=0), row["component"], point)
+        self._sweeps.setdefault(key, {}).setdefault(steps, []).append(row)
+
     def get(
         self, task: str, condition: Condition, role: str, component: str, metric: str, variant: str = ""
     ) -> Figure | None:
         """One figure. Of several seeds: their mean, with an interval that spans all of theirs."""
-        rows = self._found.get((task, condition, role, component, metric, variant))
-        if not rows:
-            return None
-        return Figure(
-            value=math.fsum(r["value"] for r in rows) / len(rows),
-            low=min(r["ci_low"] for r in rows),
-            high=max(r["ci_high"] for r in rows),
-            n=min(r["n"] for r in rows),
-            seeds=len(rows),
-        )
+        return _joined(self._found.get((task, condition, role, component, metric, variant)))
+
+    def difference(
+        self, task: str, condition: Condition, component: str
+    ) -> tuple[Figure, str, bool | None] | None:
+        """A defense's paired difference to the best baseline, that baseline, and the run's verdict on it.
+
+        The verdict (metric `significant`, corrected for many comparisons) is None where the run has none.
+        """
+        for variant in self.variants[(task, "mse_o_difference")]:
+            figure = self.get(task, condition, "defense", component, "mse_o_difference", variant)
+            if figure is not None:
+                verdict = self.get(task, condition, "defense", component, "significant", variant)
+                verdict = verdict or self.get(task, condition, "defense", component, "significant")
+                return figure, variant.removeprefix("to "), verdict.value > 0.5 if verdict else None
+        return None
+
+    def sweeps(self, task: str) -> dict[Condition, list[Sweep]]:
+        """The curves of Figure 3 by attack, in the profile's order of detectors."""
+        found: dict[Condition, list[Sweep]] = defaultdict(list)
+        for (its_task, attack, component, _), points in self._sweeps.items():
+            if its_task == task:
+                curve = [(n, f) for n, rows in sorted(points.items()) if (f := _joined(rows))]
+                found[attack].append(Sweep(attack, component, tuple(curve)))
+        order = self.run.listed("detectors")
+        for curves in found.values():
+            curves.sort(key=lambda sweep: (_rank(order, sweep.component), sweep.component))
+        return dict(sorted(found.items()))
 
     @cached_property
     def facts(self) -> list[Mapping[str, Any]]:
         """What there is or should be: failed cells have no rows, rows may come from elsewhere."""
-        return [c["facts"] for c in self.run.cells] + list(self.run.rows)
+        return [c["facts"] for c in self.run.cells] + self._rows
 
     @cached_property
     def tasks(self) -> list[str]:
@@ -114,16 +163,18 @@ class Figures:
 
     def samples(self, task: str) -> int | None:
         """Images per seed, as the rows say; the profile's number may have been limited."""
-        return min((r["n"] for r in self.run.rows if r["task"] == task), default=None)
+        return min((r["n"] for r in self._rows if r["task"] == task), default=None)
 
     def attacks(self, task: str) -> list[Condition]:
-        """The attacks that have tables, in the profile's order."""
-        found = {
-            Condition.of(f)
-            for f in self.facts
-            # A cell tells noise and benign edits apart by their role; rows are of clean images or attacks.
-            if f["task"] == task and f.get("slice_role", "attack") == "attack" and f["attack"] != CLEAN
-        }
+        """The attacks that have tables, in the profile's order: those with figures, and failed ones."""
+        known = [r for r in self._rows if r["attack"] != CLEAN]
+        # A cell tells noise and benign edits apart by their role; rows are of clean images or attacks.
+        known += [
+            c["facts"]
+            for c in self.run.cells
+            if "error" in c and c["facts"].get("slice_role", "attack") == "attack"
+        ]
+        found = {Condition.of(f) for f in known if f["task"] == task and f["attack"] != CLEAN}
         order = self.run.listed("attacks")
         return sorted(found, key=lambda c: (_rank(order, c.attack), *c))
 
@@ -135,6 +186,15 @@ class Figures:
         if role == "defense":
             names.sort(key=lambda name: (name != IDENTITY, name == ORACLE))
         return names
+
+    def baselines(self, task: str, role: str, own: str) -> list[str]:
+        """The components that are neither `own`, a component's name, nor variants of it, nor references."""
+        uses = self.run.uses(role)
+        return [
+            name
+            for name in self.components(task, role)
+            if own not in (name, uses.get(name)) and name not in (IDENTITY, ORACLE)
+        ]
 
     @staticmethod
     def _is(facts: Mapping[str, Any], task: str, role: str) -> bool:
@@ -174,6 +234,20 @@ class Figures:
     @property
     def adaptive(self) -> bool:
         return any(r["knowledge"] == "adaptive" for r in self.run.rows)
+
+
+def _joined(rows: Sequence[Row] | None) -> Figure | None:
+    """The figure that the rows of all seeds make together."""
+    if not rows:
+        return None
+    return Figure(
+        value=math.fsum(r["value"] for r in rows) / len(rows),
+        low=min(r["ci_low"] for r in rows),
+        high=max(r["ci_high"] for r in rows),
+        n=min(r["n"] for r in rows),
+        seeds=len(rows),
+        knowledge=str(rows[0]["knowledge"]),
+    )
 
 
 def _rank(order: list[str], name: str) -> int:

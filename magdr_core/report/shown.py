@@ -12,7 +12,8 @@ from magdr_core.report.figures import Figure
 Format = Callable[[float], str]
 MISSING = "\N{EN DASH}"
 _MINUS = "\N{MINUS SIGN}"
-Kind = Literal["", "reference", "bound"]
+Kind = Literal["", "reference", "bound", "absent"]
+"""`absent`: printed in the paper, not in this run."""
 
 
 def number(digits: int) -> Format:
@@ -64,6 +65,8 @@ class Column:
     detail: str = ""
     better: Literal["higher", "lower"] | None = None
     show: Format = field(default=number(1), repr=False)
+    words: bool = False
+    """Whether its fields are words, which stand at the left."""
     reference_competes: bool = True
     """False where the undefended reference is best by definition, so that marking it would say nothing."""
 
