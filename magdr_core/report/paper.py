@@ -110,9 +110,10 @@ TABLE2: dict[Method, tuple[Figures4, Figures4]] = {
 
 NOTE1 = (
     "The paper's rows are averaged in different ways: those of Lu, Metzen and OTD are possible only as "
-    "averages weighted over both classes, those of NNIF, DD, CD and MagDR only as figures of the disrupted class; "
-    "those of Meng fit either. Compare each with our column of the same convention. The paper does not print "
-    "eps, thresholds, class balance or the number of images; its networks and faces are others than ours."
+    "averages weighted over both classes, those of NNIF, DD, CD and MagDR only as figures of the disrupted "
+    "class; those of Meng fit either. Compare each with our column of the same convention. The paper does "
+    "not print eps, thresholds, class balance or the number of images; its networks and faces are others "
+    "than ours."
 )
 NOTE2 = (
     'The paper\'s "MSE" is no squared error: with its PSNR it obeys PSNR + 20 log10("MSE") = 61.06 (58.96 '

@@ -98,6 +98,13 @@
     // In the list of versions the arrows choose a version.
     if (by && event.target !== select) step(by);
   });
-  // Paper cannot be unfolded.
-  addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((d) => (d.open = true)));
+  // What is folded on the screen is folded on paper.
+  const unfold = document.querySelector(".unfold");
+  unfold.hidden = false;
+  unfold.addEventListener("click", () => {
+    const folded = [...document.querySelectorAll("details")];
+    const open = !folded.every((d) => d.open);
+    for (const d of folded) d.open = open;
+    unfold.textContent = open ? "Fold all tables" : "Unfold all tables";
+  });
 })();

@@ -65,6 +65,8 @@ class Column:
     detail: str = ""
     better: Literal["higher", "lower"] | None = None
     show: Format = field(default=number(1), repr=False)
+    marked: bool = True
+    """Whether the best of it is marked."""
     words: bool = False
     """Whether its fields are words, which stand at the left."""
     reference_competes: bool = True
@@ -126,7 +128,7 @@ def _mark(fields: Sequence[tuple[Kind, Shown]], column: Column) -> None:
         for kind, f in fields
         if f.figure is not None and (kind == "" or (kind == "reference" and column.reference_competes))
     ]
-    if column.better is None or len(running) < 2 or len({f.text for f in running}) < 2:
+    if column.better is None or not column.marked or len(running) < 2 or len({f.text for f in running}) < 2:
         return
     pick = max if column.better == "higher" else min
     best = pick(running, key=lambda f: f.figure.value if f.figure else math.nan)

@@ -52,7 +52,7 @@ def detection(
             Source(Column("AUROC", "against equal noise", "higher", SIMILARITY), "auroc_noise"),
             Source(Column("TPR", "at 1% FPR", "higher", percent), "tpr_at_1fpr"),
             Source(Column("TPR", "at 5% FPR", "higher", percent), "tpr_at_5fpr"),
-            Source(Column("Forwards", "per image", "lower", count), "forwards"),
+            Source(Column("Forwards", "per image", "lower", count, marked=False), "forwards"),
         ],
     )
     blocks = attack_blocks(figures, task, "detector", sources, attacks, compare_noise=False)
@@ -69,7 +69,7 @@ def false_alarms(figures: Figures, task: str) -> Table | None:
         Source(Column(edit, "benign edit", "lower", percent), "fpr_benign", edit)
         for edit in figures.variants[(task, "fpr_benign")]
     ]
-    sources.append(Source(Column("Forwards", "per clean image", "lower", count), "forwards"))
+    sources.append(Source(Column("Forwards", "per clean image", "lower", count, marked=False), "forwards"))
     found = lines(figures, task, "detector", CLEAN_IMAGES, sources)
     note = "Benign edits are judged with the threshold set for a rate of false alarms."
     caption = f"False alarms, {task}"

@@ -31,7 +31,7 @@ def glance(figures: Figures, task: str) -> Table | None:
         column = Column(attack.label, f"{attack.strength}{noise}", "lower", MSE)
         sources.append(Source(column, "mse_o", condition=attack))
     sources.append(
-        Source(Column("Forwards", "per clean image", "lower", count, reference_competes=False), "forwards")
+        Source(Column("Forwards", "per clean image", "lower", count, marked=False), "forwards")
     )
     found = lines(figures, task, "defense", CLEAN_IMAGES, sources)
     caption = f"Table 2 at a glance, {task}: mean MSE (O)"
@@ -55,7 +55,7 @@ def defense(
             ],
         ),
         damage(),
-        Source(Column("Forwards", "per image", "lower", count, reference_competes=False), "forwards"),
+        Source(Column("Forwards", "per image", "lower", count, marked=False), "forwards"),
     ]
     blocks = attack_blocks(figures, task, "defense", sources, attacks, compare_noise=True)
     made = table(f"{caption}, {task}: outputs (O)", "Defense", sources, blocks)
