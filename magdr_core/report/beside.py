@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
+from magdr_core.bench.plan import ORACLE
 from magdr_core.report import paper
-from magdr_core.report.figures import FINE_POINT, Condition, Figure, Figures
-from magdr_core.report.shown import Block, Column, Kind, Line, Shown, Table, number, shown
+from magdr_core.report.figures import FINE_POINT, IDENTITY, Condition, Figure, Figures
+from magdr_core.report.shown import MISSING, Block, Column, Kind, Line, Shown, Table, number, shown
 from magdr_core.report.summary import magdr_label, strongest
 from magdr_core.report.table2 import TABLE2_SLOPE
+from magdr_core.report.tables import named
 
 _TWO = number(2)
 _PRINTED = "the paper's"
@@ -61,19 +64,31 @@ def table2(figures: Figures, task: str) -> Table | None:
     ]
     printed_heads = ('"MSE"', "SSIM", "PSNR", "Feature similarity")
     for place, (side, title) in enumerate((("i", "(I) inputs"), ("o", "(O) outputs"))):
+        metrics = [f"{metric}_{side}" for metric in ("l2_table2", "ssim", "psnr_pooled", "featsim")]
         lines = []
-        for method, printed in paper.TABLE2.items():
-            label = _component(figures, task, "defense", method)
-            line = _line(method, label)
-            metrics = ("l2_table2", "ssim", "psnr_pooled", "featsim")
-            for column, metric, figure in zip(columns, metrics, printed[place], strict=True):
-                name = f"{metric}_{side}"
-                line.fields.append(_ours(figures, task, attack, "defense", label, name, column))
-                line.fields.append(Shown(text=_TWO(figure)))
+        for line, label, printed in _rows2(figures, task):
+            figures4 = [_TWO(v) for v in printed[place]] if printed else [MISSING] * len(columns)
+            for column, metric, figure in zip(columns, metrics, figures4, strict=True):
+                line.fields.append(_ours(figures, task, attack, "defense", label, metric, column))
+                line.fields.append(Shown(text=figure))
             lines.append(line)
         blocks.append(Block(title, _which(attack), lines))
     heads = [c for ours, p in zip(columns, printed_heads, strict=True) for c in (ours, Column(p, _PRINTED))]
     return Table(f"Table 2 beside the paper's, {task}", "Method", heads, blocks, paper.NOTE2).finished()
+
+
+def _rows2(
+    figures: Figures, task: str
+) -> Iterator[tuple[Line, str | None, tuple[paper.Figures4, paper.Figures4] | None]]:
+    """Rows of Table 2, with the two references that the paper lacks."""
+    references = [name for name in figures.components(task, "defense") if name in (IDENTITY, ORACLE)]
+    if IDENTITY in references:
+        yield named(figures, task, "defense", IDENTITY), IDENTITY, None
+    for method, printed in paper.TABLE2.items():
+        label = _component(figures, task, "defense", method)
+        yield _line(method, label), label, printed
+    if ORACLE in references:
+        yield named(figures, task, "defense", ORACLE), ORACLE, None
 
 
 def _component(figures: Figures, task: str, role: str, method: paper.Method) -> str | None:

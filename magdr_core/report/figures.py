@@ -7,7 +7,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, NamedTuple
 
 from magdr_core.bench.plan import CLEAN, ORACLE
@@ -92,6 +92,9 @@ class Figures:
         self._sweeps: dict[tuple[str, Condition, str, str], dict[int, list[Row]]] = {}
         self.variants: dict[tuple[str, str], list[str]] = defaultdict(list)
         self._rows: list[Row] = []
+        # Asked for by every field of every table.
+        self.seeds, self.attacks = cache(self._seeds), cache(self._attacks)
+        self.components = cache(self._components)
         for row in run.rows:
             if point := _SWEEP.fullmatch(row["variant"]):
                 self._swept(row, point["point"] or "", int(point["steps"]))
@@ -154,7 +157,8 @@ class Figures:
     def tasks(self) -> list[str]:
         return _ordered(self.run.listed("generators"), (f["task"] for f in self.facts))
 
-    def seeds(self, task: str) -> list[int]:
+    def _seeds(self, task: str) -> list[int]:
+        """The seeds of a task."""
         return sorted({f["seed"] for f in self.facts if f["task"] == task and "seed" in f})
 
     def setting(self, task: str, name: str) -> str:
@@ -165,7 +169,7 @@ class Figures:
         """Images per seed, as the rows say; the profile's number may have been limited."""
         return min((r["n"] for r in self._rows if r["task"] == task), default=None)
 
-    def attacks(self, task: str) -> list[Condition]:
+    def _attacks(self, task: str) -> list[Condition]:
         """The attacks that have tables, in the profile's order: those with figures, and failed ones."""
         known = [r for r in self._rows if r["attack"] != CLEAN]
         # A cell tells noise and benign edits apart by their role; rows are of clean images or attacks.
@@ -178,11 +182,10 @@ class Figures:
         order = self.run.listed("attacks")
         return sorted(found, key=lambda c: (_rank(order, c.attack), *c))
 
-    def components(self, task: str, role: str) -> list[str]:
+    def _components(self, task: str, role: str) -> list[str]:
         """Labels in the profile's order; the undefended reference is first and the oracle last."""
-        names = _ordered(
-            self.run.listed(f"{role}s"), (f["component"] for f in self.facts if self._is(f, task, role))
-        )
+        found = (f["component"] for f in self.facts if f["task"] == task and f["role"] == role)
+        names = _ordered(self.run.listed(f"{role}s"), found)
         if role == "defense":
             names.sort(key=lambda name: (name != IDENTITY, name == ORACLE))
         return names
@@ -196,34 +199,31 @@ class Figures:
             if own not in (name, uses.get(name)) and name not in (IDENTITY, ORACLE)
         ]
 
-    @staticmethod
-    def _is(facts: Mapping[str, Any], task: str, role: str) -> bool:
-        return facts["task"] == task and facts["role"] == role
-
     def is_noise(self, task: str, condition: Condition) -> bool:
         """Whether an attack is random noise: the reference of attacks, not one of them."""
-        return any(
-            c["facts"].get("noise") and c["facts"]["task"] == task and Condition.of(c["facts"]) == condition
-            for c in self.run.cells
-        )
+        return (task, condition) in self._noises
 
     def sees_masks(self, task: str, role: str, component: str) -> bool:
         """Whether a component was given the exact masks of the synthetic faces."""
-        return any(
-            c["facts"].get("seen_by_oracle")
-            for c in self.run.cells
-            if self._is(c["facts"], task, role) and c["facts"]["component"] == component
-        )
+        return (task, role, component) in self._given_masks
 
     def failed(self, task: str, condition: Condition, role: str, component: str) -> bool:
         """Whether a missing figure is missing because its cell failed."""
-        return any(
-            "error" in c
-            and self._is(c["facts"], task, role)
-            and c["facts"]["component"] == component
-            and Condition.of(c["facts"]) == condition
-            for c in self.run.cells
-        )
+        return (task, condition, role, component) in self._failed
+
+    @cached_property
+    def _noises(self) -> set[tuple[str, Condition]]:
+        return {(f["task"], Condition.of(f)) for c in self.run.cells if (f := c["facts"]).get("noise")}
+
+    @cached_property
+    def _given_masks(self) -> set[tuple[str, str, str]]:
+        facts = (c["facts"] for c in self.run.cells)
+        return {(f["task"], f["role"], f["component"]) for f in facts if f.get("seen_by_oracle")}
+
+    @cached_property
+    def _failed(self) -> set[tuple[str, Condition, str, str]]:
+        facts = (c["facts"] for c in self.run.cells if "error" in c)
+        return {(f["task"], Condition.of(f), f["role"], f["component"]) for f in facts}
 
     def strict_point(self, task: str) -> str:
         """The operating point set for a rate of false alarms, e.g. `fpr1`; empty if no row has it."""

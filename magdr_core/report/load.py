@@ -8,6 +8,7 @@ import math
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -46,13 +47,17 @@ class RunData:
 
     def uses(self, kind: str) -> dict[str, str]:
         """The component that each of the registry's labels of a kind stands for, whatever it is called."""
-        try:
-            tables = tomllib.loads(str(self.manifest.get("registry_text", ""))).get(kind, {})
-        except tomllib.TOMLDecodeError:
-            tables = {}
+        tables = self._registry.get(kind)
         if not isinstance(tables, dict):
             return {}
         return {label: str(t.get("use", label)) for label, t in tables.items() if isinstance(t, dict)}
+
+    @cached_property
+    def _registry(self) -> Mapping[str, Any]:
+        try:
+            return tomllib.loads(str(self.manifest.get("registry_text", "")))
+        except tomllib.TOMLDecodeError:
+            return {}
 
 
 def load_run(folder: Path) -> RunData:

@@ -30,9 +30,7 @@ def glance(figures: Figures, task: str) -> Table | None:
         noise = ", noise" if figures.is_noise(task, attack) else ""
         column = Column(attack.label, f"{attack.strength}{noise}", "lower", MSE)
         sources.append(Source(column, "mse_o", condition=attack))
-    sources.append(
-        Source(Column("Forwards", "per clean image", "lower", count, marked=False), "forwards")
-    )
+    sources.append(Source(Column("Forwards", "per clean image", "lower", count, marked=False), "forwards"))
     found = lines(figures, task, "defense", CLEAN_IMAGES, sources)
     caption = f"Table 2 at a glance, {task}: mean MSE (O)"
     return table(caption, "Defense", sources, [Block("", "", found)], knowledge=False)

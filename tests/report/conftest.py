@@ -191,7 +191,7 @@ use = "magdr"
 
 
 def everything(folder: Path, tasks: Sequence[str] = TASKS, *, n: int = 256, seed: int = 7) -> FakeRun:
-    """A run with all that a report can show: tasks, attacks, baselines, a sweep, differences, errors per image."""
+    """A run with all that a report can show, a sweep and the errors of single images included."""
     rng = random.Random(seed)
 
     def around(value: float, spread: float = 0.1) -> tuple[float, float, float]:
