@@ -15,6 +15,7 @@ import torch
 
 from magdr_core.bench.pictures import save_pictures
 from magdr_core.bench.tables import to_csv
+from magdr_core.report import write_report
 
 REGISTRY = "[detector.magdr]\n[defense.magdr]\n# see https://example.org\n"
 
@@ -265,6 +266,14 @@ def paint(run: FakeRun, samples: int = 4, size: int = 64) -> FakeRun:
         for side in ("input", "output"):
             noise = 0.1 * torch.randn(shade.shape, generator=generator)
             run.pictures[(*name, side)] = (shade + noise).clamp(0, 1)
+    return run
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> FakeRun:
+    """The same as `complete` with its report written, for tests that change nothing."""
+    run = paint(everything(tmp_path_factory.mktemp("finished") / "run", n=20), samples=2, size=16)
+    write_report(run.write())
     return run
 
 

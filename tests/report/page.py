@@ -68,3 +68,12 @@ class Page(HTMLParser):
 def page_of(run):
     """The report of a hand-written run."""
     return Page(write_report(run.write()).read_text(encoding="utf-8"))
+
+
+def page_in(folder):
+    """A report that is there already."""
+    return Page(text_in(folder))
+
+
+def text_in(folder):
+    return (folder / "report.html").read_text(encoding="utf-8")

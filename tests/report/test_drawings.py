@@ -9,24 +9,24 @@ import pytest
 
 from magdr_core.report import plots, write_report
 from tests.report.conftest import SWEPT, FakeRun, output_error
-from tests.report.page import Page, page_of
+from tests.report.page import Page, page_in, page_of, text_in
 
 TITLE = "Figure 3, editing: F1 against iterations of pgd-all, adaptive, eps 6/255"
 
 
-def test_figure_3_has_the_csvs_points(complete):
-    page = page_of(complete)
+def test_figure_3_has_the_csvs_points(finished):
+    page = page_in(finished.folder)
     head, *lines = page.tables[f"{TITLE}, as figures"]
     assert [h.split()[0] for h in head[1]] == [str(n) for n in SWEPT]
     assert {line[0] for line in lines} == {"magdr", "distortion", "consistency", "metzen", "otd", "nnif"}
-    sweep = [r for r in complete.rows if r["task"] == "editing" and r["variant"].startswith("steps=")]
+    sweep = [r for r in finished.rows if r["task"] == "editing" and r["variant"].startswith("steps=")]
     for name, cells, _ in lines:
         wanted = {r["steps"]: r["value"] for r in sweep if r["component"] == name}
         assert [cell.split()[0] for cell in cells] == [f"{wanted[n]:.3f}" for n in SWEPT]
 
 
-def test_figure_3_is_drawn_to_scale_and_told_in_words(complete):
-    text = write_report(complete.write()).read_text(encoding="utf-8")
+def test_figure_3_is_drawn_to_scale_and_told_in_words(finished):
+    text = text_in(finished.folder)
     drawing = text[text.index('aria-labelledby="figure3-1-1-title') :]
     points = re.search(r'<polyline points="([^"]+)" class="curve c0 bold"', drawing)[1]
     drawn = [tuple(map(float, p.split(","))) for p in points.split()]
@@ -34,7 +34,7 @@ def test_figure_3_is_drawn_to_scale_and_told_in_words(complete):
     left, right = drawn[0][0], drawn[-1][0]
     share = [(x - left) / (right - left) for x, _ in drawn]
     assert share == pytest.approx([(v - logs[0]) / (logs[-1] - logs[0]) for v in logs], abs=2e-3)
-    f1 = [r["value"] for r in complete.rows if r["task"] == "editing" and r["component"] == "magdr"][
+    f1 = [r["value"] for r in finished.rows if r["task"] == "editing" and r["component"] == "magdr"][
         -len(SWEPT) :
     ]
     slope = (drawn[-1][1] - drawn[0][1]) / (f1[-1] - f1[0])
@@ -52,27 +52,27 @@ def test_no_figure_3_without_a_sweep(whole):
     assert "Figure 3, editing: F1 against iterations of pgd" in page_of(whole).text
 
 
-def test_points_of_a_sweep_are_in_no_other_table(complete):
-    page = page_of(complete)
+def test_points_of_a_sweep_are_in_no_other_table(finished):
+    page = page_in(finished.folder)
     titles = [row[0] for name, rows in page.tables.items() if "Figure 3" not in name for row in rows]
     assert not any("pgd-all" in title for title in titles)
 
 
-def test_tradeoff_tells_every_defense(complete):
-    text = write_report(complete.write()).read_text(encoding="utf-8")
+def test_tradeoff_tells_every_defense(finished):
+    text = text_in(finished.folder)
     described = text.split('<desc id="tradeoff-1-desc">')[1].split("</desc>")[0]
     for name in ("magdr", "jpeg", "oracle"):
         rows = [
-            r for r in complete.rows if (r["task"], r["component"], r["metric"]) == ("editing", name, "mse_o")
+            r for r in finished.rows if (r["task"], r["component"], r["metric"]) == ("editing", name, "mse_o")
         ]
         figures = {r["attack"]: r["value"] for r in rows if not r["variant"]}
         assert f"{name}: damage {figures['none']:,.1f}, left {figures['pgd']:,.1f}" in described
 
 
-def test_tradeoff_marks_are_where_the_figures_are(complete):
-    text = write_report(complete.write()).read_text(encoding="utf-8")
+def test_tradeoff_marks_are_where_the_figures_are(finished):
+    text = text_in(finished.folder)
     drawing = text[text.index('aria-labelledby="tradeoff-1-title') :].split("</svg>")[0]
-    rows = [r for r in complete.rows if (r["task"], r["metric"], r["variant"]) == ("editing", "mse_o", "")]
+    rows = [r for r in finished.rows if (r["task"], r["metric"], r["variant"]) == ("editing", "mse_o", "")]
     left = {r["component"]: r["value"] for r in rows if r["attack"] == "pgd" and r["role"] == "defense"}
     marks = dict(re.findall(r'<circle [^>]*cy="([\d.]+)"[^>]*><title>(\w+): damage', drawing))
     squares = dict(re.findall(r'<rect [^>]*y="([\d.]+)"[^>]*><title>(\w+): damage', drawing))
@@ -107,11 +107,11 @@ def test_spread_keeps_order_and_distance():
     assert plots.spread([95.0, 96.0], 15, 0, 100) == [85, 100]
 
 
-def test_worst_images_are_the_largest_errors(complete):
-    rows = page_of(complete).tables["Worst 5 of 20 images, editing: magdr under pgd"][1:]
+def test_worst_images_are_the_largest_errors(finished):
+    rows = page_in(finished.folder).tables["Worst 5 of 20 images, editing: magdr under pgd"][1:]
     cells = {
         c["facts"]["component"]: c["mse_o"]
-        for c in complete.cells
+        for c in finished.cells
         if (c["facts"]["task"], c["facts"]["attack"]) == ("editing", "pgd") and "mse_o" in c
     }
     wanted = sorted(cells["magdr"], key=cells["magdr"].get, reverse=True)[:5]
@@ -128,8 +128,8 @@ def test_no_worst_images_where_the_run_kept_no_errors(whole):
     assert "Worst" not in page_of(whole).text.split("How to read")[0]
 
 
-def test_paired_difference_and_verdict_are_shown(complete):
-    rows = page_of(complete).block("Table 2, editing: outputs (O)", "pgd")
+def test_paired_difference_and_verdict_are_shown(finished):
+    rows = page_in(finished.folder).block("Table 2, editing: outputs (O)", "pgd")
     magdr, jpeg = (next(r for r in rows if r[0] == name) for name in ("magdr", "jpeg"))
     minus = "\N{MINUS SIGN}"
     assert magdr[1][-2].startswith(minus)

@@ -8,15 +8,15 @@ import pytest
 
 from magdr_core.report import paper
 from tests.report.conftest import TASKS, everything
-from tests.report.page import page_of
+from tests.report.page import page_in, page_of
 
 
 def caption(task):
     return f"Table 1 beside the paper's, {task}: best-F1 threshold"
 
 
-def test_report_magdr_f1_of_table_1_is_the_papers(complete):
-    page = page_of(complete)
+def test_report_magdr_f1_of_table_1_is_the_papers(finished):
+    page = page_in(finished.folder)
     quoted = {"replacement": ("0.98", "0.97"), "editing": ("0.96", "1.00"), "reenactment": ("0.92", "0.95")}
     for task, (cw, pgd) in quoted.items():
         for attack, f1 in (("C&W", cw), ("PGD", pgd)):
@@ -25,19 +25,21 @@ def test_report_magdr_f1_of_table_1_is_the_papers(complete):
             assert row[1][5] == f1
 
 
-def test_report_puts_the_csvs_figures_beside_the_papers(complete):
-    rows = [r for r in complete.rows if r["task"] == "editing" and r["component"] == "nnif"]
+def test_report_puts_the_csvs_figures_beside_the_papers(finished):
+    rows = [r for r in finished.rows if r["task"] == "editing" and r["component"] == "nnif"]
     rows = [r for r in rows if r["attack"] == "cw" and r["variant"] == "best-f1"]
     ours = {r["metric"]: f"{r['value']:.2f}" for r in rows}
-    row = next(r for r in page_of(complete).block(caption("editing"), "C&W") if r[0].startswith("Cohen"))
+    row = next(
+        r for r in page_in(finished.folder).block(caption("editing"), "C&W") if r[0].startswith("Cohen")
+    )
     shown = [cell.split()[0] for cell in row[1]]
     assert shown[:6] == [ours["precision"], "0.83", ours["recall"], "0.85", ours["f1"], "0.84"]
     assert shown[6] == ours["f1_weighted"]
     assert row[1][7] == "disrupted class"
 
 
-def test_report_says_which_of_the_papers_methods_a_run_lacks(complete):
-    rows = {r[0]: r[1] for r in page_of(complete).block(caption("editing"), "PGD")}
+def test_report_says_which_of_the_papers_methods_a_run_lacks(finished):
+    rows = {r[0]: r[1] for r in page_in(finished.folder).block(caption("editing"), "PGD")}
     lacking = rows["Lu et al. (SafetyNet) not in this run"]
     assert lacking[:2] == ["\N{EN DASH}", "0.66"]
     assert lacking[-1] == "weighted over both classes"
@@ -57,11 +59,11 @@ def test_report_knows_a_method_by_what_it_uses(complete):
     assert "Cohen et al. (NNIF) here: second" in rows
 
 
-def test_report_table_2_is_on_the_papers_scale(complete):
-    page = page_of(complete)
+def test_report_table_2_is_on_the_papers_scale(finished):
+    page = page_in(finished.folder)
     rows = page.block("Table 2 beside the paper's, editing", "(O)")
     jpeg = next(r for r in rows if r[0].startswith("Dziugaite"))
-    wanted = [r for r in complete.rows if (r["task"], r["attack"]) == ("editing", "pgd")]
+    wanted = [r for r in finished.rows if (r["task"], r["attack"]) == ("editing", "pgd")]
     error = next(r for r in wanted if (r["component"], r["metric"], r["variant"]) == ("jpeg", "mse_o", ""))
     assert jpeg[1][0].split()[0] == f"{4.433 * math.sqrt(error['value']):.2f}"
     assert [jpeg[1][i] for i in (1, 3, 5, 7)] == ["35.25", "0.82", "30.12", "0.71"]
