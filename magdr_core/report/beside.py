@@ -28,7 +28,11 @@ def table1(figures: Figures, task: str) -> Table | None:
         (Column("Recall", "ours", "higher", _TWO), "recall"),
         (Column("F1", "ours", "higher", _TWO), "f1"),
     ]
-    weighted = Column("F1 weighted", "ours", "higher", _TWO)
+    weighted = [
+        (Column(f"{column.title} weighted", "ours", "higher", _TWO), f"{metric}_weighted")
+        for column, metric in ours
+        if FINE_POINT in figures.variants[(task, f"{metric}_weighted")]
+    ]
     blocks = []
     for name in (paper.CW, paper.PGD):
         attack = _attack(figures, task, name)
@@ -39,12 +43,13 @@ def table1(figures: Figures, task: str) -> Table | None:
             for (column, metric), figure in zip(ours, printed[name][place], strict=True):
                 line.fields.append(_ours(figures, task, attack, "detector", label, metric, column))
                 line.fields.append(Shown(text=_TWO(figure)))
-            line.fields.append(_ours(figures, task, attack, "detector", label, "f1_weighted", weighted))
+            for column, metric in weighted:
+                line.fields.append(_ours(figures, task, attack, "detector", label, metric, column))
             line.fields.append(Shown(text=method.convention))
             lines.append(line)
         blocks.append(Block(_ATTACK_NAMES[name], _which(attack), lines))
     columns = [c for column, _ in ours for c in (column, Column(column.title, _PRINTED, show=_TWO))]
-    columns += [weighted, Column("Averaging", _PRINTED, words=True)]
+    columns += [*(column for column, _ in weighted), Column("Averaging", _PRINTED, words=True)]
     return Table(
         f"Table 1 beside the paper's, {task}: best-F1 threshold", "Method", columns, blocks, paper.NOTE1
     ).finished()

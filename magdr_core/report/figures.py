@@ -18,8 +18,11 @@ IDENTITY = "identity"
 FINE_POINT = "best-f1"
 """The operating point that the paper's F1 is measured at; the other one starts with `fpr`."""
 
-_SWEEP = re.compile(r"(?:(?P<point>.+)[ ,;])?\s*steps=(?P<steps>\d+)")
+_SWEEP = re.compile(r"(?:(?P<point>.+?),? )?(?:sweep |steps=)(?P<steps>\d+)")
 """Variant of a point of Figure 3: one attack looked at after so many of its iterations."""
+
+SIGNIFICANT = 0.05
+"""Adjusted p below which a difference is called significant."""
 
 
 class Condition(NamedTuple):
@@ -32,7 +35,10 @@ class Condition(NamedTuple):
 
     @classmethod
     def of(cls, facts: Mapping[str, Any]) -> Condition:
-        """Undefended and oblivious figures share a column; adaptive or transferred attacks get their own."""
+        """Undefended and oblivious figures share a column; adaptive or transferred attacks get their own.
+
+        `Figures.condition` also knows where undefended figures of transferred attacks belong.
+        """
         knowledge = str(facts.get("knowledge", ""))
         shown = "" if knowledge in ("none", "oblivious") else knowledge
         # 9 digits: the csv holds as many, the cells hold all of them.
@@ -103,10 +109,33 @@ class Figures:
             if math.isnan(row["value"]):
                 continue
             about = (row["role"], row["component"], row["metric"], row["variant"])
-            self._found[(row["task"], Condition.of(row), *about)].append(row)
+            self._found[(row["task"], self.condition(row), *about)].append(row)
             seen = self.variants[(row["task"], row["metric"])]
             if row["variant"] not in seen:
                 seen.append(row["variant"])
+
+    @cached_property
+    def _known(self) -> dict[tuple[str, Condition], set[str]]:
+        """What the attackers of each attack know, by the attack with nothing known."""
+        known: dict[tuple[str, Condition], set[str]] = defaultdict(set)
+        for facts in (*self.run.rows, *(c["facts"] for c in self.run.cells)):
+            if facts.get("knowledge", "none") != "none":
+                condition = Condition.of(facts)
+                known[(facts["task"], condition._replace(knowledge=""))].add(condition.knowledge)
+        return known
+
+    def condition(self, facts: Mapping[str, Any]) -> Condition:
+        """What the images of a row or cell went through.
+
+        An undefended figure has no attacker who knows or does not know a defense: it stands with the figures
+        of the defenses under the same attack, where those are all of one kind.
+        """
+        condition = Condition.of(facts)
+        if facts.get("knowledge") == "none":
+            known = self._known.get((facts["task"], condition), set())
+            if len(known) == 1:
+                return condition._replace(knowledge=next(iter(known)))
+        return condition
 
     def _swept(self, row: Row, point: str, steps: int) -> None:
         if row["metric"] != "f1" or point not in ("", FINE_POINT) or math.isnan(row["value"]):
@@ -126,14 +155,17 @@ class Figures:
     ) -> tuple[Figure, str, bool | None] | None:
         """A defense's paired difference to the best baseline, that baseline, and the run's verdict on it.
 
-        The verdict (metric `significant`, corrected for many comparisons) is None where the run has none.
+        The verdict is None where the run has none: neither an adjusted p (`mse_o_difference_p`) nor
+        `significant`.
         """
         for variant in self.variants[(task, "mse_o_difference")]:
             figure = self.get(task, condition, "defense", component, "mse_o_difference", variant)
             if figure is not None:
-                verdict = self.get(task, condition, "defense", component, "significant", variant)
-                verdict = verdict or self.get(task, condition, "defense", component, "significant")
-                return figure, variant.removeprefix("to "), verdict.value > 0.5 if verdict else None
+                about = (task, condition, "defense", component)
+                p = self.get(*about, "mse_o_difference_p", variant)
+                said = self.get(*about, "significant", variant) or self.get(*about, "significant")
+                verdict = p.value < SIGNIFICANT if p else said.value > 0.5 if said else None
+                return figure, variant.removeprefix("to "), verdict
         return None
 
     def sweeps(self, task: str) -> dict[Condition, list[Sweep]]:
@@ -178,7 +210,7 @@ class Figures:
             for c in self.run.cells
             if "error" in c and c["facts"].get("slice_role", "attack") == "attack"
         ]
-        found = {Condition.of(f) for f in known if f["task"] == task and f["attack"] != CLEAN}
+        found = {self.condition(f) for f in known if f["task"] == task and f["attack"] != CLEAN}
         order = self.run.listed("attacks")
         return sorted(found, key=lambda c: (_rank(order, c.attack), *c))
 
@@ -213,7 +245,7 @@ class Figures:
 
     @cached_property
     def _noises(self) -> set[tuple[str, Condition]]:
-        return {(f["task"], Condition.of(f)) for c in self.run.cells if (f := c["facts"]).get("noise")}
+        return {(f["task"], self.condition(f)) for c in self.run.cells if (f := c["facts"]).get("noise")}
 
     @cached_property
     def _given_masks(self) -> set[tuple[str, str, str]]:
@@ -223,7 +255,7 @@ class Figures:
     @cached_property
     def _failed(self) -> set[tuple[str, Condition, str, str]]:
         facts = (c["facts"] for c in self.run.cells if "error" in c)
-        return {(f["task"], Condition.of(f), f["role"], f["component"]) for f in facts}
+        return {(f["task"], self.condition(f), f["role"], f["component"]) for f in facts}
 
     def strict_point(self, task: str) -> str:
         """The operating point set for a rate of false alarms, e.g. `fpr1`; empty if no row has it."""

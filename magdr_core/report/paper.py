@@ -84,7 +84,9 @@ TABLE2: dict[Method, tuple[Figures4, Figures4]] = {
         (25.56, 0.72, 32.91, 0.73),
         (242.34, 0.08, 13.37, 0.14),
     ),
-    Method("Meng and Chen (MagNet reformer)", ("magnet", "meng", "reformer", "autoencoder")): (
+    Method(
+        "Meng and Chen (MagNet reformer)", ("magnet-reformer", "magnet", "meng", "reformer", "autoencoder")
+    ): (
         (27.66, 0.76, 30.12, 0.67),
         (34.98, 0.68, 28.08, 0.66),
     ),
@@ -100,7 +102,7 @@ TABLE2: dict[Method, tuple[Figures4, Figures4]] = {
         (17.69, 0.82, 36.11, 0.72),
         (35.25, 0.82, 30.12, 0.71),
     ),
-    Method("Mustafa et al. (super-resolution)", ("super-resolution", "mustafa")): (
+    Method("Mustafa et al. (super-resolution)", ("super-resolution", "mustafa", "wavelet-edsr", "edsr")): (
         (15.53, 0.88, 38.60, 0.75),
         (30.60, 0.86, 31.35, 0.75),
     ),

@@ -59,7 +59,7 @@ def _errors(
         if (
             (facts["task"], facts["role"], facts["component"]) == (task, "defense", component)
             and isinstance(cell.get("mse_o"), dict)
-            and Condition.of(facts) == attack
+            and figures.condition(facts) == attack
         ):
             found |= {(facts.get("seed", 0), name): float(v) for name, v in cell["mse_o"].items()}
     return found

@@ -206,20 +206,15 @@ def large(tmp_path_factory) -> Path:
     return paint(everything(tmp_path_factory.mktemp("large") / "run", n=1000), samples=8).write()
 
 
-def test_large_run_stays_small_and_opens_at_once(browser, large):
+def test_large_run_stays_small_and_opens_at_once(browser, large, finished):
     path = write_report(large)
     assert path.stat().st_size < 10e6
     assert "the run folder holds all of them" in path.read_text(encoding="utf-8")
-    browser.open(path)
-    timing = (
-        "(n => n.domContentLoadedEventEnd - n.responseEnd)(performance.getEntriesByType('navigation')[0])"
-    )
-    busy = {m["name"]: m["value"] for m in _metrics(browser)}
-    assert busy["TaskDuration"] < 4, "seconds of the browser's own work, whatever else the machine does"
-    assert browser.run(timing) < 20_000
-    assert browser.complaints() == []
-
-
-def _metrics(browser):
+    browser.open(finished.folder / "report.html")  # the page's process is there when the clock starts
     browser.call("Performance.enable", timeDomain="threadTicks")
-    return browser.call("Performance.getMetrics")["metrics"]
+    browser.open(path)
+    spent = {m["name"]: m["value"] for m in browser.call("Performance.getMetrics")["metrics"]}
+    browser.call("Performance.disable")
+    # Processor time and not the clock's, which would measure what else the machine does.
+    assert 0 < spent["TaskDuration"] < 2
+    assert browser.complaints() == []

@@ -52,6 +52,19 @@ def test_no_figure_3_without_a_sweep(whole):
     assert "Figure 3, editing: F1 against iterations of pgd" in page_of(whole).text
 
 
+@pytest.mark.parametrize("form", ["sweep {}", "best-f1, sweep {}", "best-f1 steps={}"])
+def test_figure_3_reads_every_form_of_a_sweep(whole, form):
+    for steps, f1 in ((10, 0.9), (100, 0.4)):
+        whole.cell("detector", "magdr", "pgd", {f"f1@{form.format(steps)}": f1}, steps=steps)
+        whole.cell("detector", "magdr", "pgd", {f"f1@fpr1, sweep {steps}": 0.1}, steps=steps)
+        whole.cells[-2]["facts"]["slice_role"] = whole.cells[-1]["facts"]["slice_role"] = "sweep"
+    page = page_of(whole)
+    title = "Figure 3, editing: F1 against iterations of pgd, oblivious, eps 6/255, as figures"
+    assert page.tables[title][1][1] == ["0.900", "0.400"]
+    headings = [row[0] for rows in page.tables.values() for row in rows if not row[1]]
+    assert not any("10 steps" in h or "100 steps" in h for h in headings)
+
+
 def test_points_of_a_sweep_are_in_no_other_table(finished):
     page = page_in(finished.folder)
     titles = [row[0] for name, rows in page.tables.items() if "Figure 3" not in name for row in rows]
@@ -135,6 +148,18 @@ def test_paired_difference_and_verdict_are_shown(finished):
     assert magdr[1][-2].startswith(minus)
     assert magdr[1][-2].endswith("to purifier, significant")
     assert jpeg[1][-2].endswith("to purifier, not significant")
+
+
+@pytest.mark.parametrize(("p", "said"), [(0.049, "significant"), (0.051, "not significant")])
+def test_adjusted_p_decides_what_is_significant(whole, p, said):
+    whole.cell(
+        "defense",
+        "magdr",
+        "pgd",
+        {"mse_o_difference@to jpeg": (-9.0, -12.0, -6.0), "mse_o_difference_p@to jpeg": p},
+    )
+    rows = page_of(whole).block("Table 2, editing: outputs (O)", "pgd")
+    assert next(r for r in rows if r[0] == "magdr")[1][-2].endswith(f"to jpeg, {said}")
 
 
 def test_summary_says_where_a_baseline_is_better(fake: FakeRun):

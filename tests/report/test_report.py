@@ -130,6 +130,21 @@ def test_report_adaptive_rows_get_a_column_of_their_own(whole):
     assert page.block("Table 2, editing: outputs (O)", "pgd eps")[1][1][1].startswith("54.0")
 
 
+def test_report_undefended_row_stands_with_transferred_attacks(whole):
+    for name, error in (("identity", 300.0), ("magdr", 40.0)):
+        whole.cell("defense", name, "pgd@other", {"mse_o": error})
+        if name == "magdr":
+            whole.rows[-1]["knowledge"] = whole.cells[-1]["facts"]["knowledge"] = "transfer"
+    page = page_of(whole)
+    rows = page.block("Table 2, other attacks, editing: outputs (O)", "pgd@other, transfer")
+    assert [(r[0].split()[0], r[1][0], r[1][1].split()[0]) for r in rows[:2]] == [
+        ("identity", "no defense", "300.0"),
+        ("magdr", "transfer", "40.0"),
+    ]
+    titles = [r[0] for r in page.tables["Table 2, other attacks, editing: outputs (O)"] if not r[1]]
+    assert len([t for t in titles if t.startswith("pgd@other")]) == 1
+
+
 def test_report_failed_cells_are_listed_and_not_hidden(whole):
     whole.rows = [
         r for r in whole.rows if not (r["component"] == "magdr" and r["attack"] in ("pgd", "noise"))
