@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from magdr_core.bench.run import _brief
 from magdr_core.report import plots, write_report
 from tests.report.conftest import SWEPT, FakeRun, output_error
 from tests.report.page import Page, page_in, page_of, text_in
@@ -173,3 +174,17 @@ def test_summary_says_where_a_baseline_is_better(fake: FakeRun):
     assert "The best baseline, jpeg, leaves 50.0 [40.0 to 60.0]" in text
     assert "image by image magdr leaves 10.0 more [2.0 to 18.0]." in text
     assert "Demonstration size. So few images per seed (editing 3)" in text
+
+
+def test_cells_of_a_run_keep_the_errors_of_single_images():
+    """What `worst` reads is what a benchmark writes."""
+    cell = {
+        "key": "0",
+        "facts": {"role": "defense"},
+        "ids": ["face-1", "face-2"],
+        "values": {"mse_o": [1.23456789, 2.0], "ssim_o": [0.1, 0.2]},
+        "seconds": 1.0,
+    }
+    assert _brief(cell)["mse_o"] == {"face-1": 1.23457, "face-2": 2.0}
+    assert "mse_o" not in _brief({**cell, "facts": {"role": "detector"}})
+    assert "mse_o" not in _brief({**cell, "error": "no", "ids": [], "values": {}})
