@@ -165,7 +165,12 @@ class Bench:
 
 def _brief(cell: Mapping[str, Any]) -> dict[str, Any]:
     keep = ("key", "facts", "error", "forwards", "thresholds", "seconds")
-    return {k: cell[k] for k in keep if k in cell}
+    brief = {k: cell[k] for k in keep if k in cell}
+    if cell["facts"]["role"] == "defense" and "error" not in cell:
+        # The report names the worst images; ids tell it which pictures they are.
+        errors = zip(cell["ids"], cell["values"]["mse_o"], strict=True)
+        brief["mse_o"] = {name: float(f"{error:.6g}") for name, error in errors}
+    return brief
 
 
 def _commit() -> str:
