@@ -41,8 +41,8 @@ def labelled_outputs(clean: Samples, G: Generator, count: int, data: FitData) ->
     """About `count` images `[n,3,H,W]` with labels `[n,A]` in [0,1]."""
     if clean.conditions.values.shape[1] == 0:
         made = [G(b.images, b.conditions) for b in clean.batches(BATCH)]
-        images = torch.cat([clean.images, *made])
-        return images, torch.arange(2, device=images.device).repeat_interleave(len(clean))[:, None].float()
+        both = torch.cat([clean.images, *made])
+        return both, torch.arange(2, device=both.device).repeat_interleave(len(clean))[:, None].float()
     draw = torch.Generator().manual_seed(SEED)
     images, labels = [], []
     rounds = max(1, round(count / len(clean)))

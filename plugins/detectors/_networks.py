@@ -119,7 +119,7 @@ def train_detector(
 
 
 def balanced(faces: Faces, batch: int, draw: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
-    """Endless (indices, targets) of batches, half attacked and half harmless; all of each before any again."""
+    """Endless (indices, targets) of half attacked, half harmless batches; all of each before any again."""
     half = batch // 2
     target = torch.arange(2 * half).lt(half).float()
     attacked, harmless = (

@@ -60,8 +60,11 @@ class ResNet(nn.Module):
         return [k.mean((2, 3)) for k in kept]
 
     def forward(self, x: Tensor) -> Tensor:
-        logits: Tensor = self.head(self.activations(x)[-1])
-        return logits
+        return self.logits(self.activations(x)[-1])
+
+    def logits(self, h: Tensor) -> Tensor:
+        """The head on last activations `[B,C]`. Summed in a fixed order: a matrix product's depends on B."""
+        return (h[:, None] * self.head.weight).sum(2) + self.head.bias
 
 
 class BinaryResNet(ResNet):

@@ -50,10 +50,9 @@ MAGDR_API = 1
 
 TINY = 1e-12
 
-LR = 5e-3
-BATCH = 16
 CROP = 32
-"""Adam's peak rate, and the random pieces of faces that make a step."""
+CROPS = 160
+"""The random pieces of clean faces that the auto-encoder is fitted to."""
 
 
 class AutoEncoder(nn.Module):
@@ -100,24 +99,33 @@ def _pass_on(layer: nn.Conv2d, gain: float) -> None:
 
 
 def train_auto_encoder(clean: Samples, net: AutoEncoder, sigma: float, steps: int, data: FitData) -> None:
-    """Mean squared error of the clean face from a noisy one, on random crops."""
+    """Mean squared error of the clean face from a noisy one, on random crops; the noise is drawn once."""
     draw = torch.Generator().manual_seed(SEED)
-    optimiser = torch.optim.Adam(net.parameters(), LR)
-    rate = torch.optim.lr_scheduler.OneCycleLR(optimiser, LR, total_steps=steps)
     images = clean.images
-    spare = [max(side - CROP, 0) + 1 for side in images.shape[2:]]
-    for step in range(steps):
-        index = torch.randint(len(images), (BATCH,), generator=draw).to(images.device)
-        top, left = (int(torch.randint(n, (1,), generator=draw)) for n in spare)
-        x = images[index, :, top : top + CROP, left : left + CROP]
-        noise = sigma * torch.randn(x.shape, generator=draw).to(x.device)
+    crops = []
+    for face in torch.randint(len(images), (CROPS,), generator=draw).tolist():
+        top, left = (int(torch.randint(max(n - CROP, 0) + 1, (1,), generator=draw)) for n in images.shape[2:])
+        crops.append(images[face, :, top : top + CROP, left : left + CROP])
+    x = torch.stack(crops)
+    noisy = (x + sigma * torch.randn(x.shape, generator=draw).to(x.device)).clamp(0, 1)
+    # Whole-batch L-BFGS: a few hundred to a few thousand weights, and first-order steps hardly move sigmoids.
+    optimiser = torch.optim.LBFGS(
+        net.parameters(), max_iter=steps, max_eval=2 * steps, history_size=30,
+        tolerance_grad=1e-9, tolerance_change=1e-12, line_search_fn="strong_wolfe",
+    )  # fmt: skip
+    seen = 0
+
+    def closure() -> Tensor:
+        nonlocal seen
+        seen += 1
+        optimiser.zero_grad()
         with torch.enable_grad():
-            loss = F.mse_loss(net((x + noise).clamp(0, 1)), x)
-            optimiser.zero_grad()
+            loss = 1e3 * F.mse_loss(net(noisy), x)
             loss.backward()
-        optimiser.step()
-        rate.step()
-        data.progress(step + 1, steps)
+        data.progress(min(seen, 2 * steps), 2 * steps)
+        return loss
+
+    optimiser.step(closure)
     net.eval().requires_grad_(False)
 
 
@@ -172,7 +180,10 @@ class MagNet:
         median, upper = (raw.new_tensor(self.scale[k]) for k in ("median", "upper"))
         return ((raw - median) / (upper - median)).amax(1).to(x.dtype)
 
-    def _error(self, net: AutoEncoder, x: Tensor, restored: Tensor) -> Tensor:
+    def _error(self, net: AutoEncoder, x: Tensor, c: Condition) -> Tensor:
+        return self._difference(x, run(net, x))
+
+    def _difference(self, x: Tensor, restored: Tensor) -> Tensor:
         difference = (x - restored).abs()
         return (difference.square() if self.pooled else difference).double().flatten(1).mean(1)
 
@@ -181,7 +192,7 @@ class MagNet:
     ) -> Tensor:
         """Every detector's own number, `[B,D]` float64."""
         restored = run(net, x)
-        columns = [self._error(net, x, restored)]
+        columns = [self._difference(x, restored)]
         if classifier is not None:
             a, b = run(classifier, G(x, c)), run(classifier, G(restored, c))
             columns += [divergence(a, b, t) for t in self.temperatures]
@@ -199,7 +210,7 @@ class MagNet:
         for filters in self.filters:
             net = seeded(partial(AutoEncoder, filters, self.pooled), device)
             train_auto_encoder(data.clean, net, self.sigma, self.steps, data)
-            errors = held.measure(lambda x, c, net=net: self._error(net, x, run(net, x)), data)
+            errors = held.measure(partial(self._error, net), data)
             found.append((held.quality(errors.cpu().numpy()), filters, net))
         _, filters, net = max(found, key=lambda f: f[0])
         classifier, labels = None, 0

@@ -17,6 +17,7 @@ more weight; labels add up. M is the published sweep's best on calibration faces
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -74,8 +75,7 @@ class Index:
         return torch.cat([h, torch.ones_like(h[:, :1])], 1).double()
 
     def _probabilities(self, h: Tensor) -> Tensor:
-        head = self.net.head
-        return torch.sigmoid(h.double() @ head.weight.double().T + head.bias.double())
+        return torch.sigmoid(self.net.logits(h).double())
 
     def influence(self, h: Tensor) -> Tensor:
         """How much each training image helps the predicted labels of last activations `[B,C]`: `[B,N]`."""
@@ -94,11 +94,11 @@ class Index:
 
     def _characteristics(self, images: Tensor, sizes: tuple[int, ...]) -> Tensor:
         seen = self.net.activations(images)
-        order = self.influence(seen[-1]).argsort(1, descending=True, stable=True)
+        order = self.influence(seen[-1]).argsort(dim=1, descending=True, stable=True)
         columns = []
         for own, others in zip(seen, self.layers, strict=True):
             distance = (own[:, None] - others).square().sum(2).sqrt().double()
-            rank = distance.argsort(1, stable=True).argsort(1).double()
+            rank = distance.argsort(dim=1, stable=True).argsort(dim=1).double()
             for values in (rank, distance):
                 sorted_values = values.gather(1, order)
                 helpful = torch.stack([sorted_values[:, :m].mean(1) for m in sizes], 1)
@@ -191,7 +191,10 @@ def fit_regression(features: np.ndarray, attacked: np.ndarray) -> dict[str, Any]
     scaler = MinMaxScaler().fit(features)
     regression = LogisticRegressionCV(
         cv=3, max_iter=20_000, class_weight="balanced", scoring="roc_auc", random_state=0
-    ).fit(scaler.transform(features), attacked)
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # of settings whose defaults will change their names
+        regression.fit(scaler.transform(features), attacked)
     return {
         "scale": scaler.scale_.tolist(),
         "shift": scaler.min_.tolist(),
