@@ -17,7 +17,7 @@ SMALL = {
     "feature-squeezing": {},
     "magnet": {
         "filters": (3,),
-        "steps": 25,
+        "iterations": 25,
         "classifier_width": 4,
         "classifier_epochs": 3,
         "classifier_outputs": 48,
