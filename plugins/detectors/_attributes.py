@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from magdr_core.api import FitData, Generator, Samples
 
 from ._faces import BATCH
-from ._networks import SEED, frozen, seeded
+from ._networks import SEED, compact, frozen, seeded
 from ._resnet import ResNet
 
 SMOOTHING = 0.1
@@ -74,6 +74,8 @@ def train_classifier(
     net.train()
     for epoch in range(plan.epochs):
         for index in torch.randperm(len(images), generator=draw).to(images.device).split(batch):
+            if len(index) < 2:
+                continue  # batch norm has no statistics of one image
             with torch.enable_grad():
                 loss = F.binary_cross_entropy_with_logits(net(images[index]), soft[index])
                 optimiser.zero_grad()
@@ -81,4 +83,4 @@ def train_classifier(
             optimiser.step()
             rate.step()
         data.progress(epoch + 1, plan.epochs)
-    return frozen(net, net.state_dict())
+    return frozen(net, compact(net.state_dict()))  # what will be loaded again, to the last bit

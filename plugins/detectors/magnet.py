@@ -44,7 +44,7 @@ from magdr_core.api import (
 
 from ._attributes import ClassifierPlan, build, labelled_outputs, train_classifier
 from ._faces import choosing_faces
-from ._networks import SEED, frozen, run, seeded
+from ._networks import SEED, compact, frozen, run, seeded
 from ._resnet import ResNet
 
 MAGDR_API = 1
@@ -225,7 +225,7 @@ class MagNet:
         return {
             "auto_encoder": pack_tensors(net.state_dict()),
             "filters": filters,
-            "classifier": "" if classifier is None else pack_tensors(classifier.state_dict()),
+            "classifier": "" if classifier is None else pack_tensors(compact(classifier.state_dict())),
             "labels": labels,
             "size": data.clean.images.shape[-1],
             "median": median.tolist(),

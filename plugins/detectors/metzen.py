@@ -34,7 +34,7 @@ from magdr_core.api import (
 )
 
 from ._faces import choosing_faces, learning_faces
-from ._networks import Schedule, frozen, run, seeded, train_detector
+from ._networks import Schedule, compact, frozen, run, seeded, train_detector
 
 MAGDR_API = 1
 
@@ -112,7 +112,7 @@ class ActivationDetector:
             found.append((quality, layer, channels, best))
         quality, layer, channels, best = max(found, key=lambda f: f[0])
         return {
-            "net": pack_tensors(best),
+            "net": pack_tensors(compact(best)),
             "layer": layer,
             "channels": channels,
             "calibration_auroc": quality[0],

@@ -42,7 +42,7 @@ from magdr_core.functional import in_pieces
 
 from ._attributes import ClassifierPlan, build, labelled_outputs, train_classifier
 from ._faces import BATCH, choosing_faces, learning_faces
-from ._networks import frozen
+from ._networks import compact, frozen
 from ._resnet import ResNet
 
 MAGDR_API = 1
@@ -163,7 +163,7 @@ class NNIF:
             found.append((quality, {**state, "neighbours": m}))
         quality, regression = max(found, key=lambda f: f[0])
         kept = {f"layer.{i}": layer for i, layer in enumerate(layers)}
-        kept |= {"labels": labels, **{f"net.{k}": v for k, v in net.state_dict().items()}}
+        kept |= {"labels": labels, **{f"net.{k}": v for k, v in compact(net.state_dict()).items()}}
         return {
             "tensors": pack_tensors(kept),
             "size": images.shape[-1],

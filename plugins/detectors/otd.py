@@ -26,7 +26,7 @@ from magdr_core.api import (
 )
 
 from ._faces import choosing_faces, learning_faces
-from ._networks import Schedule, frozen, run, seeded, train_detector
+from ._networks import Schedule, compact, frozen, run, seeded, train_detector
 from ._resnet import BinaryResNet
 
 MAGDR_API = 1
@@ -65,7 +65,7 @@ class OutputClassifier:
         size = outputs.shape[-1]
         net = seeded(lambda: BinaryResNet(self.width, 1, size), outputs.device)
         best, quality = train_detector(net, faces, outputs, held, held.measure(G, data), self.schedule, data)
-        return {"net": pack_tensors(best), "size": size, "calibration_auroc": quality[0]}
+        return {"net": pack_tensors(compact(best)), "size": size, "calibration_auroc": quality[0]}
 
     def load(self, state: Mapping[str, Any]) -> None:
         net = seeded(lambda: BinaryResNet(self.width, 1, state["size"]), self.device)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from detector_fakes import attacked, faces, fit_data
 from magdr_plugins.detectors._faces import choosing_faces, learning_faces
-from magdr_plugins.detectors._networks import balanced
+from magdr_plugins.detectors._networks import balanced, compact, frozen
 from magdr_plugins.detectors._resnet import BinaryResNet, ResNet
 from magdr_plugins.detectors.magnet import AutoEncoder, divergence
 from magdr_plugins.detectors.metzen import DetectorNet
@@ -117,3 +117,14 @@ def test_batches_are_half_attacked_and_show_all_faces_before_any_again():
         shown += index.tolist()
     assert sorted(i for i in shown if i >= 6) == list(range(6, 18))
     assert sorted(i for i in shown if i < 6) == sorted([*range(6)] * 2)
+
+
+def test_kept_weights_are_half_as_large_and_load_as_they_were_rounded():
+    net = BinaryResNet(4, 1, 32)
+    kept = compact(net.state_dict())
+    assert kept["head.weight"].dtype == torch.float16
+    assert kept["stem.1.running_var"].dtype == torch.float32
+    loaded = frozen(BinaryResNet(4, 1, 32), kept)
+    assert torch.equal(loaded.head.weight, net.head.weight.half().float())
+    assert not loaded.training
+    assert not any(p.requires_grad for p in loaded.parameters())
