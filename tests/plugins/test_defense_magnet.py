@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 
 import pytest
 import torch
@@ -28,8 +29,9 @@ def data(clean=None, attacked=None, trained=None):
                    training=lambda: {"pgd": (attacked, trained), "cw": (attacked, trained)})  # fmt: skip
 
 
-def fitted(**params):
-    reformer = magnet_reformer(filters=8, steps=200, **params)
+@cache
+def fitted(structure):
+    reformer = magnet_reformer(structure=structure, filters=8, steps=200)
     reformer.load(json.loads(json.dumps(reformer.fit(data(), None))))
     return reformer
 
@@ -58,7 +60,7 @@ def test_the_layers_are_the_published_ones(structure, layers):
 
 @pytest.mark.parametrize("structure", ["pool", "flat"])
 def test_it_learns_to_give_back_faces(structure):
-    reformer = fitted(structure=structure)
+    reformer = fitted(structure)
     unseen = faces(8, seed=2).images
     with torch.no_grad():
         error = (reformer(unseen, None, None) - unseen).square().mean()
@@ -92,7 +94,7 @@ def test_an_unfitted_one_says_so():
 
 
 def test_an_image_gets_the_same_bits_in_every_batch():
-    guarded = GuardedDefense(fitted(), "reformer")
+    guarded = GuardedDefense(fitted("pool"), "reformer")
     x = faces(5, seed=5).images
     with torch.no_grad():
         whole = guarded(x, None, None)
