@@ -130,4 +130,18 @@ RECIPES: dict[str, Recipe] = {
         settings={"eq8": 1.0, "eq8_from": 0.4},
         tested=128,
     ),
+    "edsr-faces64": Recipe(
+        kind="restoration",
+        use="super-resolution",
+        trainer="enlarging",
+        params={"features": 32, "blocks": 4},
+        # Twice the size that it enlarges.
+        dataset={"size": 128},
+        steps=1500,
+        batch=8,
+        pool=2048,
+        lr=1e-3,
+        settings={"crop": 32},
+        tested=256,
+    ),
 }
