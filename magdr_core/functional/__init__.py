@@ -29,6 +29,7 @@ from magdr_core.functional.resample import down_up, flip, resize, shift
 from magdr_core.functional.similarity import mae, mse, psnr, ssim, ssim_map
 from magdr_core.functional.warp import rotate, zoom
 from magdr_core.functional.wavelet import average_over_shifts, wavelet_denoise, wavelet_threshold
+from magdr_core.functional.ycbcr import from_ycbcr, to_ycbcr, wavelet_denoise_ycbcr
 
 __all__ = [
     "CLASSES",
@@ -46,6 +47,7 @@ __all__ = [
     "fade",
     "flip",
     "fsim",
+    "from_ycbcr",
     "gaussian_blur",
     "guided_filter",
     "in_pieces",
@@ -72,11 +74,13 @@ __all__ = [
     "ssim_map",
     "straight_through",
     "to_8bit",
+    "to_ycbcr",
     "tv_denoise",
     "unbrighten",
     "unfade",
     "unsharp",
     "wavelet_denoise",
+    "wavelet_denoise_ycbcr",
     "wavelet_threshold",
     "wavelet_transform",
     "wiener",
