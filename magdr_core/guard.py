@@ -234,6 +234,21 @@ class GuardedGenerator(Guard):
             raise self.fail("drew a condition that changes nothing")
         return c
 
+    def classes(self, c: Condition) -> Sequence[Condition]:
+        """Every condition that the faces of `c` could be given; `c` alone where there are no conditions.
+
+        Raises:
+            ComponentError: the generator has conditions and does not list them.
+        """
+        if not self.condition_names:
+            return [c]
+        if not hasattr(self.component, "classes"):
+            raise self.fail("does not list its conditions (classes), which a class-transferable attack needs")
+        found: Sequence[Condition] = self.component.classes(c)
+        if not found or any(one.values.shape != c.values.shape for one in found):
+            raise self.fail(f"classes returned no conditions for {len(c)} images")
+        return found
+
     def features(self, x: Tensor, c: Condition, layer: int) -> Tensor:
         """One of the component's `features(x, c)`, `[B,C,h,w]`; a pass each.
 
@@ -296,6 +311,25 @@ class GuardedAttack(Guard):
     def __call__(self, x: Tensor, objective: Any, *, rng: SampleRng | None = None) -> Tensor:
         with self.watched(x):
             x_hat = self.component(x, objective, **self.arguments(rng))
+        return self._inside(x_hat, x)
+
+    def checkpoints(
+        self, x: Tensor, objective: Any, steps: Sequence[int], *, rng: SampleRng | None = None
+    ) -> list[Tensor]:
+        """What one run has after each of these numbers of steps, each as `__call__` gives it.
+
+        Raises:
+            ComponentError: the attack has no `checkpoints`, or not so many were returned.
+        """
+        if not hasattr(self.component, "checkpoints"):
+            raise self.fail("has no checkpoints, so it cannot be swept over its steps")
+        with self.watched(x):
+            found = self.component.checkpoints(x, objective, steps, **self.arguments(rng))
+        if len(found) != len(steps):
+            raise self.fail(f"returned {len(found)} checkpoints, expected {len(steps)}")
+        return [self._inside(x_hat, x) for x_hat in found]
+
+    def _inside(self, x_hat: Tensor, x: Tensor) -> Tensor:
         self.images(x_hat, x)
         worst = float((x_hat.detach() - x).abs().max()) if x.numel() else 0.0
         if worst > self.eps + _BALL_SLACK:

@@ -6,12 +6,12 @@ of .05 means the same here.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from magdr_core.protocols import Generator
+from magdr_core.protocols import Generator, ImageMap
 from magdr_core.types import Condition
 
 ObjectiveName = Literal["untargeted", "towards-input", "towards-black"]
@@ -41,7 +41,7 @@ class DisruptionObjective:
 
     def __init__(
         self,
-        generator: Generator,
+        generator: Generator | _Through,
         clean: Tensor,
         condition: Condition,
         target: Tensor | None = None,
@@ -87,11 +87,60 @@ class DisruptionObjective:
         the clean output (Eq. 1), or within `tau` of the target (Eq. 2)."""
         return tau if self.target is None else -tau
 
+    def preprocessed(self, f: ImageMap) -> DisruptionObjective:
+        """The same aim for the output on processed inputs, `L(G(f(x),c), r)`, with f's geometry undone."""
+        undo: ImageMap = getattr(f, "undo", _as_it_is)
+        return self._through(_Through(self.generator, f, undo))
+
+    def postprocessed(self, f: ImageMap) -> DisruptionObjective:
+        """The same aim for the processed output, `L(f(G(x,c)), f(r))`: Eq. 3 as printed."""
+        with torch.no_grad():
+            reference = f(self.reference)
+            target = None if self.target is None else f(self.target)
+        through = _Through(self.generator, _as_it_is, f)
+        return DisruptionObjective(through, self.clean, self.condition, target, reference)
+
+    def classes(self, *, first_reference: bool = False) -> list[DisruptionObjective]:
+        """The same aim for every condition that these faces could be given.
+
+        Args:
+            first_reference: compare every class with the clean output of the first one, as the public
+                disruption code does, and not with its own.
+
+        Raises:
+            ComponentError: the generator takes conditions and does not list them.
+        """
+        generator: Any = self.generator  # core's wrapper, which says what is wrong
+        conditions = generator.classes(self.condition)
+        one = DisruptionObjective(self.generator, self.clean, conditions[0], self.target)
+        shared = one.reference if first_reference else None
+        rest = [
+            DisruptionObjective(self.generator, self.clean, c, self.target, shared) for c in conditions[1:]
+        ]
+        return [one, *rest]
+
+    def _through(self, generator: _Through) -> DisruptionObjective:
+        return DisruptionObjective(generator, self.clean, self.condition, self.target, self.reference)
+
     def select(self, idx: Tensor) -> DisruptionObjective:
         target = None if self.target is None else self.target[idx]
         return DisruptionObjective(
             self.generator, self.clean[idx], self.condition[idx], target, self.reference[idx]
         )
+
+
+class _Through:
+    """A generator between two image maps; all that an objective asks of one."""
+
+    def __init__(self, generator: Any, before: ImageMap, after: ImageMap) -> None:
+        self.generator, self.before, self.after = generator, before, after
+
+    def __call__(self, x: Tensor, c: Condition) -> Tensor:
+        return self.after(self.generator(self.before(x), c))
+
+
+def _as_it_is(x: Tensor) -> Tensor:
+    return x
 
 
 def build_objective(

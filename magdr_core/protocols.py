@@ -68,6 +68,9 @@ class Generator(Protocol):
     def draw(self, batch: Batch, rng: SampleRng) -> Condition:
         """One condition per image that really changes something."""
 
+    # Optional: `classes(c) -> [Condition, ...]`, every condition that the faces of `c` could be given, for
+    # attacks that do not know which one it will be.
+
 
 class FeatureSource(Protocol):
     """A generator as a conditional criterion is given it: core picks the layer, counts the pass and bounds
@@ -100,8 +103,21 @@ class Objective(Protocol):
     def select(self, idx: Tensor) -> Objective:
         """The objective of a subset of the images."""
 
+    def preprocessed(self, f: ImageMap) -> Objective:
+        """The same aim for outputs on `f(x)`, with f's geometry undone."""
+
+    def postprocessed(self, f: ImageMap) -> Objective:
+        """The same aim for `f` of the output, against `f` of the clean one (Eq. 3 as printed)."""
+
+    def classes(self, *, first_reference: bool = False) -> Sequence[Objective]:
+        """The same aim for every condition that these faces could be given; each has its own clean output
+        to get away from unless `first_reference`. ComponentError if the generator does not list them."""
+
 
 class Attack(Protocol):
+    """An attack that improves step by step may also have `checkpoints(x, objective, steps) -> [x_hat, ...]`:
+    what one run has after each of some numbers of steps. Sweeps over the steps need it."""
+
     def __call__(self, x: Tensor, objective: Objective) -> Tensor: ...
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from magdr_core.errors import RegistryError, suggestion
 from magdr_core.hookspecs import MAGDR_API
@@ -78,12 +78,40 @@ class CalibrationPolicy(BaseModel):
     seed: Annotated[int, Field(ge=0)] = 0
 
 
+class Transfer(BaseModel):
+    """An attack by somebody who lacks something of the defended task.
+
+    `surrogate` is the generator that perturbations are made on instead (a `[generator.LABEL]` table with the
+    same conditions); with `condition = "unknown"` they are made for another condition than the defender's.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    attack: str
+    surrogate: str = ""
+    condition: Literal["known", "unknown"] = "known"
+
+    @model_validator(mode="after")
+    def _lacks_something(self) -> Transfer:
+        if not self.surrogate and self.condition == "known":
+            raise ValueError('say surrogate = "LABEL" or condition = "unknown"')
+        return self
+
+
+class Sweep(BaseModel):
+    """Detectors on checkpoints of one long run of each attack, after so many steps (the paper's Figure 3)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    attacks: Annotated[Labels, Field(min_length=1)]
+    steps: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
+
+
 class Profile(BaseModel):
     """A benchmark: which components on how many samples, from index `first` of the split on.
 
     `dataset` takes the place of the ones that generators' tables name. `benign` are augmentations that
     detectors must not flag; `ensemble` are augmentations over which every
-    defense's output is averaged, undone, as a further variant of its row.
+    defense's output is averaged, undone, as a further variant of its row. `transfer` and `sweep` add attacks
+    with less knowledge and with growing effort.
     """
 
     note: str = ""
@@ -99,6 +127,8 @@ class Profile(BaseModel):
     ensemble: Labels = ()
     first: Annotated[int, Field(ge=0)] = 0
     pictures: Annotated[int, Field(ge=0, le=16)] = 6
+    transfer: tuple[Transfer, ...] = ()
+    sweep: Sweep | None = None
 
 
 @dataclass(frozen=True)

@@ -153,6 +153,8 @@ class Resolver:
     def _labels(self, name: str, need: Need, given: Any) -> Any:
         """The labels that fill a need: the table's, else `[magdr]`'s, else the registry's only choice."""
         value = given if given is not None else self.registry.composition.get(name)
+        if value is None and need.optional:
+            return None
         if value is None and need.depth == 0:
             declared = self.registry.labels(need.kind)
             if not declared:
@@ -166,6 +168,8 @@ class Resolver:
         return value
 
     def identities(self, need: Need, labels: Any, above: tuple[str, ...]) -> Any:
+        if labels is None:
+            return None
         if not isinstance(labels, str):
             return [self.identities(need, inner, above) for inner in labels]
         resolved = self._resolve(need.kind, labels, above)

@@ -35,12 +35,14 @@ class Need:
         family: inject a :class:`~magdr_core.protocols.Family` (every setting of the spec's grid) instead
             of one component.
         calibrated: a detector that is injected with its threshold, so that it can decide.
+        optional: where the table names none, None is injected (else the registry's first of the kind is).
     """
 
     kind: str
     depth: int = 0
     family: bool = False
     calibrated: bool = False
+    optional: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -117,6 +117,8 @@ class Toolkit:
         return component
 
     def _inject(self, need: Need, labels: Any) -> Any:
+        if labels is None:
+            return None
         if not isinstance(labels, str):
             return tuple(self._inject(need, inner) for inner in labels)
         if not need.family:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from magdr_core.bench.measures import Yardstick
 from magdr_core.bench.plan import Cell
-from magdr_core.functional import mse, psnr, ssim, to_8bit
+from magdr_core.functional import mse, to_8bit
 from magdr_core.guard import (
     GuardedAttack,
     GuardedDefense,
@@ -49,12 +51,23 @@ def detector_values(
     return {"score": torch.cat(scores).double().tolist()}
 
 
+@dataclass(frozen=True, eq=False)
+class Yardsticks:
+    """The clean inputs (I) and the generator's outputs on them (O)."""
+
+    inputs: Yardstick
+    outputs: Yardstick
+
+    def compare(self, restored: Tensor, output: Tensor) -> Values:
+        """Every measure of restored inputs (`..._i`) and of the outputs on them (`..._o`)."""
+        return {**self.inputs.compare(restored, "i"), **self.outputs.compare(output, "o")}
+
+
 def defense_values(
-    clean: Samples,
     seen: Samples,
     defense: GuardedDefense,
     G: GuardedGenerator,
-    reference: Tensor,
+    clean: Yardsticks,
     rng: Callable[[Samples], SampleRng],
 ) -> tuple[Values, Tensor, Tensor]:
     """Per-sample figures of a defense, its restored images and the generator's output on them."""
@@ -64,7 +77,7 @@ def defense_values(
         restored.append(r)
         defended.append(defense.output(r, b.images, b.conditions, G, rng=rng(b)))
     r, y = torch.cat(restored), torch.cat(defended)
-    return image_values(clean.images, r, reference, y), r, y
+    return clean.compare(r, y), r, y
 
 
 def ensemble_values(
@@ -73,7 +86,7 @@ def ensemble_values(
     seen: Samples,
     augmentations: Sequence[GuardedImageMap],
     G: GuardedGenerator,
-    reference: Tensor,
+    clean: Yardsticks,
 ) -> Values:
     """Figures of the output averaged with those of processed inputs, with geometry undone.
 
@@ -83,14 +96,14 @@ def ensemble_values(
     for f in augmentations:
         processed = torch.cat([f(b.images) for b in seen.with_images(restored).batches(BATCH)])
         total += f.undo(outputs(processed, seen, G))
-    values = image_values(restored, restored, reference, total / (1 + len(augmentations)))
-    return {name: v for name, v in values.items() if name.endswith("_o")}
+    return clean.outputs.compare(total / (1 + len(augmentations)), "o")
 
 
 def oracle_values(
-    clean: Samples, seen: Samples, candidates: Sequence[ImageMap], G: GuardedGenerator, reference: Tensor
+    seen: Samples, candidates: Sequence[ImageMap], G: GuardedGenerator, clean: Yardsticks
 ) -> tuple[Values, Tensor, Tensor]:
     """The best candidate per image by the true error of Eq. 8: a bound, not a defense."""
+    reference = clean.outputs.images
     best, best_y = seen.images, outputs(seen.images, seen, G)
     best_error = mse(best_y, reference)
     for apply in candidates:
@@ -100,18 +113,7 @@ def oracle_values(
         wins = (error < best_error)[:, None, None, None]
         best, best_y = torch.where(wins, candidate, best), torch.where(wins, y, best_y)
         best_error = torch.minimum(error, best_error)
-    return image_values(clean.images, best, reference, best_y), best, best_y
-
-
-def image_values(clean: Tensor, restored: Tensor, reference: Tensor, output: Tensor) -> Values:
-    """MSE (0 to 255 squared), SSIM and PSNR of inputs (I) and outputs (O)."""
-    values: dict[str, Any] = {}
-    for suffix, a, b in (("i", clean, restored), ("o", reference, output)):
-        values[f"mse_{suffix}"] = (mse(a, b) * 255**2).tolist()
-        values[f"ssim_{suffix}"] = ssim(a, b).tolist()
-        # Equal images have no finite PSNR; 100 dB is far above anything that 8-bit images can show.
-        values[f"psnr_{suffix}"] = psnr(a, b).clamp_max(100.0).tolist()
-    return values
+    return clean.compare(best, best_y), best, best_y
 
 
 def outputs(images: Tensor, samples: Samples, G: GuardedGenerator) -> Tensor:

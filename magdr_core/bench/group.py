@@ -12,6 +12,7 @@ from torch import Tensor
 
 from magdr_core.bench import evaluate
 from magdr_core.bench.images import GroupImages, Workplace
+from magdr_core.bench.measures import Yardstick, encoder_label
 from magdr_core.bench.pictures import split_sides
 from magdr_core.bench.plan import CLEAN, ORACLE, Cell, Group, is_restoration
 from magdr_core.errors import MagdrError, one_line
@@ -22,6 +23,8 @@ from magdr_core.rng import SampleRng
 from magdr_core.types import Samples
 
 SCHEMA = 1
+SCHEMAS = {"defense": 2}
+"""Raised where a role's cells hold other values than before: 2 has `fsim` and `featsim`."""
 
 MOST_PICTURES = 16
 """Kept with every defense's cell, whatever a profile shows; a profile cannot ask for more."""
@@ -41,6 +44,7 @@ class GroupRun:
         self._ready: dict[tuple[str, str], Any] = {}
         restorations = [d for d in work.profile.defenses if is_restoration(self.toolkit, d)]
         self._plain = {ORACLE, *restorations}
+        self._encoder = encoder_label(self.toolkit) if work.profile.defenses else None
         self._ensemble = [self.toolkit.build("augmentation", f) for f in work.profile.ensemble]
 
     def run(self) -> Iterator[dict[str, Any]]:
@@ -70,7 +74,7 @@ class GroupRun:
         if "pictures" in extra:
             self.store.put_images(f"{key}-pictures", extra.pop("pictures"))
         data = {
-            "schema": SCHEMA,
+            "schema": SCHEMAS.get(cell.role, SCHEMA),
             "key": key,
             "facts": facts,
             "ids": list(clean.ids),
@@ -118,7 +122,7 @@ class GroupRun:
             if cell.role == "detector":
                 return self.calibrator.detector(cell.component)
             if cell.role == "attack":
-                return self.toolkit.build("attack", cell.component)
+                return self.toolkit.build("attack", cell.slice.label)
             if cell.component == ORACLE:
                 layers = self.toolkit.registry.composition["layers"]
                 labels = dict.fromkeys(label for layer in layers for label in layer)
@@ -157,20 +161,35 @@ class GroupRun:
             layers = self.toolkit.registry.composition["layers"]
             grid = [self.toolkit.family_identity(label) for label in sorted({x for la in layers for x in la})]
             return [grid, [str(chain) for d in self._choosing for chain in d.candidates]]
+        if cell.role == "attack":
+            return self.toolkit.resolve("attack", cell.slice.label).identity
         kind = "restoration" if is_restoration(self.toolkit, cell.component) else cell.role
         return self.toolkit.resolve(kind, cell.component).identity
+
+    @cached_property
+    def _clean(self) -> evaluate.Yardsticks:
+        encoder = None if self._encoder is None else self.toolkit.build("parser", self._encoder)
+        inputs = self.images.clean(False).images
+        return evaluate.Yardsticks(Yardstick(inputs, encoder), Yardstick(self.images.reference, encoder))
+
+    def _measures(self, cell: Cell) -> dict[str, Any]:
+        """What a defense's values depend on besides itself."""
+        if cell.role != "defense" or self._encoder is None:
+            return {}
+        return {"encoder": self.toolkit.resolve("parser", self._encoder).identity}
 
     def _key(self, cell: Cell) -> str:
         calibrated = cell.role in ("detector", "defense") and cell.component not in self._plain
         return digest(
             {
-                "schema": SCHEMA,
+                "schema": SCHEMAS.get(cell.role, SCHEMA),
                 "role": cell.role,
                 "component": self._identity(cell),
                 "calibration": self.calibrator.digest_of(cell.role, cell.component) if calibrated else None,
                 "images": self.images.key(cell.slice),
                 "ensemble": [self.toolkit.resolve("augmentation", f).identity for f in self._processed(cell)],
                 "environment": self.work.environment,
+                **self._measures(cell),
             }
         )
 
@@ -200,12 +219,12 @@ class GroupRun:
             fpr = self.toolkit.registry.calibration.fpr
             return values, {"thresholds": dict(component.thresholds), "fpr": fpr}
         if cell.component == ORACLE:
-            values, restored, output = evaluate.oracle_values(clean, seen, component, self.G, reference)
+            values, restored, output = evaluate.oracle_values(seen, component, self.G, self._clean)
         else:
-            values, restored, output = evaluate.defense_values(clean, seen, component, self.G, reference, rng)
+            values, restored, output = evaluate.defense_values(seen, component, self.G, self._clean, rng)
         passes = self.G.passes
         if self._ensemble:
-            together = evaluate.ensemble_values(restored, output, seen, self._ensemble, self.G, reference)
+            together = evaluate.ensemble_values(restored, output, seen, self._ensemble, self.G, self._clean)
             values = {**values, **{f"ensemble/{name}": v for name, v in together.items()}}
         self.G.passes = passes  # the variant's own passes are no cost of the defense
         return values, {"pictures": torch.cat([restored[:MOST_PICTURES], output[:MOST_PICTURES]])}

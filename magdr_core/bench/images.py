@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -12,15 +12,20 @@ from torch import Tensor
 from magdr_core.bench import evaluate
 from magdr_core.bench.plan import Slice
 from magdr_core.calibration import Progress
+from magdr_core.errors import DataError
 from magdr_core.functional import to_8bit
 from magdr_core.guard import GuardedAttack, GuardedGenerator
 from magdr_core.identity import digest
 from magdr_core.protocols import Dataset
 from magdr_core.registry import Profile
-from magdr_core.samples import attack_samples, draw_samples
+from magdr_core.rng import SampleRng
+from magdr_core.samples import attack_samples, draw_samples, objective_of
 from magdr_core.store import Store
 from magdr_core.toolkit import Toolkit
-from magdr_core.types import Samples
+from magdr_core.types import Condition, Samples
+
+MOST_DRAWS = 64
+"""An attacker who does not know the condition draws so often, until it is another one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +54,7 @@ class GroupImages:
         self.G, self.data = G, data
         self._clean: dict[bool, Samples] = {}
         self._reference: Tensor | None = None
-        self._images: dict[str, Tensor] = {}
+        self._images: dict[Slice, Tensor] = {}
         self.identities: list[int] = []
 
     def clean(self, oracle: bool) -> Samples:
@@ -74,32 +79,43 @@ class GroupImages:
         return self._reference
 
     def key(self, part: Slice) -> Any:
-        profile = self.work.profile
-        kind = {"attack": "attack", "noise": "attack", "benign": "augmentation"}.get(part.role)
+        profile, toolkit = self.work.profile, self.work.toolkit
+        kind = {"attack": "attack", "noise": "attack", "sweep": "attack", "benign": "augmentation"}.get(
+            part.role
+        )
         facts = {
-            "generator": self.work.toolkit.resolve("generator", self.task).identity,
+            "generator": toolkit.resolve("generator", self.task).identity,
             "data": [self.data.fingerprint(), profile.split, profile.first, profile.samples, self.seed],
             "environment": self.work.environment,
-            "slice": None if kind is None else self.work.toolkit.resolve(kind, part.label).identity,
+            "slice": None if kind is None else toolkit.resolve(kind, part.label).identity,
             # Noise of an attack's strength has no table of its own.
             "noise": part.eps if part.role == "noise" else None,
         }
+        if part.role == "sweep":
+            facts["checkpoint"] = part.steps
+        if part.transfer is not None:
+            surrogate = part.transfer.surrogate
+            facts["transfer"] = [
+                toolkit.resolve("generator", surrogate).identity if surrogate else None,
+                part.transfer.condition,
+            ]
         return facts
 
     def of(self, part: Slice) -> Tensor:
         """The images of a slice, from the store where they are there."""
-        if part.name in self._images:
-            return self._images[part.name]
+        if part in self._images:
+            return self._images[part]
         clean = self.clean(False)
         if part.role == "clean":
             return clean.images
-        key = digest(self.key(part))
-        images = self.work.store.images(key)
+        images = self.work.store.images(digest(self.key(part)))
         if images is None or images.shape != clean.images.shape:
-            images = self._make(part, clean)
-            self.work.store.put_images(key, images)
-        self._images[part.name] = images.to(clean.images.device)
-        return self._images[part.name]
+            made = self._sweep(part, clean) if part.role == "sweep" else {part: self._make(part, clean)}
+            for one, of_one in made.items():
+                self.work.store.put_images(digest(self.key(one)), of_one)
+            images = made[part]
+        self._images[part] = images.to(clean.images.device)
+        return self._images[part]
 
     def _make(self, part: Slice, clean: Samples) -> Tensor:
         if part.role == "benign":
@@ -109,8 +125,58 @@ class GroupImages:
             attack: GuardedAttack = self.work.toolkit.sibling("attack", part.component, eps=part.eps)
         else:
             attack = self.work.toolkit.build("attack", part.label)
+        G = self.G
+        if part.transfer is not None:
+            if part.transfer.surrogate:
+                G = self.work.toolkit.generator(part.transfer.surrogate)
+            if part.transfer.condition == "unknown":
+                clean = self._other_conditions(clean)
         parts = []
         for b in clean.batches(evaluate.BATCH):
-            parts.append(attack_samples(b, attack, self.G, name=part.component, seed=self.seed))
-            self.work.progress(f"attacking ({part.name})", sum(map(len, parts)), len(clean))
+            parts.append(attack_samples(b, attack, G, name=part.component, seed=self.seed))
+            self._told(part, parts, clean)
         return torch.cat(parts)
+
+    def _sweep(self, part: Slice, clean: Samples) -> dict[Slice, Tensor]:
+        """All checkpoints of the run that `part` is one of."""
+        sweep = self.work.profile.sweep
+        assert sweep is not None
+        points = [replace(part, steps=n) for n in sorted({*sweep.steps, part.steps})]
+        attack: GuardedAttack = self.work.toolkit.build("attack", part.label)
+        parts = []
+        for b in clean.batches(evaluate.BATCH):
+            rng = SampleRng(self.seed, f"attack/{part.component}", b.ids, device=b.images.device)
+            objective = objective_of(attack, self.G, b)
+            found = attack.checkpoints(b.images, objective, [p.steps for p in points], rng=rng)
+            parts.append(torch.stack(found, 1))
+            self._told(part, parts, clean)
+        return dict(zip(points, torch.cat(parts).unbind(1), strict=True))
+
+    def _told(self, part: Slice, parts: Sequence[Tensor], clean: Samples) -> None:
+        self.work.progress(f"attacking ({part.name})", sum(map(len, parts)), len(clean))
+
+    def _other_conditions(self, clean: Samples) -> Samples:
+        """The same images with conditions that an attacker draws, none of them the defender's.
+
+        Raises:
+            DataError: some image has but one condition.
+        """
+        values, changed = clean.conditions.values.clone(), clean.conditions.changed.clone()
+        missing = torch.ones(len(clean), dtype=torch.bool, device=values.device)
+        for attempt in range(MOST_DRAWS):
+            drawn, _ = draw_samples(
+                self.data.split(self.work.profile.split),
+                self.G,
+                first=self.work.profile.first,
+                count=self.work.profile.samples,
+                seed=int(digest(["attacker", self.seed, attempt]), 16),
+            )
+            other = drawn.conditions
+            new = missing & (other.values != clean.conditions.values).any(1)
+            values[new], changed[new] = other.values[new], other.changed[new]
+            missing &= ~new
+            if not bool(missing.any()):
+                return Samples(clean.images, Condition(values, changed), clean.ids)
+        raise DataError(
+            f"{int(missing.sum())} of {len(clean)} images had no other condition in {MOST_DRAWS} draws"
+        )

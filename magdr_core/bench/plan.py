@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from magdr_core.calibration import read_calibration
 from magdr_core.errors import RegistryError
-from magdr_core.registry import Profile
+from magdr_core.identity import digest
+from magdr_core.registry import Profile, Transfer
 from magdr_core.toolkit import Toolkit
 
 CLEAN = "none"
@@ -24,7 +25,9 @@ class Slice:
         name: as in the table's `attack` column.
         component: the attack component's registry name, or the augmentation's for benign edits.
         eps, steps: of the attack; 0 where there is none.
-        role: clean, attack, noise (equal-strength noise that only `auroc_noise` needs) or benign.
+        role: clean, attack, noise (equal-strength noise that only `auroc_noise` needs), benign, or sweep (a
+            checkpoint of a long run).
+        transfer: what the attacker lacks.
     """
 
     name: str
@@ -33,6 +36,7 @@ class Slice:
     component: str = ""
     eps: float = 0.0
     steps: int = 0
+    transfer: Transfer | None = None
 
 
 @dataclass(frozen=True)
@@ -50,10 +54,19 @@ class Cell:
     @property
     def knowledge(self) -> str:
         undefended = self.role == "attack" or (self.role == "defense" and self.component == "identity")
-        return "none" if undefended else "oblivious"
+        return "none" if undefended else "oblivious" if self.slice.transfer is None else "transfer"
+
+    def in_shard(self, shard: tuple[int, int]) -> bool:
+        """Whether the cell is one of part i of n. Its place in the plan decides, not its result's key: that
+        holds the calibration, which each part would have to make for all cells."""
+        i, n = shard
+        part = self.slice
+        place = [self.task, self.seed, self.role, self.component, part.name, part.eps, part.steps]
+        return int(digest(place), 16) % n == i - 1
 
     def __str__(self) -> str:
-        return f"{self.task} / {self.slice.name} / {self.component} (seed {self.seed})"
+        point = f" after {self.slice.steps} steps" if self.slice.role == "sweep" else ""
+        return f"{self.task} / {self.slice.name}{point} / {self.component} (seed {self.seed})"
 
 
 @dataclass(frozen=True)
@@ -77,7 +90,10 @@ def plan(toolkit: Toolkit, profile: Profile) -> list[Group]:
     Raises:
         RegistryError: whatever is wrong with the registry, before anything is computed or written.
     """
-    tasks = profile.generators or tuple(toolkit.registry.labels("generator"))
+    surrogates = {t.surrogate for t in profile.transfer}
+    tasks = profile.generators or tuple(
+        label for label in toolkit.registry.labels("generator") if label not in surrogates
+    )
     if not tasks:
         raise RegistryError(f"{toolkit.registry.path.name}: no [generator.TASK] table")
     policy = toolkit.registry.calibration
@@ -95,6 +111,8 @@ def plan(toolkit: Toolkit, profile: Profile) -> list[Group]:
     groups = []
     for task in tasks:
         dataset = _faces_for(toolkit, profile, task)
+        for transfer in profile.transfer:
+            _check_transfer(toolkit, task, transfer)
         for seed in seeds:
             cells = tuple(_cells(toolkit, profile, task, dataset, seed, slices))
             groups.append(Group(task, dataset, seed, slices, cells))
@@ -115,6 +133,25 @@ def _faces_for(toolkit: Toolkit, profile: Profile, task: str) -> str:
     return label
 
 
+def _check_transfer(toolkit: Toolkit, task: str, transfer: Transfer) -> None:
+    """The surrogate can take the task's place, and there is a condition not to know."""
+    names = toolkit.build("generator", task).condition_names
+    if transfer.condition == "unknown" and not names:
+        raise RegistryError(
+            f"{toolkit.registry.path.name}: transfer of {transfer.attack!r}: {task} has no condition that "
+            "could be unknown"
+        )
+    if not transfer.surrogate:
+        return
+    other = toolkit.build("generator", transfer.surrogate).condition_names
+    if other != names:
+        raise RegistryError(
+            f"{toolkit.registry.path.name}: transfer of {transfer.attack!r}: the surrogate "
+            f"{transfer.surrogate!r} takes the conditions {', '.join(other) or 'none'}, "
+            f"{task} takes {', '.join(names) or 'none'}"
+        )
+
+
 def defense_label(toolkit: Toolkit, label: str) -> str:
     """Check a defense's label; a restoration's label stands for that restoration as a defense of its own."""
     if is_restoration(toolkit, label):
@@ -131,19 +168,24 @@ def is_restoration(toolkit: Toolkit, label: str) -> bool:
 
 def _slices(toolkit: Toolkit, profile: Profile) -> Iterator[Slice]:
     yield Slice(CLEAN, "clean")
-    attacks = []
-    for label in profile.attacks:
-        resolved = toolkit.resolve("attack", label)
-        attacks.append(
-            Slice(
-                label,
-                "attack",
-                label,
-                resolved.entry.name,
-                float(resolved.params["eps"]),
-                int(resolved.params.get("steps", 1)),
+    attacks = [_attack_slice(toolkit, label) for label in profile.attacks]
+    for transfer in profile.transfer:
+        part = _attack_slice(toolkit, transfer.attack)
+        lacking = [transfer.surrogate] if transfer.surrogate else []
+        lacking += ["unknown-condition"] if transfer.condition == "unknown" else []
+        attacks.append(replace(part, name=f"{part.name}@{'+'.join(lacking)}", transfer=transfer))
+    if len({s.name for s in attacks}) != len(attacks):
+        raise RegistryError(f"{toolkit.registry.path.name}: an attack is listed twice")
+    sweep = profile.sweep
+    points = sorted(set(sweep.steps)) if sweep is not None else []
+    for label in sweep.attacks if sweep is not None else ():
+        part = _attack_slice(toolkit, label)
+        if not hasattr(toolkit.build("attack", label).component, "checkpoints"):
+            raise RegistryError(
+                f"{toolkit.registry.path.name}: sweep: attack {label!r} has no checkpoints of a run; "
+                "pgd, ifgsm, eq3 and the class-transferable attacks have"
             )
-        )
+        attacks += [replace(part, role="sweep", steps=n) for n in points]
     yield from attacks
     if profile.detectors:
         # Equal-strength random noise beside every attack: a detector of noise is no detector of attacks.
@@ -156,6 +198,12 @@ def _slices(toolkit: Toolkit, profile: Profile) -> Iterator[Slice]:
             yield Slice(f"benign:{label}", "benign", label, resolved.entry.name)
 
 
+def _attack_slice(toolkit: Toolkit, label: str) -> Slice:
+    resolved = toolkit.resolve("attack", label)
+    eps, steps = float(resolved.params["eps"]), int(resolved.params.get("steps", 1))
+    return Slice(label, "attack", label, resolved.entry.name, eps, steps)
+
+
 def _cells(
     toolkit: Toolkit, profile: Profile, task: str, dataset: str, seed: int, slices: tuple[Slice, ...]
 ) -> Iterator[Cell]:
@@ -166,7 +214,7 @@ def _cells(
         "seed": seed,
     }
     for part in slices:
-        if part.role == "attack":
+        if part.role in ("attack", "sweep"):
             yield Cell(slice=part, role="attack", component=part.name, **common)
         for label in profile.detectors:
             yield Cell(slice=part, role="detector", component=label, **common)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -61,6 +61,9 @@ class Bench:
         out: run folder; `runs/<registry>-<profile>-<hash>` if None, so that the same command resumes.
         cache: folder of the shared store.
         limit: at most so many samples.
+        shard: (i, n): compute part i of n parts of the cells, into the store alone; a run without it, with
+            the same store, then writes the tables. Parts may run at the same time. What two parts need, such
+            as a calibration or attacked images, is made by each that does not find it in the store.
         progress: told (what, done, total) of long steps inside a cell.
         report: told one-line messages (failing observers, failing cells).
     """
@@ -73,6 +76,7 @@ class Bench:
         out: Path | None = None,
         cache: Path = Path("runs/cache"),
         limit: int | None = None,
+        shard: tuple[int, int] | None = None,
         progress: Progress = lambda what, done, total: None,
         report: Callable[[str], None] = print,
     ) -> None:
@@ -82,6 +86,10 @@ class Bench:
         if limit is not None:
             self.profile = self.profile.model_copy(update={"samples": min(limit, self.profile.samples)})
         self.groups = plan(toolkit, self.profile)
+        self.shard = shard
+        if shard is not None:
+            own = (replace(g, cells=tuple(c for c in g.cells if c.in_shard(shard))) for g in self.groups)
+            self.groups = [g for g in own if g.cells]
         identity = digest([toolkit.registry.text, self.profile.model_dump(), __version__])[:8]
         self.folder = out or Path("runs") / f"{toolkit.registry.name}-{profile}-{identity}"
         self.store = Store(cache)
@@ -93,7 +101,15 @@ class Bench:
         return sum(len(g.cells) for g in self.groups)
 
     def run(self) -> RunResult:
-        """Compute what is missing, write manifest.json, results.csv and the pictures of the report."""
+        """Compute what is missing, write manifest.json, results.csv and the pictures of the report.
+
+        Of a shard, only the store is written, and observers are told of the cells alone.
+        """
+        if self.shard is not None:
+            result = RunResult(self.folder, self._manifest(), [], [])
+            for group in self.groups:
+                self._run_group(group, result)
+            return result
         self.folder.mkdir(parents=True, exist_ok=True)
         result = RunResult(self.folder, self._manifest(), [], [])
         notify = self.toolkit.host.notify
@@ -124,7 +140,7 @@ class Bench:
             notify = self.toolkit.host.notify
             notify("magdr_cell_finished", self.report, run=self.folder, cell=cell)
         result.cells += cells
-        if group.seed == self.groups[0].seed:
+        if self.shard is None and group.seed == self.groups[0].seed:
             result.pictures |= run.pictures(cells)
 
     def _write(self, name: str, text: str) -> None:
@@ -149,7 +165,12 @@ class Bench:
 
 def _brief(cell: Mapping[str, Any]) -> dict[str, Any]:
     keep = ("key", "facts", "error", "forwards", "thresholds", "seconds")
-    return {k: cell[k] for k in keep if k in cell}
+    brief = {k: cell[k] for k in keep if k in cell}
+    if cell["facts"]["role"] == "defense" and "error" not in cell:
+        # The report names the worst images; ids tell it which pictures they are.
+        errors = zip(cell["ids"], cell["values"]["mse_o"], strict=True)
+        brief["mse_o"] = {name: float(f"{error:.6g}") for name, error in errors}
+    return brief
 
 
 def _commit() -> str:

@@ -11,9 +11,12 @@ from typing import Any
 import numpy as np
 
 Array = np.ndarray[Any, Any]
+Reduce = Callable[..., Any]
+"""A figure of values along an axis, `reduce(values, axis=-1)`, such as `np.mean`."""
 
 RESAMPLES = 1000
 LEVEL = 0.95
+FLIPS = 9999
 
 
 def bootstrap(
@@ -37,9 +40,64 @@ def bootstrap(
         chosen = rng.integers(0, len(names), len(names))
         rows = np.concatenate([members[i] for i in chosen]) if single is None else single[chosen]
         draws.append(statistic(rows))
+    return value, *_interval(np.asarray(draws))
+
+
+def bootstrap_values(
+    values: Array, reduce: Reduce, identities: Array, seed: int, resamples: int = RESAMPLES
+) -> tuple[float, float, float]:
+    """:func:`bootstrap` of `reduce(values[rows], axis=-1)`: the same figures, all resamples at once."""
+    n = len(identities)
+    _, first = np.unique(identities, return_index=True)
+    if len(first) < n or n < 2:
+        return bootstrap(lambda rows: float(reduce(values[rows], axis=-1)), identities, seed, resamples)
+    rng = np.random.Generator(np.random.PCG64(seed))
+    # One row of draws after the other, as `bootstrap` makes them; in blocks, for the memory's sake.
+    block = max(1, 2**22 // n)
+    draws = [
+        reduce(values[first[rng.integers(0, n, (min(block, resamples - start), n))]], axis=-1)
+        for start in range(0, resamples, block)
+    ]
+    low, high = _interval(np.concatenate(draws))
+    return float(reduce(values, axis=-1)), low, high
+
+
+def _interval(draws: Array) -> tuple[float, float]:
     tail = 100 * (1 - LEVEL) / 2
     low, high = np.nanpercentile(draws, [tail, 100 - tail])
-    return value, float(low), float(high)
+    return float(low), float(high)
+
+
+def sign_flip_p(differences: Array, identities: Array, seed: int, flips: int = FLIPS) -> float:
+    """Two-sided p of paired differences having no preferred sign (permutation test of their mean).
+
+    If two methods were the same, their names could be exchanged on any identity, which turns the sign of its
+    differences. All assignments are tried where there are no more than `flips`, else so many random ones;
+    no p is below 1 / (flips + 1).
+    """
+    names, group = np.unique(identities, return_inverse=True)
+    sums = np.bincount(group, weights=differences, minlength=len(names))
+    limit = abs(sums.sum()) * (1 - 1e-12)  # what differs by rounding only is as extreme
+    n = len(names)
+    if 2**n <= flips:
+        signs = 1.0 - 2.0 * (np.arange(2**n)[:, None] >> np.arange(n) & 1)
+        return float((np.abs(signs @ sums) >= limit).mean())
+    rng = np.random.Generator(np.random.PCG64(seed))
+    extreme = 0
+    for start in range(0, flips, 1000):
+        signs = 1.0 - 2.0 * rng.integers(0, 2, (min(1000, flips - start), n))
+        extreme += int((np.abs(signs @ sums) >= limit).sum())
+    return (1 + extreme) / (1 + flips)
+
+
+def holm(p: Array) -> Array:
+    """p-values adjusted for all of them being looked at (Holm, Scand. J. Statist. 6, 1979): those below a
+    level are significant at that family-wise level. Same order, NaN-free, at most 1."""
+    order = np.argsort(p, kind="stable")
+    stepped = p[order] * np.arange(len(p), 0, -1)
+    adjusted = np.empty(len(p))
+    adjusted[order] = np.minimum(np.maximum.accumulate(stepped), 1.0)
+    return adjusted
 
 
 def auroc(negatives: Array, positives: Array) -> float:
@@ -57,23 +115,37 @@ def tpr_at_fpr(negatives: Array, positives: Array, fpr: float) -> float:
 
 
 def decisions(negatives: Array, positives: Array, threshold: float) -> Mapping[str, float]:
-    """Precision, recall, F1 of the positive class, support-weighted F1, accuracy, false-positive rate.
+    """Precision, recall and F1 of the positive class and support-weighted, accuracy, false-positive rate.
 
-    Precision is 0 where nothing is flagged, as is F1.
+    A class that nothing is given to has precision and F1 0. The weighted figures are the means of both
+    classes', weighted by their sizes: the convention of some rows of the paper's Table 1, not of others.
     """
-    tp, fp = float((positives > threshold).sum()), float((negatives > threshold).sum())
-    fn, tn = len(positives) - tp, len(negatives) - fp
-    f1 = _f1(tp, fp, fn)
-    weighted = (len(positives) * f1 + len(negatives) * _f1(tn, fn, fp)) / (len(positives) + len(negatives))
+    tp, fp = (positives > threshold).sum(), (negatives > threshold).sum()
+    return {k: float(v) for k, v in of_counts(tp, fp, len(positives), len(negatives)).items()}
+
+
+def of_counts(tp: Any, fp: Any, p: int, n: int) -> Mapping[str, Any]:
+    """:func:`decisions` from the numbers (or arrays of numbers) of flagged ones among p positives and n
+    negatives."""
+    fn, tn = p - tp, n - fp
+
+    def weighted(of_positives: Any, of_negatives: Any) -> Any:
+        return (p * of_positives + n * of_negatives) / (p + n)
+
+    f1, f1_of_negatives = _share(2 * tp, 2 * tp + fp + fn), _share(2 * tn, 2 * tn + fn + fp)
+    precision = _share(tp, tp + fp)
     return {
-        "precision": tp / (tp + fp) if tp + fp else 0.0,
-        "recall": tp / len(positives),
+        "precision": precision,
+        "recall": tp / p,
         "f1": f1,
-        "f1_weighted": weighted,
-        "accuracy": (tp + tn) / (len(positives) + len(negatives)),
-        "fpr_clean": fp / len(negatives),
+        "precision_weighted": weighted(precision, _share(tn, tn + fn)),
+        "recall_weighted": weighted(tp / p, tn / n),
+        "f1_weighted": weighted(f1, f1_of_negatives),
+        "accuracy": (tp + tn) / (p + n),
+        "fpr_clean": fp / n,
     }
 
 
-def _f1(tp: float, fp: float, fn: float) -> float:
-    return 2 * tp / (2 * tp + fp + fn) if tp else 0.0
+def _share(part: Any, whole: Any) -> Any:
+    """`part / whole`, 0 of nothing."""
+    return part / np.maximum(whole, 1)

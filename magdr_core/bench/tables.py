@@ -10,12 +10,26 @@ from typing import Any
 
 import numpy as np
 
-from magdr_core.bench.statistics import Array, auroc, bootstrap, decisions, tpr_at_fpr
+from magdr_core.bench.statistics import (
+    Array,
+    Reduce,
+    auroc,
+    bootstrap,
+    bootstrap_values,
+    holm,
+    of_counts,
+    sign_flip_p,
+    tpr_at_fpr,
+)
 from magdr_core.identity import digest
 
 COLUMNS = (
     *("registry", "task", "generator", "dataset", "attack", "eps", "steps", "knowledge", "role"),
     *("component", "variant", "metric", "value", "ci_low", "ci_high", "n", "seed", "seconds"),
+)
+
+DECISIONS = (
+    *("precision", "recall", "f1", "precision_weighted", "recall_weighted", "f1_weighted", "accuracy"),
 )
 
 Row = dict[str, Any]
@@ -32,9 +46,9 @@ def result_rows(registry: str, cells: Sequence[CellData]) -> list[Row]:
             rows += _mean_rows(registry, cell, ("mse_o", "success"), medians=("mse_o",))
         elif role == "defense":
             rows += _defense_rows(registry, cell)
-            rows += _paired_rows(registry, cell, good)
-        elif facts["slice_role"] in ("clean", "attack", "benign"):
+        elif facts["slice_role"] in ("clean", "attack", "sweep", "benign"):
             rows += _detector_rows(registry, cell, _siblings(cell, good))
+    rows += _difference_rows(registry, [c for c in good if c["facts"]["role"] == "defense"])
     return sorted(rows, key=_order)
 
 
@@ -63,6 +77,8 @@ def _row(
 ) -> Row:
     facts = cell["facts"]
     shown = {k: facts[k] for k in ("task", "generator", "dataset", "attack", "eps", "steps", "knowledge")}
+    if facts["slice_role"] == "sweep":
+        variant = ", ".join(filter(None, [variant, f"sweep {facts['steps']}"]))
     if facts["slice_role"] == "benign":
         shown |= {"attack": "none", "eps": 0.0, "steps": 0}
     value, low, high = figures
@@ -82,10 +98,22 @@ def _row(
     }
 
 
+def _seed(cell: CellData, about: str) -> int:
+    """Random draws are seeded from the cell's key, so that a resumed run gives the same."""
+    return int(digest([cell["key"], about]), 16)
+
+
 def _figures(cell: CellData, metric: str, statistic: Callable[[Array], float]) -> tuple[float, float, float]:
-    """Value and interval; the bootstrap is seeded from the cell, so that a resumed run gives the same."""
-    seed = int(digest([cell["key"], metric]), 16)
-    return bootstrap(statistic, np.asarray(cell["identities"]), seed)
+    """Value and interval of a statistic of rows."""
+    return bootstrap(statistic, np.asarray(cell["identities"]), _seed(cell, metric))
+
+
+def _value_figures(
+    cell: CellData, metric: str, values: Sequence[float] | Array, reduce: Reduce
+) -> tuple[float, float, float]:
+    """Value and interval of a mean, a median or the like of per-sample values."""
+    identities = np.asarray(cell["identities"])
+    return bootstrap_values(np.asarray(values), reduce, identities, _seed(cell, metric))
 
 
 def _mean_rows(
@@ -94,25 +122,26 @@ def _mean_rows(
     """Means and medians of per-sample values; those of a variant are kept as `variant/metric`."""
     key = f"{variant}/" if variant else ""
     for metric in metrics:
-        mean = _of_values(cell["values"][key + metric], np.mean)
-        yield _row(registry, cell, metric, _figures(cell, metric, mean), variant)
+        figures = _value_figures(cell, metric, cell["values"][key + metric], np.mean)
+        yield _row(registry, cell, metric, figures, variant)
     for metric in medians:
-        median, name = _of_values(cell["values"][key + metric], np.median), f"median_{metric}"
-        yield _row(registry, cell, name, _figures(cell, name, median), variant)
+        name = f"median_{metric}"
+        figures = _value_figures(cell, name, cell["values"][key + metric], np.median)
+        yield _row(registry, cell, name, figures, variant)
 
 
-def _of_values(values: Sequence[float] | Array, reduce: Callable[[Array], Any]) -> Callable[[Array], float]:
-    """A statistic of some rows of per-sample values."""
-    array = np.asarray(values)
-    return lambda rows: float(reduce(array[rows]))
+def _share_above(cell: CellData, name: str, scores: Array, threshold: float) -> tuple[float, float, float]:
+    return _value_figures(cell, name, scores > threshold, np.mean)
 
 
-def _share_above(scores: Array, threshold: float) -> Callable[[Array], float]:
-    return lambda rows: float((scores[rows] > threshold).mean())
+def _decision(metric: str) -> Reduce:
+    """A figure of pictures given as 2 (attacked one flagged) + 1 (clean one flagged)."""
 
+    def reduce(flags: Array, *, axis: int) -> Any:
+        n = flags.shape[axis]
+        return of_counts((flags >> 1).sum(axis=axis), (flags & 1).sum(axis=axis), n, n)[metric]
 
-def _decision(clean: Array, scores: Array, threshold: float, metric: str) -> Callable[[Array], float]:
-    return lambda rows: decisions(clean[rows], scores[rows], threshold)[metric]
+    return reduce
 
 
 def _defense_rows(registry: str, cell: CellData) -> Iterator[Row]:
@@ -122,35 +151,62 @@ def _defense_rows(registry: str, cell: CellData) -> Iterator[Row]:
         variants.setdefault(variant, []).append(metric)
     for variant, metrics in variants.items():
         yield from _mean_rows(registry, cell, metrics, metrics, variant)
-    for side in ("i", "o"):
-        errors = np.asarray(cell["values"][f"mse_{side}"])
-        name = f"psnr_pooled_{side}"
-
-        def pooled(r: Array, e: Array = errors) -> float:
-            return 10 * math.log10(255**2 / max(float(e[r].mean()), 255**2 * 1e-10))
-
-        yield _row(registry, cell, name, _figures(cell, name, pooled))
+        for metric in metrics:
+            if not metric.startswith("mse_"):
+                continue
+            errors = cell["values"][f"{variant}/{metric}" if variant else metric]
+            for name, reduce in POOLED.items():
+                name = f"{name}_{metric[-1]}"
+                yield _row(registry, cell, name, _value_figures(cell, name, errors, reduce), variant)
     yield _row(registry, cell, "forwards", (cell["forwards"], math.nan, math.nan))
 
 
-def _paired_rows(registry: str, cell: CellData, cells: Sequence[CellData]) -> Iterator[Row]:
-    """Difference of the output error to the best baseline on the same images: negative is better.
+def _pooled_psnr(errors: Array, *, axis: int) -> Any:
+    """PSNR of the pooled error, in dB; the mean of the images' own PSNR is another figure (Jensen)."""
+    return 10 * np.log10(255**2 / np.maximum(np.mean(errors, axis=axis), 255**2 * 1e-10))
 
-    The baseline is chosen on these very images, which favours the baseline.
+
+def _table_2(errors: Array, *, axis: int) -> Any:
+    """What the paper's Table 2 calls MSE: its values and PSNRs obey PSNR + 20 log10(value) = 61.06 dB, so
+    they are 4.433 times a root mean squared error. For comparison with that column only."""
+    return TABLE_2_FACTOR * np.sqrt(np.mean(errors, axis=axis))
+
+
+TABLE_2_FACTOR = 4.433
+POOLED: dict[str, Reduce] = {"psnr_pooled": _pooled_psnr, "l2_table2": _table_2}
+
+
+def _difference_rows(registry: str, cells: Sequence[CellData]) -> Iterator[Row]:
+    """Paired differences of the output error to the best baseline of the same table: negative is better.
+
+    The baseline is chosen on these very images, which favours the baseline; the best one is compared with
+    the second best. `mse_o_difference_p` is the permutation test's p, adjusted after Holm for all the
+    defenses of the table.
     """
-    facts = cell["facts"]
-    same = ("task", "role", "attack", "seed", "dataset")
-    rivals = [
-        c
-        for c in cells
-        if all(c["facts"][k] == facts[k] for k in same) and c["facts"]["baseline"] and c is not cell
-    ]
-    if not rivals:
-        return
-    best = min(rivals, key=lambda c: float(np.mean(c["values"]["mse_o"])))
-    difference = np.asarray(cell["values"]["mse_o"]) - np.asarray(best["values"]["mse_o"])
-    figures = _figures(cell, f"to {best['key']}", _of_values(difference, np.mean))
-    yield _row(registry, cell, "mse_o_difference", figures, f"to {best['facts']['component']}")
+    tables: dict[tuple[Any, ...], list[CellData]] = {}
+    for cell in cells:
+        facts = cell["facts"]
+        same = tuple(facts[k] for k in ("task", "dataset", "attack", "eps", "steps", "seed"))
+        tables.setdefault(same, []).append(cell)
+    for table in tables.values():
+        compared = [(cell, best) for cell in table if (best := _best_baseline(cell, table)) is not None]
+        tests = []
+        for cell, best in compared:
+            difference = np.asarray(cell["values"]["mse_o"]) - np.asarray(best["values"]["mse_o"])
+            about, variant = f"to {best['key']}", f"to {best['facts']['component']}"
+            figures = _value_figures(cell, about, difference, np.mean)
+            yield _row(registry, cell, "mse_o_difference", figures, variant)
+            identities = np.asarray(cell["identities"])
+            tests.append((cell, variant, sign_flip_p(difference, identities, _seed(cell, f"p {about}"))))
+        adjusted = holm(np.array([p for _, _, p in tests]))
+        for (cell, variant, _), p in zip(tests, adjusted.tolist(), strict=True):
+            yield _row(registry, cell, "mse_o_difference_p", (p, math.nan, math.nan), variant)
+
+
+def _best_baseline(cell: CellData, table: Sequence[CellData]) -> CellData | None:
+    """The baseline with the least mean output error, of those that are not the cell itself."""
+    rivals = [c for c in table if c["facts"]["baseline"] and c is not cell]
+    return min(rivals, key=lambda c: float(np.mean(c["values"]["mse_o"])), default=None)
 
 
 def _siblings(cell: CellData, cells: Sequence[CellData]) -> dict[str, CellData]:
@@ -173,13 +229,13 @@ def _detector_rows(registry: str, cell: CellData, others: Mapping[str, CellData]
     scores = np.asarray(cell["values"]["score"])
     points = {f"fpr{100 * cell['fpr']:g}": thresholds["fpr"], "best-f1": thresholds["f1"]}
     if facts["slice_role"] == "benign":
-        share = _figures(cell, "fpr_benign", _share_above(scores, thresholds["fpr"]))
+        share = _share_above(cell, "fpr_benign", scores, thresholds["fpr"])
         yield _row(registry, cell, "fpr_benign", share, facts["attack"].removeprefix("benign:"))
         return
     if facts["slice_role"] == "clean":
         for variant, threshold in points.items():
             name = f"fpr_clean {variant}"
-            share = _figures(cell, name, _share_above(scores, threshold))
+            share = _share_above(cell, name, scores, threshold)
             yield _row(registry, cell, "fpr_clean", share, variant)
         yield _row(registry, cell, "forwards", (cell["forwards"], math.nan, math.nan))
         return
@@ -197,9 +253,9 @@ def _detector_rows(registry: str, cell: CellData, others: Mapping[str, CellData]
     for metric, statistic in free.items():
         yield _row(registry, cell, metric, _figures(cell, metric, statistic))
     for variant, threshold in points.items():
-        for metric in ("precision", "recall", "f1", "f1_weighted", "accuracy"):
-            statistic = _decision(clean, scores, threshold, metric)
-            figures = _figures(cell, f"{metric} {variant}", statistic)
+        flags = 2 * (scores > threshold) + (clean > threshold)
+        for metric in DECISIONS:
+            figures = _value_figures(cell, f"{metric} {variant}", flags, _decision(metric))
             yield _row(registry, cell, metric, figures, variant)
     yield _row(registry, cell, "forwards", (cell["forwards"], math.nan, math.nan))
 

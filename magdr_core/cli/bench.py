@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -37,12 +38,27 @@ class ProgressObserver:
         self.display.advance(f"{facts['task']} / {facts['attack']} / {facts['component']}  {state}")
 
 
+class Shard(click.ParamType):
+    """`I/N`, part I of N."""
+
+    name = "I/N"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        found = re.fullmatch(r"(\d+)/(\d+)", str(value))
+        if found is None or not 1 <= int(found[1]) <= int(found[2]):
+            self.fail(f"{value!r} is not I/N, part I of N: 1/4, 2/4, 3/4 or 4/4, say", param, ctx)
+        return int(found[1]), int(found[2])
+
+
 @click.command("bench", context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("registries", nargs=-1, type=click.Path(path_type=Path), metavar="[REGISTRY]...")
 @click.option("--profile", default="quick", show_default=True, help="A [profile.NAME] of the registry.")
 @click.option("--out", type=click.Path(path_type=Path), help="Run folder (default: runs/...).")
 @cache_option
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most N samples.")
+@click.option("--shard", type=Shard(), help="Compute part I of N into the cache; no tables.")
 @device_option
 @block_option
 def command(
@@ -51,13 +67,15 @@ def command(
     out: Path | None,
     cache: Path,
     limit: int | None,
+    shard: tuple[int, int] | None,
     device: str | None,
     block: tuple[str, ...],
 ) -> None:
     """Run a benchmark. Without REGISTRY: ./registry.toml, else the packaged one.
 
     What the cache holds is not computed again, so the same command continues an interrupted run. Exit code 1:
-    some cells failed; 2: the registry is wrong, and nothing was written.
+    some cells failed; 2: the registry is wrong, and nothing was written. To divide the work run every --shard
+    with the same cache, at the same time or not, and then the command without it, which writes the tables.
     """
     if out is not None and len(registries) > 1:
         raise click.UsageError("--out takes one registry; several get a folder each")
@@ -73,10 +91,12 @@ def command(
             out=out,
             cache=cache,
             limit=limit,
+            shard=shard,
             progress=display.step,
             report=display.say,
         )
-        check_writable(bench.folder)
+        if shard is None:
+            check_writable(bench.folder)
         benches.append(bench)
     failed = False
     for bench in benches:
@@ -94,17 +114,21 @@ def _run(bench: Bench, console: Console, display: ProgressDisplay) -> RunResult:
     )
     if profile.note:
         console.print(profile.note, style="yellow", highlight=False)
+    if bench.shard is not None:
+        console.print(f"part {bench.shard[0]} of {bench.shard[1]}, into the cache", highlight=False)
     host = bench.toolkit.host
     host.add_observer(ProgressObserver(display), "progress")
     host.add_observer(ReportObserver(), "report")
     start = time.perf_counter()
     with display.running(registry.name, bench.total):
         result = bench.run()
-    print_tables(console, result)
+    if bench.shard is None:
+        print_tables(console, result)
     console.print(
         f"{result.computed} cells computed, {result.reused} kept, {len(result.failures)} failed, "
         f"{time.perf_counter() - start:.0f} s",
         highlight=False,
     )
-    console.print(f"{result.folder}/report.html", highlight=False, soft_wrap=True)
+    if bench.shard is None:
+        console.print(f"{result.folder}/report.html", highlight=False, soft_wrap=True)
     return result

@@ -44,6 +44,7 @@ def print_tables(console: Console, result: RunResult) -> None:
             labels = list(dict.fromkeys(f["component"] for f in order if f["role"] == role))
             if labels:
                 table(console, figures, task, attacks, labels, n)
+        _sweep_table(console, rows, task, n)
 
 
 def _attack_table(console: Console, figures: _Figures, task: str, attacks: list[str], n: int) -> None:
@@ -84,6 +85,30 @@ def _detector_table(
         passes = figures.show("detector", "none", label, "forwards", form=".0f")
         table.add_row(label, fpr, *cells, passes)
     console.print(table)
+
+
+def _sweep_table(console: Console, rows: Sequence[Row], task: str, n: int) -> None:
+    """Figure 3: F1 of each detector against the attacker's steps."""
+    points = {(r["attack"], r["component"], r["steps"]): r["value"] for r in rows if _is_point(r)}
+    if not points:
+        return
+    steps = sorted({number for _, _, number in points})
+    table = Table(
+        title=f"{task}: F1 after so many steps of one run of the attack (n = {n} clean and {n} attacked)"
+    )
+    table.add_column("attack")
+    table.add_column("detector", no_wrap=True)
+    for number in steps:
+        table.add_column(str(number), justify="right")
+    for attack, detector in dict.fromkeys((a, d) for a, d, _ in points):
+        found = [points.get((attack, detector, number)) for number in steps]
+        table.add_row(attack, detector, *("-" if v is None else f"{v:.2f}" for v in found))
+    console.print(table)
+
+
+def _is_point(row: Row) -> bool:
+    sweep = row["variant"] == f"best-f1, sweep {row['steps']}"
+    return bool(sweep and row["metric"] == "f1" and row["role"] == "detector")
 
 
 def _defense_table(

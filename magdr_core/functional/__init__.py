@@ -12,6 +12,7 @@ from magdr_core.functional.denoise import bilateral, nlm, tv_denoise
 from magdr_core.functional.diffusion import anisotropic_diffusion, richardson_lucy
 from magdr_core.functional.eightbit import project_linf, round_toward, straight_through, to_8bit
 from magdr_core.functional.filters import bit_depth, gaussian_blur, median_blur, unsharp
+from magdr_core.functional.fsim import fsim
 from magdr_core.functional.jpeg import jpeg, quantisation_tables
 from magdr_core.functional.local import guided_filter, wiener
 from magdr_core.functional.masks import (
@@ -28,6 +29,7 @@ from magdr_core.functional.resample import down_up, flip, resize, shift
 from magdr_core.functional.similarity import mae, mse, psnr, ssim, ssim_map
 from magdr_core.functional.warp import rotate, zoom
 from magdr_core.functional.wavelet import average_over_shifts, wavelet_denoise, wavelet_threshold
+from magdr_core.functional.ycbcr import from_ycbcr, to_ycbcr, wavelet_denoise_ycbcr
 
 __all__ = [
     "CLASSES",
@@ -44,6 +46,8 @@ __all__ = [
     "down_up",
     "fade",
     "flip",
+    "from_ycbcr",
+    "fsim",
     "gaussian_blur",
     "guided_filter",
     "in_pieces",
@@ -70,11 +74,13 @@ __all__ = [
     "ssim_map",
     "straight_through",
     "to_8bit",
+    "to_ycbcr",
     "tv_denoise",
     "unbrighten",
     "unfade",
     "unsharp",
     "wavelet_denoise",
+    "wavelet_denoise_ycbcr",
     "wavelet_threshold",
     "wavelet_transform",
     "wiener",

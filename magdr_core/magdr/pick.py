@@ -81,7 +81,7 @@ class LearnedPick:
         def chunk(
             images: Tensor, rows: Tensor, prior: Tensor, known: Outputs | None, screening: bool
         ) -> Judged:
-            f = self.candidate_augmentations
+            f = self._judges
             evidence, outputs = self.evidence.measure(
                 images,
                 c[rows],
@@ -94,13 +94,17 @@ class LearnedPick:
             z = self._standard.apply(evidence)
             moved = ((images - received[rows]).abs().flatten(1).mean(1) + SMALLEST_CHANGE).log()
             rest = torch.cat([moved[:, None], prior[:, None]], 1)
-            cheap = z.consistency_by[:, :SCREENED_BY].mean(1)
-            shared = torch.cat([z.consistency_by.mean(1), rest], 1)
+            # Of an ablation's evidence only one half is there; zeros take no part in a ranking.
+            distortion_by = z.distortion_by * (self.evidence.evidence != "consistency")
+            consistency_by = z.consistency_by if f else rest.new_zeros(len(rest), 1, 1)
+            cheap = consistency_by[:, :SCREENED_BY].mean(1)
+            shared = torch.cat([consistency_by.mean(1), rest], 1)
             # The target and absent regions have no distortion of their own: the image's stands in.
-            distortion = torch.where(z.regions_by.isnan(), z.distortion_by[:, :, None], z.regions_by)
+            regions_by = z.regions_by * (self.evidence.evidence != "consistency")
+            distortion = torch.where(regions_by.isnan(), distortion_by[:, :, None], regions_by)
             return Judged(
-                screen=torch.cat([z.distortion_by, cheap, rest], 1),
-                own=torch.cat([z.distortion_by, shared], 1),
+                screen=torch.cat([distortion_by, cheap, rest], 1),
+                own=torch.cat([distortion_by, shared], 1),
                 by_region=torch.cat(
                     [distortion.transpose(1, 2), shared[:, None].expand(-1, masks.shape[1], -1)], 2
                 ),
@@ -124,6 +128,11 @@ class LearnedPick:
         return judge
 
     @property
+    def _judges(self) -> list[Any]:
+        """The f_k that candidates are judged by: none where the detector's evidence is distortion alone."""
+        return [] if self.evidence.evidence == "distortion" else self.candidate_augmentations
+
+    @property
     def _standard(self) -> Standard:
         assert self.standard is not None, "load() first"
         return self.standard
@@ -134,7 +143,7 @@ class LearnedPick:
     def fit(self, data: FitData, G: Generator) -> Mapping[str, Any]:
         """Standardise on clean faces; then choose and rank chains on attacked and clean ones."""
         worker = copy(self)  # this one is calibrated by `load`, not by having been fitted
-        options = {"augmentations": self.candidate_augmentations}
+        options = {"augmentations": self._judges}
         parts: list[Evidence] = []
         for batch in data.clean.batches(BATCH):
             parts.append(self.evidence.measure(batch.images, batch.conditions, G, **options)[0])

@@ -14,11 +14,12 @@ from markupsafe import Markup
 
 from magdr_core.hookspecs import hookimpl
 from magdr_core.report.figures import Condition, Figures
+from magdr_core.report.keyfigures import key_figures
 from magdr_core.report.load import RunData, load_run
+from magdr_core.report.sections import sections
 from magdr_core.report.shown import MISSING, count, seconds
-from magdr_core.report.strips import GAP, gallery
-from magdr_core.report.summary import headline, task_summary
-from magdr_core.report.tables import TASK_TABLES
+from magdr_core.report.strips import GAP
+from magdr_core.report.summary import demo_size, headline
 from magdr_core.store import write_atomically
 
 FILE = "report.html"
@@ -69,10 +70,7 @@ class Cost:
 def render(run: RunData) -> str:
     """The page. The same folder gives the same bytes: nothing here looks at the clock."""
     figures = Figures(run)
-    tables = {
-        task: {name: table for name, build in TASK_TABLES if (table := build(figures, task))}
-        for task in figures.tasks
-    }
+    found = sections(figures)
     environment = Environment(
         loader=FunctionLoader(_source),
         autoescape=True,  # labels, notes and errors come from users and plugins
@@ -86,14 +84,11 @@ def render(run: RunData) -> str:
         date=str(run.manifest.get("started", "")).replace("T", " ").replace("+00:00", " UTC"),
         note=str(run.settings.get("note") or ""),
         headline=headline(figures),
-        summaries={task: task_summary(figures, task) for task in figures.tasks},
-        settings={
-            task: [figures.setting(task, k) for k in ("generator", "dataset")] for task in figures.tasks
-        },
-        seeds={task: figures.seeds(task) for task in figures.tasks},
-        tasks=figures.tasks,
-        tables=tables,
-        galleries={task: g for task in figures.tasks if (g := gallery(figures, task))},
+        demo=demo_size(figures),
+        key_figures=key_figures(figures),
+        sections=found,
+        several_seeds=any(len(section.seeds) > 1 for section in found),
+        has_curves=any(section.figure3 for section in found),
         gap=GAP,
         failures=failures(run),
         costs=costs(run),

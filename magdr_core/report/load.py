@@ -8,6 +8,7 @@ import math
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -44,15 +45,19 @@ class RunData:
         """Labels in the profile's own order; empty where the profile leaves them out."""
         return [str(label) for label in self.settings.get(name) or ()]
 
-    def labels_using(self, kind: str, use: str) -> list[str]:
-        """The registry's labels of a kind that stand for one component, whatever they are called."""
-        try:
-            tables = tomllib.loads(str(self.manifest.get("registry_text", ""))).get(kind, {})
-        except tomllib.TOMLDecodeError:
-            tables = {}
+    def uses(self, kind: str) -> dict[str, str]:
+        """The component that each of the registry's labels of a kind stands for, whatever it is called."""
+        tables = self._registry.get(kind)
         if not isinstance(tables, dict):
-            return []
-        return [label for label, t in tables.items() if isinstance(t, dict) and t.get("use", label) == use]
+            return {}
+        return {label: str(t.get("use", label)) for label, t in tables.items() if isinstance(t, dict)}
+
+    @cached_property
+    def _registry(self) -> Mapping[str, Any]:
+        try:
+            return tomllib.loads(str(self.manifest.get("registry_text", "")))
+        except tomllib.TOMLDecodeError:
+            return {}
 
 
 def load_run(folder: Path) -> RunData:
@@ -103,7 +108,10 @@ def _manifest(path: Path) -> Mapping[str, Any]:
 def _cells(path: Path) -> list[Mapping[str, Any]]:
     cells = _json(path)
     good = isinstance(cells, list) and all(
-        isinstance(c, dict) and isinstance(c.get("facts"), dict) and all(k in c["facts"] for k in _FACTS)
+        isinstance(c, dict)
+        and isinstance(c.get("facts"), dict)
+        and all(k in c["facts"] for k in _FACTS)
+        and isinstance(c.get("mse_o", {}), dict)
         for c in cells
     )
     if not good:

@@ -1,11 +1,32 @@
-// Enlarges one sample of a strip beside the clean and the disrupted one. The page is complete without it.
+// The switches of the picture grids, and one sample enlarged beside the clean and the disrupted one.
+// The page is complete without it.
 "use strict";
 (() => {
   const dialog = document.getElementById("zoom");
   const lenses = dialog.querySelector(".lenses");
   const title = document.getElementById("zoom-title");
   const place = document.getElementById("zoom-place");
+  const select = document.getElementById("zoom-version");
   let shown = null;
+
+  // Shows one attack's panel, and in it everything or one version.
+  const turn = (gallery) => {
+    const chosen = (name) => gallery.querySelector(`[data-switch="${name}"] input:checked`)?.value ?? "";
+    const version = chosen("version");
+    for (const panel of gallery.querySelectorAll(".panel")) {
+      const strips = [...panel.querySelectorAll(".strip")];
+      for (const strip of strips) strip.hidden = version !== "" && strip.dataset.version !== version;
+      panel.querySelector(".nothing").hidden = version === "clean" || strips.some((strip) => !strip.hidden);
+      panel.hidden = panel.dataset.panel !== chosen("panel") || version === "clean";
+    }
+    const clean = gallery.querySelector(".clean");
+    if (clean) clean.hidden = version !== "" && version !== "clean";
+  };
+  for (const gallery of document.querySelectorAll(".gallery")) {
+    for (const set of gallery.querySelectorAll(".switch")) set.hidden = false;
+    gallery.addEventListener("change", () => turn(gallery));
+    turn(gallery);
+  }
 
   // Draws sample number `index` of a strip's images, input above output.
   const lens = (button, index) => {
@@ -27,17 +48,24 @@
     return figure;
   };
 
-  const show = (step) => {
-    const samples = Number(shown.button.dataset.samples);
-    shown.index = (shown.index + step + samples) % samples;
-    const gallery = shown.button.closest(".gallery");
-    const panel = shown.button.closest(".panel");
-    const first = panel && panel.querySelector(".strip.reference .zoom");
-    const beside = [gallery.querySelector(".clean .zoom"), first, shown.button];
-    lenses.replaceChildren(...[...new Set(beside)].filter(Boolean).map((b) => lens(b, shown.index)));
-    const attack = panel && panel.querySelector(".chosen b");
-    title.textContent = attack ? `${attack.textContent}: ${shown.button.dataset.title}` : "clean";
-    place.textContent = `Sample ${shown.index + 1} of ${samples}`;
+  const draw = () => {
+    const { buttons, panel } = shown;
+    const samples = Number(buttons[shown.version].dataset.samples);
+    const id = JSON.parse(buttons[shown.version].dataset.ids)[shown.index];
+    const clean = buttons.find((b) => b.closest(".clean"));
+    const first = buttons.find((b) => b.closest(".strip.reference"));
+    const beside = new Set([clean, first, buttons[shown.version]]);
+    lenses.replaceChildren(...[...beside].filter(Boolean).map((b) => lens(b, shown.index)));
+    const name = buttons[shown.version].dataset.title;
+    const attack = panel && panel.querySelector(".chosen b").textContent;
+    title.textContent = attack && buttons[shown.version] !== clean ? `${attack}: ${name}` : name;
+    place.textContent = `Sample ${shown.index + 1} of ${samples}${id === undefined ? "" : `, ${id}`}`;
+    select.value = String(shown.version);
+  };
+  const step = (by) => {
+    const samples = Number(shown.buttons[shown.version].dataset.samples);
+    shown.index = (shown.index + by + samples) % samples;
+    draw();
   };
 
   document.addEventListener("click", (event) => {
@@ -47,18 +75,36 @@
     const samples = Number(button.dataset.samples);
     // A click from the keyboard has no place: it starts at the first sample.
     const at = event.detail ? Math.floor(((event.clientX - box.left) / box.width) * samples) : 0;
-    shown = { button, index: Math.min(Math.max(at, 0), samples - 1) };
-    show(0);
+    const gallery = button.closest(".gallery");
+    const panel = button.closest(".panel") || gallery.querySelector(".panel:not([hidden])");
+    const buttons = [...gallery.querySelectorAll(".clean .zoom"), ...(panel?.querySelectorAll(".zoom") ?? [])];
+    const options = buttons.map((b, i) => new Option(b.dataset.title, String(i)));
+    select.replaceChildren(...options);
+    const index = Math.min(Math.max(at, 0), samples - 1);
+    shown = { buttons, panel, version: buttons.indexOf(button), index };
+    draw();
     dialog.showModal();
+  });
+  select.addEventListener("change", () => {
+    shown.version = Number(select.value);
+    draw();
   });
   dialog.addEventListener("click", (event) => {
     if (event.target === dialog) dialog.close();
-    else if (event.target.dataset.step) show(Number(event.target.dataset.step));
+    else if (event.target.dataset.step) step(Number(event.target.dataset.step));
   });
   dialog.addEventListener("keydown", (event) => {
-    const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-    if (step) show(step);
+    const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    // In the list of versions the arrows choose a version.
+    if (by && event.target !== select) step(by);
   });
-  // Paper cannot be unfolded.
-  addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((d) => (d.open = true)));
+  // What is folded on the screen is folded on paper.
+  const unfold = document.querySelector(".unfold");
+  unfold.hidden = false;
+  unfold.addEventListener("click", () => {
+    const folded = [...document.querySelectorAll("details")];
+    const open = !folded.every((d) => d.open);
+    for (const d of folded) d.open = open;
+    unfold.textContent = open ? "Fold all tables" : "Unfold all tables";
+  });
 })();

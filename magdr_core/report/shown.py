@@ -12,7 +12,8 @@ from magdr_core.report.figures import Figure
 Format = Callable[[float], str]
 MISSING = "\N{EN DASH}"
 _MINUS = "\N{MINUS SIGN}"
-Kind = Literal["", "reference", "bound"]
+Kind = Literal["", "reference", "bound", "absent"]
+"""`absent`: printed in the paper, not in this run."""
 
 
 def number(digits: int) -> Format:
@@ -64,6 +65,10 @@ class Column:
     detail: str = ""
     better: Literal["higher", "lower"] | None = None
     show: Format = field(default=number(1), repr=False)
+    marked: bool = True
+    """Whether the best of it is marked."""
+    words: bool = False
+    """Whether its fields are words, which stand at the left."""
     reference_competes: bool = True
     """False where the undefended reference is best by definition, so that marking it would say nothing."""
 
@@ -123,7 +128,7 @@ def _mark(fields: Sequence[tuple[Kind, Shown]], column: Column) -> None:
         for kind, f in fields
         if f.figure is not None and (kind == "" or (kind == "reference" and column.reference_competes))
     ]
-    if column.better is None or len(running) < 2 or len({f.text for f in running}) < 2:
+    if column.better is None or not column.marked or len(running) < 2 or len({f.text for f in running}) < 2:
         return
     pick = max if column.better == "higher" else min
     best = pick(running, key=lambda f: f.figure.value if f.figure else math.nan)

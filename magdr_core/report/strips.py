@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
 from magdr_core.bench.plan import CLEAN
 from magdr_core.report.figures import CLEAN_IMAGES, IDENTITY, Condition, Figures
 from magdr_core.report.shown import number
+from magdr_core.report.summary import strongest
 from magdr_core.report.tables import defense_name
 
 GAP = 2
@@ -20,6 +23,12 @@ GAP = 2
 
 _BIG = 128
 """Images up to this size are shown at twice their size."""
+
+BUDGET = 7_000_000
+"""Characters that all pictures of a report may take together; with the rest it stays below 10 MB."""
+
+_FEWEST = 2
+"""Samples that are worth more than another attack, where not everything fits."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +42,9 @@ class Side:
 
 @dataclass(frozen=True)
 class Strip:
-    """A component's restored inputs above its outputs."""
+    """A component's restored inputs above its outputs; `key` is what the switch calls it."""
 
+    key: str
     title: str
     detail: str
     sides: tuple[Side, ...]
@@ -48,11 +58,20 @@ class Panel:
     title: str
     detail: str
     strips: tuple[Strip, ...]
+    first: bool
 
 
 @dataclass(frozen=True)
 class Gallery:
-    """The grid of one task: clean images, then a panel per attack."""
+    """The grid of one task: clean images, then a panel per attack.
+
+    Attributes:
+        size: height and width of a picture as it is kept here.
+        scale: how much larger it is shown.
+        versions: key and title of everything that the switch offers beside the whole grid.
+        ids: of the samples, left to right; empty if the run does not say.
+        left_out: what the size of the file forbids, in words.
+    """
 
     task: str
     size: tuple[int, int]
@@ -60,6 +79,9 @@ class Gallery:
     scale: int
     clean: Strip | None
     panels: tuple[Panel, ...]
+    versions: tuple[tuple[str, str], ...]
+    ids: tuple[str, ...]
+    left_out: str
 
     @property
     def width(self) -> int:
@@ -67,30 +89,106 @@ class Gallery:
         return self.samples * (self.size[1] + GAP) - GAP
 
 
-def gallery(figures: Figures, task: str) -> Gallery | None:
-    """The pictures of a task, None if there are none."""
+@dataclass(frozen=True)
+class _Row:
+    """A strip before it is encoded."""
+
+    key: str
+    title: str
+    detail: str
+    where: str
+    sides: Mapping[str, Tensor]
+    kind: str = ""
+
+    def strip(self, samples: int, shrink: int) -> Strip:
+        sides = []
+        for name, images in self.sides.items():
+            many = f"{samples} sample{'s' if samples != 1 else ''}"
+            url = _png(_shrunk(images[:samples], shrink))
+            sides.append(Side(name, url, f"{self.where}: {name}s of {many}"))
+        return Strip(self.key, self.title, self.detail, tuple(sides), self.kind)
+
+    def cost(self, shrink: int) -> int:
+        """Characters of one sample."""
+        return sum(len(_png(_shrunk(images[:1], shrink))) for images in self.sides.values())
+
+
+def gallery(figures: Figures, task: str, budget: int = BUDGET) -> Gallery | None:
+    """The pictures of a task in at most about `budget` characters, None if there are none.
+
+    What does not fit is left out: samples first, then attacks, and at last resolution.
+    """
     pictures = {key[1:]: images for key, images in figures.run.pictures.items() if key[0] == task}
     if not pictures:
         return None
     count, _, height, width = next(iter(pictures.values())).shape
-    clean = _strip(pictures, CLEAN, "clean", f"{task}, clean", "clean", "what the output should be")
-    conditions = [*figures.attacks(task), CLEAN_IMAGES]
-    panels = [_panel(figures, task, pictures, condition) for condition in conditions]
+    if not count:
+        return None
+    clean = _row(pictures, CLEAN, "clean", f"{task}, clean", "clean", "what the output should be")
+    rows = {c: _rows(figures, task, pictures, c) for c in [*figures.attacks(task), CLEAN_IMAGES]}
+    rows = {condition: found for condition, found in rows.items() if found}
+    first = strongest(figures, task)
+    first = first if first in rows else next(iter(rows), None)
+    wanted = sorted(rows, key=lambda c: (c != first, c != CLEAN_IMAGES))
+    shrink, kept, samples = 1, list[Condition](), 0
+    while not samples:
+        spent = clean.cost(shrink) if clean else 0
+        costs = {condition: sum(row.cost(shrink) for row in rows[condition]) for condition in wanted}
+        kept = []
+        for condition in wanted:
+            if kept and min(_FEWEST, count) * (spent + costs[condition]) > budget:
+                break
+            kept.append(condition)
+            spent += costs[condition]
+        samples = min(count, max(0, budget // max(spent, 1)))
+        if not samples:
+            shrink *= 2
+            if min(height, width) < 2 * shrink:
+                samples = 1
+    panels = [_panel(c, rows[c], samples, shrink, first=c == first) for c in rows if c in kept]
+    versions = {row.key: row.title for c in rows for row in rows[c]}
+    shown = (height // shrink, width // shrink)
     return Gallery(
         task=task,
-        size=(height, width),
-        samples=count,
-        scale=2 if width <= _BIG else 1,
-        clean=clean,
-        panels=tuple(p for p in panels if p.strips),
+        size=shown,
+        samples=samples,
+        scale=2 if shown[1] <= _BIG else 1,
+        clean=clean.strip(samples, shrink) if clean else None,
+        panels=tuple(panels),
+        versions=(*([("clean", "clean")] if clean else []), *versions.items()),
+        ids=_ids(figures, task)[:samples],
+        left_out=_left_out(samples, count, len(kept), len(rows), shrink),
     )
 
 
-def _panel(
-    figures: Figures, task: str, pictures: dict[tuple[str, ...], Tensor], condition: Condition
-) -> Panel:
+def _left_out(samples: int, count: int, kept: int, wanted: int, shrink: int) -> str:
+    parts = []
+    if samples < count:
+        parts.append(f"{samples} of {count} samples")
+    if kept < wanted:
+        parts.append(f"{kept} of {wanted} attacks")
+    if shrink > 1:
+        parts.append(f"pictures at 1/{shrink} of their size")
+    if not parts:
+        return ""
+    return f"To keep this file small it shows {' and '.join(parts)}; the run folder holds all of them."
+
+
+def _ids(figures: Figures, task: str) -> tuple[str, ...]:
+    """The ids of the pictures, which are of the first images of the first seed."""
+    kept = (
+        tuple(c["mse_o"])
+        for c in figures.run.cells
+        if c["facts"]["task"] == task and c["facts"]["role"] == "defense" and c.get("mse_o")
+    )
+    return next(kept, ())
+
+
+def _rows(
+    figures: Figures, task: str, pictures: Mapping[tuple[str, ...], Tensor], condition: Condition
+) -> list[_Row]:
     on_clean = condition == CLEAN_IMAGES
-    strips = []
+    found = []
     for component in figures.components(task, "defense"):
         title, detail, kind = defense_name(component)
         if component == IDENTITY:
@@ -102,31 +200,37 @@ def _panel(
         error = f"mean MSE (O) {number(1)(figure.value)}" if figure else ""
         detail = "; ".join(part for part in (detail, error) if part)
         where = f"{task}, {'clean images' if on_clean else condition.label}, {title}"
-        strip = _strip(pictures, condition.attack, component, where, title, detail, kind)
-        if strip is not None:
-            strips.append(strip)
-    if on_clean:
-        return Panel("clean images", "what each defense does to images that nobody attacked", tuple(strips))
-    return Panel(condition.label, condition.strength, tuple(strips))
+        row = _row(pictures, condition.attack, component, where, title, detail, kind)
+        if row is not None:
+            found.append(row)
+    return found
 
 
-def _strip(
-    pictures: dict[tuple[str, ...], Tensor],
+def _panel(condition: Condition, rows: Sequence[_Row], samples: int, shrink: int, *, first: bool) -> Panel:
+    strips = tuple(row.strip(samples, shrink) for row in rows)
+    if condition == CLEAN_IMAGES:
+        return Panel("clean images", "what each defense does to images that nobody attacked", strips, first)
+    return Panel(condition.label, condition.strength, strips, first)
+
+
+def _row(
+    pictures: Mapping[tuple[str, ...], Tensor],
     attack: str,
     component: str,
     where: str,
     title: str,
     detail: str,
     kind: str = "",
-) -> Strip | None:
-    sides = []
-    for side in ("input", "output"):
-        images = pictures.get((attack, component, side))
-        if images is None or not len(images):
-            continue
-        many = f"{len(images)} sample{'s' if len(images) != 1 else ''}"
-        sides.append(Side(side, _png(images), f"{where}: {side}s of {many}"))
-    return Strip(title, detail, tuple(sides), kind) if sides else None
+) -> _Row | None:
+    found = {side: pictures.get((attack, component, side)) for side in ("input", "output")}
+    sides = {side: images for side, images in found.items() if images is not None and len(images)}
+    return _Row(component, title, detail, where, sides, kind) if sides else None
+
+
+def _shrunk(images: Tensor, shrink: int) -> Tensor:
+    if shrink == 1:
+        return images
+    return F.avg_pool2d(images.float(), shrink).round().byte()
 
 
 def _png(images: Tensor) -> str:

@@ -6,7 +6,7 @@ import math
 
 from magdr_core.bench.plan import ORACLE
 from magdr_core.report.figures import CLEAN_IMAGES, FINE_POINT, IDENTITY, Condition, Figure, Figures
-from magdr_core.report.shown import Format, number, percent
+from magdr_core.report.shown import Format, count, number, percent
 
 MAGDR = "magdr"
 FEW = 100
@@ -30,19 +30,34 @@ def headline(figures: Figures) -> str:
     )
 
 
-def task_summary(figures: Figures, task: str) -> list[str]:
-    """The sentences about one task: the disruption, then detection, then defense."""
+def demo_size(figures: Figures) -> str:
+    """A warning if any task has too few images to quote figures of; else empty."""
+    sizes = {task: figures.samples(task) for task in figures.tasks}
+    few = {task: n for task, n in sizes.items() if n is not None and n < FEW}
+    if not few:
+        return ""
+    said = _listed([f"{task} {n}" for task, n in few.items()])
+    return (
+        f"So few images per seed ({said}) show that everything runs and what the figures look like; they are "
+        f"no ground for comparing methods. The intervals are wide: read them, not the digits."
+    )
+
+
+def task_summary(figures: Figures, task: str) -> list[tuple[str, str]]:
+    """What is to be said of a task, as headed paragraphs: setting, disruption, detection, defense, cost."""
     attack = strongest(figures, task)
-    size, few = _size(figures, task)
-    sentences = [f"{_setting(figures, task)}{size}."]
+    setting = ("Setting", f"{_setting(figures, task)}{_size(figures, task)}.")
     if attack is None:
-        return [*sentences, "No attack was run, so nothing can be said about disruption or defense."]
-    sentences.append(_disruption(figures, task, attack))
-    sentences += _detection(figures, task, attack)
-    sentences += _defense(figures, task, attack)
-    if few:
-        sentences.append("With so few images the intervals are wide: read them, not the digits.")
-    return sentences
+        nothing = "No attack was run, so nothing can be said about disruption or defense."
+        return [setting, ("Disruption", nothing)]
+    found = [
+        setting,
+        ("Disruption", _disruption(figures, task, attack)),
+        ("Detection", _detection(figures, task, attack)),
+        ("Reconstruction", " ".join(_defense(figures, task, attack))),
+        ("Cost", _cost(figures, task, attack)),
+    ]
+    return [(head, words) for head, words in found if words]
 
 
 def strongest(figures: Figures, task: str) -> Condition | None:
@@ -66,8 +81,8 @@ def magdr_label(figures: Figures, task: str, role: str) -> str | None:
     names = figures.components(task, role)
     if MAGDR in names:
         return MAGDR
-    known = figures.run.labels_using(role, MAGDR)
-    return next((name for name in names if name in known), None)
+    uses = figures.run.uses(role)
+    return next((name for name in names if uses.get(name) == MAGDR), None)
 
 
 def _setting(figures: Figures, task: str) -> str:
@@ -75,12 +90,12 @@ def _setting(figures: Figures, task: str) -> str:
     return f"Generator {generator or 'not known'}, dataset {dataset or 'not known'}"
 
 
-def _size(figures: Figures, task: str) -> tuple[str, bool]:
+def _size(figures: Figures, task: str) -> str:
     n, seeds = figures.samples(task), len(figures.seeds(task))
     if n is None:
-        return "", False
+        return ""
     each = f" for each of {seeds} seeds" if seeds > 1 else ""
-    return f", n = {n} image{'s' if n != 1 else ''}{each}", n < FEW
+    return f", n = {n} image{'s' if n != 1 else ''}{each}"
 
 
 def _disruption(figures: Figures, task: str, attack: Condition) -> str:
@@ -107,12 +122,12 @@ def _disruption(figures: Figures, task: str, attack: Condition) -> str:
     return f"How strong {name} is undefended is missing{why}."
 
 
-def _detection(figures: Figures, task: str, attack: Condition) -> list[str]:
+def _detection(figures: Figures, task: str, attack: Condition) -> str:
     if not figures.components(task, "detector"):
-        return ["The profile has no detectors."]
+        return "The profile has no detectors."
     label = magdr_label(figures, task, "detector")
     if label is None:
-        return ["MagDR's detector is not among the detectors of this profile."]
+        return "MagDR's detector is not among the detectors of this profile."
     point = figures.strict_point(task)
     recall = figures.get(task, attack, "detector", label, "recall", point)
     alarms = figures.get(task, CLEAN_IMAGES, "detector", label, "fpr_clean", point)
@@ -120,17 +135,39 @@ def _detection(figures: Figures, task: str, attack: Condition) -> list[str]:
     noise = figures.get(task, attack, "detector", label, "auroc_noise")
     parts = []
     if recall is not None:
-        alarm = f"{percent(alarms.value)} of clean ones" if alarms else "an unknown share of clean ones"
+        if alarms is None:
+            alarm = "an unknown share of clean ones"
+        else:
+            alarm = f"{percent(alarms.value)}{_interval(alarms, percent)} of clean ones"
         aim = f" (its threshold was set for {point.removeprefix('fpr')}%)" if point else ""
-        parts.append(f"flags {percent(recall.value)} of these images and {alarm}{aim}")
+        flagged = f"{percent(recall.value)}{_interval(recall, percent)}"
+        parts.append(f"flags {flagged} of these images and {alarm}{aim}")
     if f1 is not None:
         parts.append(f"reaches an F1 of {_share(f1.value)}{_interval(f1, _share)} at its best-F1 threshold")
     if noise is not None:
-        parts.append(f"tells the attack from random noise of equal strength with AUROC {_share(noise.value)}")
+        told = f"{_share(noise.value)}{_interval(noise, _share)}"
+        parts.append(f"tells the attack from random noise of equal strength with AUROC {told}")
     if not parts:
         why = _why(figures, task, attack, "detector", label)
-        return [f"The figures of MagDR's detector ({label}) are missing{why}."]
-    return [f"MagDR's detector ({label}) {_listed(parts)}."]
+        return f"The figures of MagDR's detector ({label}) are missing{why}."
+    return f"MagDR's detector ({label}) {_listed(parts)}.{_better_detector(figures, task, attack, f1)}"
+
+
+def _better_detector(figures: Figures, task: str, attack: Condition, own: Figure | None) -> str:
+    """The best detector that is not MagDR, whether it is better or not."""
+    found = {
+        name: f
+        for name in figures.baselines(task, "detector", MAGDR)
+        if (f := figures.get(task, attack, "detector", name, "f1", FINE_POINT))
+    }
+    if not found or own is None:
+        return ""
+    best = max(found, key=lambda name: found[name].value)
+    value = f"F1 {_share(found[best].value)}{_interval(found[best], _share)}"
+    if _share(found[best].value) == _share(own.value):
+        return f" The best baseline, {best}, does as well: {value}."
+    verb = "does better" if found[best].value > own.value else "stays behind"
+    return f" The best baseline, {best}, {verb}: {value}."
 
 
 def _defense(figures: Figures, task: str, attack: Condition) -> list[str]:
@@ -148,23 +185,55 @@ def _defense(figures: Figures, task: str, attack: Condition) -> list[str]:
         sentences.append(f"The figures of MagDR's defense ({label}) are missing{why}.")
     else:
         damage = figures.get(task, CLEAN_IMAGES, "defense", label, "mse_o")
-        cost = f"costs {_mse(damage.value)}" if damage else "has no figure"
+        cost = f"costs {_mse(damage.value)}{_interval(damage)}" if damage else "has no figure"
         sentences.append(
             f"MagDR's defense ({label}) {_change(undefended, figure)}; on clean images it {cost}."
         )
-    others = {name: f for name, f in found.items() if f is not None and name != label}
+    rivals = figures.baselines(task, "defense", MAGDR)
+    others = {name: f for name, f in found.items() if f is not None and name in rivals}
     if others:
         best = min(others, key=lambda name: others[name].value)
         damage = figures.get(task, CLEAN_IMAGES, "defense", best, "mse_o")
         cost = f" and costs {_mse(damage.value)} on clean images" if damage else ""
-        sentences.append(f"The best other defense, {best}, leaves {_mse(others[best].value)}{cost}.")
+        left = f"{_mse(others[best].value)}{_interval(others[best])}"
+        paired = _paired(figures, task, attack, label, best)
+        sentences.append(f"The best baseline, {best}, leaves {left}{cost}{paired}.")
     oracle = figures.get(task, attack, "defense", ORACLE, "mse_o")
     if oracle is not None:
         sentences.append(
             f"Choosing every image's best single candidate with knowledge of the clean output "
-            f"(the oracle, not a defense) would leave {_mse(oracle.value)}."
+            f"(the oracle, not a defense) would leave {_mse(oracle.value)}{_interval(oracle)}."
         )
     return sentences
+
+
+def _paired(figures: Figures, task: str, attack: Condition, label: str | None, best: str) -> str:
+    """MagDR's difference to that baseline on the same images, in words."""
+    found = figures.difference(task, attack, label) if label else None
+    if found is None or found[1] != best:
+        return ""
+    figure, _, significant = found
+    said = {None: "", True: ", significant after correction", False: ", not significant after correction"}
+    sense = "more" if figure.value > 0 else "less"
+    # The interval keeps the difference's sign, since it may hold nought.
+    by = f"{_mse(abs(figure.value))} {sense}{_interval(figure)}"
+    return f"; image by image {label} leaves {by}{said[significant]}"
+
+
+def _cost(figures: Figures, task: str, attack: Condition) -> str:
+    """Passes through the generator that MagDR takes for an image."""
+    parts = []
+    for role, verb in (("detector", "To detect takes"), ("defense", "to reconstruct takes")):
+        label = magdr_label(figures, task, role)
+        clean = figures.get(task, CLEAN_IMAGES, role, label, "forwards") if label else None
+        attacked = figures.get(task, attack, role, label, "forwards") if label else None
+        if attacked is not None:
+            also = f" ({count(clean.value)} if clean)" if clean else ""
+            parts.append(
+                f"{verb} {count(attacked.value)} passes through the generator per attacked image{also}"
+            )
+    words = "; ".join(parts)
+    return f"{words[:1].upper()}{words[1:]}." if words else ""
 
 
 def _change(before: Figure | None, after: Figure) -> str:

@@ -9,7 +9,7 @@ unlike the published ones, and a generator that cannot be disrupted makes a benc
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,9 @@ from magdr_core.samples import attack_samples, draw_samples
 from magdr_core.train.optimiser import NetOptimiser, as_named
 from magdr_core.train.runner import TESTED_FROM, TrainContext
 from magdr_core.types import Condition
+
+Shown = Literal["input", "real", "fake"]
+"""The editor's inputs; the exact and the edited pictures that the critic tells apart."""
 
 DISRUPTED = 128
 """Test faces that the card's disruption is measured on."""
@@ -88,6 +91,10 @@ class EditingTrainer:
             parts["changed"].append(c.changed)
         return {name: torch.cat(tensors) for name, tensors in parts.items()}
 
+    def shown(self, images: Tensor, c: Condition, i: int, what: Shown) -> Tensor:
+        """What a network is shown instead of these images in step i; adversarial training attacks them."""
+        return images
+
     def step(self, i: int) -> dict[str, float]:
         n, recipe = len(self.images), self.context.recipe
         rng = SampleRng(recipe.seed, "editing-step", [str(i)], device=self.context.device)
@@ -97,11 +104,13 @@ class EditingTrainer:
         x, target = torch.where(mirror, x.flip(3), x), torch.where(mirror, target.flip(3), target)
         c = self.conditions[pick]
 
+        seen = self.shown(x, c, i, "input")
         with self.context.autocast():
-            y = self.net(x, c).float()
+            y = self.net(seen, c).float()
+        real, fake = self.shown(target, c, i, "real"), self.shown(y.detach(), c, i, "fake")
         with self.context.autocast():
-            real, real_labels = self.critic(target)
-            fake, _ = self.critic(y.detach())
+            real, real_labels = self.critic(real)
+            fake, _ = self.critic(fake)
             critic_loss = F.relu(1 - real).mean() + F.relu(1 + fake).mean()
             critic_loss = critic_loss + F.binary_cross_entropy_with_logits(real_labels.float(), c.values)
         self._critic.step(critic_loss)

@@ -187,14 +187,18 @@ def _inline(values: Mapping[str, Any]) -> str:
 
 
 def _trainer(context: TrainContext) -> Trainer:
+    from magdr_core.train.adversarial import AdversarialEditingTrainer
     from magdr_core.train.editing import EditingTrainer
+    from magdr_core.train.enlarging import EnlargingTrainer
     from magdr_core.train.parsing import ParsingTrainer
     from magdr_core.train.purifying import PurifyingTrainer
     from magdr_core.train.reenactment import ReenactmentTrainer
     from magdr_core.train.replacement import ReplacementTrainer
 
     kinds: dict[str, Callable[[TrainContext], Trainer]] = {
+        "adversarial-editing": AdversarialEditingTrainer,
         "editing": EditingTrainer,
+        "enlarging": EnlargingTrainer,
         "parsing": ParsingTrainer,
         "purifying": PurifyingTrainer,
         "replacement": ReplacementTrainer,

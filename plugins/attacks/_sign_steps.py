@@ -1,33 +1,54 @@
-"""Signed gradient steps inside the eps ball, which I-FGSM and PGD share; they differ in where they start."""
+"""Signed gradient steps inside the eps ball, which several attacks share; they differ in start and aim."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from magdr_core.api import Objective
 from magdr_core.functional import project_linf
 
 DEFAULT_STEP = 0.2
 """Step over eps in the public disruption code (.01 and .05 in [-1,1] units)."""
 
 
-def sign_steps(start: Tensor, x: Tensor, objective: Objective, eps: float, steps: int, step: float) -> Tensor:
+class Ascended(Protocol):
+    """The part of an objective that is needed here."""
+
+    def gradient(self, x: Tensor) -> tuple[Tensor, Tensor]: ...
+
+    def evaluate(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]: ...
+
+
+def sign_steps(start: Tensor, x: Tensor, objective: Ascended, eps: float, steps: int, step: float) -> Tensor:
     """Ascend the objective from `start`; per image the iterate of highest loss, `[B,3,H,W]`.
 
     Args:
         x: the clean images, the centres of the balls.
         step: size of a step in [0,1] units; 0 means eps / 5.
     """
+    return sign_checkpoints(start, x, objective, eps, [steps], step)[0]
+
+
+def sign_checkpoints(
+    start: Tensor, x: Tensor, objective: Ascended, eps: float, at: Sequence[int], step: float
+) -> list[Tensor]:
+    """What :func:`sign_steps` gives for each number of steps in `at`, from one run of the longest."""
     size = step or DEFAULT_STEP * eps
     current = project_linf(start, x, eps)
     best, best_loss = current, torch.full((len(x),), -torch.inf, device=x.device)
-    for _ in range(steps):
+    after: dict[int, Tensor] = {}
+    for number in range(max(at)):
         loss, gradient = objective.gradient(current)
         best, best_loss = _better(current, loss, best, best_loss)
+        if number in at:
+            after[number] = best
         current = project_linf(current + size * gradient.sign(), x, eps)
     loss, _, _ = objective.evaluate(current)
-    return _better(current, loss, best, best_loss)[0]
+    after[max(at)] = _better(current, loss, best, best_loss)[0]
+    return [after[number] for number in at]
 
 
 def _better(x: Tensor, loss: Tensor, best: Tensor, best_loss: Tensor) -> tuple[Tensor, Tensor]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from torch import Tensor
 
 from magdr_core.api import AttackSpec, Eps, Field, Objective, SampleRng, hookimpl
 
-from ._sign_steps import sign_steps
+from ._sign_steps import sign_checkpoints
 
 MAGDR_API = 1
 
@@ -33,8 +34,13 @@ class IFGSM:
 
     def __call__(self, x: Tensor, objective: Objective, *, rng: SampleRng) -> Tensor:
         """`[B,3,H,W]` clean images -> `[B,3,H,W]` attacked ones, within eps and [0,1]."""
+        return self.checkpoints(x, objective, [self.steps], rng=rng)[0]
+
+    def checkpoints(
+        self, x: Tensor, objective: Objective, steps: Sequence[int], *, rng: SampleRng
+    ) -> list[Tensor]:
         jitter = rng.uniform(*x.shape[1:], low=-JITTER, high=JITTER)
-        return sign_steps(x + jitter, x, objective, self.eps, self.steps, self.step)
+        return sign_checkpoints(x + jitter, x, objective, self.eps, steps, self.step)
 
 
 def ifgsm(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from torch import Tensor
 
 from magdr_core.api import AttackSpec, Eps, Field, Objective, SampleRng, hookimpl
 
-from ._sign_steps import sign_steps
+from ._sign_steps import sign_checkpoints
 
 MAGDR_API = 1
 
@@ -28,8 +29,13 @@ class PGD:
         self.step = step
 
     def __call__(self, x: Tensor, objective: Objective, *, rng: SampleRng) -> Tensor:
+        return self.checkpoints(x, objective, [self.steps], rng=rng)[0]
+
+    def checkpoints(
+        self, x: Tensor, objective: Objective, steps: Sequence[int], *, rng: SampleRng
+    ) -> list[Tensor]:
         start = x + self.eps * rng.uniform(*x.shape[1:], low=-1.0, high=1.0)
-        return sign_steps(start, x, objective, self.eps, self.steps, self.step)
+        return sign_checkpoints(start, x, objective, self.eps, steps, self.step)
 
 
 def pgd(

@@ -12,14 +12,13 @@ pixels and 1.6% of one of 64; a registry may set what calibration finds best.
 
 from __future__ import annotations
 
-import math
 from typing import Annotated
 
 import torch
 from torch import Tensor
 
 from magdr_core.api import Condition, DefenseSpec, Field, Generator, SampleRng, hookimpl
-from magdr_core.functional import wavelet_denoise
+from magdr_core.functional import wavelet_denoise_ycbcr
 
 MAGDR_API = 1
 
@@ -64,37 +63,6 @@ def deflect(x: Tensor, to: Tensor, source: Tensor) -> Tensor:
     return x.gather(-1, taken[..., :pixels])
 
 
-def to_ycbcr(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """RGB `[B,3,H,W]` in [0,1] -> Y, Cb, Cr `[B,1,H,W]` in [0,1] (ITU-R BT.601, full range)."""
-    red, green, blue = x.split(1, 1)
-    y = 0.299 * red + 0.587 * green + 0.114 * blue
-    return y, 0.5 + (blue - y) / 1.772, 0.5 + (red - y) / 1.402
-
-
-def to_rgb(y: Tensor, cb: Tensor, cr: Tensor) -> Tensor:
-    """The inverse of `to_ycbcr`, not clamped."""
-    red, blue = y + 1.402 * (cr - 0.5), y + 1.772 * (cb - 0.5)
-    return torch.cat([red, (y - 0.299 * red - 0.114 * blue) / 0.587, blue], 1)
-
-
-NOISE_GAINS = (
-    math.hypot(0.299, 0.587, 0.114),
-    math.hypot(0.299, 0.587, 0.886) / 1.772,
-    math.hypot(0.701, 0.587, 0.114) / 1.402,
-)
-"""What independent noise of deviation 1 in R, G and B is in Y, Cb and Cr."""
-
-
-def wavelet_ycbcr(x: Tensor, sigma: float) -> Tensor:
-    """BayesShrink (Haar, soft) of Y, Cb and Cr for noise of deviation `sigma` in R, G and B.
-
-    `[B,3,H,W]` in [0,1] -> same. As scikit-image's `denoise_wavelet(convert2ycbcr=True, rescale_sigma=True)`.
-    """
-    planes = zip(to_ycbcr(x), NOISE_GAINS, strict=True)
-    y, cb, cr = (wavelet_denoise(plane, sigma=sigma * gain) for plane, gain in planes)
-    return to_rgb(y, cb, cr).clamp(0.0, 1.0)
-
-
 class PixelDeflection:
     """Deflect, then denoise.
 
@@ -117,7 +85,7 @@ class PixelDeflection:
         row, from_row = self._pair(row, row_draw, x.shape[2])
         column, from_column = self._pair(column, column_draw, width)
         moved = deflect(x.flatten(2), row * width + column, from_row * width + from_column).reshape(x.shape)
-        return wavelet_ycbcr(moved, self.sigma) if self.sigma else moved
+        return wavelet_denoise_ycbcr(moved, self.sigma) if self.sigma else moved
 
     def _pair(self, bits: Tensor, more_bits: Tensor, size: int) -> tuple[Tensor, Tensor]:
         """A uniform place along a side of `size` pixels, and a uniform one in the window around it.

@@ -97,6 +97,21 @@ class StarGAN(nn.Module):
         values = torch.where(recoloured, entry.float(), torch.where(entry, 1 - source, source))
         return Condition(values, values != source)
 
+    def classes(self, c: Condition) -> list[Condition]:
+        """The public code's test targets of the same faces: each hair colour, each other attribute flipped.
+
+        A face is edited as little as that asks: to its own hair colour, nothing changes.
+        """
+        source = torch.where(c.changed, 1 - c.values, c.values)
+        hair = torch.tensor([name in HAIR_COLOURS for name in self.condition_names], device=source.device)
+        found = []
+        for i in range(source.shape[1]):
+            entry = torch.arange(source.shape[1], device=source.device) == i
+            alone = torch.where(hair, entry.float(), source)  # hair has one colour
+            values = alone if bool(hair[i]) else torch.where(entry, 1 - source, source)
+            found.append(Condition(values, values != source))
+        return found
+
 
 def stargan(
     *,

@@ -2,7 +2,9 @@
 
 import csv
 import json
+import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -122,6 +124,54 @@ def test_differences_to_the_best_baseline_are_paired(shop):
     assert all(r["variant"] != f"to {name}" for name, r in paired.items())
 
 
+def test_differences_have_a_p_adjusted_for_all_defenses_of_the_table(shop):
+    rows = [r for r in rows_of(shop.first) if r["metric"].startswith("mse_o_difference")]
+    tables = {(r["attack"], r["component"], r["variant"], r["metric"]): float(r["value"]) for r in rows}
+    adjusted = {k: v for k, v in tables.items() if k[3] == "mse_o_difference_p"}
+    assert {k[:3] for k in adjusted} == {k[:3] for k in tables if k[3] == "mse_o_difference"}
+    assert all(0 < v <= 1 for v in adjusted.values())
+    # With five images no sign test can be below 2/32, with five comparisons the smallest is 5 times that.
+    assert min(adjusted.values()) >= 2 / 32
+
+
+MEASURES = ("mse", "ssim", "psnr", "fsim", "featsim")
+
+
+def test_defenses_have_every_measure_of_inputs_and_outputs_with_medians(shop):
+    for component in ("magdr", "identity", "oracle", "jpeg"):
+        where = ("defense", component, "pgd")
+        rows = [r for r in rows_of(shop.first) if (r["role"], r["component"], r["attack"]) == where]
+        per_image = {f"{m}_{side}" for m in MEASURES for side in "io"}
+        pooled = {f"{m}_{side}" for m in ("psnr_pooled", "l2_table2") for side in "io"}
+        found = {r["metric"] for r in rows if not r["variant"]} - {"forwards"}
+        assert found == per_image | {f"median_{m}" for m in per_image} | pooled
+        together = {r["metric"] for r in rows if r["variant"] == "ensemble"}
+        assert together == {m for m in found if m.endswith("_o")}
+
+
+def test_the_labelled_comparison_obeys_the_papers_law(shop):
+    for attack in ("pgd", "noise"):
+        rows = [r for r in rows_of(shop.first) if (r["component"], r["attack"]) == ("jpeg", attack)]
+        value = {r["metric"]: float(r["value"]) for r in rows if not r["variant"]}
+        for side in "io":
+            law = value[f"psnr_pooled_{side}"] + 20 * math.log10(value[f"l2_table2_{side}"])
+            assert law == pytest.approx(61.06, abs=0.01)
+            assert value[f"l2_table2_{side}"] == pytest.approx(4.433 * math.sqrt(value[f"mse_{side}"]))
+
+
+def test_detectors_have_both_conventions_of_table_1(shop):
+    rows = [r for r in rows_of(shop.first) if (r["role"], r["attack"]) == ("detector", "pgd")]
+    for point in ("fpr1", "best-f1"):
+        own = {r["metric"]: float(r["value"]) for r in rows if r["variant"] == point}
+        assert own.keys() == {
+            *("precision", "recall", "f1", "accuracy"),
+            *("precision_weighted", "recall_weighted", "f1_weighted"),
+        }
+        assert own["recall_weighted"] == pytest.approx(own["accuracy"])
+    free = {r["metric"] for r in rows if not r["variant"]}
+    assert free == {"auroc", "auroc_noise", "tpr_at_1fpr", "tpr_at_5fpr", "forwards"}
+
+
 def test_a_profile_may_start_further_on_in_the_split(shop):
     ids = {i for c in shop.first.cells for i in c["ids"]}
     text = SMALL.replace("samples = 5", "samples = 5\nfirst = 5")
@@ -183,6 +233,27 @@ def test_a_failing_component_is_attributed_and_the_others_finish(shop):
 def test_the_limit_takes_fewer_samples(shop):
     run = shop.run(out="limited", limit=3)
     assert {r["n"] for r in rows_of(run)} == {"3"}
+
+
+@pytest.fixture
+def fitted_shop(shop, fresh_shop):
+    """A shop whose store has the first one's calibrations and images, but no cells."""
+    shutil.copytree(shop.folder / "cache", fresh_shop.folder / "cache")
+    shutil.rmtree(fresh_shop.folder / "cache" / "cells")
+    return fresh_shop
+
+
+def test_shards_share_the_work_and_an_unsharded_run_assembles_it(shop, fitted_shop):
+    parts = [fitted_shop.bench(shard=(i, 3), out=f"part{i}").run() for i in (3, 1, 2)]
+    places = [[(c["facts"]["attack"], c["facts"]["component"]) for c in part.cells] for part in parts]
+    assert sum(map(len, places)) == len(shop.first.cells)
+    assert all(places), "nobody is idle"
+    assert not any(c.get("reused") for part in parts for c in part.cells), "nothing is done twice"
+    assert not any((fitted_shop.folder / f"part{i}").exists() for i in (1, 2, 3)), "no tables of a part"
+    whole = fitted_shop.run()
+    assert whole.computed == 0
+    assert without_seconds(whole) == without_seconds(shop.first)
+    assert load_pictures(whole.folder).keys() == load_pictures(shop.first.folder).keys()
 
 
 def test_pictures_of_every_defense_are_kept(shop):

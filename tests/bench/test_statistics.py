@@ -2,9 +2,23 @@ import math
 
 import numpy as np
 import pytest
-from scipy.stats import mannwhitneyu
+from scipy.stats import mannwhitneyu, permutation_test
+from sklearn.metrics import (
+    accuracy_score,
+    precision_recall_fscore_support,
+    roc_auc_score,
+    roc_curve,
+)
 
-from magdr_core.bench.statistics import auroc, bootstrap, decisions, tpr_at_fpr
+from magdr_core.bench.statistics import (
+    auroc,
+    bootstrap,
+    bootstrap_values,
+    decisions,
+    holm,
+    sign_flip_p,
+    tpr_at_fpr,
+)
 from magdr_core.calibration import best_f1_threshold, threshold_at_fpr
 
 RNG = np.random.default_rng(0)
@@ -31,6 +45,29 @@ def test_decisions_match_a_hand_count():
     assert d["fpr_clean"] == pytest.approx(1 / 4)
     # Clean class: tp 3, fp 1, fn 1, F1 3/4; weighted by 3 and 4 samples.
     assert d["f1_weighted"] == pytest.approx((3 * 2 / 3 + 4 * 3 / 4) / 7)
+
+
+@pytest.mark.parametrize("threshold", [-9.0, 0.3, 1.1, 9.0])
+def test_decisions_equal_scikit_learn(threshold):
+    negatives, positives = RNG.normal(size=70), RNG.normal(1.0, size=40)
+    truth = np.repeat([0, 1], [70, 40])
+    flagged = np.concatenate([negatives, positives]) > threshold
+    ours = decisions(negatives, positives, threshold)
+    for suffix, average in (("", "binary"), ("_weighted", "weighted")):
+        expected = precision_recall_fscore_support(truth, flagged, average=average, zero_division=0)
+        for name, value in zip(("precision", "recall", "f1"), expected, strict=False):
+            assert ours[name + suffix] == pytest.approx(value), name + suffix
+    assert ours["accuracy"] == pytest.approx(accuracy_score(truth, flagged))
+    assert ours["fpr_clean"] == pytest.approx(flagged[:70].mean())
+
+
+def test_auroc_and_tpr_equal_scikit_learn():
+    negatives, positives = RNG.normal(size=400), RNG.normal(1.5, size=300)
+    truth, scores = np.repeat([0, 1], [400, 300]), np.concatenate([negatives, positives])
+    assert auroc(negatives, positives) == pytest.approx(roc_auc_score(truth, scores))
+    fpr, tpr, _ = roc_curve(truth, scores, drop_intermediate=False)
+    for wanted in (0.01, 0.05):
+        assert tpr_at_fpr(negatives, positives, wanted) == pytest.approx(tpr[fpr <= wanted].max())
 
 
 def test_nothing_flagged_gives_zero_not_nan():
@@ -89,3 +126,44 @@ def test_one_identity_has_no_interval():
     assert value == 1.5
     assert math.isnan(low)
     assert math.isnan(high)
+
+
+@pytest.mark.parametrize("reduce", [np.mean, np.median])
+@pytest.mark.parametrize("identities", [np.arange(37), np.arange(37)[::-1], np.arange(37) // 2, np.zeros(37)])
+def test_all_resamples_at_once_are_the_same_bootstrap(reduce, identities):
+    values = RNG.normal(size=37)
+    slow = bootstrap(lambda rows: float(reduce(values[rows])), identities, seed=2**60 + 5)
+    assert bootstrap_values(values, reduce, identities, seed=2**60 + 5) == pytest.approx(
+        slow, rel=1e-14, nan_ok=True
+    )
+
+
+def test_the_sign_flip_p_is_scipys_exact_permutation_test():
+    differences = RNG.normal(0.4, 1.0, 11)
+    expected = permutation_test((differences,), np.mean, permutation_type="samples", n_resamples=np.inf)
+    assert sign_flip_p(differences, np.arange(11), seed=0) == pytest.approx(expected.pvalue)
+
+
+def test_the_sign_flip_p_of_many_images_is_near_the_normal_one():
+    differences = RNG.normal(size=400)
+    differences += 2.0 * differences.std() / 20 - differences.mean()  # two standard errors off zero
+    assert sign_flip_p(differences, np.arange(400), seed=0) == pytest.approx(0.0455, abs=0.01)
+    assert sign_flip_p(differences, np.arange(400), 3) == sign_flip_p(differences, np.arange(400), 3)
+    assert sign_flip_p(differences + 3, np.arange(400), seed=0) == pytest.approx(1e-4)
+
+
+def test_the_sign_flip_p_of_no_difference_is_one():
+    assert sign_flip_p(np.zeros(5), np.arange(5), seed=0) == 1.0
+    assert sign_flip_p(np.zeros(50), np.arange(50), seed=0) == 1.0
+
+
+def test_the_sign_flip_turns_whole_identities():
+    # Five persons, whatever the number of pictures: 2 of 2^5 assignments are as extreme.
+    assert sign_flip_p(np.ones(50), np.arange(50) // 10, seed=0) == 2 / 32
+
+
+def test_holm_matches_a_hand_computed_adjustment():
+    # Sorted .005 .01 .03 .04, times 4 3 2 1: .02 .03 .06 .04; the last may not be below the one before.
+    assert holm(np.array([0.01, 0.04, 0.03, 0.005])) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm(np.array([0.9, 0.8])).tolist() == [1.0, 1.0]
+    assert holm(np.array([])).tolist() == []

@@ -115,7 +115,8 @@ def test_toolkit_suggestions_know_the_registry_s_labels(toolkit_from):
     kit = toolkit_from("[attack.strongest]\nuse = 'pgd'")
     assert "did you mean 'strongest'?" in fault(kit.resolve, "attack", "strogest")
     assert fault(kit.resolve, "attack", "zzz") == (
-        "bad.toml: no attack named 'zzz'; known: cw, ifgsm, mixed, noise, pgd, strongest, torchattacks"
+        "bad.toml: no attack named 'zzz'; known: cw, eq3, ifgsm, iterative-classes, "
+        "joint-classes, mixed, noise, pgd, strongest, torchattacks"
     )
 
 

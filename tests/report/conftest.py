@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ import torch
 
 from magdr_core.bench.pictures import save_pictures
 from magdr_core.bench.tables import to_csv
+from magdr_core.report import write_report
 
 REGISTRY = "[detector.magdr]\n[defense.magdr]\n# see https://example.org\n"
 
@@ -163,3 +165,119 @@ def fake(tmp_path: Path) -> Callable[..., FakeRun]:
 def whole(fake: Callable[..., FakeRun]) -> FakeRun:
     """A run in which nothing failed."""
     return full(fake())
+
+
+TASKS = ("editing", "reenactment", "replacement")
+BASELINES = (
+    "jpeg",
+    "blur",
+    "me-net",
+    "pixel-deflection",
+    "random-resize-pad",
+    "purifier",
+    "super-resolution",
+)
+DETECTORS = ("magdr", "distortion", "consistency", "metzen", "otd", "nnif")
+SWEPT = (10, 20, 50, 100, 200, 500)
+WHOLE_REGISTRY = """
+[attack.pgd]
+[attack.cw]
+[detector.magdr]
+[detector.distortion]
+use = "magdr"
+[detector.consistency]
+use = "magdr"
+[defense.magdr]
+"""
+
+
+def everything(folder: Path, tasks: Sequence[str] = TASKS, *, n: int = 256, seed: int = 7) -> FakeRun:
+    """A run with all that a report can show, a sweep and the errors of single images included."""
+    rng = random.Random(seed)
+
+    def around(value: float, spread: float = 0.1) -> tuple[float, float, float]:
+        return value, value * (1 - spread), value * (1 + spread)
+
+    run = FakeRun(folder, n=n)
+    run.manifest["registry_text"] = WHOLE_REGISTRY
+    run.settings |= {
+        "generators": list(tasks),
+        "attacks": ["pgd", "cw", "noise"],
+        "detectors": list(DETECTORS),
+        "defenses": ["magdr", *BASELINES],
+        "benign": ["resize"],
+    }
+    for run.task in tasks:
+        for attack, strength in (("none", 0.0), ("pgd", 1.0), ("cw", 0.6), ("noise", 0.01)):
+            if strength:
+                disruption = {"mse_o": around(0.1 * strength), "median_mse_o": 0.08 * strength}
+                run.cell("attack", attack, attack, {**disruption, "success": around(0.8 * strength)})
+            for name in DETECTORS:
+                skill = 0.5 + 0.49 * rng.random() if name != "magdr" else 0.98
+                if not strength:
+                    alarms = {"fpr_clean@fpr1": around(1 - skill), "fpr_clean@best-f1": 0.05}
+                    run.cell("detector", name, attack, {**alarms, "fpr_benign@resize": 0.04, "forwards": 6.0})
+                    continue
+                shares = {m: around(skill, 0.02) for m in ("precision", "recall", "f1", "f1_weighted")}
+                metrics = {f"{m}@best-f1": share for m, share in shares.items()}
+                metrics |= {"recall@fpr1": around(skill), "auroc": around(skill, 0.01)}
+                metrics |= {"tpr_at_1fpr": skill, "tpr_at_5fpr": skill, "forwards": 6.0}
+                run.cell("detector", name, attack, metrics)
+            for name in ("identity", "magdr", *BASELINES, "oracle"):
+                left = {"identity": 1.0, "magdr": 0.02, "oracle": 0.015}.get(name, 0.03 + rng.random() / 2)
+                cost = {"identity": 0.0, "magdr": 0.1, "oracle": 0.0}.get(name, 60 * rng.random())
+                error = 1600 * strength * left + cost
+                metrics = {"mse_o": around(error), "median_mse_o": 0.7 * error, "mse_i": around(30.0)}
+                metrics |= {"ssim_o": around(1 / (1 + error / 500), 0.01), "ssim_i": 0.9, "psnr_i": 33.0}
+                metrics |= {
+                    "psnr_o": 40 - error / 60,
+                    "psnr_pooled_o": 38 - error / 60,
+                    "psnr_pooled_i": 32.0,
+                }
+                metrics |= {"featsim_o": 0.9, "featsim_i": 0.95, "fsim_o": 0.8, "fsim_i": 0.97}
+                metrics |= {"mse_o@ensemble": 0.9 * error, "forwards": 60.0 if name == "magdr" else 1.0}
+                if name != "identity" and strength:
+                    metrics["mse_o_difference@to purifier"] = (error - 100, error - 120, error - 80)
+                    metrics["significant@to purifier"] = float(name == "magdr")
+                errors = {f"face-{i}": round(error * (0.2 + 1.6 * rng.random()), 3) for i in range(n)}
+                run.cell("defense", name, attack, metrics, mse_o=errors)
+        for name in DETECTORS:
+            fall = 0.0004 if name == "magdr" else 0.0004 + 0.001 * rng.random()
+            for steps in SWEPT:
+                f1 = 0.97 - fall * steps
+                facts = run.facts("detector", name, "pgd-all", 6 / 255, steps) | {"knowledge": "adaptive"}
+                figure = {"metric": "f1", "variant": f"steps={steps}", "value": f1}
+                interval = {"ci_low": f1 - 0.02, "ci_high": min(1.0, f1 + 0.02)}
+                run.rows.append({"registry": "mine", **facts, **figure, **interval, "n": n, "seconds": 2.0})
+    return run
+
+
+def paint(run: FakeRun, samples: int = 4, size: int = 64) -> FakeRun:
+    """Pictures that no compression makes small: smooth faces with noise on them."""
+    generator = torch.Generator().manual_seed(0)
+    shade = torch.linspace(0.2, 0.8, size)[None, None, None, :].expand(samples, 3, size, size)
+    names = {
+        (c["facts"]["task"], c["facts"]["attack"], c["facts"]["component"]): 1.0
+        for c in run.cells
+        if c["facts"]["role"] == "defense"
+    }
+    names |= {(task, "none", "clean"): 1.0 for task, _, _ in names}
+    for name in names:
+        for side in ("input", "output"):
+            noise = 0.1 * torch.randn(shade.shape, generator=generator)
+            run.pictures[(*name, side)] = (shade + noise).clamp(0, 1)
+    return run
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> FakeRun:
+    """The same as `complete` with its report written, for tests that change nothing."""
+    run = paint(everything(tmp_path_factory.mktemp("finished") / "run", n=20), samples=2, size=16)
+    write_report(run.write())
+    return run
+
+
+@pytest.fixture
+def complete(tmp_path: Path) -> FakeRun:
+    """A run with everything that a report can show, with small pictures."""
+    return paint(everything(tmp_path / "run", n=20), samples=2, size=16)

@@ -1,0 +1,78 @@
+"""Everything that the report has about one task."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from magdr_core.report import beside, table1, table2
+from magdr_core.report.curves import Figure3, figure3
+from magdr_core.report.figures import Figures
+from magdr_core.report.shown import Table
+from magdr_core.report.strips import BUDGET, Gallery, gallery
+from magdr_core.report.summary import strongest, task_summary
+from magdr_core.report.tables import attacks
+from magdr_core.report.tradeoff import tradeoff
+from magdr_core.report.worst import worst
+
+
+@dataclass(frozen=True)
+class Section:
+    """A task's part of the report.
+
+    Attributes:
+        setting: generator and dataset.
+        attack: name of the strongest attack, which the open tables are of; empty without attacks.
+        tables: by what the template calls them; those without rows are left out.
+    """
+
+    task: str
+    summary: list[tuple[str, str]]
+    setting: str
+    seeds: list[int]
+    attack: str
+    tables: dict[str, Table]
+    figure3: list[Figure3]
+    tradeoff: Markup | None
+    gallery: Gallery | None
+
+
+def sections(figures: Figures) -> list[Section]:
+    """A section per task; their pictures share one budget."""
+    return [
+        _section(figures, task, index, BUDGET // len(figures.tasks))
+        for index, task in enumerate(figures.tasks, 1)
+    ]
+
+
+def _section(figures: Figures, task: str, index: int, budget: int) -> Section:
+    main = strongest(figures, task)
+    conditions = figures.attacks(task)
+    first = [main] if main else []
+    others = [c for c in conditions if c != main]
+    tables = {
+        "attacks": attacks(figures, task),
+        "detection": table1.detection(figures, task, first),
+        "detection_others": table1.detection(figures, task, others, "Table 1, other attacks"),
+        "detection_glance": table1.glance(figures, task) if others else None,
+        "detection_paper": beside.table1(figures, task),
+        "alarms": table1.false_alarms(figures, task),
+        "defense": table2.defense(figures, task, first),
+        "defense_others": table2.defense(figures, task, others, "Table 2, other attacks"),
+        "defense_glance": table2.glance(figures, task),
+        "defense_inputs": table2.inputs(figures, task, conditions),
+        "defense_paper": beside.table2(figures, task),
+        "worst": worst(figures, task, main) if main else None,
+    }
+    return Section(
+        task=task,
+        summary=task_summary(figures, task),
+        setting=" on ".join(filter(None, (figures.setting(task, k) for k in ("generator", "dataset")))),
+        seeds=figures.seeds(task),
+        attack=main.label if main else "",
+        tables={name: table for name, table in tables.items() if table is not None},
+        figure3=figure3(figures, task, f"figure3-{index}"),
+        tradeoff=tradeoff(figures, task, main, f"tradeoff-{index}") if main else None,
+        gallery=gallery(figures, task, budget),
+    )

@@ -1,0 +1,78 @@
+"""Feature squeezing: how far the output moves when the input loses detail (Xu et al., NDSS 2018).
+
+Published: the L1 distance between a classifier's probabilities on the image and on the squeezed image, the
+largest over the squeezers of a joint detector. Here the generator's outputs stand in for the probabilities,
+and the distance is their mean absolute difference, so that it does not grow with the picture. The default
+squeezers are those published for ImageNet: 5 bits, a 2x2 median, non-local means 11-3-4 (search window,
+patch, strength of 255). Nothing is fitted; the threshold, which core sets on clean faces, is all there is.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Annotated
+
+import torch
+from torch import Tensor
+
+from magdr_core.api import Condition, DetectorSpec, Field, Generator, ImageMap, hookimpl
+from magdr_core.functional import bit_depth, median_blur, nlm, straight_through
+
+MAGDR_API = 1
+
+Bits = Annotated[int, Field(ge=1, le=7)]
+Kernel = Annotated[int, Field(ge=2, le=9)]
+Strength = Annotated[float, Field(gt=0, le=1)]
+Odd = Annotated[int, Field(ge=1, le=31)]
+
+
+class FeatureSqueezing:
+    """`max_s mean|G(x,c) - G(s(x),c)|`, `[B]` in [0,1] units; 1 + S generator passes for S squeezers.
+
+    Raises:
+        ValueError: there is no squeezer.
+    """
+
+    def __init__(self, squeezers: list[ImageMap]) -> None:
+        if not squeezers:
+            raise ValueError("feature squeezing needs at least one squeezer")
+        self.squeezers = squeezers
+
+    def __call__(self, x: Tensor, c: Condition, G: Generator) -> Tensor:
+        y = G(x, c)
+        moved = [(G(squeeze(x), c) - y).abs().flatten(1).mean(1) for squeeze in self.squeezers]
+        return torch.stack(moved).amax(0)
+
+
+def _fewer_bits(x: Tensor, bits: int) -> Tensor:
+    return straight_through(bit_depth(x, bits), x)
+
+
+def feature_squeezing(
+    *,
+    bits: tuple[Bits, ...] = (5,),
+    medians: tuple[Kernel, ...] = (2,),
+    nlm_strengths: tuple[Strength, ...] = (4 / 255,),
+    nlm_search: Odd = 11,
+    nlm_patch: Odd = 3,
+) -> FeatureSqueezing:
+    """Distance of outputs before and after squeezing the input; the largest over the squeezers."""
+    return FeatureSqueezing(
+        [
+            *[partial(_fewer_bits, bits=b) for b in bits],
+            *[partial(median_blur, kernel=k) for k in medians],
+            *[partial(nlm, strength=s, patch=nlm_patch, search=nlm_search) for s in nlm_strengths],
+        ]
+    )
+
+
+@hookimpl
+def magdr_detectors() -> list[DetectorSpec]:
+    return [
+        DetectorSpec(
+            name="feature-squeezing",
+            build=feature_squeezing,
+            cite="Xu, Evans, Qi, Feature Squeezing, NDSS 2018 (arXiv 1704.01155)",
+            gradient="straight-through",
+        )
+    ]

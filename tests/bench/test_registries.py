@@ -1,0 +1,83 @@
+"""The registries beside the benchmark: each can be planned, and each leaves out what its name says."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from magdr_core.bench.run import Bench
+from magdr_core.functional import PARTS
+from magdr_core.registry import read_registry
+from magdr_core.toolkit import Toolkit
+from tests.bench.conftest import DEFENSES, SMALL
+
+FOLDER = Path(__file__).parents[2] / "benchmarks" / "registries"
+FILES = sorted(FOLDER.glob("*.toml"))
+
+
+def toolkit(name):
+    return Toolkit.from_registry(FOLDER / f"{name}.toml", device="cpu")
+
+
+def test_there_is_a_registry_for_every_ablation():
+    names = {"smoke", "paper-literal", "no-masks", "no-consistency", "no-distortion"}
+    assert {path.stem for path in FILES} >= names
+    assert all(read_registry(path).name == path.stem for path in FILES)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
+def test_every_profile_can_be_planned(path, tmp_path):
+    kit = Toolkit.from_registry(path, device="cpu")
+    assert "quick" in kit.registry.profiles
+    for profile in kit.registry.profiles:
+        bench = Bench(kit, profile, out=tmp_path / "run", cache=tmp_path / "cache")
+        roles = {c.role for g in bench.groups for c in g.cells}
+        assert roles == {"attack", "detector", "defense"}
+        assert all(c.component != "oracle" or c.role == "defense" for g in bench.groups for c in g.cells)
+    assert not list(tmp_path.iterdir()), "planning writes nothing"
+
+
+def test_no_masks_sees_one_region_and_it_is_never_the_target():
+    kit = toolkit("no-masks")
+    detector = kit.build("detector", "magdr").component
+    masks = detector.probe.parser(torch.rand(2, 3, 64, 64))
+    areas = masks.mean((2, 3))
+    assert areas.amax(1).tolist() == [1.0, 1.0]
+    region = int(areas[0].argmax())
+    G = kit.generator("editing")
+    assert PARTS[region] == "background"
+    assert not G.component.targets[:, region].any()
+
+
+@pytest.mark.parametrize(
+    ("name", "half"), [("no-consistency", "distortion"), ("no-distortion", "consistency")]
+)
+def test_half_the_evidence_is_left_out_everywhere(name, half):
+    kit = toolkit(name)
+    used = {kit.resolve("detector", d).params["evidence"] for d in kit.registry.labels("detector")}
+    assert used == {half}
+
+
+def test_paper_literal_is_literal_throughout():
+    kit = toolkit("paper-literal")
+    for kind in ("detector", "defense"):
+        for label in kit.registry.labels(kind):
+            resolved = kit.resolve(kind, label)
+            assert resolved.params.get("form", "literal") == "literal", label
+    assert kit.resolve("attack", "pgd").params["eps"] == pytest.approx(0.05 / 2)
+
+
+@pytest.mark.parametrize("half", ["distortion", "consistency"])
+def test_half_the_evidence_can_reconstruct(fresh_shop, half):
+    text = SMALL.replace('criteria = ["l1"]', f'criteria = ["l1"]\nevidence = "{half}"')
+    text = text.replace('params = { evidence = "distortion" }', "").replace("= 40", "= 20")
+    text = text.replace('detectors = ["magdr", "distortion"]', 'detectors = ["magdr"]')
+    text = text.replace('ensemble = ["flip"]', "").replace(DEFENSES, 'defenses = ["magdr"]')
+    run = fresh_shop.run(text, limit=2)
+    assert not run.failures
+    kept = (fresh_shop.folder / "cache" / "calibrations").rglob("*.json")
+    states = [json.loads(path.read_text()) for path in kept]
+    (ranker,) = (s["state"]["ranker"] for s in states if s["kind"] == "defense")
+    distortion, consistency = ranker["weights"][:2] if "weights" in ranker else (0.0, 0.0)
+    assert (distortion if half == "consistency" else consistency) == 0.0

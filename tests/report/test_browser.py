@@ -1,0 +1,220 @@
+"""The report in headless Chromium: no complaint, no request, switches, zoom, keyboard, size and time."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from magdr_core.report import write_report
+from tests.report.browser import Browser, chromium
+from tests.report.conftest import everything, paint
+
+pytestmark = pytest.mark.skipif(chromium() is None, reason="no Chromium is installed")
+
+SHOWN = """[...document.querySelector('.gallery').querySelectorAll('.strip')]
+    .filter(e => e.checkVisibility()).map(e => e.dataset.version)"""
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    found = Browser(chromium(), tmp_path_factory.mktemp("profile"))
+    found.call(
+        "Emulation.setDeviceMetricsOverride", width=1280, height=900, deviceScaleFactor=1, mobile=False
+    )
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def page(browser, finished):
+    browser.open(finished.folder / "report.html")
+    return browser
+
+
+def choose(page, name, title):
+    """Choose a label of a switch of the first gallery as a mouse does."""
+    page.run(
+        f"[...document.querySelector('.gallery [data-switch={name}]').querySelectorAll('label')]"
+        f".find(e => e.textContent === {json.dumps(title)}).click()"
+    )
+
+
+def test_page_complains_of_nothing_and_asks_for_nothing(page, finished):
+    page.run("document.querySelectorAll('details').forEach(d => d.open = true)")
+    page.run("document.querySelector('.zoom').click()")
+    assert page.complaints() == []
+    assert page.requests() == [(finished.folder / "report.html").resolve().as_uri()]
+
+
+def test_every_picture_is_decoded(page):
+    sizes = page.run(
+        "Promise.all([...document.images].map(i => i.decode())).then(() =>"
+        "[...document.images].map(i => [i.naturalWidth, i.naturalHeight]))"
+    )
+    assert len(sizes) > 100
+    assert {tuple(s) for s in sizes} == {(2 * 16 + 2, 16)}
+
+
+def test_switch_shows_one_attack_at_a_time(page):
+    everything_shown = page.run(SHOWN)
+    assert everything_shown[0] == "clean"
+    assert everything_shown.count("magdr") == 1
+    assert {"identity", "jpeg", "oracle"} <= set(everything_shown)
+    titles = "[...document.querySelector('.gallery').querySelectorAll('.chosen b')]"
+    visible = f"{titles}.filter(e => e.checkVisibility()).map(e => e.textContent)"
+    assert page.run(visible) == ["pgd"]
+    choose(page, "panel", "cw")
+    assert page.run(visible) == ["cw"]
+    choose(page, "panel", "clean images")
+    assert "identity" not in page.run(SHOWN)
+
+
+def test_switch_shows_one_version_at_a_time(page):
+    for title, key in (("clean", "clean"), ("disrupted", "identity"), ("magdr", "magdr"), ("jpeg", "jpeg")):
+        choose(page, "version", title)
+        assert page.run(SHOWN) == [key]
+    choose(page, "panel", "cw")
+    assert page.run(SHOWN) == ["jpeg"], "the version stays when the attack changes"
+    choose(page, "version", "disrupted")
+    choose(page, "panel", "clean images")
+    assert page.run(SHOWN) == []
+    assert page.run("document.querySelector('.gallery .panel:not([hidden]) .nothing').checkVisibility()")
+    choose(page, "version", "all")
+    assert "magdr" in page.run(SHOWN)
+
+
+def test_switch_is_moved_by_arrow_keys(page):
+    page.run("document.getElementById('version-1-0').focus()")
+    page.press("ArrowRight")
+    assert page.run(SHOWN) == ["clean"]
+    assert page.run("document.activeElement.id") == "version-1-1"
+    outline = "getComputedStyle(document.querySelector('#version-1-1 + label')).outlineStyle"
+    assert page.run(outline) == "solid"
+
+
+def test_zoom_shows_the_sample_beside_clean_and_disrupted(page, finished):
+    button = "document.querySelector('.gallery .strip[data-version=magdr] .zoom')"
+    page.run(f"{button}.scrollIntoView({{block: 'center', behavior: 'instant'}})")
+    box = page.run(f"(r => [r.left, r.top, r.width])({button}.querySelector('img').getBoundingClientRect())")
+    for kind in ("mousePressed", "mouseReleased"):
+        at = {"x": box[0] + 0.75 * box[2], "y": box[1] + 5}
+        page.call("Input.dispatchMouseEvent", type=kind, button="left", clickCount=1, **at)
+    assert page.run("document.getElementById('zoom').open")
+    captions = "[...document.querySelectorAll('.lenses figcaption')].map(e => e.textContent)"
+    assert page.run(captions) == ["clean", "disrupted", "magdr"]
+    assert page.run("document.getElementById('zoom-place').textContent") == "Sample 2 of 2, face-1"
+    drawn = page.run(
+        "[...document.querySelectorAll('.lenses figure:last-child canvas')[1]"
+        ".getContext('2d').getImageData(0, 0, 16, 16).data]"
+    )
+    stored = finished.pictures[("editing", "pgd", "magdr", "output")][1]
+    wanted = (stored * 255).round().byte().permute(1, 2, 0).flatten(0, 1)
+    assert [drawn[i : i + 3] for i in range(0, len(drawn), 4)] == wanted.tolist()
+
+
+def test_zoom_by_keyboard_and_back(page):
+    button = "document.querySelector('.gallery .strip[data-version=jpeg] .zoom')"
+    page.run(f"{button}.focus()")
+    page.press("Enter")
+    place = "document.getElementById('zoom-place').textContent"
+    assert page.run(place) == "Sample 1 of 2, face-0"
+    page.run("document.querySelector('[data-step=\"1\"]').focus()")
+    page.press("ArrowRight")
+    assert page.run(place) == "Sample 2 of 2, face-1"
+    page.press("ArrowRight")
+    assert page.run(place) == "Sample 1 of 2, face-0"
+    page.run(
+        "(s => { s.value = [...s.options].findIndex(o => o.text === 'blur');"
+        "s.dispatchEvent(new Event('change', {bubbles: true})) })(document.getElementById('zoom-version'))"
+    )
+    assert page.run("document.querySelector('.lenses figure:last-child figcaption').textContent") == "blur"
+    assert page.run("document.getElementById('zoom-title').textContent") == "pgd: blur"
+    page.press("Escape")
+    assert not page.run("document.getElementById('zoom').open")
+    assert page.run(f"document.activeElement === {button}"), "the focus is back where it was"
+
+
+def test_unfolding_all_tables(page):
+    folded = "[...document.querySelectorAll('details')].filter(d => !d.open).length"
+    assert page.run(folded) > 0
+    page.run("document.querySelector('.unfold').click()")
+    assert page.run(folded) == 0
+
+
+def test_nothing_is_wider_than_the_screen(page):
+    for width in (1280, 400):
+        page.call(
+            "Emulation.setDeviceMetricsOverride", width=width, height=800, deviceScaleFactor=1, mobile=False
+        )
+        assert page.run("document.documentElement.scrollWidth") <= width
+    page.call("Emulation.setDeviceMetricsOverride", width=1280, height=900, deviceScaleFactor=1, mobile=False)
+
+
+def test_everything_has_a_name_for_screen_readers(page):
+    page.call("Accessibility.enable")
+    nodes = page.call("Accessibility.getFullAXTree")["nodes"]
+    named = ("button", "image", "radio", "table", "region", "combobox", "heading", "link")
+    for node in nodes:
+        if not node.get("ignored") and node["role"]["value"] in named:
+            assert node.get("name", {}).get("value"), node
+    levels = [
+        int(p["value"]["value"])
+        for n in nodes
+        if not n.get("ignored") and n["role"]["value"] == "heading"
+        for p in n["properties"]
+        if p["name"] == "level"
+    ]
+    assert levels[0] == 1
+    assert all(b - a <= 1 for a, b in pairwise(levels)), "no level of headings is skipped"
+
+
+def test_words_stand_out_from_their_ground(page):
+    """WCAG contrast of 4.5 for text and 3 for drawn marks, light and dark."""
+    script = """(() => {
+      const style = getComputedStyle(document.documentElement);
+      const canvas = document.createElement('canvas').getContext('2d');
+      const luminance = (name) => {
+        canvas.fillStyle = style.getPropertyValue(name).trim();
+        canvas.fillRect(0, 0, 1, 1);
+        const c = [...canvas.getImageData(0, 0, 1, 1).data].slice(0, 3)
+          .map(v => v / 255).map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+        return 0.2126 * c[0] + 0.7152 * c[1] + 0.0722 * c[2];
+      };
+      const contrast = (a, b) => {
+        const [low, high] = [luminance(a), luminance(b)].sort((x, y) => x - y);
+        return (high + 0.05) / (low + 0.05);
+      };
+      const text = [['--ink', '--paper'], ['--soft', '--paper'], ['--soft', '--raised'],
+        ['--accent', '--paper'], ['--best-ink', '--best'], ['--bad', '--paper'], ['--ink', '--warn']];
+      const marks = [0, 1, 2, 3, 4, 5, 6].map(i => [`--c${i}`, '--paper']);
+      return [text.map(([a, b]) => contrast(a, b)), marks.map(([a, b]) => contrast(a, b))];
+    })()"""
+    for scheme in ("light", "dark"):
+        page.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+        text, marks = page.run(script)
+        assert min(text) >= 4.5, scheme
+        assert min(marks) >= 3, scheme
+    page.call("Emulation.setEmulatedMedia", features=[])
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory) -> Path:
+    """1,000 images; 10 defenses and 6 detectors under three attacks, three tasks, 8 pictures of each."""
+    return paint(everything(tmp_path_factory.mktemp("large") / "run", n=1000), samples=8).write()
+
+
+def test_large_run_stays_small_and_opens_at_once(browser, large, finished):
+    path = write_report(large)
+    assert path.stat().st_size < 10e6
+    assert "the run folder holds all of them" in path.read_text(encoding="utf-8")
+    browser.open(finished.folder / "report.html")  # the page's process is there when the clock starts
+    browser.call("Performance.enable", timeDomain="threadTicks")
+    browser.open(path)
+    spent = {m["name"]: m["value"] for m in browser.call("Performance.getMetrics")["metrics"]}
+    browser.call("Performance.disable")
+    # Processor time and not the clock's, which would measure what else the machine does.
+    assert 0 < spent["TaskDuration"] < 2
+    assert browser.complaints() == []
