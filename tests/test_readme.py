@@ -18,11 +18,18 @@ def refuse(what, done, total):
     raise AssertionError(f"the shipped calibration does not cover this: {what}")
 
 
-@pytest.mark.parametrize("profile", ["quick", "full"])
-def test_the_shipped_calibration_covers_the_packaged_registry(tmp_path, profile):
+@pytest.mark.parametrize(
+    ("task", "profile"),
+    [
+        *(("editing", profile) for profile in ("quick", "detection", "full")),
+        *((task, profile) for task in ("reenactment", "replacement") for profile in ("quick", "detection")),
+    ],
+)
+def test_the_shipped_calibration_covers_the_packaged_registry(tmp_path, task, profile):
     toolkit = Toolkit.from_registry(packaged_registry(), device="cpu")
     chosen = toolkit.registry.profile(profile)
-    calibrator = toolkit.calibrator("editing", chosen.dataset, Store(tmp_path), progress=refuse)
+    dataset = toolkit.registry.dataset_of(task)
+    calibrator = toolkit.calibrator(task, dataset, Store(tmp_path), progress=refuse)
     for label in chosen.detectors:
         thresholds = calibrator.detector(label).thresholds
         assert set(thresholds) == {"fpr", "f1"}
