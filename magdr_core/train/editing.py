@@ -91,8 +91,11 @@ class EditingTrainer:
             parts["changed"].append(c.changed)
         return {name: torch.cat(tensors) for name, tensors in parts.items()}
 
-    def shown(self, images: Tensor, c: Condition, i: int, what: Shown) -> Tensor:
-        """What a network is shown instead of these images in step i; adversarial training attacks them."""
+    def shown(self, images: Tensor, c: Condition, i: int, what: Shown, target: Tensor) -> Tensor:
+        """What a network is shown instead of these images in step i; adversarial training attacks them.
+
+        `target` is the exact result of the edit.
+        """
         return images
 
     def step(self, i: int) -> dict[str, float]:
@@ -104,10 +107,11 @@ class EditingTrainer:
         x, target = torch.where(mirror, x.flip(3), x), torch.where(mirror, target.flip(3), target)
         c = self.conditions[pick]
 
-        seen = self.shown(x, c, i, "input")
+        seen = self.shown(x, c, i, "input", target)
         with self.context.autocast():
             y = self.net(seen, c).float()
-        real, fake = self.shown(target, c, i, "real"), self.shown(y.detach(), c, i, "fake")
+        real = self.shown(target, c, i, "real", target)
+        fake = self.shown(y.detach(), c, i, "fake", target)
         with self.context.autocast():
             real, real_labels = self.critic(real)
             fake, _ = self.critic(fake)
