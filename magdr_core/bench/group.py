@@ -136,8 +136,8 @@ class GroupRun:
             return e
 
     @cached_property
-    def _choosing(self) -> list[Any]:
-        """The profile's calibrated defenses that choose among candidates."""
+    def _choosing(self) -> list[MagDR]:
+        """The profile's MagDRs, whose candidates the oracle may choose from as well."""
         found = []
         for label in self.work.profile.defenses:
             if label == "identity" or label in self._plain:
@@ -146,7 +146,7 @@ class GroupRun:
                 component = self.calibrator.defense(label).component
             except MagdrError:
                 continue  # its own cells say what is wrong with it
-            if hasattr(component, "candidates"):
+            if isinstance(component, MagDR):
                 found.append(component)
         return found
 

@@ -62,7 +62,9 @@ def test_the_attack_drives_the_output_from_grey_inside_its_ball(trainer):
 def test_the_critic_sees_attacked_pictures_if_told(trainer, critic, attacked):
     trainer.loss = {**trainer.loss, "attack_critic": critic}
     x, c = trainer.images[:4].float() / 255, trainer.conditions[:4]
-    moved = [what for what in ("fake", "input", "real") if not torch.equal(trainer.shown(x, c, 0, what, x), x)]
+    moved = [
+        what for what in ("fake", "input", "real") if not torch.equal(trainer.shown(x, c, 0, what, x), x)
+    ]
     assert moved == attacked
     first, second = (trainer.shown(x, c, i, "input", x) for i in (0, 1))
     assert not torch.equal(first, second), "drawn anew"
@@ -86,9 +88,7 @@ def test_the_attack_can_drive_the_output_from_the_exact_result(trainer):
 def test_training_can_start_from_other_weights(tmp_path, monkeypatch):
     recipe = recipes.RECIPES["stargan-hardened64"]
     context = runner._context(recipe, "cpu", tmp_path / "images.pt", lambda message: None)
-    shipped = runner._context(
-        replace(recipe, seed=7), "cpu", tmp_path / "others.pt", lambda message: None
-    )
+    shipped = runner._context(replace(recipe, seed=7), "cpu", tmp_path / "others.pt", lambda message: None)
     pairs = zip(context.net.parameters(), shipped.net.parameters(), strict=True)
     assert all(torch.equal(p, q) for p, q in pairs), "weights of a file, not of a seed"
     assert context.net.training
