@@ -69,7 +69,7 @@ class GroupRun:
         except (MagdrError, torch.OutOfMemoryError) as e:
             self.work.report(f"failed: {cell}: {one_line(e)}")
             return {"key": "", "facts": facts, "error": one_line(e), "seconds": 0.0, "ids": [], "values": {}}
-        clean = self.images.clean(False)
+        clean = self.images.clean(False, cell.slice)
         forwards = self.G.take_passes() / len(clean)
         if "pictures" in extra:
             self.store.put_images(f"{key}-pictures", extra.pop("pictures"))
@@ -78,7 +78,7 @@ class GroupRun:
             "key": key,
             "facts": facts,
             "ids": list(clean.ids),
-            "identities": self.images.identities,
+            "identities": self.images.identities[: len(clean)],
             "values": values,
             "forwards": forwards,
             **extra,
@@ -201,7 +201,7 @@ class GroupRun:
     @torch.no_grad()
     def _compute(self, cell: Cell, component: Any) -> tuple[Mapping[str, list[float]], dict[str, Any]]:
         images = self.images.of(cell.slice)
-        reference = self.images.reference
+        reference = self.images.reference[: len(images)]
         self.G.take_passes()
 
         name = f"{cell.role}/{digest(self._identity(cell))}"  # like the key, it knows no label
@@ -210,9 +210,9 @@ class GroupRun:
             return self.toolkit.rng(name, batch.ids, self.group.seed)
 
         if cell.role == "attack":
-            clean = self.images.clean(False)
+            clean = self.images.clean(False, cell.slice)
             return evaluate.attack_values(clean, images, self.G, component, reference), {}
-        clean = self.images.clean(self._oracle(cell))
+        clean = self.images.clean(self._oracle(cell), cell.slice)
         seen = clean.with_images(images)
         if cell.role == "detector":
             values = evaluate.detector_values(seen, component.detector, self.G, rng)

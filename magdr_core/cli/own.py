@@ -98,12 +98,12 @@ def chosen_task(toolkit: Toolkit, task: str | None, edits: Iterable[str] = ()) -
     Raises:
         DataError: none of that name, or several may be meant.
     """
-    tasks = toolkit.registry.labels("generator")
-    if task is not None and task in tasks:
+    known, tasks = toolkit.registry.labels("generator"), toolkit.registry.tasks()
+    if task is not None and task in known:
         return task
     name = toolkit.registry.path.name
     if task is not None:
-        raise DataError(f"{name} has no [generator.{task}]{suggestion(task, tasks)}")
+        raise DataError(f"{name} has no [generator.{task}]{suggestion(task, known)}")
     if edits and len(tasks) > 1:
         knowing = [t for t in tasks if set(edits) <= set(toolkit.generator(t).condition_names)]
         tasks = knowing or tasks

@@ -12,7 +12,7 @@ from magdr_core.report import plots, write_report
 from tests.report.conftest import SWEPT, FakeRun, output_error
 from tests.report.page import Page, page_in, page_of, text_in
 
-TITLE = "Figure 3, editing: F1 against iterations of pgd-all, adaptive, eps 6/255"
+TITLE = "Figure 3, editing: F1 against iterations of pgd-all, adaptive, eps 6/255, n = 20"
 
 
 def test_figure_3_has_the_csvs_points(finished):
@@ -60,7 +60,7 @@ def test_figure_3_reads_every_form_of_a_sweep(whole, form):
         whole.cell("detector", "magdr", "pgd", {f"f1@fpr1, sweep {steps}": 0.1}, steps=steps)
         whole.cells[-2]["facts"]["slice_role"] = whole.cells[-1]["facts"]["slice_role"] = "sweep"
     page = page_of(whole)
-    title = "Figure 3, editing: F1 against iterations of pgd, oblivious, eps 6/255, as figures"
+    title = "Figure 3, editing: F1 against iterations of pgd, oblivious, eps 6/255, n = 200, as figures"
     assert page.tables[title][1][1] == ["0.900", "0.400"]
     headings = [row[0] for rows in page.tables.values() for row in rows if not row[1]]
     assert not any("10 steps" in h or "100 steps" in h for h in headings)
