@@ -120,6 +120,17 @@ class GroupImages:
         self._images[part] = images.to(clean.images.device)
         return self._images[part]
 
+    def beside(self, part: Slice, indices: list[int]) -> list[Tensor]:
+        """Clean and received images of these samples, each followed by the outputs on them: the first four
+        of `BESIDE`."""
+        clean = self.clean(False)
+        samples = Samples(
+            clean.images[indices], clean.conditions[indices], tuple(clean.ids[i] for i in indices)
+        )
+        received = self.of(part)[indices]
+        outputs = evaluate.outputs(received, samples, self.G)
+        return [samples.images, self.reference[indices], received, outputs]
+
     def _make(self, part: Slice, clean: Samples) -> Tensor:
         if part.role == "benign":
             f = self.work.toolkit.build("augmentation", part.label)
