@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from itertools import pairwise
 from pathlib import Path
 
@@ -225,18 +226,28 @@ LOADED = """new Promise(done => setTimeout(() => {
 }))"""
 
 
+def stretch():
+    """How much longer than its processor time a calculation takes here at present: 1 on an idle machine."""
+    clock, spent = time.perf_counter(), time.thread_time()
+    while time.thread_time() - spent < 0.1:
+        pass
+    return max(1.0, (time.perf_counter() - clock) / 0.1)
+
+
 def test_large_run_stays_small_and_opens_at_once(browser, large, finished):
+    """Two seconds by the clock until all of it is there, longer only where other work holds it up."""
     path = write_report(large)
     assert path.stat().st_size < 10e6
     assert "the run folder holds all of them" in path.read_text(encoding="utf-8")
     browser.open(finished.folder / "report.html")  # the browser itself has started when the clock does
-    loaded = []
-    for _ in range(5):  # by the clock of a machine that does other things as well: the best counts
+    seconds = []
+    for _ in range(5):
+        before = stretch()
         browser.open(path)
         usable, complete = (milliseconds / 1000 for milliseconds in browser.run(LOADED))
         assert browser.complaints() == []
         assert 0 < usable <= complete
-        loaded.append(complete)
-        if complete < 2:
+        seconds.append(2 * complete / (before + stretch()))
+        if seconds[-1] < 2:
             break
-    assert min(loaded) < 2
+    assert min(seconds) < 2
