@@ -16,7 +16,7 @@ from magdr_core.report.tables import attacks
 from magdr_core.report.tradeoff import tradeoff
 from magdr_core.report.worst import Worst, worst
 
-_WORST = 5
+_WORST = 4
 """One part in so many of a task's pictures may be of the worst images."""
 
 
