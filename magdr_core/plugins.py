@@ -11,8 +11,10 @@ import fnmatch
 import hashlib
 import importlib
 import importlib.util
+import inspect
 import os
 import pkgutil
+import secrets
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -174,6 +176,28 @@ class PluginHost:
             raise PluginError(f"no plugin named {namespace!r}{suggestion(namespace, self.available())}")
         self._loaded.add(namespace)
 
+    def add(self, namespace: str, specs: Iterable[ComponentSpec]) -> None:
+        """Register components that were made in Python, as `namespace/name`.
+
+        Each is keyed by its factory's `fingerprint`, if it has one, else by the source file that the factory
+        was written in; what was typed into a shell is keyed by chance, so nothing of it is found again.
+
+        Raises:
+            PluginError: the namespace or a name is taken, or something is not a spec.
+        """
+        if namespace in self.available():
+            raise PluginError(f"a plugin is called {namespace!r} already; give these another name")
+        for number, spec in enumerate(specs):
+            if type(spec) not in SPECS.values():
+                raise PluginError(f"plugin {namespace!r}: expected component specs, got {spec!r}")
+            module = ModuleType(f"{namespace}.{number}")
+            hook = hookspecs.hookimpl(lambda spec=spec: [spec], specname=f"magdr_{spec.kind}s")
+            vars(module).update(MAGDR_API=MAGDR_API, provide=hook)
+            file, digest = _source_of(spec.build)
+            plugin = f"{namespace}.{spec.kind}s.{spec.name}"
+            self.register(module, Origin(plugin, namespace, "", "", file, None, digest))
+        self._loaded.add(namespace)
+
     def _load_local(self, namespace: str) -> None:
         target = self.local[namespace]
         if not target.endswith(".py"):
@@ -327,6 +351,21 @@ def _installed_plugins() -> tuple[dict[str, EntryPoint], dict[str, set[str]]]:
         owners.setdefault(ep.name, set()).add(dist)
         found[ep.name] = ep
     return found, {name: dists for name, dists in owners.items() if len(dists) > 1}
+
+
+def _source_of(build: Callable[..., Any]) -> tuple[str, str]:
+    """(file, sha256 of what determines the component) of a factory that was made in Python."""
+    function = inspect.unwrap(build)
+    try:
+        file = inspect.getsourcefile(function) or ""
+    except TypeError:
+        file = ""
+    known = getattr(build, "fingerprint", None)
+    if known is not None:
+        return file, str(known)
+    if Path(file).is_file():
+        return file, hashlib.sha256(Path(file).read_bytes()).hexdigest()
+    return file, secrets.token_hex(32)
 
 
 def _plugin_modules(root: ModuleType) -> dict[str, str]:

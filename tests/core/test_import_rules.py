@@ -19,7 +19,8 @@ specs protocols
 hookspecs magdr objective
 api plugins guard
 registry samples
-calibration pipeline resolver
+calibration conditions resolver
+front
 toolkit
 bench train testing
 report
