@@ -11,10 +11,8 @@ import fnmatch
 import hashlib
 import importlib
 import importlib.util
-import inspect
 import os
 import pkgutil
-import secrets
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -29,6 +27,7 @@ import pluggy
 from magdr_core import hookspecs
 from magdr_core.errors import MagdrError, PluginError, one_line, suggestion
 from magdr_core.hookspecs import MAGDR_API
+from magdr_core.identity import source_of
 from magdr_core.specs import SPECS, ComponentSpec
 
 GROUP = "magdr"
@@ -193,7 +192,7 @@ class PluginHost:
             module = ModuleType(f"{namespace}.{number}")
             hook = hookspecs.hookimpl(lambda spec=spec: [spec], specname=f"magdr_{spec.kind}s")
             vars(module).update(MAGDR_API=MAGDR_API, provide=hook)
-            file, digest = _source_of(spec.build)
+            file, digest = source_of(spec.build)
             plugin = f"{namespace}.{spec.kind}s.{spec.name}"
             self.register(module, Origin(plugin, namespace, "", "", file, None, digest))
         self._loaded.add(namespace)
@@ -351,21 +350,6 @@ def _installed_plugins() -> tuple[dict[str, EntryPoint], dict[str, set[str]]]:
         owners.setdefault(ep.name, set()).add(dist)
         found[ep.name] = ep
     return found, {name: dists for name, dists in owners.items() if len(dists) > 1}
-
-
-def _source_of(build: Callable[..., Any]) -> tuple[str, str]:
-    """(file, sha256 of what determines the component) of a factory that was made in Python."""
-    function = inspect.unwrap(build)
-    try:
-        file = inspect.getsourcefile(function) or ""
-    except TypeError:
-        file = ""
-    known = getattr(build, "fingerprint", None)
-    if known is not None:
-        return file, str(known)
-    if Path(file).is_file():
-        return file, hashlib.sha256(Path(file).read_bytes()).hexdigest()
-    return file, secrets.token_hex(32)
 
 
 def _plugin_modules(root: ModuleType) -> dict[str, str]:
