@@ -34,7 +34,8 @@ def main() -> None:
     names = magdr.generator.condition_names
     before = torch.stack([faces.attributes[name] for name in names], 1)
     target = before.clone()
-    target[:, names.index("Eyeglasses")] = 1
+    smiling = names.index("Smiling")
+    target[:, smiling] = 1 - target[:, smiling]
 
     y = editor(x, target)
     print("output", tuple(y.shape), "in", [round(float(v), 2) for v in y.aminmax()])

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from magdr_core import Toolkit
+from magdr_core import Pipeline, Toolkit
 from magdr_core.api import write_picture
 from magdr_core.objective import build_objective
 
@@ -10,13 +10,12 @@ EDITS = {"Blond_Hair": 1}
 FIRST = 1000
 
 
-def write_faces(folder: Path, toolkit: Toolkit, count: int) -> Path:
+def write_faces(folder: Path, toolkit: Toolkit, magdr: Pipeline, count: int) -> Path:
     """`face-0.png` is as it was drawn, `face-1.png` is disrupted for the edit, and so on."""
     faces = toolkit.build("dataset", "faces").split("test")[list(range(FIRST, FIRST + count))]
-    magdr = toolkit.magdr("editing")
     condition = magdr.asked(count, edits=EDITS)
     objective = build_objective("untargeted", magdr.generator, faces.images, condition)
-    pgd = toolkit.build("attack", "pgd")
+    pgd = toolkit.sibling("attack", "pgd", eps="6/255", steps=10)
     attacked = pgd(faces.images, objective, rng=toolkit.rng("example", faces.ids))
     for i in range(count):
         write_picture(folder / f"face-{i}.png", (attacked if i % 2 else faces.images)[i].cpu())

@@ -18,7 +18,7 @@ def main(folder: str | None = None, out: str = "magdr-out") -> None:
     toolkit = Toolkit.from_registry()
     magdr = toolkit.magdr("editing", photographs=folder is not None)
     drawn = folder is None
-    folder = folder or str(write_faces(Path(out, "faces"), toolkit, 6))
+    folder = folder or str(write_faces(Path(out, "faces"), toolkit, magdr, 4))
     print(magdr)
 
     with Path(out, "verdicts.csv").open("w", newline="") as file:

@@ -18,7 +18,7 @@ def main(photo: str | None = None, out: str = "magdr-out") -> None:
     magdr = toolkit.magdr("editing", photographs=photo is not None)
     drawn = photo is None
     if photo is None:
-        photo = str(write_faces(Path(out), toolkit, 2) / "face-1.png")
+        photo = str(write_faces(Path(out), toolkit, magdr, 2) / "face-1.png")
 
     # The verdict is about one generator and one edit. `has` would say what the picture shows already.
     (verdict,) = magdr.detect(photo, edits=EDITS, whole=drawn)

@@ -1,6 +1,6 @@
 """A benchmark from Python, with a defense that is defined here.
 
-    python examples/own_defense.py [OUT]
+    python examples/own_defense.py [OUT] [LIMIT]
 
 `plugins` takes the place of a plugin file; what an installed or local plugin would return from its hook is
 listed. Results are kept in OUT/cache under keys that hold a hash of this file, so they are computed once.
@@ -36,10 +36,11 @@ def smaller(x: Tensor, c: object, G: object, *, scale: Annotated[float, Field(gt
     return resize(resize(x, round(scale * size)), size)
 
 
-def main(out: str = "runs") -> None:
+def main(out: str = "runs", limit: str = "4") -> None:
     mine = [DefenseSpec(name="smaller", build=stateless(smaller))]
     toolkit = Toolkit.from_registry().extended(REGISTRY, plugins={"mine": mine})
-    result = Bench(toolkit, "mine", out=Path(out, "own"), cache=Path(out, "cache")).run()
+    bench = Bench(toolkit, "mine", out=Path(out, "own"), cache=Path(out, "cache"), limit=int(limit))
+    result = bench.run()
     for row in result.rows:
         if row["metric"] == "mse_o" and row["role"] == "defense":
             print(f"{row['attack']:6} {row['component']:10} {row['value']:8.1f}")

@@ -44,27 +44,27 @@ def test_a_folder_gives_a_table_of_verdicts(example, capsys, tmp_path):
     example("folder").main()
     with (tmp_path / "magdr-out" / "verdicts.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert [row["picture"] for row in rows] == [f"face-{i}.png" for i in range(6)]
+    assert [row["picture"] for row in rows] == [f"face-{i}.png" for i in range(4)]
     flagged = [row["disrupted"] == "True" for row in rows]
-    assert flagged == [False, True] * 3
+    assert flagged == [False, True] * 2
     repaired = sorted(p.name for p in (tmp_path / "magdr-out").glob("*.restored.png"))
-    assert repaired == [f"face-{i}.png.restored.png" for i in (1, 3, 5)]
+    assert repaired == [f"face-{i}.png.restored.png" for i in (1, 3)]
 
 
 def test_a_layer_before_a_generator(example, capsys):
     example("before_a_generator").main()
     said = capsys.readouterr().out
     assert "output (2, 3, 128, 128)" in said
-    assert "edited entries [['Eyeglasses'], ['Eyeglasses']]" in said
+    assert "edited entries [['Smiling'], ['Smiling']]" in said
 
 
 def test_a_defense_that_is_defined_in_the_script_is_benchmarked_once(example, capsys, tmp_path):
     module = example("own_defense")
-    module.main()
+    module.main("runs", "1")
     first = capsys.readouterr().out
     assert "halved" in first
     assert ", 0 kept" in first
-    module.main()
+    module.main("runs", "1")
     again = capsys.readouterr().out
     assert "0 computed" in again
     assert first.splitlines()[:-1] == again.splitlines()[:-1]
