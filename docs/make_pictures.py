@@ -115,7 +115,8 @@ def recnet() -> None:
     images = torch.cat(list(shown.values()))
     y = output(scene, images, c.repeat(len(images)))
     error = (y - scene.reference[i]).square().flatten(1).mean(1) * 255**2
-    names = [f"{name}: {e:.0f}" for name, e in zip(shown, error.tolist(), strict=True)]
+    short = {"purifier-editing": "Eq. 8 purifier"}
+    names = [f"{short.get(n, n)}: {e:.0f}" for n, e in zip(shown, error.tolist(), strict=True)]
     rows = [torch.cat([scene.samples.images[i], images]), torch.cat([scene.reference[i], y])]
     print("taken:", outcome.plans[0])
     sheet(rows, ["input", "output"], ["clean: 0", *names]).save(OUT / "recnet.png")

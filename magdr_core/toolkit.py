@@ -23,17 +23,10 @@ from magdr_core.protocols import Family, Setting
 from magdr_core.registry import Instance, Registry, default_registry, parse_registry, read_registry
 from magdr_core.resolver import Resolved, Resolver
 from magdr_core.rng import SampleRng
-from magdr_core.specs import (
-    AttackSpec,
-    AugmentationSpec,
-    ComponentSpec,
-    GeneratorSpec,
-    MetricSpec,
-    Need,
-    RestorationSpec,
-)
+from magdr_core.specs import ComponentSpec, Need
 from magdr_core.store import Store
 from magdr_core.weights import weights_folder
+from magdr_core.wrapping import wrapped
 
 Plugins = Mapping[str, Sequence[ComponentSpec]]
 """Components that were made in Python, by the name that a registry calls their plugin."""
@@ -246,38 +239,7 @@ class Toolkit:
         return f"{resolved.entry.kind} {resolved.entry.name} of {resolved.entry.origin}"
 
     def _guarded(self, resolved: Resolved, component: Any) -> Any:
-        guarded = self._wrapped(resolved, component)
-        if isinstance(guarded, guard.Guard):
-            guarded.label = resolved.instance.label
-        return guarded
-
-    def _wrapped(self, resolved: Resolved, component: Any) -> Any:
-        spec, where = resolved.entry.spec, self._where(resolved)
-        match spec:
-            case MetricSpec():
-                return guard.GuardedMetric(
-                    component,
-                    where,
-                    higher_is_better=spec.higher_is_better,
-                    to_distance=spec.to_distance,
-                    conditional=spec.conditional,
-                )
-            case AugmentationSpec() | RestorationSpec():
-                return guard.GuardedImageMap(component, where, stochastic=spec.stochastic)
-            case GeneratorSpec():
-                return guard.GuardedGenerator(
-                    component, where, stochastic=spec.stochastic, objective=spec.objective
-                )
-            case AttackSpec():
-                return guard.GuardedAttack(
-                    component,
-                    where,
-                    eps=float(resolved.params["eps"]),
-                    objective=resolved.instance.objective,
-                    stochastic=spec.stochastic,
-                )
-        wrapper = _GUARDS.get(spec.kind)
-        return component if wrapper is None else wrapper(component, where, stochastic=spec.stochastic)
+        return wrapped(resolved, component, self._where(resolved))
 
     # -- conveniences -----------------------------------------------------------------------------------
 
@@ -347,7 +309,8 @@ class Toolkit:
         chosen = dataset or self.registry.dataset_of(task)
         calibrator = self.calibrator(task, chosen, Store(Path(cache)), progress=progress)
         generator = calibrator.generator
-        if calibrator.data.size != generator.size:
+        computed = self.registry.calibration.file == "auto"  # a file may be of pictures of one's own
+        if computed and calibrator.data.size != generator.size:
             raise RegistryError(
                 f"{self.registry.path.name} [dataset.{chosen}]: its faces have {calibrator.data.size} pixels "
                 f"a side, [generator.{task}] takes {generator.size}"
@@ -372,13 +335,6 @@ class Toolkit:
         return SampleRng(
             self.registry.seed if seed is None else seed, component, list(ids), device=self.device
         )
-
-
-_GUARDS: dict[str, type[guard.Guard]] = {
-    "parser": guard.GuardedParser,
-    "detector": guard.GuardedDetector,
-    "defense": guard.GuardedDefense,
-}
 
 
 def _device(name: str) -> torch.device:

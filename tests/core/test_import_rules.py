@@ -20,7 +20,7 @@ hookspecs magdr objective
 api plugins guard
 registry samples
 calibration conditions resolver
-front
+front wrapping
 toolkit
 bench train testing
 report
