@@ -70,7 +70,7 @@ def overview() -> None:
         *(scene.samples.images[worst], scene.reference[worst], seen, scene.disrupted[worst]),
         *(restored, output(scene, restored, c)),
     ]
-    sheet(rows, LABELS, [""] * 8).save(OUT / "overview.png")
+    sheet(rows, LABELS, [""] * 8, side=128).save(OUT / "overview.png")
 
 
 def masks() -> None:
@@ -143,18 +143,20 @@ def heat(difference: Tensor) -> Tensor:
     return torch.cat([(2 * level).clamp(0, 1), level, level * 0.15], 1)
 
 
-def sheet(rows: Sequence[Tensor], labels: Sequence[str], columns: Sequence[str]) -> Image.Image:
+def sheet(
+    rows: Sequence[Tensor], labels: Sequence[str], columns: Sequence[str], side: int = SIDE
+) -> Image.Image:
     """Rows of `[n,3,S,S]` with their names at the left and above."""
     margin, head = 100, 18 if any(columns) else 0
-    canvas = Image.new("RGB", (margin + SIDE * len(columns), head + SIDE * len(rows)), "white")
+    canvas = Image.new("RGB", (margin + side * len(columns), head + side * len(rows)), "white")
     draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(11)
     for k, name in enumerate(columns):
-        draw.text((margin + k * SIDE + 3, 3), name, fill="black", font=font)
+        draw.text((margin + k * side + 3, 3), name, fill="black", font=font)
     for r, (row, label) in enumerate(zip(rows, labels, strict=True)):
-        draw.text((6, head + (r + 0.5) * SIDE - 7), label, fill="black", font=font)
+        draw.text((6, head + (r + 0.5) * side - 7), label, fill="black", font=font)
         for k, image in enumerate(row):
-            small = Image.fromarray(to_levels(image)).resize((SIDE, SIDE), Image.Resampling.LANCZOS)
-            canvas.paste(small, (margin + k * SIDE, head + r * SIDE))
+            small = Image.fromarray(to_levels(image)).resize((side, side), Image.Resampling.LANCZOS)
+            canvas.paste(small, (margin + k * side, head + r * side))
     return canvas
 
 
