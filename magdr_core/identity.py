@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
+import secrets
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 
@@ -11,3 +15,22 @@ def digest(value: Any) -> str:
     """A short stable hash of JSON-able data."""
     text = json.dumps(value, sort_keys=True, default=str, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def source_of(build: Callable[..., Any]) -> tuple[str, str]:
+    """(file, hash of what determines the component) of a factory that was made in Python.
+
+    The hash is the factory's `fingerprint`, if it has one, else that of its source file; what was typed into
+    a shell gets a random one, so that nothing of it is found again.
+    """
+    function = inspect.unwrap(build)
+    try:
+        file = inspect.getsourcefile(function) or ""
+    except TypeError:
+        file = ""
+    known = getattr(build, "fingerprint", None)
+    if known is not None:
+        return file, str(known)
+    if Path(file).is_file():
+        return file, hashlib.sha256(Path(file).read_bytes()).hexdigest()
+    return file, secrets.token_hex(32)

@@ -35,6 +35,7 @@ from magdr_core.discovery import (
 )
 from magdr_core.errors import PluginError, one_line, suggestion
 from magdr_core.hookspecs import MAGDR_API
+from magdr_core.identity import source_of
 from magdr_core.specs import SPECS, ComponentSpec
 
 
@@ -160,6 +161,28 @@ class PluginHost:
             self._load_installed(namespace, self._installed[namespace])
         else:
             raise PluginError(f"no plugin named {namespace!r}{suggestion(namespace, self.available())}")
+        self._loaded.add(namespace)
+
+    def add(self, namespace: str, specs: Iterable[ComponentSpec]) -> None:
+        """Register components that were made in Python, as `namespace/name`.
+
+        Each is keyed by its factory's `fingerprint`, if it has one, else by the source file that the factory
+        was written in; what was typed into a shell is keyed by chance, so nothing of it is found again.
+
+        Raises:
+            PluginError: the namespace or a name is taken, or something is not a spec.
+        """
+        if namespace in self.available():
+            raise PluginError(f"a plugin is called {namespace!r} already; give these another name")
+        for number, spec in enumerate(specs):
+            if type(spec) not in SPECS.values():
+                raise PluginError(f"plugin {namespace!r}: expected component specs, got {spec!r}")
+            module = ModuleType(f"{namespace}.{number}")
+            hook = hookspecs.hookimpl(lambda spec=spec: [spec], specname=f"magdr_{spec.kind}s")
+            vars(module).update(MAGDR_API=MAGDR_API, provide=hook)
+            file, digest = source_of(spec.build)
+            plugin = f"{namespace}.{spec.kind}s.{spec.name}"
+            self.register(module, Origin(plugin, namespace, "", "", file, None, digest))
         self._loaded.add(namespace)
 
     def _load_local(self, namespace: str) -> None:

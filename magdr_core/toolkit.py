@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,25 +11,32 @@ from torch import nn
 
 from magdr_core import guard
 from magdr_core.calibration import Calibrator, Progress
-from magdr_core.errors import MagdrError, PluginError, RegistryError, one_line
+from magdr_core.errors import MagdrError, PluginError, RegistryError, one_line, suggestion
+from magdr_core.front import Pipeline, generator_spec
+from magdr_core.front.module import ValueRange
+from magdr_core.front.wrapped import FACE
 from magdr_core.magdr import MagDR
-from magdr_core.pipeline import Pipeline
+from magdr_core.memory import OutputMemory
+from magdr_core.objective import ObjectiveName
 from magdr_core.plugins import PluginHost
 from magdr_core.protocols import Family, Setting
-from magdr_core.registry import Instance, Registry, default_registry, read_registry
+from magdr_core.registry import Instance, Registry, default_registry, parse_registry, read_registry
 from magdr_core.resolver import Resolved, Resolver
 from magdr_core.rng import SampleRng
-from magdr_core.specs import (
-    AttackSpec,
-    AugmentationSpec,
-    GeneratorSpec,
-    MetricSpec,
-    Need,
-    RestorationSpec,
-)
+from magdr_core.specs import ComponentSpec, Need
 from magdr_core.store import Store
 from magdr_core.watch import modules_of
 from magdr_core.weights import weights_folder
+from magdr_core.wrapping import wrapped
+
+Plugins = Mapping[str, Sequence[ComponentSpec]]
+"""Components that were made in Python, by the name that a registry calls their plugin."""
+
+REMEMBERED = 2**26
+"""Bytes of generator outputs that a pipeline of the library keeps: enough for what one batch asks twice."""
+
+OWN = "own"
+"""The plugin name of networks that were handed over."""
 
 
 class Toolkit:
@@ -39,10 +46,29 @@ class Toolkit:
         registry: a parsed registry.
         device: overrides the registry's; "auto" takes CUDA where there is one.
         block: further glob patterns of plugins that must not be imported.
+        plugins: components made in Python, which the registry may use as `name/component`.
+
+    >>> from magdr_core import Toolkit
+    >>> toolkit = Toolkit.from_registry(device="cpu")
+    >>> toolkit.registry.labels("generator")
+    ['editing', 'reenactment', 'replacement']
+    >>> toolkit.generator("editing").condition_names
+    ('Black_Hair', 'Blond_Hair', 'Brown_Hair', 'Smiling', 'Eyeglasses')
     """
 
-    def __init__(self, registry: Registry, *, device: str | None = None, block: Iterable[str] = ()) -> None:
-        self.resolver = Resolver(registry, block)
+    def __init__(
+        self,
+        registry: Registry,
+        *,
+        device: str | None = None,
+        block: Iterable[str] = (),
+        plugins: Plugins | None = None,
+    ) -> None:
+        self.block = tuple(block)
+        self.plugins = {name: tuple(specs) for name, specs in (plugins or {}).items()}
+        self.resolver = Resolver(registry, self.block)
+        for name, specs in self.plugins.items():
+            self.host.add(name, specs)
         self.device = _device(device or registry.device)
 
     @property
@@ -63,14 +89,89 @@ class Toolkit:
 
     @classmethod
     def from_registry(
-        cls, path: Path | str | None = None, *, device: str | None = None, block: Iterable[str] = ()
+        cls,
+        path: Path | str | None = None,
+        *,
+        device: str | None = None,
+        block: Iterable[str] = (),
+        plugins: Plugins | None = None,
     ) -> Toolkit:
         """Read a registry file (by default `./registry.toml`, else the packaged one) and prepare it.
 
         Raises:
             RegistryError: the file is missing or wrong.
+            PluginError: a plugin in Python has a name that is taken.
         """
-        return cls(read_registry(path or default_registry()), device=device, block=block)
+        return cls(read_registry(path or default_registry()), device=device, block=block, plugins=plugins)
+
+    def extended(self, text: str = "", plugins: Plugins | None = None) -> Toolkit:
+        """Another toolkit, whose registry has further tables; this one stays as it is.
+
+        Args:
+            text: TOML, as it could stand at the end of the registry file.
+            plugins: further components made in Python, for the text to use.
+
+        Raises:
+            RegistryError: the tables are wrong, or there already.
+            PluginError: a name is taken.
+
+        >>> from magdr_core import Toolkit
+        >>> toolkit = Toolkit.from_registry(device="cpu").extended('''
+        ...     [defense.soft]
+        ...     use = "fixed-chain"
+        ...     params = { layers = [["gaussian"]] }
+        ... ''')
+        >>> toolkit.resolve("defense", "soft").entry.name
+        'fixed-chain'
+        """
+        registry = parse_registry(f"{self.registry.text}\n{text}", self.registry.path)
+        together = dict(self.plugins)
+        for name, specs in (plugins or {}).items():
+            together[name] = (*together.get(name, ()), *specs)
+        return Toolkit(registry, device=str(self.device), block=self.block, plugins=together)
+
+    def with_generator(
+        self,
+        task: str,
+        net: nn.Module,
+        *,
+        size: int,
+        dataset: str,
+        conditions: Mapping[str, Sequence[str]] | None = None,
+        region: Sequence[str] = FACE,
+        value_range: ValueRange = "unit",
+        objective: ObjectiveName = "untargeted",
+    ) -> Toolkit:
+        """Another toolkit, with a network of one's own as the generator of a task.
+
+        No calibration comes with it: `toolkit.magdr(task)` makes one on `dataset` when it is first asked
+        for (minutes, then it is kept in the cache), with the attacks of the registry's `[calibration]`. Take
+        faces like those that the network will see, at least the numbers of that table.
+
+        Args:
+            task: the new generator's label; lower-case words joined by hyphens.
+            net, size, conditions, region, value_range, objective: see
+                :func:`~magdr_core.front.wrapped.generator_spec`.
+            dataset: a `[dataset.LABEL]` table with faces of `size` pixels.
+
+        Raises:
+            RegistryError: the task is there already, or there is no such dataset.
+            DataError: an unknown face part or range.
+        """
+        if dataset not in self.registry.labels("dataset"):
+            known = suggestion(dataset, self.registry.labels("dataset"))
+            raise RegistryError(f"{self.registry.path.name} has no [dataset.{dataset}]{known}")
+        spec = generator_spec(
+            net,
+            name=task,
+            size=size,
+            conditions=conditions,
+            region=region,
+            value_range=value_range,
+            objective=objective,
+        )
+        table = f'[generator.{task}]\nuse = "{OWN}/{task}"\ndataset = "{dataset}"\n'
+        return self.extended(table, {OWN: [spec]})
 
     # -- building ---------------------------------------------------------------------------------------
 
@@ -139,38 +240,7 @@ class Toolkit:
         return f"{resolved.entry.kind} {resolved.entry.name} of {resolved.entry.origin}"
 
     def _guarded(self, resolved: Resolved, component: Any) -> Any:
-        guarded = self._wrapped(resolved, component)
-        if isinstance(guarded, guard.Guard):
-            guarded.label = resolved.instance.label
-        return guarded
-
-    def _wrapped(self, resolved: Resolved, component: Any) -> Any:
-        spec, where = resolved.entry.spec, self._where(resolved)
-        match spec:
-            case MetricSpec():
-                return guard.GuardedMetric(
-                    component,
-                    where,
-                    higher_is_better=spec.higher_is_better,
-                    to_distance=spec.to_distance,
-                    conditional=spec.conditional,
-                )
-            case AugmentationSpec() | RestorationSpec():
-                return guard.GuardedImageMap(component, where, stochastic=spec.stochastic)
-            case GeneratorSpec():
-                return guard.GuardedGenerator(
-                    component, where, stochastic=spec.stochastic, objective=spec.objective
-                )
-            case AttackSpec():
-                return guard.GuardedAttack(
-                    component,
-                    where,
-                    eps=float(resolved.params["eps"]),
-                    objective=resolved.instance.objective,
-                    stochastic=spec.stochastic,
-                )
-        wrapper = _GUARDS.get(spec.kind)
-        return component if wrapper is None else wrapper(component, where, stochastic=spec.stochastic)
+        return wrapped(resolved, component, self._where(resolved))
 
     # -- conveniences -----------------------------------------------------------------------------------
 
@@ -213,9 +283,10 @@ class Toolkit:
         defense: str = "magdr",
         dataset: str | None = None,
         cache: Path | str = "runs/cache",
+        photographs: bool = True,
         progress: Progress = lambda what, done, total: None,
     ) -> Pipeline:
-        """MagDR in front of a task's generator: detect, reconstruct, defend.
+        """MagDR in front of a task's generator: `detect`, `reconstruct`, `defend`.
 
         A calibration that neither the registry nor the package nor `cache` holds is made first, which takes
         minutes on a CPU.
@@ -224,26 +295,47 @@ class Toolkit:
             task: a `[generator.TASK]` table.
             defense: a `[defense.LABEL]` table with `use = "magdr"`.
             dataset: a `[dataset.LABEL]` table to calibrate on; the task's if None.
+            photographs: what the images will be. With a calibration on drawn faces every verdict on a
+                photograph is a guess, and says so; False if they will be drawn faces.
+
+        Raises:
+            RegistryError: no such task or defense, or it is no MagDR; faces of another size.
+            CalibrationError: the registry names a calibration file that does not fit.
         """
+        tasks = self.registry.labels("generator")
+        if task not in tasks:
+            raise RegistryError(
+                f"{self.registry.path.name} has no [generator.{task}]{suggestion(task, tasks)}"
+            )
         chosen = dataset or self.registry.dataset_of(task)
         calibrator = self.calibrator(task, chosen, Store(Path(cache)), progress=progress)
+        generator = calibrator.generator
+        computed = self.registry.calibration.file == "auto"  # a file may be of pictures of one's own
+        if computed and calibrator.data.size != generator.size:
+            raise RegistryError(
+                f"{self.registry.path.name} [dataset.{chosen}]: its faces have {calibrator.data.size} pixels "
+                f"a side, [generator.{task}] takes {generator.size}"
+            )
         guarded = calibrator.defense(defense)
         if not isinstance(guarded.component, MagDR):
             raise RegistryError(f"[defense.{defense}] is not a MagDR (use = 'magdr')")
-        return Pipeline(calibrator.generator, guarded.component)
+        generator.memory = OutputMemory(REMEMBERED)
+        doubt = ""
+        if photographs and self.drawn(chosen):
+            doubt = "calibrated on drawn faces, so verdicts on photographs are guesses"
+        return Pipeline(generator, guarded.component, device=self.device, doubt=doubt)
+
+    def drawn(self, dataset: str) -> bool:
+        """Whether verdicts are calibrated on drawn faces: on this dataset, if no file is named."""
+        if self.registry.calibration.file != "auto":
+            return False
+        return "synthetic" in self.resolve("dataset", dataset).entry.spec.tags
 
     def rng(self, component: str, ids: Iterable[str], seed: int | None = None) -> SampleRng:
         """Random streams for a component, on this toolkit's device."""
         return SampleRng(
             self.registry.seed if seed is None else seed, component, list(ids), device=self.device
         )
-
-
-_GUARDS: dict[str, type[guard.Guard]] = {
-    "parser": guard.GuardedParser,
-    "detector": guard.GuardedDetector,
-    "defense": guard.GuardedDefense,
-}
 
 
 def _device(name: str) -> torch.device:

@@ -2,81 +2,27 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
-from magdr_core.media import PICTURE_SUFFIXES, VIDEO_SUFFIXES
+from magdr_core.errors import DataError
+from magdr_core.front.inputs import Input, below
 
-FOR_PEOPLE = (".restored.png", ".output.png", ".compare.png", ".restored.mkv", ".output.mp4", ".compare.mp4")
-"""What `defend` and `attack` write and nobody wants to defend again; `.attacked.png` is no part of it."""
-
-
-@dataclass(frozen=True)
-class Input:
-    """One file.
-
-    Attributes:
-        path: the file.
-        name: results are called this and a suffix, below the output folder: the file's own name, with its
-            place below the folder that was named.
-    """
-
-    path: Path
-    name: str
-
-    @property
-    def is_video(self) -> bool:
-        return self.path.suffix.lower() in VIDEO_SUFFIXES
-
-    def results(self, out: Path, changed: str) -> dict[str, Path]:
-        """Where the changed picture, the generator's output and the comparison go.
-
-        Args:
-            changed: what the changed picture is called, `restored` or `attacked`.
-        """
-        kinds = (".mkv", ".mp4") if self.is_video else (".png", ".png")
-        suffixes = {changed: kinds[0], "output": kinds[1], "compare": kinds[1]}
-        return {name: out / f"{self.name}.{name}{suffix}" for name, suffix in suffixes.items()}
+__all__ = ["Input", "check_results", "collect"]
 
 
 def collect(paths: Sequence[Path], *, videos: bool = True) -> list[Input]:
-    """The files below these paths, in order.
-
-    A folder stands for all pictures and clips below it, sorted by path; hidden files, other kinds of files
-    and what magdr itself wrote for people to look at are passed over.
+    """The files below these paths, in order; see :func:`~magdr_core.front.inputs.below`.
 
     Raises:
         click.UsageError: a path that does not exist, or a folder without any picture.
     """
-    found: list[Input] = []
-    for path in paths:
-        if path.is_dir():
-            below = [Input(p, p.relative_to(path).as_posix()) for p in _below(path, videos)]
-            if not below:
-                what = "picture or clip" if videos else "picture"
-                raise click.UsageError(f"folder {str(path)!r} holds no {what}")
-            found += below
-        elif path.exists():
-            found.append(Input(path, path.name))
-        else:
-            raise click.UsageError(f"{str(path)!r} does not exist")
-    return found
-
-
-def _below(folder: Path, videos: bool) -> Iterable[Path]:
-    wanted = PICTURE_SUFFIXES + (VIDEO_SUFFIXES if videos else ())
-    paths = []
-    for place, folders, files in os.walk(folder):
-        folders[:] = [f for f in folders if not f.startswith(".")]
-        for name in files:
-            low = name.lower()
-            if low.endswith(wanted) and not low.endswith(FOR_PEOPLE) and not name.startswith("."):
-                paths.append(Path(place, name))
-    return sorted(paths)
+    try:
+        return [found for path in paths for found in below(path, videos=videos)]
+    except DataError as e:
+        raise click.UsageError(str(e)) from None
 
 
 def check_results(inputs: Sequence[Input], out: Path, changed: str) -> None:

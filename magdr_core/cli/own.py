@@ -25,9 +25,9 @@ from magdr_core.cli.inputs import Input, check_results, collect
 from magdr_core.cli.jobs import Defend, Detect, Job
 from magdr_core.cli.photos import PhotoWork
 from magdr_core.cli.told import ADVICE, detail_lines, verdict_line
+from magdr_core.conditions import condition_of, known_name
 from magdr_core.errors import DataError, MagdrError, one_line, suggestion
 from magdr_core.guard import GuardedGenerator
-from magdr_core.pipeline import condition_of, known_name
 from magdr_core.toolkit import Toolkit
 from magdr_core.types import Condition
 
@@ -154,8 +154,9 @@ def calibration_told(toolkit: Toolkit, task: str) -> dict[str, Any]:
     file = toolkit.registry.calibration.file
     if file != "auto":
         return {"calibrated_on": file}
-    entry = toolkit.resolve("dataset", toolkit.registry.dataset_of(task)).entry
-    return {"calibrated_on": entry.name, "synthetic": "synthetic" in entry.spec.tags}
+    dataset = toolkit.registry.dataset_of(task)
+    name = toolkit.resolve("dataset", dataset).entry.name
+    return {"calibrated_on": name, "synthetic": toolkit.drawn(dataset)}
 
 
 @dataclass

@@ -1,9 +1,8 @@
-"""Pictures of one's own through a job, in batches of face cuts."""
+"""Pictures of one's own through a job, with results on disk."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,80 +12,16 @@ from torch import Tensor
 from magdr_core.cli.inputs import Input
 from magdr_core.cli.jobs import Attack, Job, Result
 from magdr_core.cli.told import verdict_line
-from magdr_core.errors import DataError, MagdrError
-from magdr_core.media import (
-    Box,
-    cut,
-    face_cut,
-    find_faces,
-    paste,
-    paste_change,
-    read_picture,
-    whole_cut,
-    write_picture,
-)
+from magdr_core.errors import MagdrError
+from magdr_core.front.pictures import Loaded, Skipped, load, treated
+from magdr_core.media import cut, face_cut, find_faces, paste, paste_change, write_picture
 from magdr_core.media.panels import side_by_side
-from magdr_core.media.pictures import MAX_PIXELS
 from magdr_core.types import Condition
 
-BATCH = 16
+__all__ = ["PhotoWork", "load"]
 
 Skip = Callable[[Input, MagdrError], None]
 Done = Callable[[Input, dict[str, Any]], None]
-
-
-@dataclass(frozen=True, eq=False)
-class Loaded:
-    """A picture with its face cut out."""
-
-    given: Input
-    image: Tensor
-    box: Box
-    face: Tensor
-    facts: dict[str, Any]
-
-
-def load(given: Input, size: int, whole: bool) -> Loaded:
-    """Read a picture and cut its largest face out, at the generator's size.
-
-    Raises:
-        DataError: the file cannot be used, or shows no face.
-    """
-    picture = read_picture(given.path)
-    height, width = picture.image.shape[1:]
-    facts: dict[str, Any] = {"width": width, "height": height, "notes": list(picture.notes)}
-    if whole:
-        box = whole_cut(height, width)
-    else:
-        faces = find_faces(picture.image)
-        if not faces:
-            raise DataError(f"{given.path}: no face was found; with --whole its middle square is used")
-        box = face_cut(faces[0], height, width)
-        if len(faces) > 1:
-            facts["notes"].append(f"{len(faces)} faces were found, the largest is used")
-    if box.side < size:
-        facts["notes"].append(f"the cut has {box.side} pixels a side and is enlarged to {size}")
-    facts["cut"] = {"top": box.top, "left": box.left, "side": box.side}
-    return Loaded(given, picture.image, box, cut(picture.image, box, size), facts)
-
-
-def loaded_batches(inputs: Sequence[Input], size: int, whole: bool, skip: Skip) -> Iterator[list[Loaded]]:
-    """Pictures in batches that fit in memory; `skip` is told which cannot be used."""
-    batch: list[Loaded] = []
-    pixels = 0
-    for given in inputs:
-        try:
-            loaded = load(given, size, whole)
-        except DataError as e:
-            skip(given, e)
-            continue
-        batch.append(loaded)
-        pixels += loaded.image[0].numel()
-        if len(batch) == BATCH or pixels > MAX_PIXELS:
-            yield batch
-            batch, pixels = [], 0
-    if batch:
-        yield batch
 
 
 class PhotoWork:
@@ -121,16 +56,17 @@ class PhotoWork:
         return self.condition.repeat(count)
 
     def run(self, inputs: Sequence[Input]) -> None:
-        for batch in loaded_batches(inputs, self.job.generator.size, self.whole, self.skip):
-            x = torch.stack([one.face for one in batch]).to(self.device)
-            results = self.job(x, self.conditions(len(x)), [one.given.name for one in batch])
-            for one, result in zip(batch, results, strict=True):
-                facts = {"kind": "picture", **one.facts, **result.facts}
-                if self.out is not None:
-                    facts["files"] = self._write(one, result, facts, self.out)
-                self.done(one.given, facts)
+        for found in treated(inputs, self.job, self.condition, self.device, whole=self.whole):
+            if isinstance(found, Skipped):
+                self.skip(found.given, found.error)
+                continue
+            one, result = found
+            facts = {"kind": "picture", **one.facts, **result.facts}
+            if self.out is not None:
+                facts["files"] = self._write(one, result, facts, self.out)
+            self.done(one.given, facts)
 
-    def _survived(self, one: Loaded, changed: Tensor, job: Attack) -> dict[str, Any]:
+    def _survived(self, one: Loaded[Input], changed: Tensor, job: Attack) -> dict[str, Any]:
         """What the attack still does to whoever is given the file, and cuts the face out anew."""
         faces = [] if self.whole else find_faces(changed)
         box = face_cut(faces[0], *changed.shape[1:]) if faces else one.box
@@ -139,7 +75,7 @@ class PhotoWork:
         place = {"top": box.top, "left": box.left, "side": box.side}
         return {"cut_in_file": place, **job.survived(clean, attacked, self.condition)}
 
-    def _write(self, one: Loaded, result: Result, facts: dict[str, Any], out: Path) -> dict[str, str]:
+    def _write(self, one: Loaded[Input], result: Result, facts: dict[str, Any], out: Path) -> dict[str, str]:
         job, given = self.job, one.given
         changed = paste_change(one.image, one.box, one.face, result.changed.cpu(), limit=job.limit)
         if isinstance(job, Attack):

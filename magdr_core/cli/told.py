@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-ADVICE = "calibrate on clean pictures of this kind: magdr calibrate --data FOLDER"
+from magdr_core.magdr.verdict import ADVICE, verdict_words
+
+__all__ = ["ADVICE", "detail_lines", "verdict_line"]
+
 SHOWN = 3
 
 
@@ -13,13 +16,9 @@ def verdict_line(facts: Mapping[str, Any]) -> str:
     """What was decided, in one line without the file's name."""
     if "verdict" not in facts:
         return _attack_line(facts)
-    numbers = f"score {facts['score']:.2f}, threshold {facts['threshold']:.2f}"
-    where = _where(facts)
-    if facts["covered_by_calibration"]:
-        return f"{facts['verdict']}{where} ({numbers})"
-    return (
-        f"looks {facts['verdict']}{where}, but the calibration covers nothing like it, so this is a guess "
-        f"({numbers}); {ADVICE}"
+    guess = not facts["covered_by_calibration"]
+    return verdict_words(
+        facts["verdict"], facts["score"], facts["threshold"], guess=guess, where=_where(facts)
     )
 
 

@@ -5,5 +5,6 @@ from magdr_core.magdr.fixed import FixedChain
 from magdr_core.magdr.loop import MagDR
 from magdr_core.magdr.outcome import Outcome
 from magdr_core.magdr.recnet import RecNet
+from magdr_core.magdr.verdict import Verdict
 
-__all__ = ["FixedChain", "MagDR", "MagDRDetector", "Outcome", "RecNet"]
+__all__ = ["FixedChain", "MagDR", "MagDRDetector", "Outcome", "RecNet", "Verdict"]

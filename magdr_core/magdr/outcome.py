@@ -11,6 +11,7 @@ from torch import Tensor
 
 from magdr_core.functional import PARTS
 from magdr_core.magdr.evidence import Outputs
+from magdr_core.magdr.verdict import Verdict
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +61,8 @@ class Outcome:
         covered: bool `[B]`; False where the calibration never saw such an edit, so that the verdict is a
             guess.
         forwards: generator passes per image.
+        doubtful: the calibration is of another kind of images than these (drawn faces, photographs), so that
+            every verdict is a guess.
     """
 
     score: Tensor
@@ -75,6 +78,38 @@ class Outcome:
     regions: Tensor | None = None
     processings: Tensor | None = None
     processing_names: tuple[str, ...] = field(default_factory=tuple)
+    doubtful: bool = False
+
+    def __len__(self) -> int:
+        return len(self.score)
+
+    @property
+    def verdicts(self) -> list[Verdict]:
+        """The decision about each image, with its evidence as numbers."""
+        return [
+            Verdict(
+                disrupted=bool(self.flagged[i]),
+                score=float(self.score[i]),
+                threshold=self.threshold,
+                guess=self.doubtful or not bool(self.covered[i]),
+                rounds=int(self.rounds[i]),
+                plan=tuple(self.plans[i]),
+                regions=self._regions(i),
+                processings=self._processings(i),
+            )
+            for i in range(len(self))
+        ]
+
+    def _regions(self, i: int) -> dict[str, float]:
+        if self.regions is None:
+            return {}
+        values = zip(PARTS, self.regions[i].tolist(), strict=True)
+        return {part: v for part, v in values if v == v}
+
+    def _processings(self, i: int) -> dict[str, float]:
+        if self.processings is None:
+            return {}
+        return dict(zip(self.processing_names, self.processings[i].tolist(), strict=True))
 
     @staticmethod
     def cat(parts: Sequence[Outcome]) -> Outcome:
@@ -110,13 +145,11 @@ class Outcome:
             "reconstructed_above": round(self.gate, 4),
             "rounds": int(self.rounds[i]),
             "plan": self.plans[i],
-            "covered_by_calibration": bool(self.covered[i]),
+            "covered_by_calibration": bool(self.covered[i]) and not self.doubtful,
             "forwards": round(self.forwards, 1),
         }
         if self.regions is not None:
-            values = zip(PARTS, self.regions[i].tolist(), strict=True)
-            told["regions"] = {part: round(v, 2) for part, v in values if v == v}
+            told["regions"] = {part: round(v, 2) for part, v in self._regions(i).items()}
         if self.processings is not None:
-            values = zip(self.processing_names, self.processings[i].tolist(), strict=True)
-            told["processings"] = {name: round(v, 2) for name, v in values}
+            told["processings"] = {name: round(v, 2) for name, v in self._processings(i).items()}
         return told

@@ -5,7 +5,7 @@ is a :class:`~magdr_core.errors.DataError` of one line that names it.
 """
 
 from magdr_core.media.faces import Box, cut, face_cut, find_faces, paste, paste_change, whole_cut
-from magdr_core.media.pictures import PICTURE_SUFFIXES, Picture, read_picture, write_picture
+from magdr_core.media.pictures import PICTURE_SUFFIXES, Picture, picture_of, read_picture, write_picture
 from magdr_core.media.video import VIDEO_SUFFIXES, Video, read_video, video_writer, write_video
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "find_faces",
     "paste",
     "paste_change",
+    "picture_of",
     "read_picture",
     "read_video",
     "video_writer",

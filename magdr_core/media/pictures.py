@@ -6,6 +6,7 @@ import io
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -69,8 +70,51 @@ def read_picture(path: Path | str) -> Picture:
     except Exception as e:
         # Decoders fail in many ways on damaged files (OSError, SyntaxError, struct.error, ...).
         raise DataError(f"{path}: is damaged or truncated ({' '.join(str(e).split())})") from None
+    return Picture(_tensor(image), tuple(notes))
+
+
+def picture_of(given: Image.Image | np.ndarray[tuple[int, ...], Any], name: str) -> Picture:
+    """A picture that is in memory already, treated as `read_picture` treats a file.
+
+    Args:
+        given: PIL, or an array `[H,W,3]`: uint8, or floating point in [0,1] (rounded to 8 bits).
+        name: what errors call it.
+
+    Raises:
+        DataError: another shape, type or range; a side below `MIN_SIDE`; more than `MAX_PIXELS` pixels.
+    """
+    image = given if isinstance(given, Image.Image) else _from_array(given, name)
+    _check_size(name, *image.size)
+    notes: list[str] = []
+    try:
+        return Picture(_tensor(_rgb(Path(name), _upright(image, notes), notes)), tuple(notes))
+    except OSError as e:  # PIL decodes a file when its pixels are asked for, which is now
+        raise DataError(f"{name}: is damaged or truncated ({' '.join(str(e).split())})") from None
+
+
+def _from_array(array: np.ndarray[tuple[int, ...], Any], name: str) -> Image.Image:
+    if array.ndim != 3 or array.shape[2] != 3:
+        raise DataError(f"{name}: has shape {array.shape}, expected [H,W,3] (RGB)")
+    _check_size(name, array.shape[1], array.shape[0])
+    if np.issubdtype(array.dtype, np.floating):
+        if not (array.min() >= 0 and array.max() <= 1):
+            raise DataError(f"{name}: floating-point pixels must be in [0,1]")
+        array = np.round(array * 255).astype(np.uint8)
+    if array.dtype != np.uint8:
+        raise DataError(f"{name}: has pixels of type {array.dtype}; give uint8, or floats in [0,1]")
+    return Image.fromarray(array)
+
+
+def _tensor(image: Image.Image) -> Tensor:
     levels = torch.from_numpy(np.array(image, dtype=np.uint8)).permute(2, 0, 1)
-    return Picture(levels.float().div(255).contiguous(), tuple(notes))
+    return levels.float().div(255).contiguous()
+
+
+def _check_size(name: Path | str, width: int, height: int) -> None:
+    if min(width, height) < MIN_SIDE:
+        raise DataError(f"{name}: {width} x {height} pixels are too few, {MIN_SIDE} a side at least")
+    if width * height > MAX_PIXELS:
+        raise DataError(f"{name}: {width} x {height} pixels are more than {MAX_PIXELS // 10**6} megapixels")
 
 
 def _content(path: Path) -> bytes:
@@ -87,13 +131,7 @@ def _content(path: Path) -> bytes:
 
 def _decode(path: Path, data: bytes) -> tuple[Image.Image, list[str]]:
     with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
-        width, height = image.size
-        if min(width, height) < MIN_SIDE:
-            raise DataError(f"{path}: {width} x {height} pixels are too few, {MIN_SIDE} a side at least")
-        if width * height > MAX_PIXELS:
-            raise DataError(
-                f"{path}: {width} x {height} pixels are more than {MAX_PIXELS // 10**6} megapixels"
-            )
+        _check_size(path, *image.size)
         frames = getattr(image, "n_frames", 1)
         if frames > 1 and image.format != "MPO":
             what = "pages" if image.format == "TIFF" else "frames (it is animated)"

@@ -19,7 +19,8 @@ specs protocols
 hookspecs magdr objective discovery
 api plugins guard
 registry samples
-calibration pipeline resolver
+calibration conditions resolver
+front wrapping
 toolkit
 bench train testing
 report

@@ -1,0 +1,309 @@
+"""Writes docs/registry.md: every table and key of a registry, every built-in component with its parameters.
+
+python docs/make_registry_reference.py [--check]
+
+What there is comes from the schemas that registries are checked with; only the meanings are written here, by
+the name of their schema. `--check` writes nothing and exits 1 if the file is not what it would be.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from magdr_core import registry as schemas
+from magdr_core.params import describe
+from magdr_core.plugins import BUILTIN, Entry, PluginHost
+from magdr_core.specs import SPECS, RestorationSpec
+
+PAGE = Path(__file__).with_name("registry.md")
+
+MEANINGS = {
+    "_Header": {
+        "api": "version of these contracts",
+        "name": "of the run folder and of results; the file's name if empty",
+        "seed": "of conditions and all random draws, unless a profile names seeds",
+        "device": '`"auto"` (CUDA where there is one), `"cpu"`, `"cuda"`, `"cuda:N"`',
+    },
+    "_Plugins": {
+        "local": "name = a Python file (relative to the registry) or a dotted module",
+        "block": "plugins that must not be imported, as `magdr plugins list` prints them; globs",
+        "use": "plugins to load for their event hooks alone",
+    },
+    "_Component": {
+        "use": "the component: a bare name is built in, `plugin/name` is not; the label if left out",
+        "params": "its parameters",
+    },
+    "_Restoration": {"grid": "parameter names with the settings that Rec-Net may choose from; else its own"},
+    "_Attack": {"objective": "what it aims at; else what the generator's task says"},
+    "_Generator": {"dataset": "label of the faces that it is for; else the first dataset"},
+    "CalibrationPolicy": {
+        "file": 'file of `magdr calibrate`, relative to the registry; `"auto"`: shipped, else the cache',
+        "fit": "clean faces to standardise on",
+        "clean": "other clean faces, for the false-positive threshold",
+        "attacked": "faces per attack to learn from; as many again for the best F1 and the gate",
+        "train": "faces of the train split that supervised baselines learn from too",
+        "attacks": "labels of the attacks to learn from",
+        "benign": "labels of augmentations that detectors must not flag",
+        "fpr": "wanted false-positive rate",
+        "seed": "of conditions and attacks of the calibration",
+    },
+    "Profile": {
+        "note": "said before the run and on the report",
+        "dataset": "label; in place of the ones that generators name",
+        "split": "of the dataset",
+        "samples": "images per task and seed",
+        "first": "index of the first one in the split",
+        "seeds": "one run of everything per seed; else the registry's",
+        "generators": "labels of the tasks; else all but surrogates",
+        "attacks": "labels",
+        "detectors": "labels",
+        "defenses": "labels of defenses, or of restorations as defenses of their own",
+        "benign": "labels of augmentations: how often detectors flag them",
+        "ensemble": "labels of augmentations over which every defense's output is averaged, as a variant",
+        "pictures": "faces of the report",
+        "transfer": "attacks by somebody who lacks something: a list of tables, below",
+        "sweep": "detectors along one long run of an attack: a table, below",
+        "adaptive": "attacks that know the whole pipeline: a table, below",
+        "checks": "sanity checks of attacks and rows: true, false or a table, below",
+    },
+    "Transfer": {
+        "attack": "label",
+        "surrogate": "label of the generator that perturbations are made on; with the same conditions",
+        "condition": '`"unknown"`: made for another condition than the defender\'s',
+        "generators": "labels of the tasks that it applies to; all if empty",
+    },
+    "Sweep": {
+        "attacks": "labels of attacks that have checkpoints",
+        "steps": "numbers of steps",
+        "generators": "labels of the tasks that it applies to; all if empty",
+        "samples": "of the profile's images, the first so many; else all",
+    },
+    "Adaptive": {
+        "attacks": "labels; each is aimed at each detector and defense",
+        "detectors": "labels of those that are attacked",
+        "defenses": "labels of those that are attacked",
+        "others": "labels of attacks whose images join the pool",
+        "behind": "label of a detector that stands before each defense too",
+        "steps": "of each mode",
+        "restarts": "of each mode",
+        "penalties": "weights of the trade-off curve",
+        "queries": "of the random search",
+    },
+    "Checks": {
+        "faces": "of the profile's first ones; 0 for no checks",
+        "steps": "gradient steps of the checks' own attacks",
+        "draws": "samples of a random component's randomness per step",
+        "passes": "generator passes that the checks of one row may take on a CPU",
+    },
+}
+
+HEAD = """# registry.toml
+
+A registry names plugins, components and benchmarks. It is TOML without inheritance or expressions: what the
+file says is what runs. Unknown tables, keys and parameters are errors, with a suggestion. The packaged one is
+[registry.toml](../registry.toml).
+
+This page is generated by [make_registry_reference.py](make_registry_reference.py) from the schemas that check
+a registry. Do not edit it.
+"""
+
+MAGDR = """## [magdr]
+
+MagDR's composition, by labels. Detectors and defenses with `use = "magdr"` take these keys unless their own
+`params` say otherwise, so every parameter and every need of theirs may stand here.
+"""
+
+COMPONENTS = """# Built-in components
+
+A label without a table means the component of that name with its defaults. Needs are labels of other
+components; a single need that is not given is the registry's first of that kind. `magdr plugins show NAME`
+prints the same for components of other plugins.
+"""
+
+
+def reference() -> str:
+    """The page."""
+    host = PluginHost()
+    host.load(BUILTIN)
+    parts = [HEAD, *tables(), MAGDR, *composition(host), COMPONENTS]
+    for kind in SPECS:
+        parts.append(f"## {kind}s\n")
+        parts += [component(e) for e in host.entries(kind) if e.origin.namespace == BUILTIN]
+    return "\n".join(parts).rstrip() + "\n"
+
+
+# -- tables ----------------------------------------------------------------------------------------------
+
+
+def tables() -> Iterator[str]:
+    yield from section("## [registry]", schemas._Header)
+    yield from section("## [plugins]", schemas._Plugins)
+    kinds = ", ".join(f"`[{kind}.LABEL]`" for kind in SPECS)
+    yield "## [kind.LABEL]\n"
+    yield f"One component each: {kinds}. A label takes letters, digits and single `. _ -`.\n"
+    yield table(schemas._Component)
+    for kind, schema in (
+        ("restoration", schemas._Restoration),
+        ("attack", schemas._Attack),
+        ("generator", schemas._Generator),
+    ):
+        own = set(schema.model_fields) - set(schemas._Component.model_fields)
+        yield f"`[{kind}.LABEL]` also takes:\n"
+        yield table(schema, own)
+    yield from section("## [calibration]", schemas.CalibrationPolicy)
+    yield from section("## [profile.NAME]", schemas.Profile)
+    for name, info in schemas.Profile.model_fields.items():
+        for inner in models_in(info.annotation):
+            yield from section(f"### {name}", inner)
+
+
+def section(title: str, schema: type[BaseModel]) -> Iterator[str]:
+    doc = (schema.__doc__ or "").strip() if not schema.__name__.startswith("_") else ""
+    doc = doc.partition("\n\n    Attributes:")[0]
+    yield f"{title}\n"
+    if doc:
+        yield re.sub(r"[ \t]*\n[ \t]+", "\n", doc) + "\n"
+    yield table(schema)
+
+
+def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The schemas inside an annotation such as `tuple[Transfer, ...]` or `Sweep | None`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from models_in(inner)
+
+
+def table(schema: type[BaseModel], only: set[str] | None = None) -> str:
+    lines = ["| key | type | default | meaning |", "|---|---|---|---|"]
+    meanings = {**MEANINGS["_Component"], **MEANINGS.get(schema.__name__, {})}
+    for name, _, default in describe(schema):
+        if only is not None and name not in only:
+            continue
+        if name not in meanings:
+            raise SystemExit(
+                f"make_registry_reference.py: say in MEANINGS what {schema.__name__}.{name} means"
+            )
+        shown = "required" if schema.model_fields[name].is_required() else default_of(default)
+        lines.append(f"| `{name}` | {cell(typed(schema.model_fields[name]))} | {shown} | {meanings[name]} |")
+    return "\n".join(lines) + "\n"
+
+
+# -- components ------------------------------------------------------------------------------------------
+
+
+def composition(host: PluginHost) -> Iterator[str]:
+    lines = ["| key | takes |", "|---|---|"]
+    for name in dict.fromkeys(
+        name
+        for kind in ("detector", "defense")
+        for spec in [host.find(kind, "magdr").spec]
+        for name in (*spec.needs, *spec.schema.model_fields)
+    ):
+        users = [k for k in ("detector", "defense") if takes(host.find(k, "magdr"), name)]
+        lines.append(f"| `{name}` | {' and '.join(f'[{u} magdr](#{u}-magdr)' for u in users)} |")
+    yield "\n".join(lines) + "\n"
+
+
+def takes(entry: Entry, name: str) -> bool:
+    return name in entry.spec.needs or name in entry.spec.schema.model_fields
+
+
+def component(entry: Entry) -> str:
+    spec = entry.spec
+    parts = [f"### {entry.kind} {entry.name}\n", f"{escape(spec.summary)}\n"]
+    facts = [
+        f"Source: {escape(spec.cite)}." if spec.cite else "",
+        "Takes random draws." if spec.stochastic else "",
+    ]
+    if spec.requires:
+        facts.append(f'Needs {", ".join(spec.requires)} (`pip install "{spec.extra}"`).')
+    if any(facts):
+        parts.append(" ".join(filter(None, facts)) + "\n")
+    rows = [
+        f"| `{name}` | {cell(typed(spec.schema.model_fields[name]))} | {default_of(default)} |"
+        for name, _, default in describe(spec.schema)
+    ]
+    rows += [f"| `{name}` | {needed(need)} | |" for name, need in spec.needs.items()]
+    if rows:
+        parts.append("\n".join(["| parameter | type | default |", "|---|---|---|", *rows]) + "\n")
+    if isinstance(spec, RestorationSpec) and spec.grid:
+        grid = "; ".join(f"`{k}`: {', '.join(map(str, v))}" for k, v in spec.grid.items())
+        parts.append(f"Grid: {grid}.\n")
+    return "\n".join(parts)
+
+
+def needed(need: Any) -> str:
+    form = ("a label", "a list of labels", "a list of lists of labels")[need.depth]
+    extra = " (optional)" if need.optional else ""
+    return f"{form} of {need.kind}s{extra}"
+
+
+def typed(info: FieldInfo) -> str:
+    """The type and limits of a parameter, in words."""
+    marks = {type(m).__name__: m for m in info.metadata}
+    if "WeightsFile" in marks:
+        return "weights: `builtin:NAME`, a path, or `random`"
+    if "FromRegistry" in marks:
+        return "path, relative to the registry"
+    form = words(info.annotation)
+    if "BeforeValidator" in marks and info.annotation is float:
+        form += ' in [0,1], or `"N/255"`'
+    for mark in info.metadata:
+        form += limits(mark)
+    return form
+
+
+def limits(mark: Any) -> str:
+    signs = (("ge", ">="), ("gt", ">"), ("le", "<="), ("lt", "<"), ("multiple_of", "multiple of"))
+    found = [f"{sign} {getattr(mark, name)}" for name, sign in signs if getattr(mark, name, None) is not None]
+    if getattr(mark, "min_length", None):
+        found.append(f"at least {mark.min_length}")
+    return "".join(f", {one}" for one in found)
+
+
+def words(annotation: Any) -> str:
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        marks = [m for mark in inner[1:] for m in (mark.metadata if isinstance(mark, FieldInfo) else [mark])]
+        return words(inner[0]) + "".join(limits(m) for m in marks)
+    if origin in (Union, UnionType):
+        return " or ".join(words(one) for one in inner if one is not NoneType)
+    if origin is Literal:
+        return ", ".join(f"`{one!r}`".replace("'", '"') for one in inner)
+    if origin in (tuple, list, Sequence):
+        several = origin is not tuple or inner[-1] is Ellipsis
+        return f"list of {words(inner[0])}" if several else ", ".join(words(one) for one in inner)
+    if origin in (dict, Mapping):
+        return f"table of {words(inner[1])}"
+    names = {str: "text", int: "integer", float: "number", bool: "true or false", Any: "any value"}
+    if annotation in names:
+        return names[annotation]
+    return "table" if isinstance(annotation, type) and issubclass(annotation, BaseModel) else str(annotation)
+
+
+def default_of(shown: str) -> str:
+    return {"None": "", "''": "", "()": "", "{}": ""}.get(shown, f"`{cell(shown)}`".replace("'", '"'))
+
+
+def cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def escape(text: str) -> str:
+    return re.sub(r"([<>\[\]*])", r"\\\1", " ".join(text.split()))
+
+
+if __name__ == "__main__":
+    page = reference()
+    if "--check" in sys.argv[1:]:
+        raise SystemExit(0 if PAGE.is_file() and PAGE.read_text(encoding="utf-8") == page else 1)
+    PAGE.write_text(page, encoding="utf-8")

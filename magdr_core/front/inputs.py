@@ -1,0 +1,128 @@
+"""Pictures from outside: files, folders, and pictures that are in memory already."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from PIL import Image
+
+from magdr_core.errors import DataError
+from magdr_core.media import PICTURE_SUFFIXES, VIDEO_SUFFIXES, Picture, picture_of, read_picture
+
+FOR_PEOPLE = (".restored.png", ".output.png", ".compare.png", ".restored.mkv", ".output.mp4", ".compare.mp4")
+"""What `defend` and `attack` write and nobody wants to defend again; `.attacked.png` is no part of it."""
+
+
+class Source(Protocol):
+    """A picture that can be read; `path` is what messages call it."""
+
+    @property
+    def path(self) -> Path: ...
+
+    @property
+    def name(self) -> str: ...
+
+    def read(self) -> Picture:
+        """Raises DataError if it cannot be used."""
+
+
+@dataclass(frozen=True)
+class Input:
+    """One file.
+
+    Attributes:
+        path: the file.
+        name: results are called this and a suffix, below the output folder: the file's own name, with its
+            place below the folder that was named.
+    """
+
+    path: Path
+    name: str
+
+    def read(self) -> Picture:
+        return read_picture(self.path)
+
+    @property
+    def is_video(self) -> bool:
+        return self.path.suffix.lower() in VIDEO_SUFFIXES
+
+    def results(self, out: Path, changed: str) -> dict[str, Path]:
+        """Where the changed picture, the generator's output and the comparison go.
+
+        Args:
+            changed: what the changed picture is called, `restored` or `attacked`.
+        """
+        kinds = (".mkv", ".mp4") if self.is_video else (".png", ".png")
+        suffixes = {changed: kinds[0], "output": kinds[1], "compare": kinds[1]}
+        return {name: out / f"{self.name}.{name}{suffix}" for name, suffix in suffixes.items()}
+
+
+@dataclass(frozen=True, eq=False)
+class Held:
+    """A picture in memory: PIL, or a numpy array `[H,W,3]` (uint8, or floats in [0,1])."""
+
+    picture: Any
+    name: str
+
+    @property
+    def path(self) -> Path:
+        return Path(self.name)
+
+    def read(self) -> Picture:
+        return picture_of(self.picture, self.name)
+
+
+def sources_of(pictures: Any) -> Iterator[Source]:
+    """Paths, folders (all pictures below), PIL pictures and numpy arrays, one or any iterable of them.
+
+    An iterable is read as it is asked for, so it may be endless.
+
+    Raises:
+        DataError: something else, a path that does not exist, a folder without a picture.
+    """
+    several = isinstance(pictures, Iterable) and not isinstance(pictures, str | np.ndarray | Image.Image)
+    for number, given in enumerate(pictures if several else [pictures]):
+        if isinstance(given, str | os.PathLike):
+            yield from below(Path(given), videos=False)
+        elif isinstance(given, Image.Image | np.ndarray):
+            yield Held(given, f"picture {number}")
+        else:
+            raise DataError(
+                f"picture {number} is a {type(given).__name__}; give a path, a folder, a PIL picture or a "
+                "numpy array [H,W,3]"
+            )
+
+
+def below(path: Path, *, videos: bool) -> list[Input]:
+    """A file as it is; of a folder all pictures (and clips) below it, sorted by path.
+
+    Hidden files, other kinds of files and what magdr itself wrote for people to look at are passed over.
+
+    Raises:
+        DataError: a path that does not exist, or a folder without any picture.
+    """
+    if not path.exists():
+        raise DataError(f"{str(path)!r} does not exist")
+    if not path.is_dir():
+        return [Input(path, path.name)]
+    found = [Input(p, p.relative_to(path).as_posix()) for p in _files(path, videos)]
+    if not found:
+        raise DataError(f"folder {str(path)!r} holds no {'picture or clip' if videos else 'picture'}")
+    return found
+
+
+def _files(folder: Path, videos: bool) -> list[Path]:
+    wanted = PICTURE_SUFFIXES + (VIDEO_SUFFIXES if videos else ())
+    paths = []
+    for place, folders, files in os.walk(folder):
+        folders[:] = [f for f in folders if not f.startswith(".")]
+        for name in files:
+            low = name.lower()
+            if low.endswith(wanted) and not low.endswith(FOR_PEOPLE) and not name.startswith("."):
+                paths.append(Path(place, name))
+    return sorted(paths)

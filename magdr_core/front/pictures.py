@@ -1,0 +1,180 @@
+"""Pictures through a job, in batches of face cuts that fit in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import torch
+from torch import Tensor
+
+from magdr_core.errors import DataError
+from magdr_core.front.inputs import Source
+from magdr_core.front.jobs import Job, Result
+from magdr_core.magdr import Verdict
+from magdr_core.media import Box, cut, face_cut, find_faces, paste, paste_change, whole_cut, write_picture
+from magdr_core.media.pictures import MAX_PIXELS
+from magdr_core.types import Condition
+
+BATCH = 16
+
+S = TypeVar("S", bound=Source)
+
+
+@dataclass(frozen=True, eq=False)
+class Loaded(Generic[S]):
+    """A picture with its face cut out.
+
+    Attributes:
+        given: where it came from.
+        image: `[3,H,W]`, all of it.
+        box: the cut's place.
+        face: `[3,S,S]`, the cut at the generator's size.
+        facts: what reading and cutting did, JSON-able.
+    """
+
+    given: S
+    image: Tensor
+    box: Box
+    face: Tensor
+    facts: dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Skipped(Generic[S]):
+    """A picture that cannot be used, and why."""
+
+    given: S
+    error: DataError
+
+
+@dataclass(frozen=True, eq=False)
+class Photo:
+    """What became of one picture.
+
+    Attributes:
+        path: the file (of a picture in memory, a name for messages).
+        name: the file's name with its place below the folder that was given.
+        error: why it was skipped, in one line; then there is nothing else.
+        verdict: about its largest face.
+        notes: what reading changed, other faces, a small cut.
+        box: the place of the face.
+        image: `[3,H,W]`, the received picture, upright, 8-bit.
+        restored: `[3,H,W]`, 8-bit; the received picture itself where nothing was reconstructed.
+        output: `[3,H,W]`, the generator's output in its place; None if nothing was to be restored.
+    """
+
+    path: Path
+    name: str
+    error: str = ""
+    verdict: Verdict | None = None
+    notes: tuple[str, ...] = ()
+    box: Box | None = None
+    image: Tensor | None = field(default=None, repr=False)
+    restored: Tensor | None = field(default=None, repr=False)
+    output: Tensor | None = field(default=None, repr=False)
+
+    def __str__(self) -> str:
+        return self.error or f"{self.path}: {self.verdict}"
+
+    def save(self, folder: Path | str) -> Path:
+        """Write the restored picture as `FOLDER/NAME.restored.png`, without loss; its path.
+
+        Raises:
+            DataError: the picture was skipped, or the file cannot be written.
+        """
+        if self.restored is None:
+            raise DataError(self.error or f"{self.path}: nothing was restored, so there is nothing to save")
+        path = Path(folder) / f"{self.name}.restored.png"
+        write_picture(path, self.restored)
+        return path
+
+
+def load(given: S, size: int, whole: bool) -> Loaded[S]:
+    """Read a picture and cut its largest face out, at the generator's size.
+
+    Args:
+        whole: no search for a face: the largest square in the middle.
+
+    Raises:
+        DataError: the file cannot be used, or shows no face.
+    """
+    picture = given.read()
+    height, width = picture.image.shape[1:]
+    facts: dict[str, Any] = {"width": width, "height": height, "notes": list(picture.notes)}
+    if whole:
+        box = whole_cut(height, width)
+    else:
+        faces = find_faces(picture.image)
+        if not faces:
+            raise DataError(
+                f"{given.path}: no face was found; with --whole (whole=True) its middle square is used"
+            )
+        box = face_cut(faces[0], height, width)
+        if len(faces) > 1:
+            facts["notes"].append(f"{len(faces)} faces were found, the largest is used")
+    if box.side < size:
+        facts["notes"].append(f"the cut has {box.side} pixels a side and is enlarged to {size}")
+    facts["cut"] = {"top": box.top, "left": box.left, "side": box.side}
+    return Loaded(given, picture.image, box, cut(picture.image, box, size), facts)
+
+
+def loaded_batches(sources: Iterable[S], size: int, whole: bool) -> Iterator[list[Loaded[S]] | Skipped[S]]:
+    """Pictures in batches that fit in memory; one that cannot be used comes as soon as it is met."""
+    batch: list[Loaded[S]] = []
+    pixels = 0
+    for given in sources:
+        try:
+            loaded = load(given, size, whole)
+        except DataError as e:
+            yield Skipped(given, e)
+            continue
+        batch.append(loaded)
+        pixels += loaded.image[0].numel()
+        if len(batch) == BATCH or pixels > MAX_PIXELS:
+            yield batch
+            batch, pixels = [], 0
+    if batch:
+        yield batch
+
+
+def treated(
+    sources: Iterable[S], job: Job, condition: Condition, device: torch.device, *, whole: bool
+) -> Iterator[tuple[Loaded[S], Result] | Skipped[S]]:
+    """Every picture with what the job made of its face, or why it was skipped.
+
+    At most one batch of pictures is in memory, however many there are.
+
+    Args:
+        condition: of one picture; used for all.
+    """
+    for batch in loaded_batches(sources, job.generator.size, whole):
+        if isinstance(batch, Skipped):
+            yield batch
+            continue
+        x = torch.stack([one.face for one in batch]).to(device)
+        results = job(x, condition.to(device).repeat(len(x)), [one.given.name for one in batch])
+        yield from zip(batch, results, strict=True)
+
+
+def photo_of(done: tuple[Loaded[S], Result] | Skipped[S], *, restore: bool) -> Photo:
+    """The result for people: the changed cut put back into the picture."""
+    if isinstance(done, Skipped):
+        return Photo(done.given.path, done.given.name, error=str(done.error))
+    one, result = done
+    restored = output = None
+    if restore:
+        restored = paste_change(one.image, one.box, one.face, result.changed.cpu())
+        output = paste(restored, one.box, result.output.cpu())
+    return Photo(
+        one.given.path,
+        one.given.name,
+        verdict=result.verdict,
+        notes=tuple(one.facts["notes"]),
+        box=one.box,
+        image=one.image,
+        restored=restored,
+        output=output,
+    )

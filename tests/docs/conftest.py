@@ -1,0 +1,3 @@
+from tests.bench.conftest import shop
+
+__all__ = ["shop"]

@@ -1,0 +1,115 @@
+"""The reference pages say what the code says: hooks, specs, keys, columns, metrics, files."""
+
+import dataclasses
+import importlib.util
+import inspect
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from magdr_core import hookspecs
+from magdr_core.bench.tables import COLUMNS
+from magdr_core.specs import SPECS, ComponentSpec, Need
+
+DOCS = Path(__file__).parents[2] / "docs"
+HOOKS = (DOCS / "hooks.md").read_text(encoding="utf-8")
+RESULTS = (DOCS / "results.md").read_text(encoding="utf-8")
+
+OTHERS = {
+    # Rows of adaptive attacks are explained where these are.
+    *("kept_at_95_evasion", "evaded"),
+}
+
+
+def section(text, title):
+    """What stands below a heading, up to the next one."""
+    found = re.search(rf"^#+ {re.escape(title)}\n(.*?)(?=^#|\Z)", text, re.M | re.S)
+    assert found, title
+    return found[1]
+
+
+def first_cells(text):
+    """The names in back quotes in the first cell of every row of a section's table."""
+    rows = [line.split("|")[1] for line in text.splitlines() if line.startswith("|")]
+    return [name for cell in rows for name in re.findall(r"`([^`]+)`", cell)]
+
+
+def hooks():
+    return {
+        name: list(inspect.signature(f).parameters)
+        for name, f in vars(hookspecs).items()
+        if name.startswith("magdr_") and callable(f)
+    }
+
+
+def test_every_hook_is_documented_with_its_arguments():
+    documented = first_cells(section(HOOKS, "Component hooks")) + first_cells(section(HOOKS, "Event hooks"))
+    assert documented == [f"{name}({', '.join(args)})" for name, args in hooks().items()]
+
+
+def test_component_hooks_name_their_specs():
+    rows = [r for r in section(HOOKS, "Component hooks").splitlines() if r.startswith("| `magdr_")]
+    named = {r.split("`")[1].removesuffix("()"): r.split("`")[3] for r in rows}
+    assert named == {f"magdr_{kind}s": spec.__name__ for kind, spec in SPECS.items()}
+
+
+@pytest.mark.parametrize("spec", [ComponentSpec, Need, *SPECS.values()], ids=lambda s: s.__name__)
+def test_every_field_of_a_spec_is_documented(spec):
+    fields = [f.name for f in dataclasses.fields(spec)]
+    if spec not in (ComponentSpec, Need):
+        common = {f.name for f in dataclasses.fields(ComponentSpec)}
+        fields = [name for name in fields if name not in common]
+    assert first_cells(section(HOOKS, spec.__name__)) == fields
+
+
+def test_the_registry_reference_is_up_to_date():
+    place = DOCS / "make_registry_reference.py"
+    spec = importlib.util.spec_from_file_location("make_registry_reference", place)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    try:
+        spec.loader.exec_module(module)
+        page = module.reference()
+    finally:
+        del sys.modules[spec.name]
+    written = (DOCS / "registry.md").read_text(encoding="utf-8")
+    assert written == page, "run: python docs/make_registry_reference.py"
+
+
+def test_every_column_of_the_results_is_documented():
+    assert tuple(first_cells(section(RESULTS, "results.csv"))) == COLUMNS
+
+
+METRICS = {
+    "attack": "Of attacks (`role = attack`)",
+    "detector": "Of detectors (`role = detector`)",
+    "defense": "Of defenses (`role = defense`)",
+}
+BOTH = "Of detectors and defenses"
+
+
+@pytest.mark.parametrize("role", METRICS)
+def test_every_metric_of_a_run_is_documented(shop, role):
+    there = {row["metric"] for row in shop.first.rows if row["role"] == role}
+    documented = set(first_cells(section(RESULTS, METRICS[role])))
+    if role != "attack":
+        documented |= set(first_cells(section(RESULTS, BOTH)))
+    plain = {name.removeprefix("median_") for name in there}
+    assert plain - OTHERS <= documented
+    assert documented <= plain
+
+
+def test_the_columns_of_a_run_are_those(shop):
+    header = (shop.folder / "run" / "results.csv").read_text().splitlines()[0]
+    assert tuple(header.split(",")) == COLUMNS
+
+
+def test_every_file_of_a_run_is_documented(shop):
+    there = {p.name for p in (shop.folder / "run").iterdir()}
+    documented = set(first_cells(section(RESULTS, "The run folder")))
+    assert there <= documented
+    assert documented - there <= {"report.html"}  # an observer of the command line writes it
+    kinds = {f"{p.name}/" for p in (shop.folder / "cache").iterdir()}
+    assert kinds <= set(first_cells(section(RESULTS, "The store")))
