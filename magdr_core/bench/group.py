@@ -59,6 +59,7 @@ class GroupRun:
             component = self._component(cell)
             key = self._key(cell)
             facts["seen_by_oracle"] = self._oracle(cell)
+            facts["data"] = self._data  # runs are compared on the same pictures only
             facts["baseline"] = cell.role == "defense" and self._is_baseline(cell.component, component)
             stored = self.store.json("cells", key)
             if stored is not None:
@@ -134,6 +135,10 @@ class GroupRun:
             return self.calibrator.defense(cell.component)
         except MagdrError as e:
             return e
+
+    @cached_property
+    def _data(self) -> str:
+        return self.calibrator.data.fingerprint()
 
     @cached_property
     def _choosing(self) -> list[Any]:
