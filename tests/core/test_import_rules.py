@@ -22,6 +22,7 @@ registry samples
 calibration pipeline resolver
 toolkit
 bench train testing
+compare
 report
 cli
 """
