@@ -64,8 +64,9 @@ def command(
     """Compare two runs on the pictures that both measured: RUN_B with RUN_A, the older one.
 
     A regression is worse by more than the threshold, its 95% interval excludes zero, and its p stays below
-    0.05 after Holm's correction for all comparisons. Exit code 1: there is a regression, or a cell fails that
-    did not fail in RUN_A; 2: wrong usage, or the folders cannot be compared.
+    0.05 after Holm's correction for all comparisons, unless there are too few images for that. Exit code 1:
+    there is a regression, or a cell fails that did not fail in RUN_A; 2: wrong usage, or the folders cannot
+    be compared.
 
     Run folders are enough. --cache is looked into only for runs of earlier versions, which kept per-sample
     values nowhere else.

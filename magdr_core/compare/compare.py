@@ -15,7 +15,7 @@ from magdr_core.compare.changes import causes, changes, tables
 from magdr_core.compare.load import ComparedCell, ComparedRun, load_compared
 from magdr_core.compare.match import Pair, Place, match
 from magdr_core.compare.measures import PER_IMAGE, Inputs, Metric, higher_is_better, inputs
-from magdr_core.compare.paired import Paired, difference, exchange_p
+from magdr_core.compare.paired import Paired, difference, exchange_p, fewest_identities
 from magdr_core.compare.result import LEVEL, Compared, Comparison, Rule, Verdict
 from magdr_core.errors import MagdrError
 from magdr_core.identity import digest
@@ -59,7 +59,9 @@ def compare_runs(a: ComparedRun, b: ComparedRun, rule: Rule) -> Comparison:
         row_p, row_adjusted = known.get(id(draft), (None, None))
         facts = draft.pair.a.facts
         why = () if draft.same else causes(draft.pair.place, facts["dataset"], before, after, found)
-        rows.append(_row(draft, rule, row_p, row_adjusted, tuple(why)))
+        able = len(np.unique(draft.identities)) >= fewest_identities(len(tested), LEVEL)
+        corrected = rule.correction == "holm" and able
+        rows.append(_row(draft, rule, row_p, row_adjusted, corrected, tuple(why)))
     new, fixed, other = _failures(a, b)
     return Comparison(a, b, rule, found, matching, rows, new, fixed, other, len(tested))
 
@@ -121,7 +123,11 @@ def _drafts(pair: Pair, a: ComparedRun, b: ComparedRun, rule: Rule) -> Iterator[
         if left is None or right is None or left.variant != right.variant:
             continue
         ours, theirs = tuple(v[rows_a] for v in left.arrays), tuple(v[rows_b] for v in right.arrays)
-        paired = difference(left.statistic, ours, theirs, identities, _seed(pair, metric))
+        if all(np.array_equal(x, y) for x, y in zip(ours, theirs, strict=True)):
+            value = float(left.statistic(*ours))
+            paired = Paired(value, value, 0.0, 0.0, 0.0)
+        else:
+            paired = difference(left.statistic, ours, theirs, identities, _seed(pair, metric))
         yield _Draft(pair, metric, left, ours, theirs, identities, paired)
 
 
@@ -132,7 +138,7 @@ def _places(cell: ComparedCell, ids: tuple[str, ...]) -> Array:
 
 
 def _row(
-    draft: _Draft, rule: Rule, p: float | None, adjusted: float | None, why: tuple[str, ...]
+    draft: _Draft, rule: Rule, p: float | None, adjusted: float | None, corrected: bool, why: tuple[str, ...]
 ) -> Compared:
     place, name, paired = draft.pair.place, draft.metric.name, draft.paired
     a, b = draft.pair.a, draft.pair.b
@@ -158,7 +164,8 @@ def _row(
         identities=len(np.unique(draft.identities)),
         size=size,
         identical=draft.same,
-        verdict=_verdict(draft, rule, size, adjusted, higher),
+        corrected=corrected,
+        verdict=_verdict(draft, size, adjusted if corrected else None, higher),
         causes=why,
         worst=_worst(draft, higher),
         forwards_a=a.forwards,
@@ -166,7 +173,8 @@ def _row(
     )
 
 
-def _verdict(draft: _Draft, rule: Rule, size: float, adjusted: float | None, higher: bool) -> Verdict:
+def _verdict(draft: _Draft, size: float, adjusted: float | None, higher: bool) -> Verdict:
+    """`adjusted` is None where p has no say."""
     paired = draft.paired
     if draft.reference:
         return "reference"
@@ -174,7 +182,7 @@ def _verdict(draft: _Draft, rule: Rule, size: float, adjusted: float | None, hig
         return "same"
     if not abs(paired.difference) > size:
         return "small"
-    survives = rule.correction == "none" or (adjusted is not None and adjusted < LEVEL)
+    survives = adjusted is None or adjusted < LEVEL
     if not (survives and (paired.low > 0 or paired.high < 0)):
         return "uncertain"
     return "improvement" if (paired.difference > 0) == higher else "regression"

@@ -20,7 +20,6 @@ BEST_F1 = "best-f1"
 STRICT = "fpr"
 """Operating points: the threshold of the best F1, and the one set for a rate of false alarms (`fpr1`)."""
 
-ENSEMBLE = "ensemble"
 DEFAULT = ("f1", "mse_o")
 
 _MEASURES = ("mse", "ssim", "psnr", "fsim", "featsim")
@@ -83,8 +82,9 @@ def parse_metric(text: str) -> Metric:
     if name not in NAMES:
         raise MagdrError(f"no metric {name!r}{suggestion(name, NAMES)}")
     points = (BEST_F1, STRICT)
-    known = points if name in DECISIONS or name == "fpr_clean" else ()
-    known = ("", *known, *([ENSEMBLE] if _stem(name).endswith("_o") else []))
+    if _stem(name).endswith("_o"):
+        return Metric(name, variant)  # ensembles, and the modes of adaptive attacks
+    known = ("", *points) if name in DECISIONS or name == "fpr_clean" else ("",)
     if variant not in known and not (STRICT in known and variant.startswith(STRICT)):
         raise MagdrError(
             f"metric {name!r} has no variant {variant!r}{suggestion(variant, filter(None, known))}"
@@ -177,15 +177,25 @@ def _detector_inputs(metric: Metric, cell: ComparedCell, cells: Sequence[Compare
         variant = _point(cell, metric.variant or STRICT)
         return Inputs(_mean, (_flags(cell, variant).astype(float),), variant) if variant else None
     beside = _sibling(cell, cells, "noise" if metric.name == "auroc_noise" else "clean")
-    if role not in ("attack", "sweep") or beside is None or beside.values.ids != cell.values.ids:
+    if role in ("clean", "benign", "noise") or beside is None:
+        return None
+    rows = _rows(beside, cell)
+    if rows is None:
         return None
     if metric.name in DECISIONS:
         variant = _point(cell, metric.variant or BEST_F1)
         if not variant:
             return None
-        return Inputs(_decision(metric.name), (_flags(cell, variant), _flags(beside, variant)), variant)
+        return Inputs(_decision(metric.name), (_flags(cell, variant), _flags(beside, variant)[rows]), variant)
     statistic = {"tpr_at_1fpr": _tpr_at(0.01), "tpr_at_5fpr": _tpr_at(0.05)}.get(metric.name, _auroc)
-    return Inputs(statistic, (scores, beside.values.values["score"]))
+    return Inputs(statistic, (scores, beside.values.values["score"][rows]))
+
+
+def _rows(beside: ComparedCell, cell: ComparedCell) -> Array | None:
+    """Where a cell's samples are in another, which may have more; None if it lacks some."""
+    at = {name: i for i, name in enumerate(beside.values.ids)}
+    known = all(name in at for name in cell.values.ids)
+    return np.array([at[name] for name in cell.values.ids]) if known else None
 
 
 def _point(cell: ComparedCell, wanted: str) -> str:

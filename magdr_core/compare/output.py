@@ -96,6 +96,7 @@ def _full(row: Compared) -> dict[str, Any]:
         "slice_role": row.place.slice_role,
         "better": "higher" if row.higher_is_better else "lower",
         "identities": row.identities,
+        "corrected": row.corrected,
         "n_a": row.n_a,
         "n_b": row.n_b,
         "causes": list(row.causes),

@@ -25,8 +25,8 @@ class Rule:
     Attributes:
         metrics: what is compared.
         sizes: thresholds in place of the defaults, by metric name.
-        correction: with `holm` p must be below 0.05 after its adjustment, too; with `none` threshold and
-            interval decide alone.
+        correction: with `holm` p must be below 0.05 after its adjustment, too, where there are enough images
+            for that to be possible at all; with `none` threshold and interval decide alone.
     """
 
     metrics: tuple[Metric, ...] = tuple(map(parse_metric, DEFAULT))
@@ -50,6 +50,7 @@ class Compared:
         identities: of those, how many different people (or pictures) they are.
         size: what the difference must exceed.
         identical: every sample measured the same.
+        corrected: whether the adjusted p has a say in the verdict.
         verdict: `reference` for what is no component's achievement: the undefended row, the oracle, noise.
         causes: what changed of that which the figure depends on.
         worst: samples that became worse most: name, A's value, B's.
@@ -75,6 +76,7 @@ class Compared:
     identities: int
     size: float
     identical: bool
+    corrected: bool
     verdict: Verdict
     causes: tuple[str, ...] = ()
     worst: tuple[tuple[str, float, float], ...] = ()

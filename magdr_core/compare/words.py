@@ -81,9 +81,10 @@ def rule_lines(comparison: Comparison) -> list[str]:
     needed = comparison.too_few
     if needed is not None:
         have = min(row.identities for row in comparison.rows if row.p is not None)
+        tested = plural(comparison.tested, "comparison")
         lines.append(
-            f"too few images: with {have} no difference can pass the correction for "
-            f"{plural(comparison.tested, 'comparison')}, {needed} are needed; --correction none leaves it out"
+            f"too few images: {have} can never pass the correction for {tested} "
+            f"({needed} can), so threshold and interval decide alone"
         )
     return lines
 

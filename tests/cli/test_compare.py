@@ -121,10 +121,11 @@ def test_too_few_images_are_said(magdr, tmp_path):
     for name, mse in (("a", 100.0), ("b", 200.0)):
         filled(Folder(tmp_path / name), mse=mse, found=4, n=4).write()
     done = magdr("compare", "a", "b")
-    assert done.code == 0
-    assert "too few images: with 4 no difference can pass the correction for 1 comparison" in done.out
+    assert done.code == 1
+    assert "too few images: 4 can never pass the correction for 1 comparison (6 can)" in done.out
     again = magdr("compare", "a", "b", "--correction", "none")
     assert again.code == 1
+    assert "too few images" not in again.out
     assert "no correction for multiple comparisons" in again.out
 
 
