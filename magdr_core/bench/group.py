@@ -137,10 +137,6 @@ class GroupRun:
             return e
 
     @cached_property
-    def _data(self) -> str:
-        return self.calibrator.data.fingerprint()
-
-    @cached_property
     def _choosing(self) -> list[Any]:
         """The profile's calibrated defenses that choose among candidates."""
         found = []
@@ -176,6 +172,10 @@ class GroupRun:
         encoder = None if self._encoder is None else self.toolkit.build("parser", self._encoder)
         inputs = self.images.clean(False).images
         return evaluate.Yardsticks(Yardstick(inputs, encoder), Yardstick(self.images.reference, encoder))
+
+    @cached_property
+    def _data(self) -> str:
+        return self.calibrator.data.fingerprint()
 
     def _measures(self, cell: Cell) -> dict[str, Any]:
         """What a defense's values depend on besides itself."""
