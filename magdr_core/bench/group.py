@@ -59,6 +59,7 @@ class GroupRun:
             component = self._component(cell)
             key = self._key(cell)
             facts["seen_by_oracle"] = self._oracle(cell)
+            facts["data"] = self._data  # runs are compared on the same pictures only
             facts["baseline"] = cell.role == "defense" and self._is_baseline(cell.component, component)
             stored = self.store.json("cells", key)
             if stored is not None:
@@ -186,6 +187,10 @@ class GroupRun:
         encoder = None if self._encoder is None else self.toolkit.build("parser", self._encoder)
         inputs = self.images.clean(False).images
         return evaluate.Yardsticks(Yardstick(inputs, encoder), Yardstick(self.images.reference, encoder))
+
+    @cached_property
+    def _data(self) -> str:
+        return self.calibrator.data.fingerprint()
 
     def _measures(self, cell: Cell) -> dict[str, Any]:
         """What a defense's values depend on besides itself."""

@@ -20,6 +20,7 @@ from magdr_core.bench.images import Workplace
 from magdr_core.bench.pictures import save_pictures
 from magdr_core.bench.plan import Group, plan
 from magdr_core.bench.tables import Row, result_rows, to_csv
+from magdr_core.bench.values import save_values
 from magdr_core.calibration import Progress
 from magdr_core.identity import digest
 from magdr_core.registry import Profile
@@ -101,7 +102,7 @@ class Bench:
         return sum(len(g.cells) for g in self.groups)
 
     def run(self) -> RunResult:
-        """Compute what is missing, write manifest.json, results.csv and the pictures of the report.
+        """Compute what is missing, write manifest, tables, per-sample values and the report's pictures.
 
         Of a shard, only the store is written, and observers are told of the cells alone.
         """
@@ -120,6 +121,7 @@ class Bench:
         result.rows = result_rows(self.toolkit.registry.name, result.cells)
         self._write("results.csv", to_csv(result.rows))
         self._write("cells.json", json.dumps([_brief(c) for c in result.cells], indent=1))
+        save_values(self.folder, result.cells)
         save_pictures(self.folder, result.pictures)
         notify("magdr_run_finished", self.report, run=self.folder, manifest=result.manifest, rows=result.rows)
         return result

@@ -11,6 +11,7 @@ from magdr_core.errors import MagdrError, one_line
 
 _COMMANDS = {
     "bench": "Run a benchmark: attack, detect, reconstruct, compare; resumes what was begun.",
+    "compare": "Compare two runs: paired differences, what changed, regressions.",
     "report": "Write report.html of a run folder again.",
     "defend": "Restore disrupted faces in one's own pictures and clips.",
     "detect": "Say which of one's own pictures and clips are disrupted.",

@@ -20,9 +20,13 @@ from magdr_core.cli.common import (
     device_option,
     open_toolkit,
 )
+from magdr_core.cli.compare import show
 from magdr_core.cli.tables import print_tables
+from magdr_core.compare import compare_folders
+from magdr_core.errors import MagdrError, one_line
 from magdr_core.hookspecs import hookimpl
 from magdr_core.report import ReportObserver
+from magdr_core.report.compare import page_name, write_page
 
 
 class ProgressObserver:
@@ -73,9 +77,11 @@ def command(
 ) -> None:
     """Run a benchmark. Without REGISTRY: ./registry.toml, else the packaged one.
 
-    What the cache holds is not computed again, so the same command continues an interrupted run. Exit code 1:
-    some cells failed; 2: the registry is wrong, and nothing was written. To divide the work run every --shard
-    with the same cache, at the same time or not, and then the command without it, which writes the tables.
+    What the cache holds is not computed again, so the same command continues an interrupted run. Of several
+    registries each computes only what those before it did not, and every later one is compared with the first
+    as `magdr compare` does it; that changes no exit code. Exit code 1: some cells failed; 2: a registry is
+    wrong, and nothing was written. To divide the work run every --shard with the same cache, at the same time
+    or not, and then the command without it, which writes the tables.
     """
     if out is not None and len(registries) > 1:
         raise click.UsageError("--out takes one registry; several get a folder each")
@@ -98,11 +104,28 @@ def command(
         if shard is None:
             check_writable(bench.folder)
         benches.append(bench)
+    folders = [bench.folder for bench in benches]
+    if len(set(folders)) < len(folders):
+        raise click.UsageError("a registry is named twice; there is nothing to compare it with")
     failed = False
     for bench in benches:
         failed |= bool(_run(bench, console, display).failures)
+    if shard is None:
+        for bench in benches[1:]:
+            _compare(benches[0], bench, cache, console)
     if failed:
         raise SystemExit(1)
+
+
+def _compare(first: Bench, later: Bench, cache: Path, console: Console) -> None:
+    """Two registries may share nothing: each has its own tables then, and one line says so."""
+    console.rule(f"{later.toolkit.registry.name} against {first.toolkit.registry.name}", align="left")
+    try:
+        comparison = compare_folders(first.folder, later.folder, cache)
+    except MagdrError as e:
+        console.print(f"not compared: {one_line(e)}", markup=False, highlight=False, soft_wrap=True)
+        return
+    show(comparison, write_page(comparison, later.folder / page_name(first.folder)), console)
 
 
 def _run(bench: Bench, console: Console, display: ProgressDisplay) -> RunResult:

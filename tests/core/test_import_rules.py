@@ -23,6 +23,7 @@ calibration conditions resolver
 front wrapping
 toolkit
 bench train testing
+compare
 report
 cli
 """

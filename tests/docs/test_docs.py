@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from magdr_core.errors import MagdrError
-from magdr_core.registry import default_registry, parse_registry
+from magdr_core.registry import default_registry, parse_registry, read_registry
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -134,8 +134,9 @@ def test_profiles_and_registries_that_are_named_exist():
     registry = parse_registry((ROOT / "registry.toml").read_text(encoding="utf-8"), default_registry())
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
-        of_the_page = set(re.findall(r"^ *\[profile\.([\w-]+)\]", text, re.M))
-        for name in re.findall(r"--profile ([a-z][\w-]*)", text):
-            assert name in {*registry.profiles, *of_the_page}, f"{page.name}: --profile {name}"
-        for path in re.findall(r"benchmarks/registries/[\w.-]+\.toml", text):
+        known = {*registry.profiles, *re.findall(r"^ *\[profile\.([\w-]+)\]", text, re.M)}
+        for path in set(re.findall(r"benchmarks/registries/[\w.-]+\.toml", text)):
             assert (ROOT / path).is_file(), f"{page.name}: {path}"
+            known |= set(read_registry(ROOT / path).profiles)
+        for name in re.findall(r"--profile ([a-z][\w-]*)", text):
+            assert name in known, f"{page.name}: --profile {name}"

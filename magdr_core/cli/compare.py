@@ -1,0 +1,106 @@
+"""magdr compare"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import get_args
+
+import click
+from rich.console import Console
+
+from magdr_core.cli.common import cache_option
+from magdr_core.cli.compared import print_comparison
+from magdr_core.compare import Comparison, Rule, compare_folders
+from magdr_core.compare.measures import DEFAULT, Metric, Size, parse_metric
+from magdr_core.compare.output import to_csv, to_json
+from magdr_core.compare.result import Correction
+from magdr_core.errors import MagdrError
+from magdr_core.report.compare import page_name, write_page
+
+FORMATS = {"json": to_json, "csv": to_csv}
+
+
+@click.command("compare", context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("run_a", type=click.Path(path_type=Path))
+@click.argument("run_b", type=click.Path(path_type=Path))
+@click.option(
+    "--metric",
+    "metrics",
+    multiple=True,
+    metavar="NAME[@VARIANT]",
+    help=f"A metric of results.csv; may be repeated. Default: {', '.join(DEFAULT)}.",
+)
+@click.option(
+    "--threshold",
+    "thresholds",
+    multiple=True,
+    metavar="[METRIC=]SIZE",
+    help="Smaller differences do not count: 0.02, or 10% of A's figure; may be repeated.",
+)
+@click.option(
+    "--correction",
+    type=click.Choice(get_args(Correction)),
+    default="holm",
+    show_default=True,
+    help="holm: p must stay below 0.05 after correction for all comparisons; none: it is not asked for.",
+)
+@click.option("--all", "everything", is_flag=True, help="Show small and identical differences, too.")
+@click.option("--json", "form", flag_value="json", help="Print everything as JSON.")
+@click.option("--csv", "form", flag_value="csv", help="Print one line per compared figure.")
+@click.option("--out", type=click.Path(path_type=Path), help="The page (default: RUN_B/compare-to-A.html).")
+@cache_option
+def command(
+    run_a: Path,
+    run_b: Path,
+    metrics: tuple[str, ...],
+    thresholds: tuple[str, ...],
+    correction: Correction,
+    everything: bool,
+    form: str | None,
+    out: Path | None,
+    cache: Path,
+) -> None:
+    """Compare two runs on the pictures that both measured: RUN_B with RUN_A, the older one.
+
+    A regression is worse by more than the threshold, its 95% interval excludes zero, and its p stays below
+    0.05 after Holm's correction for all comparisons, unless there are too few images for that. Exit code 1:
+    there is a regression, or a cell fails that did not fail in RUN_A; 2: wrong usage, or the folders cannot
+    be compared.
+
+    Run folders are enough. --cache is looked into only for runs of earlier versions, which kept per-sample
+    values nowhere else.
+    """
+    rule = make_rule(metrics, thresholds, correction)
+    if run_a.resolve() == run_b.resolve():
+        raise click.UsageError("RUN_A and RUN_B are the same folder")
+    comparison = compare_folders(run_a, run_b, cache, rule)
+    page = write_page(comparison, out or run_b / page_name(run_a))
+    if form is None:
+        show(comparison, page, Console(), everything=everything)
+    else:
+        sys.stdout.write(FORMATS[form](comparison).rstrip("\n") + "\n")
+    if comparison.found_worse:
+        raise SystemExit(1)
+
+
+def make_rule(metrics: tuple[str, ...], thresholds: tuple[str, ...], correction: Correction) -> Rule:
+    """Raises MagdrError for a metric or a threshold that is none."""
+    wanted: list[Metric] = list(dict.fromkeys(parse_metric(text) for text in metrics or DEFAULT))
+    names = list(dict.fromkeys(metric.name for metric in wanted))
+    sizes: dict[str, Size] = {}
+    for text in thresholds:
+        name, said, number = text.rpartition("=")
+        size = Size.parse(number)
+        if said and name not in names:
+            raise MagdrError(f"--threshold {text}: {name!r} is not among the metrics: {', '.join(names)}")
+        if not said and not size.share and len(names) > 1:
+            raise MagdrError(f"--threshold {text}: of which of {', '.join(names)}? Say METRIC={number}")
+        sizes |= dict.fromkeys([name] if said else names, size)
+    return Rule(tuple(wanted), sizes, correction)
+
+
+def show(comparison: Comparison, page: Path, console: Console, *, everything: bool = False) -> None:
+    """The tables and where the page is."""
+    print_comparison(console, comparison, everything=everything)
+    console.print(str(page), highlight=False, markup=False, soft_wrap=True)

@@ -1,0 +1,106 @@
+"""Every metric of results.csv that has values per sample can be compared, and is the same figure."""
+
+import numpy as np
+import pytest
+
+from magdr_core.bench.tables import result_rows
+from magdr_core.compare import Rule, compare_folders
+from magdr_core.compare.measures import NAMES, Size, default_threshold, higher_is_better, parse_metric
+from magdr_core.errors import MagdrError
+
+RNG = np.random.default_rng(0)
+N = 30
+
+
+def fill(run):
+    """A run with every role and kind of image."""
+    measures = [f"{m}_{side}" for m in ("mse", "ssim", "psnr", "fsim", "featsim") for side in "io"]
+    together = [f"ensemble/{name}" for name in measures if name.endswith("o")]
+    noise = {"attack": "noise", "noise": True}
+    run.cell("attack", "pgd", {"mse_o": RNG.random(N), "success": RNG.random(N) < 0.5})
+    run.cell("detector", "magdr", {"score": RNG.normal(size=N)}, "none")
+    run.cell("detector", "magdr", {"score": RNG.normal(2, size=N)})
+    run.cell("detector", "magdr", {"score": RNG.normal(0.5, size=N)}, **noise)
+    run.cell("detector", "magdr", {"score": RNG.normal(size=N)}, "benign:jpeg", slice_role="benign")
+    for component in ("identity", "jpeg"):
+        for attack in ("none", "pgd"):
+            run.cell("defense", component, {name: RNG.random(N) for name in (*measures, *together)}, attack)
+    return run
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
+    from tests.compare.conftest import Folder
+
+    root = tmp_path_factory.mktemp("measures")
+    a, b = (fill(Folder(root / name)) for name in "ab")
+    return [result_rows("mine", run.cells) for run in (a, b)], a.write(), b.write()
+
+
+def place_of(row):
+    return (row["task"], row["attack"], row["role"], row["component"], row["variant"])
+
+
+VARIANTS = {name: [name] for name in NAMES} | {
+    "f1": ["f1", "f1@fpr", "f1@fpr1", "f1@best-f1"],
+    "fpr_clean": ["fpr_clean", "fpr_clean@best-f1"],
+    "mse_o": ["mse_o", "mse_o@ensemble"],
+    "psnr_pooled_o": ["psnr_pooled_o", "psnr_pooled_o@ensemble"],
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_figures_are_those_of_results_csv(measured, name):
+    csv, folder_a, folder_b = measured
+    rule = Rule(tuple(map(parse_metric, VARIANTS[name])), correction="none")
+    found = compare_folders(folder_a, folder_b, folder_a / "none", rule).rows
+    tables = [{place_of(r): r["value"] for r in rows if r["metric"] == name} for rows in csv]
+    assert found
+    for row in found:
+        attack = "none" if row.place.slice_role == "benign" else row.place.attack
+        variant = row.place.attack.removeprefix("benign:") if row.metric == "fpr_benign" else row.variant
+        place = (row.place.task, attack, row.place.role, row.place.component, variant)
+        assert [row.a, row.b] == pytest.approx([table[place] for table in tables], rel=1e-6)
+        assert row.difference == pytest.approx(row.b - row.a)
+        assert row.low <= row.difference <= row.high
+    wanted = {place for place in tables[0] if not place[4] or place[2] == "detector"}
+    if len(VARIANTS[name]) == 1 and name not in ("precision", "recall", "accuracy"):
+        usual = {p for p in wanted if p[4] in ("", "best-f1", "jpeg")}
+        assert len(found) == len(usual), "every cell that has the figure is compared"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("mse", "no metric 'mse'; did you mean 'mse_o'?"),
+        ("forwards", "no values per sample"),
+        ("mse_i@ensemble", "no variant 'ensemble'"),
+        ("auroc@fpr1", "no variant 'fpr1'"),
+        ("f1@best", "no variant 'best'; did you mean 'best-f1'?"),
+    ],
+)
+def test_a_metric_that_is_none_is_named(text, said):
+    with pytest.raises(MagdrError, match=said.replace("?", r"\?")):
+        parse_metric(text)
+
+
+def test_which_direction_is_better():
+    lower = {name for name in NAMES if not higher_is_better("defense", name)}
+    assert {"mse_o", "median_mse_i", "l2_table2_o", "fpr_clean", "fpr_benign"} <= lower
+    assert not lower & {"ssim_o", "psnr_o", "psnr_pooled_o", "f1", "auroc", "featsim_i", "success"}
+    assert higher_is_better("attack", "mse_o"), "an attack that disrupts more is the better attack"
+
+
+def test_a_percentage_keeps_the_least_size_and_a_number_replaces_all():
+    default = default_threshold("defense", "mse_o")
+    assert (default.size(0.0), default.size(500.0)) == (1.0, 50.0)
+    assert Size.parse("20%").of("defense", "mse_o").size(500.0) == 100.0
+    assert Size.parse("20%").of("defense", "mse_o").size(0.0) == 1.0
+    assert Size.parse("5").of("defense", "mse_o").size(500.0) == 5.0
+    assert Size.parse("16256.25").of("attack", "mse_o").size(0.0) == 1.0, "squared levels, also of attacks"
+
+
+@pytest.mark.parametrize("text", ["", "a", "-1", "nan", "inf", "5%%", "-5%"])
+def test_a_threshold_that_is_none_is_refused(text):
+    with pytest.raises(MagdrError, match="is no size"):
+        Size.parse(text)
