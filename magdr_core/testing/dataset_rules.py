@@ -67,7 +67,9 @@ def splits(s: Subject) -> Iterator[str]:
         yield f"draws from {' and '.join(drew)} global generator"
 
 
-@rule("images", "pictures are square, of the dataset's size, 8-bit levels in [0, 1]", DATASET, after=("splits",))
+@rule(
+    "images", "pictures are square, of the dataset's size, 8-bit levels in [0, 1]", DATASET, after=("splits",)
+)
 def images(s: Subject) -> Iterator[str]:
     side = s.component.size
     for name, batch in batches(s):
@@ -98,7 +100,12 @@ def ids(s: Subject) -> Iterator[str]:
             return
 
 
-@rule("stable", "an index is one picture and id for ever, in any batch and after a rebuild", DATASET, ("splits",))
+@rule(
+    "stable",
+    "an index is one picture and id for ever, in any batch and after a rebuild",
+    DATASET,
+    ("splits",),
+)
 def stable(s: Subject) -> Iterator[str]:
     again = s.rebuilt()
     one, other = s.component.fingerprint(), again.fingerprint()

@@ -13,7 +13,9 @@ from magdr_core.testing.rules import rule
 from magdr_core.testing.subject import Seen, Subject
 
 
-@rule("fit", "learns a JSON-able state, the same each time, and leaves all else alone", ("detector", "defense"))
+@rule(
+    "fit", "learns a JSON-able state, the same each time, and leaves all else alone", ("detector", "defense")
+)
 def fit(s: Subject) -> Iterator[str]:
     component = s.component
     if not isinstance(component, Fittable):

@@ -67,6 +67,11 @@ class Inputs:
             self.masks.clone(),
         )
 
+    def channels_last(self) -> Inputs:
+        images = self.images.contiguous(memory_format=torch.channels_last)
+        others = self.others.contiguous(memory_format=torch.channels_last)
+        return replace(self, images=images, others=others)
+
     def to(self, target: torch.device | torch.dtype) -> Inputs:
         """Images, other images and masks on a device, or in another number type; conditions follow the
         device."""

@@ -17,7 +17,12 @@ from magdr_core.testing.subject import Subject, misshapen, not_finite
 from magdr_core.types import Batch, Condition
 
 
-@rule("grid", "every setting of the grid builds and gives sound images", ("restoration",), after=SOUND)
+@rule(
+    "grid",
+    "every setting of the grid builds and gives sound images",
+    ("restoration",),
+    after=(*SOUND, "batch"),
+)
 def grid(s: Subject) -> Iterator[str]:
     try:
         settings = s.settings()
@@ -29,6 +34,10 @@ def grid(s: Subject) -> Iterator[str]:
         seen = s.watch(s.batch, lambda given, f=component: s.compute(given, component=f))
         if wrong := s.ill_valued(seen):
             yield f"{setting.label()}: {wrong}"
+            return
+        alone = s.watch(s.batch[[2]], lambda given, f=component: s.compute(given, component=f))
+        if (moved := difference(alone.output[0], seen.output[2])) > s.tolerance:
+            yield f"{setting.label()}: image 2 differs by {moved:.3g} alone and in a batch of {len(s.batch)}"
             return
 
 
@@ -112,7 +121,9 @@ def checkpoints(s: Subject) -> Iterator[str]:
                 return
 
 
-@rule("undo", "geometry is undone: `undo(f(x))` is x again, but for the borders", ("augmentation",), after=SOUND)
+@rule(
+    "undo", "geometry is undone: `undo(f(x))` is x again, but for the borders", ("augmentation",), after=SOUND
+)
 def undo(s: Subject) -> Iterator[str]:
     if not hasattr(s.component, "undo"):
         return
@@ -162,7 +173,9 @@ def conditions(s: Subject) -> Iterator[str]:
     c = s.batch.conditions
     target = G.edited(c)
     if not isinstance(target, Tensor) or target.dtype != torch.bool or target.shape != (n, len(PARTS)):
-        given = f"{target.dtype} {tuple(target.shape)}" if isinstance(target, Tensor) else type(target).__name__
+        given = (
+            f"{target.dtype} {tuple(target.shape)}" if isinstance(target, Tensor) else type(target).__name__
+        )
         yield f"edited returns {given}, expected torch.bool {(n, len(PARTS))}"
     faces = _faces(s, names)
     drawn = s.watch(s.batch, lambda given: G.draw(faces, s.rng(given)))

@@ -1,9 +1,9 @@
 """pytest plugin: a test that asks for `conformance_check` runs once per component and rule.
 
-    MAGDR_PLUGIN = "acme"            # or several, in a list; or: pytest --magdr-plugin acme
+MAGDR_PLUGIN = "acme"            # or several, in a list; or: pytest --magdr-plugin acme
 
-    def test_conformance(conformance_check):
-        conformance_check()
+def test_conformance(conformance_check):
+    conformance_check()
 """
 
 from __future__ import annotations

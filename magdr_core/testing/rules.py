@@ -21,6 +21,9 @@ CALLED = tuple(kind for kind in KINDS if kind != "dataset")
 CROWD = 200
 """Pictures of the crowd: a fault that one picture in a hundred has is found."""
 
+STRIDED = 1e-4
+"""By how much a result may depend on how images lie in memory: other kernels add in another order."""
+
 Check = Callable[[Subject], Iterator[str]]
 
 
@@ -129,6 +132,11 @@ def batch(s: Subject) -> Iterator[str]:
         yield f"in another order: {reverse.failure}"
     elif (moved := difference(reverse.output[back], s.first.output)) > s.tolerance:
         yield f"results differ by {moved:.3g} in another order"
+    strided = s.call(s.batch, channels_last=True)
+    if strided.error:
+        yield f"stored channels last: {strided.failure}"
+    elif (moved := difference(strided.output, s.first.output)) > STRIDED:
+        yield f"results differ by {moved:.3g} for images stored channels last"
 
 
 SHAPES = ((1, 24, 32), (2, 17, 23), (1, 32, 16))
@@ -150,7 +158,11 @@ def sizes(s: Subject) -> Iterator[str]:
             return
 
 
-@rule("crowd", f"holds for {CROWD} pictures (a generator: {CROWD // 10}), flat, saturated and noisy ones too", after=SOUND)
+@rule(
+    "crowd",
+    f"holds for {CROWD} pictures (a generator: {CROWD // 10}), flat, saturated and noisy ones too",
+    after=SOUND,
+)
 def crowd(s: Subject) -> Iterator[str]:
     if s.kind == "generator":  # whose pictures are large, and which is no filter with a case for each
         many = s.inputs(CROWD // 10, odd_ones=True)

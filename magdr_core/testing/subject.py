@@ -140,14 +140,18 @@ class Subject:
         """The call that most rules look at."""
         return self.seen("first", lambda: self.batch)
 
-    def call(self, inputs: Inputs, *, seed: int = 0, world: int = 0) -> Seen:
+    def call(self, inputs: Inputs, *, world: int = 0, channels_last: bool = False) -> Seen:
         """Call the component on a copy of `inputs`, without gradients, and note what it does besides.
 
         Args:
-            seed: of the component's own random streams.
             world: seeds the global generators, which it must not care for.
+            channels_last: hand over images that lie in memory that way.
         """
-        return self.watch(inputs, lambda given: self.compute(given, seed=seed), world=world)
+
+        def run(given: Inputs) -> Any:
+            return self.compute(given.channels_last() if channels_last else given)
+
+        return self.watch(inputs, run, world=world)
 
     def watch(
         self, inputs: Inputs, action: Callable[[Inputs], Any], *, world: int = 0, grad: bool = False
@@ -170,11 +174,11 @@ class Subject:
         seen.networks = [line for network in networks for line in network.restore()]
         return seen
 
-    def compute(self, given: Inputs, *, seed: int = 0, component: Any = None) -> Any:
+    def compute(self, given: Inputs, *, component: Any = None) -> Any:
         """The kind's call with everything that core would hand over."""
         f = self.component if component is None else component
         x, c, G = given.images, given.conditions, self.toy_generator
-        rng = {"rng": self.rng(given, seed)} if self.spec.stochastic else {}
+        rng = {"rng": self.rng(given)} if self.spec.stochastic else {}
         match self.kind:
             case "metric":
                 assert isinstance(self.spec, MetricSpec)
@@ -193,8 +197,8 @@ class Subject:
         aim = self.guarded.objective or self.toy_generator.objective
         return build_objective(aim, self.toy_generator, given.images, given.conditions)
 
-    def rng(self, given: Inputs, seed: int = 0) -> SampleRng:
-        return SampleRng(seed, f"conformance/{self.entry.name}", given.ids, device=self.device)
+    def rng(self, given: Inputs) -> SampleRng:
+        return SampleRng(0, f"conformance/{self.entry.name}", given.ids, device=self.device)
 
     def networks(self) -> Iterator[tuple[str, nn.Module]]:
         """Networks that the component could reach: its own and its module's, and the generator."""

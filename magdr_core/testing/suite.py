@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from magdr_core.errors import DataError, MagdrError, PluginError, WeightsError, one_line, suggestion
-from magdr_core.plugins import Entry, PluginHost
+from magdr_core.plugins import BUILTIN, Entry, PluginHost
 from magdr_core.testing import dataset_rules, fitting, gradient_rules, kind_rules, rules
 from magdr_core.testing.rules import RULES, Rule
 from magdr_core.testing.subject import Subject
@@ -18,9 +18,12 @@ from magdr_core.testing.world import World
 
 __all__ = ["Check", "ConformanceError", "Finding", "conformance_checks"]
 
-MODULES = (rules, fitting, gradient_rules, kind_rules, dataset_rules)
 LOADS, BUILDS = "loads", "builds"
 TOLERANCE = 1e-5
+
+_ORDER = [m.__name__ for m in (fitting, rules, gradient_rules, kind_rules, dataset_rules)]
+EVERY_RULE = sorted(RULES.values(), key=lambda rule: _ORDER.index(rule.check.__module__))
+"""In the order of judging."""
 
 Params = Mapping[tuple[str, str], Mapping[str, Any]]
 
@@ -180,7 +183,7 @@ def _reason(error: MagdrError) -> str:
 
 def rules_of(kind: str) -> list[Rule]:
     """The rules that concern a kind, in the order of judging."""
-    return [rule for rule in RULES.values() if kind in rule.kinds]
+    return [rule for rule in EVERY_RULE if kind in rule.kinds]
 
 
 def conformance_checks(
@@ -201,22 +204,29 @@ def conformance_checks(
 
     A plugin that cannot be loaded gives one check, which fails and says why.
     """
-    namespace, local, base = _located(plugin)
-    world = World(local, base=base, device=device)
-    host = world.host
+    target = locate(plugin)
+    world = World(target.local, base=target.base, device=device)
+    return checks_in(world, target, params=params, tolerance=tolerance)
+
+
+def checks_in(
+    world: World, target: Target, *, params: Params | None = None, tolerance: float = TOLERANCE
+) -> list[Check]:
+    """The checks of a plugin that is known to a world."""
+    host, namespace = world.host, target.namespace
+    file = _file_of(host, namespace, target.base)
     try:
         host.load(namespace)
     except PluginError as e:
-        return [Check(_Broken(namespace, _file_of(host, namespace, base), e), LOADS)]
-    broken = [_Broken(f.plugin, _file_of(host, namespace, base), f.error) for f in host.failures]
-    checks = [Check(one, LOADS) for one in broken]
-    entries = [e for e in host.entries() if e.origin.namespace == namespace]
+        return [Check(_Broken(namespace, file, e), LOADS)]
+    broken = [Check(_Broken(f.plugin, file, f.error), LOADS) for f in host.failures]
+    entries = [e for e in host.entries() if e.origin.namespace == namespace and target.means(e)]
     if not entries and not broken:
         error = PluginError(f"plugin {namespace!r} provides no component")
-        checks.append(Check(_Broken(namespace, _file_of(host, namespace, base), error), LOADS))
+        broken = [Check(_Broken(namespace, file, error), LOADS)]
     for entry in entries:
-        checks += checks_of(entry, world, (params or {}).get((entry.kind, entry.name), {}), tolerance)
-    return checks
+        broken += checks_of(entry, world, (params or {}).get((entry.kind, entry.name), {}), tolerance)
+    return broken
 
 
 def checks_of(
@@ -227,25 +237,57 @@ def checks_of(
     return [Check(judged, name) for name in (BUILDS, *(rule.name for rule in rules_of(entry.kind)))]
 
 
-def _located(plugin: str | Path) -> tuple[str, dict[str, str], Path]:
-    """(namespace, local plugins, folder that they are relative to).
+@dataclass(frozen=True)
+class Target:
+    """What is to be checked.
+
+    Attributes:
+        namespace: the plugin's name.
+        local: local plugins that are needed for it, as a registry has them.
+        base: folder that they are relative to.
+        only: one component's name, as in `use`; empty for all.
+    """
+
+    namespace: str
+    local: Mapping[str, str]
+    base: Path
+    only: str = ""
+
+    def means(self, entry: Entry) -> bool:
+        return self.only in ("", entry.name)
+
+
+def locate(plugin: str | Path, local: Mapping[str, str] | None = None, base: Path | None = None) -> Target:
+    """What a text means: a plugin file, a plugin's name, a component's name, or a dotted module.
+
+    Args:
+        local: local plugins of a registry, which count too.
+        base: the registry's folder.
 
     Raises:
-        PluginError: there is no such file, plugin or module.
+        PluginError: none of these.
     """
-    text = str(plugin)
+    text, local, base = str(plugin), dict(local or {}), base or Path.cwd()
     if text.endswith(".py"):
         path = Path(text).expanduser().resolve()
         if not path.is_file():
             raise PluginError(f"plugin file {text!r} does not exist")
-        return path.stem, {path.stem: path.name}, path.parent
-    known = PluginHost().available()
+        return Target(path.stem, {path.stem: path.name}, path.parent)
+    host = PluginHost(local=local, base=base)
+    known = host.available()
     if text in known:
-        return text, {}, Path.cwd()
-    if _is_module(text):
-        name = text.rpartition(".")[2]
-        return name, {name: text}, Path.cwd()
-    raise PluginError(f"no plugin named {text!r}{suggestion(text, known)}")
+        return Target(text, local, base)
+    namespace, _, name = text.rpartition("/")
+    if namespace in known:
+        return Target(namespace, local, base, only=text)
+    host.load(BUILTIN)
+    names = {entry.name for entry in host.entries()}
+    if text in names:
+        return Target(BUILTIN, {}, base, only=text)
+    if not namespace and _is_module(text):
+        last = text.rpartition(".")[2]
+        return Target(last, {last: text}, base)
+    raise PluginError(f"no plugin or component named {text!r}{suggestion(text, [*known, *names])}")
 
 
 def _is_module(name: str) -> bool:

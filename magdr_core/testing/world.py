@@ -21,12 +21,25 @@ from magdr_core.testing.fit_data import make_fit_data
 from magdr_core.toolkit import Toolkit
 
 TOYS = "toys"
-KINDS = ("metric", "augmentation", "restoration", "generator", "parser", "attack", "detector", "defense", "dataset")
+KINDS = (
+    "metric",
+    "augmentation",
+    "restoration",
+    "generator",
+    "parser",
+    "attack",
+    "detector",
+    "defense",
+    "dataset",
+)
 
-REGISTRY = f"""
+REGISTRY = (
+    f"""
 [plugins]
 local = {{ {TOYS} = "magdr_core.testing.toys" }}
-""" + "".join(f'[{kind}.toy]\nuse = "{TOYS}/toy"\n' for kind in KINDS) + """
+"""
+    + "".join(f'[{kind}.toy]\nuse = "{TOYS}/toy"\n' for kind in KINDS)
+    + """
 [calibration]
 fit = 24
 clean = 40
@@ -34,6 +47,7 @@ attacked = 6
 train = 12
 attacks = ["toy"]
 """
+)
 
 
 class World:
