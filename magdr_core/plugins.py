@@ -25,7 +25,7 @@ from typing import Any
 import pluggy
 
 from magdr_core import hookspecs
-from magdr_core.errors import MagdrError, PluginError, one_line, suggestion
+from magdr_core.errors import BrokenPluginError, MagdrError, PluginError, one_line, suggestion
 from magdr_core.hookspecs import MAGDR_API
 from magdr_core.specs import SPECS, ComponentSpec
 
@@ -46,7 +46,7 @@ class Origin:
     source_hash: str = ""
 
     def __str__(self) -> str:
-        dist = f"{self.distribution} {self.version}".strip() or "local file"
+        dist = f"{self.distribution} {self.version}".strip() or Path(self.file).name or "local file"
         return f"{self.plugin} ({dist})"
 
 
@@ -99,6 +99,7 @@ class PluginHost:
         self._entries: dict[tuple[str, str], Entry] = {}
         self._order: list[str] = []
         self._loaded: set[str] = set()
+        self._broken: dict[str, BrokenPluginError] = {}
         self._installed, self._claimed_twice = _installed_plugins()
 
     # -- looking up -------------------------------------------------------------------------------------
@@ -118,7 +119,9 @@ class PluginHost:
         entry = self._entries.get((kind, reference))
         if entry is not None:
             return entry
-        raise PluginError(
+        wanted = f"{namespace}.{kind}s.{name.replace('-', '_')}"
+        raised = BrokenPluginError if any(f.plugin == wanted for f in self.failures) else PluginError
+        raise raised(
             f"no {kind} named {reference!r}{self._why_absent(kind, namespace, name, reference, also)}"
         )
 
@@ -161,6 +164,16 @@ class PluginHost:
         """
         if namespace in self._loaded:
             return
+        if namespace in self._broken:
+            raise self._broken[namespace]
+        try:
+            self._load(namespace)
+        except BrokenPluginError as e:
+            self._broken[namespace] = e  # whoever asks again must not run it again
+            raise
+        self._loaded.add(namespace)
+
+    def _load(self, namespace: str) -> None:
         if self.is_blocked(namespace):
             raise PluginError(f"plugin {namespace!r} is blocked")
         if namespace in self.local:
@@ -172,7 +185,6 @@ class PluginHost:
             self._load_installed(namespace, self._installed[namespace])
         else:
             raise PluginError(f"no plugin named {namespace!r}{suggestion(namespace, self.available())}")
-        self._loaded.add(namespace)
 
     def _load_local(self, namespace: str) -> None:
         target = self.local[namespace]
@@ -225,7 +237,7 @@ class PluginHost:
         except KeyboardInterrupt:
             raise
         except BaseException as e:  # a plugin that calls sys.exit() must not end the program either
-            raise PluginError(f"plugin {plugin!r} ({target}): cannot be imported: {one_line(e)}") from e
+            raise BrokenPluginError(f"plugin {plugin!r} ({target}): cannot be imported: {one_line(e)}") from e
 
     def _origin_of(self, module: ModuleType, plugin: str, namespace: str, ep: EntryPoint | None) -> Origin:
         dist = ep.dist if ep is not None else None
@@ -251,7 +263,7 @@ class PluginHost:
         declared = getattr(module, "MAGDR_API", None)
         if declared != MAGDR_API:
             said = "does not declare MAGDR_API" if declared is None else f"declares MAGDR_API = {declared}"
-            raise PluginError(f"{where}: {said}, this core speaks {MAGDR_API}")
+            raise BrokenPluginError(f"{where}: {said}, this core speaks {MAGDR_API}")
         if self.manager.has_plugin(origin.plugin):
             raise PluginError(f"{where}: is registered already")
         try:
@@ -263,7 +275,7 @@ class PluginHost:
                 self.manager.unregister(name=origin.plugin)
             if isinstance(e, PluginError | KeyboardInterrupt):
                 raise
-            raise PluginError(f"{where}: {one_line(e)}") from e
+            raise BrokenPluginError(f"{where}: {one_line(e)}") from e
         self._entries.update(new)
         self._order.append(origin.plugin)
 
@@ -275,18 +287,20 @@ class PluginHost:
                     continue
                 specs = impl.function()
                 if not isinstance(specs, list | tuple):
-                    raise PluginError(f"{where}: magdr_{kind}s must return a list of {spec_type.__name__}")
+                    raise BrokenPluginError(
+                        f"{where}: magdr_{kind}s must return a list of {spec_type.__name__}"
+                    )
                 for spec in specs:
                     if type(spec) is not spec_type:
                         given = type(spec).__name__
-                        raise PluginError(
+                        raise BrokenPluginError(
                             f"{where}: magdr_{kind}s returned a {given}, expected {spec_type.__name__}"
                         )
                     _ = spec.schema  # a wrong signature is found now, not in the middle of a run
                     entry = Entry(spec, origin)
                     taken = new.get((kind, entry.name)) or self._entries.get((kind, entry.name))
                     if taken is not None:
-                        raise PluginError(
+                        raise BrokenPluginError(
                             f"{where}: {kind} {entry.name!r} is already provided by {taken.origin}"
                         )
                     new[(kind, entry.name)] = entry

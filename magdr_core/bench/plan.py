@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from magdr_core.calibration import read_calibration
-from magdr_core.errors import RegistryError
+from magdr_core.errors import BrokenPluginError, RegistryError
 from magdr_core.identity import digest
 from magdr_core.registry import Profile, Transfer
 from magdr_core.toolkit import Toolkit
@@ -104,7 +104,7 @@ def plan(toolkit: Toolkit, profile: Profile) -> list[Group]:
         toolkit.resolve("attack", attack)
     slices = tuple(_slices(toolkit, profile))
     for label in profile.detectors:
-        toolkit.resolve("detector", label)
+        _check(toolkit, "detector", label)
     if len(set(defenses)) != len(defenses):
         raise RegistryError(f"{toolkit.registry.path.name}: a defense is listed twice")
     seeds = profile.seeds or (toolkit.registry.seed,)
@@ -154,11 +154,24 @@ def _check_transfer(toolkit: Toolkit, task: str, transfer: Transfer) -> None:
 
 def defense_label(toolkit: Toolkit, label: str) -> str:
     """Check a defense's label; a restoration's label stands for that restoration as a defense of its own."""
-    if is_restoration(toolkit, label):
-        toolkit.resolve("restoration", label)
-    else:
-        toolkit.resolve("defense", label)
+    _check(toolkit, "restoration" if is_restoration(toolkit, label) else "defense", label)
     return label
+
+
+def _check(toolkit: Toolkit, kind: str, label: str) -> None:
+    """Resolve a component. That its plugin is broken is no fault of the registry: its own cells will say so.
+
+    Raises:
+        RegistryError: the registry is wrong.
+    """
+    try:
+        toolkit.resolve(kind, label)
+    except RegistryError as e:
+        cause: BaseException | None = e
+        while cause is not None and not isinstance(cause, BrokenPluginError):
+            cause = cause.__cause__
+        if cause is None:
+            raise
 
 
 def is_restoration(toolkit: Toolkit, label: str) -> bool:

@@ -117,7 +117,8 @@ def stable(s: Subject) -> Iterator[str]:
         for i in (len(rows) - 1, 0):
             alone = split[[rows[i]]]
             if tuple(alone.ids) != (batch.ids[i],):
-                yield f"split {name!r}: index {rows[i]} is {alone.ids[0]!r} alone and {batch.ids[i]!r} in a batch"
+                told = f"{alone.ids[0]!r} alone and {batch.ids[i]!r} in a batch"
+                yield f"split {name!r}: index {rows[i]} is {told}"
                 return
             if moved := difference(alone.images[0], batch.images[i]):
                 yield f"split {name!r}: picture {batch.ids[i]!r} differs by {moved:.3g} alone and in a batch"

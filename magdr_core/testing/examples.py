@@ -53,7 +53,8 @@ def median(x, *, radius: Annotated[int, Field(ge=1, le=5)] = 1):
 
 @hookimpl
 def magdr_restorations():
-    return [RestorationSpec(name="median", build=stateless(median), stage="denoise", grid={"radius": [1, 2, 3]})]
+    grid = {"radius": [1, 2, 3]}
+    return [RestorationSpec(name="median", build=stateless(median), stage="denoise", grid=grid)]
 '''
 
 GENERATOR = '''\

@@ -18,7 +18,8 @@ CLAIMING = ("restoration", "detector", "defense", "metric", "generator")
 DIRECTIONS = 3
 
 # Steps of the central difference, and what it may be off by, as a share of the gradient's length. One step
-# that agrees is enough: over a long one lie kinks (of an absolute value, say), a short one drowns in rounding.
+# that agrees is enough: over a long one lie kinks (of an absolute value, say), a short one drowns
+# in rounding.
 Steps = tuple[float, ...]
 DOUBLE = (torch.float64, (1e-5, 1e-4, 1e-3, 1e-6, 1e-7), 0.02)
 SINGLE = (torch.float32, (1e-2, 2e-3, 5e-4), 0.1)
@@ -67,7 +68,7 @@ def _judged(s: Subject, inputs: Inputs, said: str) -> Iterator[str]:
 
 @contextmanager
 def _weights_in(s: Subject, dtype: torch.dtype) -> Iterator[None]:
-    """The component's networks in another number type; single-precision ones only, so that nothing is lost."""
+    """The component's networks in another number type; single-precision ones only: nothing is lost."""
     floats = [
         network
         for network in find_networks([s.component])

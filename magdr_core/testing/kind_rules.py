@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -30,12 +31,12 @@ def grid(s: Subject) -> Iterator[str]:
         yield one_line(e)
         return
     for setting in settings:
-        component = setting.apply.component
-        seen = s.watch(s.batch, lambda given, f=component: s.compute(given, component=f))
-        if wrong := s.ill_valued(seen):
+        guarded: Any = setting.apply
+        run = partial(s.compute, component=guarded.component)
+        seen, alone = s.watch(s.batch, run), s.watch(s.batch[[2]], run)
+        if wrong := s.ill_valued(seen) or s.ill_valued(alone):
             yield f"{setting.label()}: {wrong}"
             return
-        alone = s.watch(s.batch[[2]], lambda given, f=component: s.compute(given, component=f))
         if (moved := difference(alone.output[0], seen.output[2])) > s.tolerance:
             yield f"{setting.label()}: image 2 differs by {moved:.3g} alone and in a batch of {len(s.batch)}"
             return
@@ -57,7 +58,12 @@ def masks(s: Subject) -> Iterator[str]:
             return
 
 
-@rule("distance", "0 for equal images, larger for different ones, finite", ("metric",), after=SOUND)
+@rule(
+    "distance",
+    "0 for equal images and in empty regions, larger for different images",
+    ("metric",),
+    after=SOUND,
+)
 def distance(s: Subject) -> Iterator[str]:
     assert isinstance(s.spec, MetricSpec)
     to_distance = s.spec.to_distance or (lambda values: values)
@@ -68,11 +74,15 @@ def distance(s: Subject) -> Iterator[str]:
     if wrong := not_finite(same.output):
         yield f"on equal images: {wrong}"
         return
+    empty = float(s.first.output[:, -1].abs().max())
+    if not s.spec.higher_is_better and empty > 1e-5:
+        yield f"the value of an empty region is {empty:.4g}, expected 0"
     near, far = (to_distance(v)[:, :-1] for v in (same.output, s.first.output))
     if float(near.abs().max()) > 1e-4:
         yield f"the distance of an image to itself is {float(near.abs().max()):.4g}"
     if float(far.min()) <= float(near.max()):
-        yield f"the distance of two different images is {float(far.min()):.4g}; of equal ones {float(near.max()):.4g}"
+        equal = f"of equal ones {float(near.max()):.4g}"
+        yield f"the distance of two different images is {float(far.min()):.4g}, {equal}"
 
 
 @rule("ball", "no pixel moves by more than eps, for the default, 0 and 1", ("attack",), after=SOUND)
@@ -209,7 +219,8 @@ def features(s: Subject) -> Iterator[str]:
         found = seen.output if isinstance(seen.output, list | tuple) else []
         sound = all(isinstance(one, Condition) and one.values.shape == c.values.shape for one in found)
         if seen.error or not found or not sound:
-            yield f"classes: {seen.failure or f'returns {_size(seen.output)}, expected Conditions like its argument'}"
+            given = seen.failure or f"returns {_size(seen.output)}, expected Conditions like its argument"
+            yield f"classes: {given}"
 
 
 def _faces(s: Subject, names: tuple[str, ...]) -> Batch:

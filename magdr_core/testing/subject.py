@@ -314,17 +314,18 @@ def global_generators(world: int) -> Iterator[list[str]]:
     torch.manual_seed(world)
     np.random.seed(world)
     random.seed(world)
-    before = torch.get_rng_state(), np.random.get_state(), random.getstate()
+    numpy_before: Any = np.random.get_state(legacy=True)
+    before = torch.get_rng_state(), random.getstate()
     cuda_before = torch.cuda.get_rng_state_all() if cuda is not None else []
     try:
         yield drew
     finally:
-        numpy_now = np.random.get_state()
+        numpy_now: Any = np.random.get_state(legacy=True)
         if not torch.equal(torch.get_rng_state(), before[0]):
             drew.append("torch's")
-        if not (np.array_equal(numpy_now[1], before[1][1]) and numpy_now[2:] == before[1][2:]):
+        if not (np.array_equal(numpy_now[1], numpy_before[1]) and numpy_now[2:] == numpy_before[2:]):
             drew.append("numpy's")
-        if random.getstate() != before[2]:
+        if random.getstate() != before[1]:
             drew.append("Python's")
         if cuda is not None:
             now = torch.cuda.get_rng_state_all()

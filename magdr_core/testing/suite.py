@@ -277,7 +277,7 @@ def locate(plugin: str | Path, local: Mapping[str, str] | None = None, base: Pat
     known = host.available()
     if text in known:
         return Target(text, local, base)
-    namespace, _, name = text.rpartition("/")
+    namespace = text.rpartition("/")[0]
     if namespace in known:
         return Target(namespace, local, base, only=text)
     host.load(BUILTIN)

@@ -70,7 +70,7 @@ def test_plugins_new_leaves_a_folder_that_is_there_alone(magdr, tmp_path):
 
 @pytest.mark.slow
 def test_plugins_new_package_installs_is_listed_and_passes(tmp_path):
-    """As a third party does it: pip, then the commands, in an environment that has the package beside magdr."""
+    """As a third party does it: pip, then the commands, with the package beside magdr."""
 
     def run(*command, code=0):
         env = os.environ | {

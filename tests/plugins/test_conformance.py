@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from magdr_core.specs import SPECS
 from magdr_core.testing.suite import Target, checks_in, rules_of
 from magdr_core.testing.world import World
 
@@ -68,8 +69,7 @@ def test_builtin_holds_to(check):
 
 def test_catalogue_has_every_kind_and_every_rule():
     judged = {(p.values[0].component.split()[0], p.values[0].rule) for p in CHECKS}
-    for kind in ("metric", "augmentation", "restoration", "generator", "parser", "attack", "detector", "defense",
-                 "dataset"):  # fmt: skip
+    for kind in SPECS:
         assert {(kind, rule.name) for rule in rules_of(kind)} <= judged
     components = {p.values[0].component for p in CHECKS}
     assert len(components) > 60

@@ -48,8 +48,8 @@ def refusal_fixture() -> Callable[[Callable[[], Any]], str]:
 
 @pytest.fixture
 def holds(dataset: Callable[..., Any]) -> Callable[..., Any]:
-    """`holds(use, **params)`: build it, check what every dataset promises (by the conformance suite) and what the
-    built-in ones do beyond that, and give it back."""
+    """`holds(use, **params)`: build it, check what every dataset promises (by the conformance suite) and what
+    the built-in ones do beyond that, and give it back."""
 
     def check(use: str, **params: Any) -> Any:
         told = {k: str(v) if isinstance(v, Path) else v for k, v in params.items()}
