@@ -20,7 +20,8 @@ from typing import Any
 from magdr_core.errors import PluginError
 from magdr_core.plugins import GROUP
 from magdr_core.registry import Registry
-from magdr_core.testing.suite import Finding, Target, locate
+from magdr_core.testing.checks import Finding
+from magdr_core.testing.suite import Target, locate
 
 START = 600.0
 """Seconds until the child has imported torch; no plugin has a part in that."""

@@ -11,7 +11,8 @@ from torch import Tensor
 from magdr_core.errors import one_line
 from magdr_core.functional import CLASSES, to_8bit
 from magdr_core.testing.rules import difference, rule
-from magdr_core.testing.subject import Subject, global_generators
+from magdr_core.testing.subject import Subject
+from magdr_core.testing.watching import global_generators
 from magdr_core.types import Batch
 
 SPLITS = ("train", "calibration", "test")

@@ -10,7 +10,8 @@ import torch
 
 from magdr_core.protocols import Fittable
 from magdr_core.testing.rules import rule
-from magdr_core.testing.subject import Seen, Subject
+from magdr_core.testing.subject import Subject
+from magdr_core.testing.watching import Seen
 
 
 @rule(

@@ -12,7 +12,8 @@ from torch import Tensor
 from magdr_core.specs import MetricSpec
 from magdr_core.testing.inputs import Inputs
 from magdr_core.testing.rules import rule
-from magdr_core.testing.subject import Subject, find_networks
+from magdr_core.testing.subject import Subject
+from magdr_core.testing.watching import find_networks
 
 CLAIMING = ("restoration", "detector", "defense", "metric", "generator")
 DIRECTIONS = 3

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from magdr_core.specs import SPECS
-from magdr_core.testing.suite import Target, checks_in, rules_of
+from magdr_core.testing.checks import rules_of
+from magdr_core.testing.suite import Target, checks_in
 from magdr_core.testing.world import World
 
 # Steps enough to run through the code; what they achieve is the business of each component's own tests.

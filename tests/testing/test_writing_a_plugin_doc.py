@@ -12,8 +12,8 @@ import torch
 from magdr_core.cli.plugins import command
 from magdr_core.specs import SPECS
 from magdr_core.testing import conformance_checks
+from magdr_core.testing.checks import EVERY_RULE
 from magdr_core.testing.examples import EXAMPLES
-from magdr_core.testing.suite import EVERY_RULE
 
 DOC = (Path(__file__).parents[2] / "docs" / "writing-a-plugin.md").read_text(encoding="utf-8")
 BLOCKS = DOC.split("```")[1::2]
