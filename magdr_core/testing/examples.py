@@ -120,20 +120,21 @@ def magdr_parsers():
 '''
 
 ATTACK = '''\
-"""One gradient step (FGSM)."""
+"""One gradient step from a random place: at the clean image itself the gradient is 0."""
 from magdr_core.api import AttackSpec, Eps, hookimpl, stateless
 from magdr_core.functional import project_linf
 
 MAGDR_API = 1
 
-def sign_step(x, objective, *, eps: Eps = 6 / 255):
+def sign_step(x, objective, *, rng, eps: Eps = 6 / 255):
     """One sign step of length eps up the loss. [B,3,H,W] -> same, inside the eps ball and [0,1]."""
-    loss, gradient = objective.gradient(x)
-    return project_linf(x + eps * gradient.sign(), x, eps)
+    start = project_linf(x + 0.5 * eps * rng.sign(*x.shape[1:]).to(x), x, eps)
+    loss, gradient = objective.gradient(start)
+    return project_linf(start + eps * gradient.sign(), x, eps)
 
 @hookimpl
 def magdr_attacks():
-    return [AttackSpec(name="sign-step", build=stateless(sign_step), cite="Goodfellow et al., ICLR 2015")]
+    return [AttackSpec(name="sign-step", build=stateless(sign_step), stochastic=True)]
 '''
 
 DETECTOR = '''\

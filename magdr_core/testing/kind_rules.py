@@ -132,7 +132,10 @@ def checkpoints(s: Subject) -> Iterator[str]:
 
 
 @rule(
-    "undo", "geometry is undone: `undo(f(x))` is x again, but for the borders", ("augmentation",), after=SOUND
+    "undo",
+    "geometry is undone: `undo(f(x))` is x again, but for the borders",
+    ("augmentation",),
+    after=(*SOUND, "inputs"),
 )
 def undo(s: Subject) -> Iterator[str]:
     if not hasattr(s.component, "undo"):

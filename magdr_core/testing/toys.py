@@ -106,7 +106,7 @@ class ToyGenerator(nn.Module):
 
 def generator() -> ToyGenerator:
     """Untrained; two attributes."""
-    return ToyGenerator()
+    return ToyGenerator().eval()
 
 
 class ToyParser:
@@ -125,9 +125,10 @@ def parser() -> ToyParser:
     return ToyParser()
 
 
-def sign_step(x: Tensor, objective: Objective, *, eps: Eps = 6 / 255) -> Tensor:
-    """One gradient sign step of length eps, clipped to [0,1]."""
-    return project_linf(x + eps * objective.gradient(x)[1].sign(), x, eps)
+def sign_step(x: Tensor, objective: Objective, *, rng: SampleRng, eps: Eps = 6 / 255) -> Tensor:
+    """One gradient sign step of length eps from a random place: at the clean image the gradient is 0."""
+    start = x + 0.5 * eps * rng.sign(*x.shape[1:])
+    return project_linf(start + eps * objective.gradient(start)[1].sign(), x, eps)
 
 
 def roughness(x: Tensor, c: Condition, G: Generator) -> Tensor:
@@ -215,7 +216,7 @@ def magdr_parsers() -> list[ParserSpec]:
 
 @hookimpl
 def magdr_attacks() -> list[AttackSpec]:
-    return [AttackSpec(name=NAME, build=stateless(sign_step))]
+    return [AttackSpec(name=NAME, build=stateless(sign_step), stochastic=True)]
 
 
 @hookimpl

@@ -14,14 +14,8 @@ pytest_plugins = ["pytester"]
 TEST = "def test_conformance(conformance_check):\n    conformance_check()\n"
 # Installed or not, the plugin is named here and its entry point left out.
 OPTIONS = [
-    "-p",
-    "no:magdr",
-    "-p",
-    "magdr_core.testing.pytest_plugin",
-    "-p",
-    "no:xdist",
-    "-p",
-    "no:cacheprovider",
+    *("-p", "no:magdr", "-p", "magdr_core.testing.pytest_plugin"),
+    *("-p", "no:xdist", "-p", "no:cacheprovider"),
 ]
 
 
