@@ -10,6 +10,7 @@ from magdr_core.calibration import read_calibration
 from magdr_core.errors import BrokenPluginError, RegistryError
 from magdr_core.identity import digest
 from magdr_core.registry import Profile, Transfer
+from magdr_core.resolver import Resolved
 from magdr_core.toolkit import Toolkit
 
 CLEAN = "none"
@@ -158,20 +159,22 @@ def defense_label(toolkit: Toolkit, label: str) -> str:
     return label
 
 
-def _check(toolkit: Toolkit, kind: str, label: str) -> None:
-    """Resolve a component. That its plugin is broken is no fault of the registry: its own cells will say so.
+def _check(toolkit: Toolkit, kind: str, label: str) -> Resolved | None:
+    """Resolve a component; None if its plugin is broken. That is no fault of the registry, and its own cells
+    will say so.
 
     Raises:
         RegistryError: the registry is wrong.
     """
     try:
-        toolkit.resolve(kind, label)
+        return toolkit.resolve(kind, label)
     except RegistryError as e:
         cause: BaseException | None = e
         while cause is not None and not isinstance(cause, BrokenPluginError):
             cause = cause.__cause__
         if cause is None:
             raise
+        return None
 
 
 def is_restoration(toolkit: Toolkit, label: str) -> bool:
@@ -203,7 +206,7 @@ def _slices(toolkit: Toolkit, profile: Profile) -> Iterator[Slice]:
     if profile.detectors:
         # Equal-strength random noise beside every attack: a detector of noise is no detector of attacks.
         noises = {s.eps for s in attacks if s.component == "noise"}
-        for eps in dict.fromkeys(s.eps for s in attacks):
+        for eps in dict.fromkeys(s.eps for s in attacks if s.steps):
             if eps not in noises:
                 yield Slice(f"noise@{eps * 255:g}", "noise", "noise", "noise", eps, 1)
         for label in profile.benign:
@@ -212,7 +215,9 @@ def _slices(toolkit: Toolkit, profile: Profile) -> Iterator[Slice]:
 
 
 def _attack_slice(toolkit: Toolkit, label: str) -> Slice:
-    resolved = toolkit.resolve("attack", label)
+    resolved = _check(toolkit, "attack", label)
+    if resolved is None:  # nobody can say how strong it would have been
+        return Slice(label, "attack", label, toolkit.registry.instance("attack", label).use)
     eps, steps = float(resolved.params["eps"]), int(resolved.params.get("steps", 1))
     return Slice(label, "attack", label, resolved.entry.name, eps, steps)
 

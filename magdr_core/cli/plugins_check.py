@@ -22,6 +22,7 @@ from magdr_core.plugins import GROUP
 from magdr_core.registry import Registry
 from magdr_core.testing.checks import Finding
 from magdr_core.testing.suite import Target, locate
+from magdr_core.testing.world import World
 
 START = 600.0
 """Seconds until the child has imported torch; no plugin has a part in that."""
@@ -59,7 +60,9 @@ def check_plugin(plugin: str, registry: Registry | None, *, timeout: float, devi
 
     Raises:
         PluginError: there is no such plugin.
+        RegistryError: there is no such device.
     """
+    World({}, base=Path.cwd(), device=device)  # a wrong device is told here, not found in the plugin
     with tempfile.TemporaryDirectory(prefix="magdr-check-") as folder:
         paths: list[str] = []
         if Path(plugin).expanduser().is_dir() and not plugin.endswith(".py"):

@@ -1,7 +1,7 @@
 """Small, quick components of every kind: what a component under test is given where it needs others.
 
 A plugin like any other, named by its module: `[plugins] local = { toys = "magdr_core.testing.toys" }`, then
-`use = "toys/toy"`. Nothing is trained and nothing is loaded.
+`use = "toys/toy"`. Nothing is trained, no file is read.
 """
 
 from __future__ import annotations

@@ -15,31 +15,23 @@ from magdr_core.guard import GuardedGenerator
 from magdr_core.plugins import Entry, PluginHost
 from magdr_core.protocols import FitData, Setting
 from magdr_core.registry import Instance, parse_registry
-from magdr_core.specs import Need
+from magdr_core.specs import SPECS, Need
 from magdr_core.store import Store
 from magdr_core.testing.fit_data import make_fit_data
 from magdr_core.toolkit import Toolkit
 
-TOYS = "toys"
-KINDS = (
-    "metric",
-    "augmentation",
-    "restoration",
-    "generator",
-    "parser",
-    "attack",
-    "detector",
-    "defense",
-    "dataset",
-)
-
+TOYS = "magdr-toys"
 REGISTRY = (
     f"""
 [plugins]
 local = {{ {TOYS} = "magdr_core.testing.toys" }}
 """
-    + "".join(f'[{kind}.toy]\nuse = "{TOYS}/toy"\n' for kind in KINDS)
+    + "".join(f'[{kind}.toy]\nuse = "{TOYS}/toy"\n' for kind in SPECS)
     + """
+[detector.evidence]
+use = "magdr"
+params = { criteria = ["toy"], augmentations = ["toy"] }
+
 [calibration]
 fit = 24
 clean = 40
@@ -122,7 +114,8 @@ class World:
 
 
 def _toys(need: Need) -> Any:
-    label: Any = "toy"
+    # Whoever asks for a calibrated detector may look at MagDR's evidence, not only at its score.
+    label: Any = "evidence" if need.calibrated else "toy"
     for _ in range(need.depth):
         label = [label]
     return label

@@ -115,3 +115,9 @@ def test_plugins_check_of_nothing_is_wrong_usage(magdr, tmp_path, target, words)
     assert done.code == 2
     assert words in done.err
     assert len(done.err.splitlines()) == 1
+
+
+def test_plugins_check_on_no_such_device_is_wrong_usage(magdr):
+    done = magdr("plugins", "check", "builtin", "--device", "abacus")
+    assert done.code == 2
+    assert "device 'abacus' is not one of" in done.err

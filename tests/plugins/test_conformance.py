@@ -35,7 +35,6 @@ PARAMS = {
     ("detector", "otd"): {"width": 8, "steps": 12, "check_every": 6},
     ("detector", "safetynet"): {"layers": (0, 1)},
     ("defense", "magnet-reformer"): {"steps": 8},
-    ("defense", "magdr"): {"detector": "evidence"},
 }
 ROUNDING = {"purifier"}
 """Its convolutions round otherwise for a single image, since it does not go through `in_pieces`."""
@@ -45,7 +44,6 @@ FROM_FILES = {"celeba", "celebamask-hq", "faceforensics", "folder", "video"}
 
 def catalogue():
     world = World({}, base=Path.cwd())
-    world.declare("detector", "evidence", "magdr", {"criteria": ["toy"], "augmentations": ["toy"]})
     target = Target("builtin", {}, Path.cwd())
     exact = checks_in(world, target, params=PARAMS, tolerance=0.0)
     near = [

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import unittest
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
+from magdr_core.specs import SPECS
 from magdr_core.testing import conformance_checks
 from magdr_core.testing.checks import EVERY_RULE
 from magdr_core.testing.examples import EXAMPLES
+from magdr_core.testing.suite import Target, checks_in
+from magdr_core.testing.world import TOYS, World
 from tests.testing.hostile import HOSTILE
 
 HELP = """
@@ -173,6 +177,14 @@ def test_suite_says_nothing_of_a_sound_plugin(tmp_path, name):
     path = tmp_path / "acme.py"
     path.write_text(SOUND[name])
     assert rules_of(path) == {}
+
+
+def test_suite_says_nothing_of_its_own_toys():
+    world = World({}, base=Path.cwd())
+    checks = checks_in(world, Target(TOYS, {}, Path.cwd()))
+    assert {check.component.split()[0] for check in checks} == set(SPECS)
+    for check in checks:
+        assert check.findings() == [], check
 
 
 @pytest.mark.parametrize(
