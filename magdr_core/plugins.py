@@ -1,4 +1,4 @@
-"""Finding, importing and registering plugins, with every fault attributed to its plugin.
+"""Loading and registering plugins, with every fault attributed to its plugin.
 
 pluggy keeps the hook implementations; what it does not do is here: a stable order, blocking before the
 import, version checks, roll-back of a plugin whose specs are wrong, and surviving a plugin that is broken.
@@ -10,14 +10,12 @@ import dataclasses
 import fnmatch
 import hashlib
 import importlib
-import importlib.util
 import os
-import pkgutil
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -25,29 +23,19 @@ from typing import Any
 import pluggy
 
 from magdr_core import hookspecs
-from magdr_core.errors import BrokenPluginError, MagdrError, PluginError, one_line, suggestion
+from magdr_core.discovery import (
+    BUILTIN,
+    GROUP,
+    Origin,
+    import_file,
+    import_plugin,
+    installed_plugins,
+    origin_of,
+    plugin_modules,
+)
+from magdr_core.errors import BrokenPluginError, PluginError, one_line, suggestion
 from magdr_core.hookspecs import MAGDR_API
 from magdr_core.specs import SPECS, ComponentSpec
-
-GROUP = "magdr"
-BUILTIN = "builtin"
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Where a plugin module comes from."""
-
-    plugin: str
-    namespace: str
-    distribution: str
-    version: str
-    file: str
-    package: str | None
-    source_hash: str = ""
-
-    def __str__(self) -> str:
-        dist = f"{self.distribution} {self.version}".strip() or Path(self.file).name or "local file"
-        return f"{self.plugin} ({dist})"
 
 
 @dataclass(frozen=True)
@@ -100,7 +88,7 @@ class PluginHost:
         self._order: list[str] = []
         self._loaded: set[str] = set()
         self._broken: dict[str, BrokenPluginError] = {}
-        self._installed, self._claimed_twice = _installed_plugins()
+        self._installed, self._claimed_twice = installed_plugins()
 
     # -- looking up -------------------------------------------------------------------------------------
 
@@ -189,8 +177,8 @@ class PluginHost:
     def _load_local(self, namespace: str) -> None:
         target = self.local[namespace]
         if not target.endswith(".py"):
-            module = self._import(namespace, target, lambda: importlib.import_module(target))
-            origin = self._origin_of(module, namespace, namespace, None)
+            module = import_plugin(namespace, target, lambda: importlib.import_module(target))
+            origin = origin_of(module, namespace, namespace, None)
             if origin.file.endswith(".py"):
                 source = Path(origin.file).read_bytes()
                 origin = dataclasses.replace(origin, source_hash=hashlib.sha256(source).hexdigest())
@@ -203,21 +191,21 @@ class PluginHost:
         digest = hashlib.sha256(source).hexdigest()
         # The name holds the place, so that two registries may call different files by one name.
         name = f"magdr_local_{namespace}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
-        module = self._import(namespace, target, lambda: _import_file(name, path))
+        module = import_plugin(namespace, target, lambda: import_file(name, path))
         self.register(module, Origin(namespace, namespace, "", "", str(path), None, digest))
 
     def _load_installed(self, namespace: str, ep: EntryPoint) -> None:
-        root = self._import(namespace, ep.value, ep.load)
-        names = _plugin_modules(root)
+        root = import_plugin(namespace, ep.value, ep.load)
+        names = plugin_modules(root)
         if hasattr(root, "MAGDR_API") or not names:
-            self.register(root, self._origin_of(root, namespace, namespace, ep))
+            self.register(root, origin_of(root, namespace, namespace, ep))
         for plugin, module_name in names.items():
             plugin = f"{namespace}.{plugin}"
             if self.is_blocked(plugin):
                 continue
             try:
-                module = self._import(plugin, module_name, partial(importlib.import_module, module_name))
-                self.register(module, self._origin_of(module, plugin, namespace, ep))
+                module = import_plugin(plugin, module_name, partial(importlib.import_module, module_name))
+                self.register(module, origin_of(module, plugin, namespace, ep))
             except PluginError as e:
                 self.failures.append(Failure(plugin, e))
 
@@ -225,31 +213,8 @@ class PluginHost:
         """Ids of a loaded package's modules that are blocked."""
         ep = self._installed.get(namespace)
         root = sys.modules.get(ep.value) if ep is not None else None
-        names = _plugin_modules(root) if root is not None else {}
+        names = plugin_modules(root) if root is not None else {}
         return [f"{namespace}.{n}" for n in names if self.is_blocked(f"{namespace}.{n}")]
-
-    def _import(self, plugin: str, target: str, load: Callable[[], ModuleType]) -> ModuleType:
-        try:
-            module = load()
-            if not isinstance(module, ModuleType):
-                raise TypeError(f"a plugin is a module, this is a {type(module).__name__}")
-            return module
-        except KeyboardInterrupt:
-            raise
-        except BaseException as e:  # a plugin that calls sys.exit() must not end the program either
-            raise BrokenPluginError(f"plugin {plugin!r} ({target}): cannot be imported: {one_line(e)}") from e
-
-    def _origin_of(self, module: ModuleType, plugin: str, namespace: str, ep: EntryPoint | None) -> Origin:
-        dist = ep.dist if ep is not None else None
-        package = (module.__package__ or module.__name__).partition(".")[0]
-        return Origin(
-            plugin=plugin,
-            namespace=namespace,
-            distribution=dist.name if dist is not None else "",
-            version=dist.version if dist is not None else "",
-            file=getattr(module, "__file__", "") or "",
-            package=package,
-        )
 
     # -- registering ------------------------------------------------------------------------------------
 
@@ -328,45 +293,3 @@ class PluginHost:
         except pluggy.PluginValidationError:
             self.manager.unregister(name=name)
             raise
-
-
-def _installed_plugins() -> tuple[dict[str, EntryPoint], dict[str, set[str]]]:
-    """Entry points by name, and the names that two distributions claim with their owners."""
-    found: dict[str, EntryPoint] = {}
-    owners: dict[str, set[str]] = {}
-    for ep in sorted(entry_points(group=GROUP), key=lambda ep: (ep.name, ep.value)):
-        dist = ep.dist.name if ep.dist is not None else "?"
-        if ep.name == BUILTIN and dist != "magdr":
-            continue  # an installed package never changes what a bare name means
-        owners.setdefault(ep.name, set()).add(dist)
-        found[ep.name] = ep
-    return found, {name: dists for name, dists in owners.items() if len(dists) > 1}
-
-
-def _plugin_modules(root: ModuleType) -> dict[str, str]:
-    """Plugin modules of a package laid out in folders by kind: `attacks.pgd` -> full module name.
-
-    Sub-packages and modules with a leading underscore are helpers.
-    """
-    modules = {}
-    for folder in getattr(root, "__path__", ()):
-        for kind in SPECS:
-            place = Path(folder, f"{kind}s")
-            for info in pkgutil.iter_modules([str(place)]):
-                if not info.ispkg and not info.name.startswith("_"):
-                    modules[f"{kind}s.{info.name}"] = f"{root.__name__}.{kind}s.{info.name}"
-    return dict(sorted(modules.items()))
-
-
-def _import_file(name: str, path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise MagdrError(f"{path.name} is not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module

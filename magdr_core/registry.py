@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib.resources
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -83,12 +83,14 @@ class Transfer(BaseModel):
 
     `surrogate` is the generator that perturbations are made on instead (a `[generator.LABEL]` table with the
     same conditions); with `condition = "unknown"` they are made for another condition than the defender's.
+    `generators` are the tasks that it applies to, all of the profile if empty.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     attack: str
     surrogate: str = ""
     condition: Literal["known", "unknown"] = "known"
+    generators: Labels = ()
 
     @model_validator(mode="after")
     def _lacks_something(self) -> Transfer:
@@ -98,11 +100,16 @@ class Transfer(BaseModel):
 
 
 class Sweep(BaseModel):
-    """Detectors on checkpoints of one long run of each attack, after so many steps (the paper's Figure 3)."""
+    """Detectors on checkpoints of one long run of each attack, after so many steps (the paper's Figure 3).
+
+    Of the tasks `generators` (all of the profile if empty), on the first `samples` of its images.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     attacks: Annotated[Labels, Field(min_length=1)]
     steps: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
+    generators: Labels = ()
+    samples: Annotated[int, Field(ge=1)] | None = None
 
 
 class Profile(BaseModel):
@@ -185,6 +192,19 @@ class Registry:
         """The table of a label; a label without one means the component of that name with its defaults."""
         return self.instances.get((kind, label)) or Instance(kind, label, label, MappingProxyType({}))
 
+    def tasks(self, profile: Profile | None = None) -> list[str]:
+        """The labels of the generators that are defended: all but those that are only attackers' surrogates.
+
+        Args:
+            profile: its `generators` if it names some.
+        """
+        if profile is not None and profile.generators:
+            return list(profile.generators)
+        spare = _only_surrogates(self.profiles.values())
+        if profile is not None:
+            spare |= _only_surrogates([profile])
+        return [label for label in self.labels("generator") if label not in spare]
+
     def dataset_of(self, task: str) -> str:
         """The label of the faces that a task's generator is for: its table's, else the first there is."""
         labels = self.labels("dataset")
@@ -195,6 +215,15 @@ class Registry:
         if name not in self.profiles:
             raise RegistryError(f"{self.path.name}: no profile {name!r}{suggestion(name, self.profiles)}")
         return self.profiles[name]
+
+
+def _only_surrogates(profiles: Iterable[Profile]) -> set[str]:
+    """Generators that perturbations are made on and that none of these profiles calls a task."""
+    surrogates, named = set[str](), set[str]()
+    for profile in profiles:
+        surrogates |= {t.surrogate for t in profile.transfer}
+        named |= {*(profile.generators or ()), *(label for t in profile.transfer for label in t.generators)}
+    return surrogates - named
 
 
 def default_registry() -> Path:

@@ -173,6 +173,9 @@ class Resolver:
         if not isinstance(labels, str):
             return [self.identities(need, inner, above) for inner in labels]
         resolved = self._resolve(need.kind, labels, above)
+        if any(n.calibrated for n in resolved.entry.spec.needs.values()):
+            # Core calibrates what a profile names, not what stands inside another component.
+            raise RegistryError(f"{need.kind} {labels!r} needs a calibrated detector; it cannot stand here")
         if not need.family:
             return resolved.identity
         settings = self.at(self.place(resolved.instance), lambda: self.settings(resolved))

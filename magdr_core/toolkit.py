@@ -28,6 +28,7 @@ from magdr_core.specs import (
     RestorationSpec,
 )
 from magdr_core.store import Store
+from magdr_core.watch import modules_of
 from magdr_core.weights import weights_folder
 
 
@@ -108,7 +109,7 @@ class Toolkit:
         except Exception as e:
             raise PluginError(f"{self._where(resolved)}: cannot be built: {one_line(e)}") from e
         device = torch.device("cpu") if resolved.entry.spec.device == "cpu" else self.device
-        for module in guard.modules_of(component):
+        for module in modules_of(component):
             module.to(device)
         if isinstance(component, nn.Module):
             component.requires_grad_(False)

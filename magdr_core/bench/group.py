@@ -13,7 +13,7 @@ from torch import Tensor
 from magdr_core.bench import evaluate
 from magdr_core.bench.images import GroupImages, Workplace
 from magdr_core.bench.measures import Yardstick, encoder_label
-from magdr_core.bench.pictures import split_sides
+from magdr_core.bench.pictures import BESIDE, split_sides, worst_of, worst_side
 from magdr_core.bench.plan import CLEAN, ORACLE, Cell, Group, is_restoration
 from magdr_core.errors import MagdrError, one_line
 from magdr_core.guard import GuardedDefense, GuardedGenerator
@@ -69,16 +69,17 @@ class GroupRun:
         except (MagdrError, torch.OutOfMemoryError) as e:
             self.work.report(f"failed: {cell}: {one_line(e)}")
             return {"key": "", "facts": facts, "error": one_line(e), "seconds": 0.0, "ids": [], "values": {}}
-        clean = self.images.clean(False)
+        clean = self.images.clean(False, cell.slice)
         forwards = self.G.take_passes() / len(clean)
-        if "pictures" in extra:
-            self.store.put_images(f"{key}-pictures", extra.pop("pictures"))
+        for name in ("pictures", "worst-pictures"):
+            if name in extra:
+                self.store.put_images(f"{key}-{name}", extra.pop(name))
         data = {
             "schema": SCHEMAS.get(cell.role, SCHEMA),
             "key": key,
             "facts": facts,
             "ids": list(clean.ids),
-            "identities": self.images.identities,
+            "identities": self.images.identities[: len(clean)],
             "values": values,
             "forwards": forwards,
             **extra,
@@ -104,6 +105,20 @@ class GroupRun:
                 name = (task, facts["attack"], facts["component"])
                 restored, output = split_sides(kept)
                 pictures[(*name, "input")], pictures[(*name, "output")] = restored[:shown], output[:shown]
+        return pictures
+
+    def worst_pictures(self, cells: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str, str, str], Tensor]:
+        """The worst images of MagDR's defenses, which the report shows; the store has those of all."""
+        pictures: dict[tuple[str, str, str, str], Tensor] = {}
+        for cell in cells if self.work.profile.pictures else ():
+            facts = cell["facts"]
+            if "worst" not in cell or facts["baseline"] or facts["component"] in ("identity", ORACLE):
+                continue
+            kept = self.store.images(f"{cell['key']}-worst-pictures")
+            if kept is not None:
+                for side, images in zip(BESIDE, kept.chunk(len(BESIDE)), strict=True):
+                    name = (facts["task"], facts["attack"], facts["component"])
+                    pictures[(*name, worst_side(side, facts["seed"]))] = images
         return pictures
 
     # -- components -------------------------------------------------------------------------------------
@@ -136,8 +151,8 @@ class GroupRun:
             return e
 
     @cached_property
-    def _choosing(self) -> list[Any]:
-        """The profile's calibrated defenses that choose among candidates."""
+    def _choosing(self) -> list[MagDR]:
+        """The profile's MagDRs, whose candidates the oracle may choose from as well."""
         found = []
         for label in self.work.profile.defenses:
             if label == "identity" or label in self._plain:
@@ -146,7 +161,7 @@ class GroupRun:
                 component = self.calibrator.defense(label).component
             except MagdrError:
                 continue  # its own cells say what is wrong with it
-            if hasattr(component, "candidates"):
+            if isinstance(component, MagDR):
                 found.append(component)
         return found
 
@@ -201,7 +216,7 @@ class GroupRun:
     @torch.no_grad()
     def _compute(self, cell: Cell, component: Any) -> tuple[Mapping[str, list[float]], dict[str, Any]]:
         images = self.images.of(cell.slice)
-        reference = self.images.reference
+        reference = self.images.reference[: len(images)]
         self.G.take_passes()
 
         name = f"{cell.role}/{digest(self._identity(cell))}"  # like the key, it knows no label
@@ -210,9 +225,9 @@ class GroupRun:
             return self.toolkit.rng(name, batch.ids, self.group.seed)
 
         if cell.role == "attack":
-            clean = self.images.clean(False)
+            clean = self.images.clean(False, cell.slice)
             return evaluate.attack_values(clean, images, self.G, component, reference), {}
-        clean = self.images.clean(self._oracle(cell))
+        clean = self.images.clean(self._oracle(cell), cell.slice)
         seen = clean.with_images(images)
         if cell.role == "detector":
             values = evaluate.detector_values(seen, component.detector, self.G, rng)
@@ -223,11 +238,21 @@ class GroupRun:
         else:
             values, restored, output = evaluate.defense_values(seen, component, self.G, self._clean, rng)
         passes = self.G.passes
+        worst = self._worst(cell, values["mse_o"], restored, output)
         if self._ensemble:
             together = evaluate.ensemble_values(restored, output, seen, self._ensemble, self.G, self._clean)
             values = {**values, **{f"ensemble/{name}": v for name, v in together.items()}}
-        self.G.passes = passes  # the variant's own passes are no cost of the defense
-        return values, {"pictures": torch.cat([restored[:MOST_PICTURES], output[:MOST_PICTURES]])}
+        self.G.passes = passes  # the pictures' and the variant's own passes are no cost of the defense
+        first = torch.cat([restored[:MOST_PICTURES], output[:MOST_PICTURES]])
+        return values, {"pictures": first, **worst}
+
+    def _worst(self, cell: Cell, errors: Sequence[float], restored: Tensor, output: Tensor) -> dict[str, Any]:
+        """The ids of a defense's worst images, and their pictures in the order of `BESIDE`."""
+        places = {name: i for i, name in enumerate(self.images.clean(False).ids)}
+        names = worst_of(dict(zip(places, errors, strict=True)))
+        indices = [places[name] for name in names]
+        sides = [*self.images.beside(cell.slice, indices), restored[indices], output[indices]]
+        return {"worst": names, "worst-pictures": torch.cat(sides)}
 
     def _oracle(self, cell: Cell) -> bool:
         """Whether the component is given exact masks."""

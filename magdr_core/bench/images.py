@@ -57,7 +57,8 @@ class GroupImages:
         self._images: dict[Slice, Tensor] = {}
         self.identities: list[int] = []
 
-    def clean(self, oracle: bool) -> Samples:
+    def clean(self, oracle: bool, part: Slice | None = None) -> Samples:
+        """The clean samples, or those of a slice."""
         if oracle not in self._clean:
             samples, identities = draw_samples(
                 self.data.split(self.work.profile.split),
@@ -68,7 +69,8 @@ class GroupImages:
                 oracle=oracle,
             )
             self._clean[oracle], self.identities = samples, identities.tolist()
-        return self._clean[oracle]
+        clean = self._clean[oracle]
+        return clean if part is None or part.samples is None else clean[: part.samples]
 
     @property
     def reference(self) -> Tensor:
@@ -80,12 +82,13 @@ class GroupImages:
 
     def key(self, part: Slice) -> Any:
         profile, toolkit = self.work.profile, self.work.toolkit
+        count = min(profile.samples, part.samples or profile.samples)
         kind = {"attack": "attack", "noise": "attack", "sweep": "attack", "benign": "augmentation"}.get(
             part.role
         )
         facts = {
             "generator": toolkit.resolve("generator", self.task).identity,
-            "data": [self.data.fingerprint(), profile.split, profile.first, profile.samples, self.seed],
+            "data": [self.data.fingerprint(), profile.split, profile.first, count, self.seed],
             "environment": self.work.environment,
             "slice": None if kind is None else toolkit.resolve(kind, part.label).identity,
             # Noise of an attack's strength has no table of its own.
@@ -105,7 +108,7 @@ class GroupImages:
         """The images of a slice, from the store where they are there."""
         if part in self._images:
             return self._images[part]
-        clean = self.clean(False)
+        clean = self.clean(False, part)
         if part.role == "clean":
             return clean.images
         images = self.work.store.images(digest(self.key(part)))
@@ -116,6 +119,17 @@ class GroupImages:
             images = made[part]
         self._images[part] = images.to(clean.images.device)
         return self._images[part]
+
+    def beside(self, part: Slice, indices: list[int]) -> list[Tensor]:
+        """Clean and received images of these samples, each followed by the outputs on them: the first four
+        of `BESIDE`."""
+        clean = self.clean(False)
+        samples = Samples(
+            clean.images[indices], clean.conditions[indices], tuple(clean.ids[i] for i in indices)
+        )
+        received = self.of(part)[indices]
+        outputs = evaluate.outputs(received, samples, self.G)
+        return [samples.images, self.reference[indices], received, outputs]
 
     def _make(self, part: Slice, clean: Samples) -> Tensor:
         if part.role == "benign":

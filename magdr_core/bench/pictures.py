@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -14,9 +15,30 @@ from magdr_core.store import write_atomically
 FILE = "pictures.safetensors"
 SEPARATOR = " | "
 
+WORST = 5
+"""Images with the largest output error, whose pictures are kept with every defense's cell."""
+
+BESIDE = ("clean-input", "clean-output", "attacked-input", "attacked-output", "input", "output")
+"""What is kept of them: clean, received and restored images with the generator's outputs on them."""
+
+K = TypeVar("K", str, tuple[int, str])
+
+
+def worst_of(errors: Mapping[K, float]) -> list[K]:
+    """The keys of the largest errors, largest first. Six digits count, as many as a run folder keeps."""
+    return sorted(errors, key=lambda k: (-float(f"{errors[k]:.6g}"), k))[:WORST]
+
+
+def worst_side(side: str, seed: int) -> str:
+    """What a side of the worst images is called among the pictures of a run."""
+    return f"worst-{side} {seed}"
+
 
 def save_pictures(run: Path, pictures: Mapping[tuple[str, str, str, str], Tensor]) -> None:
-    """Write pictures keyed by (task, attack, component, side); side is `input` or `output`."""
+    """Write pictures keyed by (task, attack, component, side).
+
+    A side is `input` or `output` of the first images, or what `worst_side` says.
+    """
     levels = {
         SEPARATOR.join(name): (images * 255).round().byte().cpu().contiguous()
         for name, images in pictures.items()

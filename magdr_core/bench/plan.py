@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from magdr_core.calibration import read_calibration
-from magdr_core.errors import BrokenPluginError, RegistryError
+from magdr_core.errors import BrokenPluginError, RegistryError, suggestion
 from magdr_core.identity import digest
-from magdr_core.registry import Profile, Transfer
+from magdr_core.registry import Profile, Sweep, Transfer
 from magdr_core.resolver import Resolved
 from magdr_core.toolkit import Toolkit
 
@@ -29,6 +29,7 @@ class Slice:
         role: clean, attack, noise (equal-strength noise that only `auroc_noise` needs), benign, or sweep (a
             checkpoint of a long run).
         transfer: what the attacker lacks.
+        samples: the first so many of the profile's images; all if None.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Slice:
     eps: float = 0.0
     steps: int = 0
     transfer: Transfer | None = None
+    samples: int | None = None
 
 
 @dataclass(frozen=True)
@@ -91,19 +93,17 @@ def plan(toolkit: Toolkit, profile: Profile) -> list[Group]:
     Raises:
         RegistryError: whatever is wrong with the registry, before anything is computed or written.
     """
-    surrogates = {t.surrogate for t in profile.transfer}
-    tasks = profile.generators or tuple(
-        label for label in toolkit.registry.labels("generator") if label not in surrogates
-    )
+    tasks = toolkit.registry.tasks(profile)
     if not tasks:
         raise RegistryError(f"{toolkit.registry.path.name}: no [generator.TASK] table")
+    _check_tasks_named(toolkit, profile, tasks)
     policy = toolkit.registry.calibration
     if policy.file != "auto":
         read_calibration(toolkit.registry.path.parent / policy.file)
     defenses = [defense_label(toolkit, label) for label in profile.defenses]
     for attack in policy.attacks:
         toolkit.resolve("attack", attack)
-    slices = tuple(_slices(toolkit, profile))
+    slices = {task: tuple(_slices(toolkit, profile, task)) for task in tasks}
     for label in profile.detectors:
         _check(toolkit, "detector", label)
     if len(set(defenses)) != len(defenses):
@@ -113,10 +113,11 @@ def plan(toolkit: Toolkit, profile: Profile) -> list[Group]:
     for task in tasks:
         dataset = _faces_for(toolkit, profile, task)
         for transfer in profile.transfer:
-            _check_transfer(toolkit, task, transfer)
+            if _is_of(task, transfer):
+                _check_transfer(toolkit, task, transfer)
         for seed in seeds:
-            cells = tuple(_cells(toolkit, profile, task, dataset, seed, slices))
-            groups.append(Group(task, dataset, seed, slices, cells))
+            cells = tuple(_cells(toolkit, profile, task, dataset, seed, slices[task]))
+            groups.append(Group(task, dataset, seed, slices[task], cells))
     return groups
 
 
@@ -134,22 +135,46 @@ def _faces_for(toolkit: Toolkit, profile: Profile, task: str) -> str:
     return label
 
 
+def _is_of(task: str, setting: Transfer | Sweep) -> bool:
+    """Whether a transfer or sweep applies to a task."""
+    return not setting.generators or task in setting.generators
+
+
+def _check_tasks_named(toolkit: Toolkit, profile: Profile, tasks: Sequence[str]) -> None:
+    """Transfers and sweeps name tasks of the profile."""
+    settings = [(f"transfer of {t.attack!r}", t.generators) for t in profile.transfer]
+    settings += [("sweep", profile.sweep.generators)] if profile.sweep is not None else []
+    for what, labels in settings:
+        for label in labels:
+            if label not in tasks:
+                raise RegistryError(
+                    f"{toolkit.registry.path.name}: {what}: generators: {label!r} is no task of the profile"
+                    f"{suggestion(label, tasks) or '; it has ' + ', '.join(tasks)}"
+                )
+
+
 def _check_transfer(toolkit: Toolkit, task: str, transfer: Transfer) -> None:
     """The surrogate can take the task's place, and there is a condition not to know."""
     names = toolkit.build("generator", task).condition_names
     if transfer.condition == "unknown" and not names:
         raise RegistryError(
             f"{toolkit.registry.path.name}: transfer of {transfer.attack!r}: {task} has no condition that "
-            "could be unknown"
+            "could be unknown (generators = [...] says which tasks a transfer applies to)"
         )
     if not transfer.surrogate:
         return
+    if transfer.surrogate == task:
+        raise RegistryError(
+            f"{toolkit.registry.path.name}: transfer of {transfer.attack!r}: the surrogate {task!r} is the "
+            "task itself"
+        )
     other = toolkit.build("generator", transfer.surrogate).condition_names
     if other != names:
         raise RegistryError(
             f"{toolkit.registry.path.name}: transfer of {transfer.attack!r}: the surrogate "
             f"{transfer.surrogate!r} takes the conditions {', '.join(other) or 'none'}, "
-            f"{task} takes {', '.join(names) or 'none'}"
+            f"{task} takes {', '.join(names) or 'none'} (generators = [...] says which tasks a transfer "
+            "applies to)"
         )
 
 
@@ -182,17 +207,17 @@ def is_restoration(toolkit: Toolkit, label: str) -> bool:
     return ("defense", label) not in instances and ("restoration", label) in instances
 
 
-def _slices(toolkit: Toolkit, profile: Profile) -> Iterator[Slice]:
+def _slices(toolkit: Toolkit, profile: Profile, task: str) -> Iterator[Slice]:
     yield Slice(CLEAN, "clean")
     attacks = [_attack_slice(toolkit, label) for label in profile.attacks]
-    for transfer in profile.transfer:
+    for transfer in (t for t in profile.transfer if _is_of(task, t)):
         part = _attack_slice(toolkit, transfer.attack)
         lacking = [transfer.surrogate] if transfer.surrogate else []
         lacking += ["unknown-condition"] if transfer.condition == "unknown" else []
         attacks.append(replace(part, name=f"{part.name}@{'+'.join(lacking)}", transfer=transfer))
     if len({s.name for s in attacks}) != len(attacks):
         raise RegistryError(f"{toolkit.registry.path.name}: an attack is listed twice")
-    sweep = profile.sweep
+    sweep = profile.sweep if profile.sweep is not None and _is_of(task, profile.sweep) else None
     points = sorted(set(sweep.steps)) if sweep is not None else []
     for label in sweep.attacks if sweep is not None else ():
         part = _attack_slice(toolkit, label)
@@ -201,7 +226,8 @@ def _slices(toolkit: Toolkit, profile: Profile) -> Iterator[Slice]:
                 f"{toolkit.registry.path.name}: sweep: attack {label!r} has no checkpoints of a run; "
                 "pgd, ifgsm, eq3 and the class-transferable attacks have"
             )
-        attacks += [replace(part, role="sweep", steps=n) for n in points]
+        samples = sweep.samples if sweep is not None else None
+        attacks += [replace(part, role="sweep", steps=n, samples=samples) for n in points]
     yield from attacks
     if profile.detectors:
         # Equal-strength random noise beside every attack: a detector of noise is no detector of attacks.

@@ -142,6 +142,8 @@ class Bench:
         result.cells += cells
         if self.shard is None and group.seed == self.groups[0].seed:
             result.pictures |= run.pictures(cells)
+        if self.shard is None:
+            result.pictures |= run.worst_pictures(cells)
 
     def _write(self, name: str, text: str) -> None:
         write_atomically(self.folder / name, lambda p: p.write_text(text, encoding="utf-8"))
@@ -164,7 +166,7 @@ class Bench:
 
 
 def _brief(cell: Mapping[str, Any]) -> dict[str, Any]:
-    keep = ("key", "facts", "error", "forwards", "thresholds", "seconds")
+    keep = ("key", "facts", "error", "forwards", "thresholds", "seconds", "worst")
     brief = {k: cell[k] for k in keep if k in cell}
     if cell["facts"]["role"] == "defense" and "error" not in cell:
         # The report names the worst images; ids tell it which pictures they are.

@@ -241,14 +241,14 @@ def _detector_rows(registry: str, cell: CellData, others: Mapping[str, CellData]
         return
     if "clean" not in others:
         return
-    clean = np.asarray(others["clean"]["values"]["score"])
+    clean = _scores_of(cell["ids"], others["clean"])
     free: dict[str, Callable[[Array], float]] = {
         "auroc": lambda r: auroc(clean[r], scores[r]),
         "tpr_at_1fpr": lambda r: tpr_at_fpr(clean[r], scores[r], 0.01),
         "tpr_at_5fpr": lambda r: tpr_at_fpr(clean[r], scores[r], 0.05),
     }
     if "noise" in others and not facts["noise"]:
-        noise = np.asarray(others["noise"]["values"]["score"])
+        noise = _scores_of(cell["ids"], others["noise"])
         free["auroc_noise"] = lambda r: auroc(noise[r], scores[r])
     for metric, statistic in free.items():
         yield _row(registry, cell, metric, _figures(cell, metric, statistic))
@@ -258,6 +258,12 @@ def _detector_rows(registry: str, cell: CellData, others: Mapping[str, CellData]
             figures = _value_figures(cell, f"{metric} {variant}", flags, _decision(metric))
             yield _row(registry, cell, metric, figures, variant)
     yield _row(registry, cell, "forwards", (cell["forwards"], math.nan, math.nan))
+
+
+def _scores_of(ids: Sequence[str], cell: CellData) -> Array:
+    """A cell's scores of these images; a sweep may be of fewer than the cell has."""
+    scores = dict(zip(cell["ids"], cell["values"]["score"], strict=True))
+    return np.array([scores[name] for name in ids])
 
 
 def to_csv(rows: Sequence[Row]) -> str:

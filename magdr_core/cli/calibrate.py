@@ -22,6 +22,7 @@ from magdr_core.cli.common import (
 )
 from magdr_core.cli.own_data import OwnPictures
 from magdr_core.errors import RegistryError, suggestion
+from magdr_core.registry import Profile
 from magdr_core.store import Store, write_atomically
 from magdr_core.toolkit import Toolkit
 
@@ -81,7 +82,7 @@ def command(
     for label in defenses:
         defense_label(toolkit, label)
     check_writable(out.parent)
-    tasks = _tasks(toolkit, chosen.generators, task)
+    tasks = _tasks(toolkit, chosen, task)
     display = ProgressDisplay(Console())
     own = None if data is None else OwnPictures(toolkit, data, whole, display)
     entries: dict[str, Any] = {}
@@ -116,15 +117,15 @@ def command(
             raise SystemExit(1)
 
 
-def _tasks(toolkit: Toolkit, of_profile: tuple[str, ...] | None, task: str | None) -> tuple[str, ...]:
+def _tasks(toolkit: Toolkit, profile: Profile, task: str | None) -> list[str]:
     known = toolkit.registry.labels("generator")
     if task is not None:
         if task not in known:
             raise RegistryError(
                 f"{toolkit.registry.path.name} has no [generator.{task}]{suggestion(task, known)}"
             )
-        return (task,)
-    tasks = of_profile or tuple(known)
+        return [task]
+    tasks = toolkit.registry.tasks(profile)
     if not tasks:
         raise RegistryError(f"{toolkit.registry.path.name}: no [generator.TASK] table")
     return tasks

@@ -71,7 +71,7 @@ def _weights() -> list[str]:
 def _one_pass(toolkit: Toolkit) -> list[str]:
     """Draw, edit and parse eight faces."""
     start = time.perf_counter()
-    task = toolkit.registry.labels("generator")[0]
+    task = toolkit.registry.tasks()[0]
     generator, dataset = toolkit.generator(task), toolkit.build("dataset", "faces")
     parser = toolkit.build("parser", toolkit.registry.labels("parser")[0])
     batch = dataset.split("test")[list(range(8))]

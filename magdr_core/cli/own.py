@@ -13,9 +13,16 @@ import click
 from rich.console import Console
 
 from magdr_core.cli.clips import ClipWork
-from magdr_core.cli.common import ProgressDisplay, block_option, cache_option, device_option
-from magdr_core.cli.inputs import Input
-from magdr_core.cli.jobs import Job
+from magdr_core.cli.common import (
+    ProgressDisplay,
+    block_option,
+    cache_option,
+    check_writable,
+    device_option,
+    open_toolkit,
+)
+from magdr_core.cli.inputs import Input, check_results, collect
+from magdr_core.cli.jobs import Defend, Detect, Job
 from magdr_core.cli.photos import PhotoWork
 from magdr_core.cli.told import ADVICE, detail_lines, verdict_line
 from magdr_core.errors import DataError, MagdrError, one_line, suggestion
@@ -98,12 +105,12 @@ def chosen_task(toolkit: Toolkit, task: str | None, edits: Iterable[str] = ()) -
     Raises:
         DataError: none of that name, or several may be meant.
     """
-    tasks = toolkit.registry.labels("generator")
-    if task is not None and task in tasks:
+    known, tasks = toolkit.registry.labels("generator"), toolkit.registry.tasks()
+    if task is not None and task in known:
         return task
     name = toolkit.registry.path.name
     if task is not None:
-        raise DataError(f"{name} has no [generator.{task}]{suggestion(task, tasks)}")
+        raise DataError(f"{name} has no [generator.{task}]{suggestion(task, known)}")
     if edits and len(tasks) > 1:
         knowing = [t for t in tasks if set(edits) <= set(toolkit.generator(t).condition_names)]
         tasks = knowing or tasks
@@ -228,3 +235,45 @@ def work_through(
             if given.is_video:
                 clips.run(given)
     told.finish()
+
+
+def judge(
+    command: str,
+    job: type[Defend] | type[Detect],
+    paths: tuple[Path, ...],
+    *,
+    task: str | None,
+    edits: tuple[str, ...],
+    has: tuple[str, ...],
+    whole: bool,
+    as_json: bool,
+    registry: Path | None,
+    device: str | None,
+    block: tuple[str, ...],
+    calibration: Path | None,
+    defense: str,
+    cache: Path,
+    out: Path | None = None,
+) -> None:
+    """Calibrate MagDR for the task and put it to work on the files, with the options of the command line.
+
+    Args:
+        out: where restored pictures go; None if nothing is written.
+    """
+    inputs = collect(paths)
+    wanted = parsed_edits(edits)
+    if out is not None:
+        check_results(inputs, out, job.suffix)
+        check_writable(out)
+    toolkit = open_toolkit(registry, device, block)
+    with_calibration(toolkit, calibration)
+    label = chosen_task(toolkit, task, wanted)
+    generator = toolkit.generator(label)
+    condition = chosen_condition(generator, wanted, has)
+    display = new_display(as_json)
+    with display.running("calibrating", 1):
+        pipeline = toolkit.magdr(label, defense=defense, cache=cache, progress=display.step)
+    facts = conditions_told(label, generator, wanted, has) | calibration_told(toolkit, label)
+    told = Told(new_display(as_json), as_json, {"command": command, **facts, "defense": defense})
+    done = job(pipeline, synthetic=bool(facts.get("synthetic")))
+    work_through(inputs, done, condition, toolkit, told, whole=whole, out=out)

@@ -44,7 +44,7 @@ def print_tables(console: Console, result: RunResult) -> None:
             labels = list(dict.fromkeys(f["component"] for f in order if f["role"] == role))
             if labels:
                 table(console, figures, task, attacks, labels, n)
-        _sweep_table(console, rows, task, n)
+        _sweep_table(console, rows, task)
 
 
 def _attack_table(console: Console, figures: _Figures, task: str, attacks: list[str], n: int) -> None:
@@ -87,11 +87,13 @@ def _detector_table(
     console.print(table)
 
 
-def _sweep_table(console: Console, rows: Sequence[Row], task: str, n: int) -> None:
+def _sweep_table(console: Console, rows: Sequence[Row], task: str) -> None:
     """Figure 3: F1 of each detector against the attacker's steps."""
-    points = {(r["attack"], r["component"], r["steps"]): r["value"] for r in rows if _is_point(r)}
-    if not points:
+    swept = [r for r in rows if _is_point(r)]
+    if not swept:
         return
+    points = {(r["attack"], r["component"], r["steps"]): r["value"] for r in swept}
+    n = swept[0]["n"]
     steps = sorted({number for _, _, number in points})
     table = Table(
         title=f"{task}: F1 after so many steps of one run of the attack (n = {n} clean and {n} attacked)"

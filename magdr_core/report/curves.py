@@ -36,7 +36,8 @@ def figure3(figures: Figures, task: str, name: str) -> list[Figure3]:
         if len(steps) < 2:
             continue
         knows = f"{attack.attack}, {attack.knowledge or 'oblivious'}, {attack.strength}"
-        title = f"Figure 3, {task}: F1 against iterations of {knows}"
+        n = min(f.n for curve in curves for _, f in curve.points)
+        title = f"Figure 3, {task}: F1 against iterations of {knows}, n = {n}"
         drawing = _draw(title, curves, steps, magdr, f"{name}-{number_of}")
         drawn.append(Figure3(title, drawing, _table(figures, task, title, attack, curves, steps)))
     return drawn

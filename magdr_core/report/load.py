@@ -112,6 +112,7 @@ def _cells(path: Path) -> list[Mapping[str, Any]]:
         and isinstance(c.get("facts"), dict)
         and all(k in c["facts"] for k in _FACTS)
         and isinstance(c.get("mse_o", {}), dict)
+        and isinstance(c.get("worst", []), list)
         for c in cells
     )
     if not good:

@@ -23,7 +23,8 @@
     if (clean) clean.hidden = version !== "" && version !== "clean";
   };
   for (const gallery of document.querySelectorAll(".gallery")) {
-    for (const set of gallery.querySelectorAll(".switch")) set.hidden = false;
+    // A switch with one place would be no switch.
+    for (const set of gallery.querySelectorAll(".switch")) set.hidden = set.querySelectorAll("input").length < 2;
     gallery.addEventListener("change", () => turn(gallery));
     turn(gallery);
   }

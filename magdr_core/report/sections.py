@@ -14,7 +14,10 @@ from magdr_core.report.strips import BUDGET, Gallery, gallery
 from magdr_core.report.summary import strongest, task_summary
 from magdr_core.report.tables import attacks
 from magdr_core.report.tradeoff import tradeoff
-from magdr_core.report.worst import worst
+from magdr_core.report.worst import Worst, worst
+
+_WORST = 4
+"""One part in so many of a task's pictures may be of the worst images."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,7 @@ class Section:
     tables: dict[str, Table]
     figure3: list[Figure3]
     tradeoff: Markup | None
+    worst: Worst | None
     gallery: Gallery | None
 
 
@@ -63,8 +67,9 @@ def _section(figures: Figures, task: str, index: int, budget: int) -> Section:
         "defense_glance": table2.glance(figures, task),
         "defense_inputs": table2.inputs(figures, task, conditions),
         "defense_paper": beside.table2(figures, task),
-        "worst": worst(figures, task, main) if main else None,
     }
+    failing = worst(figures, task, main, budget // _WORST) if main else None
+    spent = failing.pictures.characters if failing and failing.pictures else 0
     return Section(
         task=task,
         summary=task_summary(figures, task),
@@ -74,5 +79,6 @@ def _section(figures: Figures, task: str, index: int, budget: int) -> Section:
         tables={name: table for name, table in tables.items() if table is not None},
         figure3=figure3(figures, task, f"figure3-{index}"),
         tradeoff=tradeoff(figures, task, main, f"tradeoff-{index}") if main else None,
-        gallery=gallery(figures, task, budget),
+        worst=failing,
+        gallery=gallery(figures, task, budget - spent),
     )

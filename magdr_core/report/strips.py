@@ -88,9 +88,15 @@ class Gallery:
         """Pixels of a strip before scaling."""
         return self.samples * (self.size[1] + GAP) - GAP
 
+    @property
+    def characters(self) -> int:
+        """What its pictures take of the file."""
+        strips = [*([self.clean] if self.clean else []), *(s for p in self.panels for s in p.strips)]
+        return sum(len(side.url) for strip in strips for side in strip.sides)
+
 
 @dataclass(frozen=True)
-class _Row:
+class Row:
     """A strip before it is encoded."""
 
     key: str
@@ -108,9 +114,9 @@ class _Row:
             sides.append(Side(name, url, f"{self.where}: {name}s of {many}"))
         return Strip(self.key, self.title, self.detail, tuple(sides), self.kind)
 
-    def cost(self, shrink: int) -> int:
-        """Characters of one sample."""
-        return sum(len(_png(_shrunk(images[:1], shrink))) for images in self.sides.values())
+    def cost(self, shrink: int, samples: int = 1) -> int:
+        """Characters of the first samples."""
+        return sum(len(_png(_shrunk(images[:samples], shrink))) for images in self.sides.values())
 
 
 def gallery(figures: Figures, task: str, budget: int = BUDGET) -> Gallery | None:
@@ -118,7 +124,11 @@ def gallery(figures: Figures, task: str, budget: int = BUDGET) -> Gallery | None
 
     What does not fit is left out: samples first, then attacks, and at last resolution.
     """
-    pictures = {key[1:]: images for key, images in figures.run.pictures.items() if key[0] == task}
+    pictures = {
+        key[1:]: images
+        for key, images in figures.run.pictures.items()
+        if key[0] == task and key[3] in ("input", "output")
+    }
     if not pictures:
         return None
     count, _, height, width = next(iter(pictures.values())).shape
@@ -152,13 +162,18 @@ def gallery(figures: Figures, task: str, budget: int = BUDGET) -> Gallery | None
         task=task,
         size=shown,
         samples=samples,
-        scale=2 if shown[1] <= _BIG else 1,
+        scale=scale_of(shown[1]),
         clean=clean.strip(samples, shrink) if clean else None,
         panels=tuple(panels),
         versions=(*([("clean", "clean")] if clean else []), *versions.items()),
         ids=_ids(figures, task)[:samples],
         left_out=_left_out(samples, count, len(kept), len(rows), shrink),
     )
+
+
+def scale_of(width: int) -> int:
+    """How much larger pictures of this width are shown."""
+    return 2 if width <= _BIG else 1
 
 
 def _left_out(samples: int, count: int, kept: int, wanted: int, shrink: int) -> str:
@@ -186,7 +201,7 @@ def _ids(figures: Figures, task: str) -> tuple[str, ...]:
 
 def _rows(
     figures: Figures, task: str, pictures: Mapping[tuple[str, ...], Tensor], condition: Condition
-) -> list[_Row]:
+) -> list[Row]:
     on_clean = condition == CLEAN_IMAGES
     found = []
     for component in figures.components(task, "defense"):
@@ -206,7 +221,7 @@ def _rows(
     return found
 
 
-def _panel(condition: Condition, rows: Sequence[_Row], samples: int, shrink: int, *, first: bool) -> Panel:
+def _panel(condition: Condition, rows: Sequence[Row], samples: int, shrink: int, *, first: bool) -> Panel:
     strips = tuple(row.strip(samples, shrink) for row in rows)
     if condition == CLEAN_IMAGES:
         return Panel("clean images", "what each defense does to images that nobody attacked", strips, first)
@@ -221,10 +236,10 @@ def _row(
     title: str,
     detail: str,
     kind: str = "",
-) -> _Row | None:
+) -> Row | None:
     found = {side: pictures.get((attack, component, side)) for side in ("input", "output")}
     sides = {side: images for side, images in found.items() if images is not None and len(images)}
-    return _Row(component, title, detail, where, sides, kind) if sides else None
+    return Row(component, title, detail, where, sides, kind) if sides else None
 
 
 def _shrunk(images: Tensor, shrink: int) -> Tensor:

@@ -22,18 +22,22 @@ class AdversarialEditingTrainer(EditingTrainer):
     """The editor's training on attacked images.
 
     `settings` also holds, in [0,1] units: `attack_eps`, the ball; `attack_step`, the length of a step; and
-    `attack_steps`. `attack_critic` is 1 for G+D, 0 for G.
+    `attack_steps`. `attack_critic` is 1 for G+D, 0 for G. `attack_from_result` is 0 for attacks away from
+    mid-grey, as published, and 1 for attacks away from the exact result of the edit, which are the strongest
+    by the loss that the editor is trained on.
     """
 
-    def shown(self, images: Tensor, c: Condition, i: int, what: Shown) -> Tensor:
+    def shown(self, images: Tensor, c: Condition, i: int, what: Shown, target: Tensor) -> Tensor:
         if what != "input" and not self.loss["attack_critic"]:
             return images
         ids = [f"{i}.{j}" for j in range(len(images))]
         seed, device = self.context.recipe.seed, self.context.device
-        return self.attacked(images, c, SampleRng(seed, f"adversarial-{what}", ids, device=device))
+        away_from = target if self.loss["attack_from_result"] else torch.full_like(target, GREY)
+        rng = SampleRng(seed, f"adversarial-{what}", ids, device=device)
+        return self.attacked(images, c, rng, away_from)
 
-    def attacked(self, images: Tensor, c: Condition, rng: SampleRng) -> Tensor:
-        """PGD on the editor as it is now, away from mid-grey; `[B,3,H,W]` in [0,1] -> same, no gradient."""
+    def attacked(self, images: Tensor, c: Condition, rng: SampleRng, away_from: Tensor) -> Tensor:
+        """PGD on the editor as it is now, away from these outputs; `[B,3,H,W]` in [0,1] -> same."""
         eps, step = self.loss["attack_eps"], self.loss["attack_step"]
         start = rng.uniform(*images.shape[1:], low=-eps, high=eps)
         x = (images + start).clamp(0, 1)
@@ -43,7 +47,7 @@ class AdversarialEditingTrainer(EditingTrainer):
                 with self.context.autocast():
                     y = self.net(x, c).float()
                 # With respect to the image alone: the editor's own gradients are not touched.
-                (gradient,) = torch.autograd.grad((y - GREY).square().sum(), x)
+                (gradient,) = torch.autograd.grad((y - away_from).square().sum(), x)
             x = x.detach() + step * gradient.sign()
             x = torch.minimum(torch.maximum(x, images - eps), images + eps).clamp(0, 1)
         return x.detach()

@@ -19,7 +19,7 @@ from magdr_core.guard import GuardedGenerator
 from magdr_core.objective import SUCCESS, symmetric_mse
 from magdr_core.rng import SampleRng
 from magdr_core.samples import attack_samples, draw_samples
-from magdr_core.train.optimiser import NetOptimiser, as_named
+from magdr_core.train.pairs import PairsTrainer
 from magdr_core.train.runner import TESTED_FROM, TrainContext
 from magdr_core.types import Condition
 
@@ -64,18 +64,9 @@ def change_map(x: Tensor, target: Tensor) -> Tensor:
     return F.max_pool2d((change > 0.05).float(), 3, 1, 1)
 
 
-class EditingTrainer:
+class EditingTrainer(PairsTrainer):
     def __init__(self, context: TrainContext) -> None:
-        self.context = context
-        self.net = context.net
-        self.critic = PatchCritic(len(self.net.condition_names)).to(context.device)
-        recipe = context.recipe
-        self.net.to(memory_format=torch.channels_last)  # faster on a CPU in bfloat16
-        self.modules: dict[str, nn.Module] = {"net": self.net, "critic": self.critic}
-        self._net = NetOptimiser(self.net, recipe.lr)
-        self._critic = NetOptimiser(self.critic, recipe.lr / 3, betas=(0.5, 0.99), muon_lr=None)
-        self.optimisers = as_named([("net", self._net), ("critic", self._critic)])
-        self.loss = recipe.settings
+        super().__init__(context, PatchCritic(len(context.net.condition_names)))
         pairs = context.drawn_once(self._pairs)
         self.images, self.edited = pairs["images"], pairs["edited"]
         self.conditions = Condition(pairs["values"], pairs["changed"])
@@ -91,8 +82,11 @@ class EditingTrainer:
             parts["changed"].append(c.changed)
         return {name: torch.cat(tensors) for name, tensors in parts.items()}
 
-    def shown(self, images: Tensor, c: Condition, i: int, what: Shown) -> Tensor:
-        """What a network is shown instead of these images in step i; adversarial training attacks them."""
+    def shown(self, images: Tensor, c: Condition, i: int, what: Shown, target: Tensor) -> Tensor:
+        """What a network is shown instead of these images in step i; adversarial training attacks them.
+
+        `target` is the exact result of the edit.
+        """
         return images
 
     def step(self, i: int) -> dict[str, float]:
@@ -104,10 +98,11 @@ class EditingTrainer:
         x, target = torch.where(mirror, x.flip(3), x), torch.where(mirror, target.flip(3), target)
         c = self.conditions[pick]
 
-        seen = self.shown(x, c, i, "input")
+        seen = self.shown(x, c, i, "input", target)
         with self.context.autocast():
             y = self.net(seen, c).float()
-        real, fake = self.shown(target, c, i, "real"), self.shown(y.detach(), c, i, "fake")
+        real = self.shown(target, c, i, "real", target)
+        fake = self.shown(y.detach(), c, i, "fake", target)
         with self.context.autocast():
             real, real_labels = self.critic(real)
             fake, _ = self.critic(fake)

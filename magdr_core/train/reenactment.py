@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from magdr_core.errors import MagdrError
@@ -24,7 +24,7 @@ from magdr_core.objective import SUCCESS
 from magdr_core.rng import SampleRng
 from magdr_core.samples import attack_samples, draw_samples
 from magdr_core.train.editing import PatchCritic, change_map, image_gradients
-from magdr_core.train.optimiser import NetOptimiser, as_named
+from magdr_core.train.pairs import PairsTrainer
 from magdr_core.train.runner import TESTED_FROM, TrainContext
 from magdr_core.types import Batch, Condition
 
@@ -48,18 +48,9 @@ class ReenactedSplit(Protocol):
         """`action_units` `[B,17]` in [0,1] -> `[B,3,H,W]`."""
 
 
-class ReenactmentTrainer:
+class ReenactmentTrainer(PairsTrainer):
     def __init__(self, context: TrainContext) -> None:
-        self.context = context
-        self.net = context.net
-        recipe = context.recipe
-        self.critic = PatchCritic(len(self.net.condition_names)).to(context.device)
-        self.net.to(memory_format=torch.channels_last)  # faster on a CPU in bfloat16
-        self.modules: dict[str, nn.Module] = {"net": self.net, "critic": self.critic}
-        self._net = NetOptimiser(self.net, recipe.lr)
-        self._critic = NetOptimiser(self.critic, recipe.lr / 3, betas=(0.5, 0.99), muon_lr=None)
-        self.optimisers = as_named([("net", self._net), ("critic", self._critic)])
-        self.loss = recipe.settings
+        super().__init__(context, PatchCritic(len(context.net.condition_names)))
         pairs = context.drawn_once(self._pairs)
         self.images, self.moved = pairs["images"], pairs["moved"]
         self.conditions = Condition(pairs["values"], pairs["changed"])

@@ -19,7 +19,7 @@ from magdr_core.objective import SUCCESS, TARGET_TAU, ObjectiveName, build_objec
 from magdr_core.rng import SampleRng
 from magdr_core.samples import draw_samples
 from magdr_core.train.editing import change_map, image_gradients
-from magdr_core.train.optimiser import NetOptimiser, as_named
+from magdr_core.train.pairs import PairsTrainer
 from magdr_core.train.runner import TESTED_FROM, TrainContext
 from magdr_core.types import Batch, Condition
 
@@ -44,18 +44,9 @@ def patch_critic(width: int = 32) -> nn.Sequential:
     return nn.Sequential(*layers, nn.Conv2d(4 * width, 1, 3, padding=1))
 
 
-class ReplacementTrainer:
+class ReplacementTrainer(PairsTrainer):
     def __init__(self, context: TrainContext) -> None:
-        self.context = context
-        self.net = context.net
-        self.critic = patch_critic().to(context.device)
-        recipe = context.recipe
-        self.net.to(memory_format=torch.channels_last)  # faster on a CPU in bfloat16
-        self.modules: dict[str, nn.Module] = {"net": self.net, "critic": self.critic}
-        self._net = NetOptimiser(self.net, recipe.lr)
-        self._critic = NetOptimiser(self.critic, recipe.lr / 3, betas=(0.5, 0.99), muon_lr=None)
-        self.optimisers = as_named([("net", self._net), ("critic", self._critic)])
-        self.loss = recipe.settings
+        super().__init__(context, patch_critic())
         pairs = context.drawn_once(self._pairs)
         self.images, self.replaced = pairs["images"], pairs["replaced"]
 

@@ -161,7 +161,7 @@ def _context(recipe: Recipe, device: str, cache: Path, log: Log) -> TrainContext
         f'name = "train"\nseed = {recipe.seed}\ndevice = "{device}"',
         f'[dataset.faces]\nuse = "procedural-faces"\nparams = {_inline(recipe.dataset)}',
         f'[{recipe.kind}.net]\nuse = "{recipe.use}"',
-        f"params = {_inline({'weights': 'random', **recipe.params})}",
+        f"params = {_inline({'weights': recipe.start or 'random', **recipe.params})}",
         f'[dataset.test]\nuse = "procedural-faces"\nparams = {_inline(_shown(recipe.dataset))}',
         # The generator whose attacked inputs parsers and purifiers must cope with, and a network that
         # stands in for it; built only by trainers that want them.
@@ -273,6 +273,7 @@ def _write_card(
         "",
         "[training]",
         f'data = "procedural-faces, split train, {recipe.pool} images, {context.dataset.fingerprint()}"',
+        *([f'start = "{recipe.start}"'] if recipe.start else []),
         f"seed = {recipe.seed}",
         f"steps = {recipe.steps}",
         f"batch = {recipe.batch}",

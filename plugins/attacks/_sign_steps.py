@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import torch
@@ -20,6 +20,27 @@ class Ascended(Protocol):
     def gradient(self, x: Tensor) -> tuple[Tensor, Tensor]: ...
 
     def evaluate(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]: ...
+
+
+class Mean:
+    """The mean of several objectives, with the outputs of the first.
+
+    Args:
+        objectives: gives them, anew at every look.
+    """
+
+    def __init__(self, objectives: Callable[[], Sequence[Ascended]]) -> None:
+        self.objectives = objectives
+
+    def gradient(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        found = [one.gradient(x) for one in self.objectives()]
+        loss = torch.stack([loss for loss, _ in found]).mean(0)
+        return loss, torch.stack([gradient for _, gradient in found]).mean(0)
+
+    def evaluate(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        found = [one.evaluate(x) for one in self.objectives()]
+        loss, disruption = (torch.stack([f[i] for f in found]).mean(0) for i in (0, 1))
+        return loss, disruption, found[0][2]
 
 
 def sign_steps(start: Tensor, x: Tensor, objective: Ascended, eps: float, steps: int, step: float) -> Tensor:

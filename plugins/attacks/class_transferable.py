@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated
 
-import torch
 from torch import Tensor
 
 from magdr_core.api import AttackSpec, Eps, Field, Objective, SampleRng, hookimpl
 from magdr_core.functional import project_linf
 
-from ._sign_steps import DEFAULT_STEP, sign_checkpoints
+from ._sign_steps import DEFAULT_STEP, Mean, sign_checkpoints
 
 MAGDR_API = 1
 
@@ -42,23 +41,8 @@ class JointClasses:
         self, x: Tensor, objective: Objective, steps: Sequence[int], *, rng: SampleRng
     ) -> list[Tensor]:
         start = x + self.eps * rng.uniform(*x.shape[1:], low=-1.0, high=1.0)
-        joint = _Joint(objective.classes(first_reference=self.first_reference))
-        return sign_checkpoints(start, x, joint, self.eps, steps, self.step)
-
-
-class _Joint:
-    def __init__(self, classes: Sequence[Objective]) -> None:
-        self.classes = classes
-
-    def gradient(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        found = [one.gradient(x) for one in self.classes]
-        loss = torch.stack([loss for loss, _ in found]).mean(0)
-        return loss, torch.stack([gradient for _, gradient in found]).mean(0)
-
-    def evaluate(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        found = [one.evaluate(x) for one in self.classes]
-        loss, disruption = (torch.stack([f[i] for f in found]).mean(0) for i in (0, 1))
-        return loss, disruption, found[0][2]
+        classes = objective.classes(first_reference=self.first_reference)
+        return sign_checkpoints(start, x, Mean(lambda: classes), self.eps, steps, self.step)
 
 
 class IterativeClasses(JointClasses):

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Annotated, Literal
 
-import torch
 from torch import Tensor
 
 from magdr_core.api import AttackSpec, Eps, Field, ImageMap, Need, Objective, SampleRng, hookimpl
 from magdr_core.functional import straight_through
 
-from ._sign_steps import sign_checkpoints
+from ._sign_steps import Mean, sign_checkpoints
 
 MAGDR_API = 1
 
@@ -55,25 +54,16 @@ class Eq3:
         return sign_checkpoints(start, x, seen, self.eps, steps, self.step)
 
 
-class _Seen:
+class _Seen(Mean):
     """The mean of an objective over what the f_k make of input or output, drawn anew in every step."""
 
     def __init__(
         self, objective: Objective, augmentations: Sequence[ImageMap], placement: str, rng: SampleRng
     ) -> None:
+        super().__init__(self._each)
         self.objective, self.augmentations, self.placement = objective, augmentations, placement
         self.rng = rng
         self.looks = 0
-
-    def gradient(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        found = [each.gradient(x) for each in self._each()]
-        loss = torch.stack([loss for loss, _ in found]).mean(0)
-        return loss, torch.stack([gradient for _, gradient in found]).mean(0)
-
-    def evaluate(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        found = [each.evaluate(x) for each in self._each()]
-        loss, disruption = (torch.stack([f[i] for f in found]).mean(0) for i in (0, 1))
-        return loss, disruption, found[0][2]
 
     def _each(self) -> list[Objective]:
         self.looks += 1

@@ -2,8 +2,9 @@
 
 Ruiz, Bargal and Sclaroff, Disrupting Deepfakes, ECCV workshops 2020 (arXiv 2003.01279;
 github.com/natanielruiz/disrupting-deepfakes): the strongest of their defenses blurs the input (Gaussian, 11
-taps, sigma 1.5) and runs a StarGAN that was trained on attacked images. `magdr train stargan-adversarial64`
-trains one; its weights are not shipped. Without one this defense is the blur alone.
+taps, sigma 1.5) and runs a StarGAN that was trained on attacked images. `builtin:stargan-hardened64` is one,
+trained with two long steps an image from the shipped editor; `magdr train stargan-adversarial64` is the
+published schedule, whose weights are not shipped. Without either this defense is the blur alone.
 
 The authors' blur pads with zeros, which darkens a frame of five pixels; `border = "mirror"` does not.
 """

@@ -17,8 +17,8 @@ more weight; labels add up. M is the published sweep's best on calibration faces
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
+from inspect import signature
 from typing import Annotated, Any
 
 import numpy as np
@@ -182,6 +182,15 @@ class NNIF:
         self.regression = state["regression"]
 
 
+DEFAULTS: dict[str, Any] = (
+    {"l1_ratios": (0.0,), "use_legacy_attributes": False}
+    if "use_legacy_attributes" in signature(LogisticRegressionCV).parameters
+    else {}
+)
+"""No L1 penalty, and plain attributes: what scikit-learn 1.8 and 1.9 want to be told, since their defaults
+are about to become it. Earlier versions have no such setting."""
+
+
 def fit_regression(features: np.ndarray, attacked: np.ndarray) -> dict[str, Any]:
     """Scale features `[n,F]` to [0,1] and fit a balanced logistic regression with cross-validated strength.
 
@@ -190,11 +199,9 @@ def fit_regression(features: np.ndarray, attacked: np.ndarray) -> dict[str, Any]
     """
     scaler = MinMaxScaler().fit(features)
     regression = LogisticRegressionCV(
-        cv=3, max_iter=20_000, class_weight="balanced", scoring="roc_auc", random_state=0
+        cv=3, max_iter=20_000, class_weight="balanced", scoring="roc_auc", random_state=0, **DEFAULTS
     )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # of settings whose defaults will change their names
-        regression.fit(scaler.transform(features), attacked)
+    regression.fit(scaler.transform(features), attacked)
     return {
         "scale": scaler.scale_.tolist(),
         "shift": scaler.min_.tolist(),

@@ -9,11 +9,14 @@ import shutil
 import pytest
 import torch
 from rich.console import Console
+from sklearn.metrics import f1_score
 
 from magdr_core.bench.group import GroupRun
 from magdr_core.bench.images import Workplace
+from magdr_core.cli.calibrate import _tasks
+from magdr_core.cli.own import chosen_task
 from magdr_core.cli.tables import print_tables
-from magdr_core.errors import MagdrError
+from magdr_core.errors import DataError, MagdrError
 from magdr_core.samples import attack_samples
 from tests.bench.conftest import DEFENSES, SMALL
 
@@ -179,6 +182,85 @@ def test_a_task_without_conditions_has_none_to_be_unknown(fresh_shop):
     text = TEXT.replace('use = "stargan"', 'use = "cyclegan"')
     with pytest.raises(MagdrError, match="editing has no condition that could be unknown"):
         fresh_shop.bench(text)
+
+
+SEVERAL = (
+    TEXT.replace(
+        "[generator.other]",
+        """[generator.replacement]
+use = "cyclegan"
+params = { weights = "random", width = 8, blocks = 1, size = 32 }
+
+[generator.other]""",
+    )
+    .replace('surrogate = "other"', 'surrogate = "other", generators = ["editing"]')
+    .replace('{ attack = "pgd", condition', '{ attack = "pgd", generators = ["editing"], condition')
+    .replace("steps = [4, 1, 2]", 'steps = [4, 1, 2], generators = ["replacement"], samples = 3')
+)
+
+
+def test_transfers_and_sweeps_are_of_the_tasks_that_they_name(fresh_shop):
+    groups = {g.task: g for g in fresh_shop.bench(SEVERAL).groups}
+    assert list(groups) == ["editing", "replacement"]
+    attacks = {task: [s.name for s in g.slices if s.role == "attack"] for task, g in groups.items()}
+    assert attacks == {"editing": ["pgd", *NAMES], "replacement": ["pgd"]}
+    sweeps = {task: {s.name for s in g.slices if s.role == "sweep"} for task, g in groups.items()}
+    assert sweeps == {"editing": set(), "replacement": {"eq3", "pgd"}}
+    assert {c.slice.name for c in groups["replacement"].cells if c.role == "attack"} == {"pgd", "eq3"}
+
+
+def test_a_surrogate_is_no_task_for_any_command(fresh_shop):
+    kit = fresh_shop.bench(SEVERAL).toolkit
+    profile = kit.registry.profile("quick")
+    assert _tasks(kit, profile, None) == ["editing", "replacement"]
+    assert _tasks(kit, profile.model_copy(update={"transfer": ()}), None) == ["editing", "replacement"]
+    assert _tasks(kit, profile, "other") == ["other"], "unless it is asked for"
+    with pytest.raises(DataError, match=r"2 generators; choose with --task: editing, replacement$"):
+        chosen_task(kit, None)
+    assert chosen_task(kit, None, ["Smiling"]) == "editing"
+    assert chosen_task(fresh_shop.bench(TEXT).toolkit, None) == "editing"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('generators = ["editing"]', 'generators = ["editng"]', "transfer of 'pgd': generators: 'editng' is"),
+        ('generators = ["replacement"]', 'generators = ["other"]', "sweep: generators: 'other' is no task"),
+        ('surrogate = "other", generators = ["editing"]', 'surrogate = "other"', "replacement takes none"),
+        ('surrogate = "other"', 'surrogate = "editing"', "the surrogate 'editing' is the task itself"),
+        ("samples = 3", "samples = 0", "'sweep.samples'"),
+    ],
+)
+def test_tasks_of_a_setting_are_checked_before_a_run(fresh_shop, old, new, message):
+    assert old in SEVERAL
+    with pytest.raises(MagdrError) as e:
+        fresh_shop.bench(SEVERAL.replace(old, new))
+    assert message in str(e.value)
+
+
+def test_a_sweep_may_be_of_the_first_images_alone(settled):
+    few = TEXT.replace("steps = [4, 1, 2]", "steps = [4, 1, 2], samples = 3")
+    run = settled.run(few, name="few.toml", out="few")
+    assert not run.failures
+    swept = [c for c in run.cells if c["facts"]["slice_role"] == "sweep"]
+    whole = {c["key"]: c for c in settled.first.cells}
+    assert {(len(c["ids"]), len(c["identities"])) for c in swept} == {(3, 3)}
+    # The other cells are those of the whole run, and these are the same images, attacked alike.
+    assert {c["key"] for c in run.cells if c not in swept} < whole.keys()
+    place = lambda c: (c["facts"]["attack"], c["facts"]["steps"], c["facts"]["component"])  # noqa: E731
+    before = {place(c): c for c in settled.first.cells if c["facts"]["slice_role"] == "sweep"}
+    for cell in swept:
+        same = before[place(cell)]
+        assert cell["ids"] == same["ids"][:3]
+        for name, values in cell["values"].items():
+            assert values == pytest.approx(same["values"][name][:3], rel=1e-4)
+    # F1 is of the same three images, clean and attacked.
+    point = next(c for c in swept if place(c) == ("pgd", 4, "distortion"))
+    clean = next(c for c in run.cells if c["facts"]["slice_role"] == "clean" and "thresholds" in c)
+    flagged = [score > clean["thresholds"]["f1"] for score in point["values"]["score"]]
+    alarms = [score > clean["thresholds"]["f1"] for score in clean["values"]["score"][:3]]
+    (row,) = (r for r in run.rows if _f1_of(r, "pgd") and r["variant"] == "best-f1, sweep 4")
+    assert (row["n"], row["value"]) == (3, pytest.approx(f1_score([1] * 3 + [0] * 3, flagged + alarms)))
 
 
 def test_the_console_shows_figure_3(settled):

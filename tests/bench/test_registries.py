@@ -9,6 +9,7 @@ import torch
 from magdr_core.bench.run import Bench
 from magdr_core.functional import PARTS
 from magdr_core.registry import read_registry
+from magdr_core.report.paper import TABLE1, TABLE2, TASKS
 from magdr_core.toolkit import Toolkit
 from tests.bench.conftest import DEFENSES, SMALL
 
@@ -29,13 +30,37 @@ def test_there_is_a_registry_for_every_ablation():
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
 def test_every_profile_can_be_planned(path, tmp_path):
     kit = Toolkit.from_registry(path, device="cpu")
-    assert "quick" in kit.registry.profiles
-    for profile in kit.registry.profiles:
-        bench = Bench(kit, profile, out=tmp_path / "run", cache=tmp_path / "cache")
+    # The tables have no demonstration size: fitting every baseline takes longer than testing it.
+    assert ("quick" in kit.registry.profiles) == (path.stem != "tables")
+    for name, profile in kit.registry.profiles.items():
+        bench = Bench(kit, name, out=tmp_path / "run", cache=tmp_path / "cache")
         roles = {c.role for g in bench.groups for c in g.cells}
-        assert roles == {"attack", "detector", "defense"}
+        assert roles == {"attack", "detector"} | ({"defense"} if profile.defenses else set())
         assert all(c.component != "oracle" or c.role == "defense" for g in bench.groups for c in g.cells)
     assert not list(tmp_path.iterdir()), "planning writes nothing"
+
+
+def test_the_tables_hold_every_method_of_the_paper():
+    """Each row of Tables 1 and 2 has a component, on all three tasks, at both sizes."""
+    kit = toolkit("tables")
+    for name in ("tables", "tables-gpu"):
+        profile = kit.registry.profiles[name]
+        assert set(profile.generators) == set(TASKS)
+        for methods, chosen in ((TABLE1, profile.detectors), (TABLE2, profile.defenses)):
+            missing = [m.name for m in methods if not set(m.components) & set(chosen)]
+            assert not missing
+    small, large = (kit.registry.profiles[name] for name in ("tables", "tables-gpu"))
+    assert (small.samples, large.samples, large.seeds) == (64, 256, (0, 1, 2))
+    assert small.first == large.first >= 6000, "beyond every face that was looked at before"
+
+
+def test_the_tables_are_tested_on_attacks_that_nothing_was_fitted_on():
+    kit = toolkit("tables")
+    fitted = [kit.resolve("attack", a) for a in kit.registry.calibration.attacks]
+    tested = [kit.resolve("attack", a) for a in kit.registry.profiles["tables"].attacks]
+    assert {r.entry.name for r in fitted} == {"pgd", "cw"}
+    assert {str(r.params.get("attack")) for r in tested} >= {"MIFGSM", "PIFGSM"}
+    assert not {r.key for r in fitted} & {r.key for r in tested}
 
 
 def test_no_masks_sees_one_region_and_it_is_never_the_target():

@@ -12,8 +12,9 @@ import time
 
 import pytest
 
-from magdr_core.bench.pictures import load_pictures
+from magdr_core.bench.pictures import load_pictures, worst_of
 from magdr_core.bench.tables import COLUMNS
+from magdr_core.report import write_report
 from tests.bench.conftest import DEFENSES, SMALL
 
 BROKEN = '''
@@ -260,6 +261,62 @@ def test_pictures_of_every_defense_are_kept(shop):
     pictures = load_pictures(shop.first.folder)
     assert pictures[("editing", "pgd", "magdr", "output")].shape == (2, 3, 32, 32)
     assert ("editing", "none", "clean", "input") in pictures
+
+
+def worst_cell(run, component="magdr"):
+    facts = ("defense", component, "pgd")
+    return next(
+        c for c in run.cells if tuple(c["facts"][k] for k in ("role", "component", "attack")) == facts
+    )
+
+
+def test_pictures_of_the_worst_images_are_kept_with_what_they_are_compared_with(shop):
+    pictures = load_pictures(shop.first.folder)
+    cell = worst_cell(shop.first)
+    errors = dict(zip(cell["ids"], cell["values"]["mse_o"], strict=True))
+    assert cell["worst"] == sorted(errors, key=errors.get, reverse=True)
+    brief = json.loads((shop.first.folder / "cells.json").read_text())
+    assert cell["worst"] in [c.get("worst") for c in brief]
+    # The profile shows the first two images: wherever they stand among the worst, they are the same.
+    place = [cell["worst"].index(name) for name in cell["ids"][:2]]
+    compared = {
+        "input": ("pgd", "magdr", "input"),
+        "output": ("pgd", "magdr", "output"),
+        "attacked-input": ("pgd", "identity", "input"),
+        "attacked-output": ("pgd", "identity", "output"),
+        "clean-input": ("none", "clean", "input"),
+        "clean-output": ("none", "clean", "output"),
+    }
+    for side, name in compared.items():
+        kept = pictures[("editing", "pgd", "magdr", f"worst-{side} 0")][place].int()
+        assert (kept - pictures[("editing", *name)].int()).abs().max() <= 1, side
+    assert not [k for k in pictures if k[2] == "jpeg" and k[3].startswith("worst")], (
+        "a baseline's: in the store"
+    )
+    store = shop.bench().store
+    assert store.images(f"{worst_cell(shop.first, 'jpeg')['key']}-worst-pictures").shape == (30, 3, 32, 32)
+
+
+def test_the_worst_images_are_told_apart_as_the_run_folder_does():
+    errors = {f"face-{i}": float(i % 7) for i in range(14)}
+    assert worst_of(errors) == ["face-13", "face-6", "face-12", "face-5", "face-11"]
+    assert worst_of({"b": 1.0000001, "a": 1.0, "c": 2.0}) == ["c", "a", "b"]
+
+
+def test_cells_of_a_store_without_pictures_of_the_worst_are_used_as_they_are(shop, fresh_shop):
+    shutil.copytree(shop.folder / "cache", fresh_shop.folder / "cache")
+    for path in (fresh_shop.folder / "cache" / "cells").rglob("*.json"):
+        cell = json.loads(path.read_text())
+        cell.pop("worst", None)
+        path.write_text(json.dumps(cell))
+    for path in (fresh_shop.folder / "cache").rglob("*-worst-pictures.safetensors"):
+        path.unlink()
+    run = fresh_shop.run()
+    assert (run.computed, run.failures) == (0, [])
+    assert without_seconds(run) == without_seconds(shop.first)
+    assert not [name for name in load_pictures(run.folder) if name[3].startswith("worst")]
+    page = write_report(run.folder).read_text(encoding="utf-8")
+    assert "This run folder holds no pictures of these images." in page
 
 
 def test_the_manifest_tells_what_ran(shop):

@@ -1,8 +1,14 @@
 from __future__ import annotations
 
+import importlib
+import sys
+
 import pytest
 import torch
+from plugin_fakes import FakeEntry
 
+from magdr_core import discovery
+from magdr_core.plugins import PluginHost
 from magdr_core.types import Condition
 
 
@@ -29,5 +35,53 @@ def conditions():
         changed = torch.zeros(batch, width, dtype=torch.bool)
         changed[:, :1] = True
         return Condition(values.float(), changed)
+
+    return make
+
+
+@pytest.fixture
+def installed(monkeypatch):
+    """`installed(*entries)`: these besides the real ones."""
+    real = list(discovery.entry_points(group="magdr"))
+
+    def make(*entries, builtin=True):
+        found = [*(real if builtin else []), *entries]
+        monkeypatch.setattr(discovery, "entry_points", lambda group: found if group == "magdr" else [])
+
+    return make
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch, installed):
+    """`package(files)`: an installed package `acme_pkg` with these files, as the plugin `acme`."""
+
+    def forget():
+        for name in [n for n in sys.modules if n.partition(".")[0] == "acme_pkg"]:
+            del sys.modules[name]
+
+    def make(files):
+        root = tmp_path / "site" / "acme_pkg"
+        for name, text in {"__init__.py": "", **files}.items():
+            file = root / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text)
+            if file.parent != root:
+                (file.parent / "__init__.py").touch()
+        importlib.invalidate_caches()
+        installed(FakeEntry("acme", "acme_pkg", "acme-dist"))
+
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    forget()
+    yield make
+    forget()
+
+
+@pytest.fixture
+def local(tmp_path):
+    """`local(text)`: a host whose plugin `acme` is a local file with this text."""
+
+    def make(text, **options):
+        (tmp_path / "old.py").write_text(text)
+        return PluginHost(local={"acme": "old.py"}, base=tmp_path, **options)
 
     return make

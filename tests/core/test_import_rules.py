@@ -13,10 +13,10 @@ ROOT = Path(__file__).parents[2]
 # A module imports only from lines above its own (and from its own package).
 ORDER = """
 errors types rng threads identity functional
-params weights store memory packing
+params weights store memory packing watch
 media
 specs protocols
-hookspecs magdr objective
+hookspecs magdr objective discovery
 api plugins guard
 registry samples
 calibration pipeline resolver

@@ -151,9 +151,10 @@ def test_params_describe_shows_a_path_as_text():
 
 def test_data_paths_start_from_the_registry(tmp_path, monkeypatch):
     monkeypatch.setenv("PICTURES", "mine")
-    monkeypatch.setenv("HOME", "/home/somebody")
+    home = tmp_path / "home"
+    monkeypatch.setenv("HOME", str(home))
     assert located("", tmp_path) == ""
     assert located("faces", tmp_path) == str(tmp_path / "faces")
     assert located("$PICTURES/faces", tmp_path) == str(tmp_path / "mine" / "faces")
-    assert located("~/faces", tmp_path) == "/home/somebody/faces"
+    assert located("~/faces", tmp_path) == str(home / "faces")
     assert located("/data/faces", tmp_path) == "/data/faces"

@@ -75,6 +75,19 @@ def test_registry_reads_everything():
     assert r.profile("quick").dataset is None
 
 
+def test_a_generator_that_is_only_a_surrogate_is_no_task():
+    head = "[generator.editing]\n[generator.spare]\n[generator.other]\n[profile.quick]\n"
+    transfer = '[[profile.full.transfer]]\nattack = "pgd"\nsurrogate = "{}"\n'
+    r = parse(head + transfer.format("spare"))
+    assert r.tasks() == r.tasks(r.profile("quick")) == r.tasks(r.profile("full")) == ["editing", "other"]
+    r = parse(head + 'generators = ["spare", "editing"]\n' + transfer.format("spare"))
+    assert r.tasks() == ["editing", "spare", "other"], "some profile defends it"
+    assert r.tasks(r.profile("quick")) == ["spare", "editing"]
+    assert r.tasks(r.profile("full")) == ["editing", "other"]
+    r = parse(head + transfer.format("spare") + 'generators = ["other"]\n' + transfer.format("other"))
+    assert r.tasks(r.profile("full")) == ["editing", "other"]
+
+
 def test_registry_empty_file_is_a_registry():
     r = parse("")
     assert (r.name, r.seed, r.device) == ("bad", 0, "auto")

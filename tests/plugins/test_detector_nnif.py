@@ -1,12 +1,14 @@
 """NNIF: influence against retraining, ranks and distances against SciPy, its regression and classifier."""
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
 from detector_fakes import faces, fit_data, generator
 from magdr_plugins.detectors._attributes import ClassifierPlan, labelled_outputs, train_classifier
 from magdr_plugins.detectors._resnet import ResNet
-from magdr_plugins.detectors.nnif import Index, fit_regression, log_odds
+from magdr_plugins.detectors.nnif import DEFAULTS, Index, fit_regression, log_odds
 from scipy.optimize import minimize
 from scipy.spatial.distance import cdist
 from scipy.special import expit
@@ -82,9 +84,11 @@ def test_the_regression_is_scikit_learns():
     x[y] += 2
     other = make_pipeline(
         MinMaxScaler(),
-        LogisticRegressionCV(cv=3, max_iter=20_000, class_weight="balanced", scoring="roc_auc"),
+        LogisticRegressionCV(cv=3, max_iter=20_000, class_weight="balanced", scoring="roc_auc", **DEFAULTS),
     ).fit(x, y)
-    found = log_odds(fit_regression(x, y), torch.tensor(x)).numpy()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = log_odds(fit_regression(x, y), torch.tensor(x)).numpy()
     assert found == pytest.approx(other.decision_function(x), abs=1e-6)
 
 

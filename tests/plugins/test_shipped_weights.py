@@ -67,6 +67,42 @@ def test_the_editor_can_be_disrupted_but_not_by_noise(toolkit, samples):
     assert disruption["noise"] < 0.005
 
 
+def shipped(toolkit, name, **params):
+    return toolkit.sibling("generator", "stargan", weights=f"builtin:{name}", **params)
+
+
+def test_what_disrupts_the_surrogate_disrupts_the_editor_but_less(toolkit, samples):
+    """Perturbations transfer between two networks that were trained for the same task."""
+    G = toolkit.generator("editing")
+    few = samples[:16]
+    defended = build_objective("untargeted", G, few.images, few.conditions)
+    attack, noise = toolkit.build("attack", "pgd"), toolkit.build("attack", "noise")
+    caused = {}
+    for name, attacked_net in (
+        ("own", G),
+        ("other", shipped(toolkit, "stargan-surrogate64", width=24, blocks=3)),
+    ):
+        known = build_objective("untargeted", attacked_net, few.images, few.conditions)
+        attacked = attack(few.images, known, rng=toolkit.rng("test", few.ids))
+        caused[name] = defended.evaluate(attacked)[1].median().item()
+    random = noise(few.images, defended, rng=toolkit.rng("test", few.ids))
+    assert 2 * defended.evaluate(random)[1].median().item() < caused["other"] < caused["own"]
+
+
+def test_the_hardened_editor_edits_like_the_shipped_one_and_is_disrupted_less(toolkit, samples):
+    few = samples[:16]
+    hardened, G = shipped(toolkit, "stargan-hardened64"), toolkit.generator("editing")
+    with torch.no_grad():
+        difference = (hardened(few.images, few.conditions) - G(few.images, few.conditions)).square().mean()
+    assert -10 * difference.log10() > 25
+    caused = {}
+    for name, net in (("shipped", G), ("hardened", hardened)):
+        objective = build_objective("untargeted", net, few.images, few.conditions)
+        attacked = toolkit.build("attack", "pgd")(few.images, objective, rng=toolkit.rng("test", few.ids))
+        caused[name] = objective.evaluate(attacked)[1].mean().item()
+    assert caused["hardened"] < 0.5 * caused["shipped"]
+
+
 @pytest.mark.parametrize("seen", ["clean", "noisy"])
 def test_the_parser_finds_the_parts(toolkit, samples, seen):
     split = toolkit.build("dataset", "faces").split("test")

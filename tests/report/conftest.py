@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 
-from magdr_core.bench.pictures import save_pictures
+from magdr_core.bench.pictures import BESIDE, save_pictures, worst_side
 from magdr_core.bench.tables import to_csv
 from magdr_core.report import write_report
 
@@ -266,6 +266,13 @@ def paint(run: FakeRun, samples: int = 4, size: int = 64) -> FakeRun:
         for side in ("input", "output"):
             noise = 0.1 * torch.randn(shade.shape, generator=generator)
             run.pictures[(*name, side)] = (shade + noise).clamp(0, 1)
+    for cell in run.cells:
+        if "mse_o" in cell and cell["facts"]["component"] == "magdr":
+            cell["worst"] = sorted(cell["mse_o"], key=cell["mse_o"].get, reverse=True)[:5]
+            name = tuple(cell["facts"][k] for k in ("task", "attack", "component"))
+            for side in BESIDE:
+                noise = 0.1 * torch.randn(5, 3, size, size, generator=generator)
+                run.pictures[(*name, worst_side(side, run.seed))] = (shade[:1] + noise).clamp(0, 1)
     return run
 
 

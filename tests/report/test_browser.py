@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,7 +15,8 @@ from tests.report.conftest import everything, paint
 
 pytestmark = pytest.mark.skipif(chromium() is None, reason="no Chromium is installed")
 
-SHOWN = """[...document.querySelector('.gallery').querySelectorAll('.strip')]
+GRID = ".gallery:not(.worst)"
+SHOWN = f"""[...document.querySelector('{GRID}').querySelectorAll('.strip')]
     .filter(e => e.checkVisibility()).map(e => e.dataset.version)"""
 
 
@@ -37,7 +39,7 @@ def page(browser, finished):
 def choose(page, name, title):
     """Choose a label of a switch of the first gallery as a mouse does."""
     page.run(
-        f"[...document.querySelector('.gallery [data-switch={name}]').querySelectorAll('label')]"
+        f"[...document.querySelector('{GRID} [data-switch={name}]').querySelectorAll('label')]"
         f".find(e => e.textContent === {json.dumps(title)}).click()"
     )
 
@@ -55,7 +57,7 @@ def test_every_picture_is_decoded(page):
         "[...document.images].map(i => [i.naturalWidth, i.naturalHeight]))"
     )
     assert len(sizes) > 100
-    assert {tuple(s) for s in sizes} == {(2 * 16 + 2, 16)}
+    assert {tuple(s) for s in sizes} == {(2 * 16 + 2, 16), (5 * 18 - 2, 16)}
 
 
 def test_switch_shows_one_attack_at_a_time(page):
@@ -63,7 +65,7 @@ def test_switch_shows_one_attack_at_a_time(page):
     assert everything_shown[0] == "clean"
     assert everything_shown.count("magdr") == 1
     assert {"identity", "jpeg", "oracle"} <= set(everything_shown)
-    titles = "[...document.querySelector('.gallery').querySelectorAll('.chosen b')]"
+    titles = f"[...document.querySelector('{GRID}').querySelectorAll('.chosen b')]"
     visible = f"{titles}.filter(e => e.checkVisibility()).map(e => e.textContent)"
     assert page.run(visible) == ["pgd"]
     choose(page, "panel", "cw")
@@ -81,7 +83,7 @@ def test_switch_shows_one_version_at_a_time(page):
     choose(page, "version", "disrupted")
     choose(page, "panel", "clean images")
     assert page.run(SHOWN) == []
-    assert page.run("document.querySelector('.gallery .panel:not([hidden]) .nothing').checkVisibility()")
+    assert page.run(f"document.querySelector('{GRID} .panel:not([hidden]) .nothing').checkVisibility()")
     choose(page, "version", "all")
     assert "magdr" in page.run(SHOWN)
 
@@ -96,7 +98,7 @@ def test_switch_is_moved_by_arrow_keys(page):
 
 
 def test_zoom_shows_the_sample_beside_clean_and_disrupted(page, finished):
-    button = "document.querySelector('.gallery .strip[data-version=magdr] .zoom')"
+    button = f"document.querySelector('{GRID} .strip[data-version=magdr] .zoom')"
     page.run(f"{button}.scrollIntoView({{block: 'center', behavior: 'instant'}})")
     box = page.run(f"(r => [r.left, r.top, r.width])({button}.querySelector('img').getBoundingClientRect())")
     for kind in ("mousePressed", "mouseReleased"):
@@ -115,8 +117,20 @@ def test_zoom_shows_the_sample_beside_clean_and_disrupted(page, finished):
     assert [drawn[i : i + 3] for i in range(0, len(drawn), 4)] == wanted.tolist()
 
 
+def test_worst_images_are_enlarged_like_the_others(page):
+    worst = "document.querySelector('.gallery.worst')"
+    switches = f"[...{worst}.querySelectorAll('.switch')].filter(e => e.checkVisibility())"
+    assert page.run(f"{switches}.map(e => e.dataset.switch)") == ["version"], "there is one attack"
+    page.run(f"{worst}.querySelector('.strip[data-version=magdr] .zoom').click()")
+    captions = "[...document.querySelectorAll('.lenses figcaption')].map(e => e.textContent)"
+    assert page.run(captions) == ["clean", "disrupted", "magdr"]
+    first = page.run(f"JSON.parse({worst}.querySelector('.zoom').dataset.ids)[0]")
+    assert page.run("document.getElementById('zoom-place').textContent") == f"Sample 1 of 5, {first}"
+    page.press("Escape")
+
+
 def test_zoom_by_keyboard_and_back(page):
-    button = "document.querySelector('.gallery .strip[data-version=jpeg] .zoom')"
+    button = f"document.querySelector('{GRID} .strip[data-version=jpeg] .zoom')"
     page.run(f"{button}.focus()")
     page.press("Enter")
     place = "document.getElementById('zoom-place').textContent"
@@ -206,15 +220,34 @@ def large(tmp_path_factory) -> Path:
     return paint(everything(tmp_path_factory.mktemp("large") / "run", n=1000), samples=8).write()
 
 
+LOADED = """new Promise(done => setTimeout(() => {
+    const page = performance.getEntriesByType('navigation')[0];
+    done([page.domContentLoadedEventEnd, page.loadEventEnd]);
+}))"""
+
+
+def stretch():
+    """How much longer than its processor time a calculation takes here at present: 1 on an idle machine."""
+    clock, spent = time.perf_counter(), time.thread_time()
+    while time.thread_time() - spent < 0.1:
+        pass
+    return max(1.0, (time.perf_counter() - clock) / 0.1)
+
+
 def test_large_run_stays_small_and_opens_at_once(browser, large, finished):
+    """Two seconds by the clock until all of it is there, longer only where other work holds it up."""
     path = write_report(large)
     assert path.stat().st_size < 10e6
     assert "the run folder holds all of them" in path.read_text(encoding="utf-8")
-    browser.open(finished.folder / "report.html")  # the page's process is there when the clock starts
-    browser.call("Performance.enable", timeDomain="threadTicks")
-    browser.open(path)
-    spent = {m["name"]: m["value"] for m in browser.call("Performance.getMetrics")["metrics"]}
-    browser.call("Performance.disable")
-    # Processor time and not the clock's, which would measure what else the machine does.
-    assert 0 < spent["TaskDuration"] < 2
-    assert browser.complaints() == []
+    browser.open(finished.folder / "report.html")  # the browser itself has started when the clock does
+    seconds = []
+    for _ in range(5):
+        before = stretch()
+        browser.open(path)
+        usable, complete = (milliseconds / 1000 for milliseconds in browser.run(LOADED))
+        assert browser.complaints() == []
+        assert 0 < usable <= complete
+        seconds.append(2 * complete / (before + stretch()))
+        if seconds[-1] < 2:
+            break
+    assert min(seconds) < 2

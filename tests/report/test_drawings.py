@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import base64
+import io
+import json
 import math
 import re
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from magdr_core.bench.run import _brief
 from magdr_core.report import plots, write_report
 from tests.report.conftest import SWEPT, FakeRun, output_error
 from tests.report.page import Page, page_in, page_of, text_in
 
-TITLE = "Figure 3, editing: F1 against iterations of pgd-all, adaptive, eps 6/255"
+TITLE = "Figure 3, editing: F1 against iterations of pgd-all, adaptive, eps 6/255, n = 20"
 
 
 def test_figure_3_has_the_csvs_points(finished):
@@ -60,7 +65,7 @@ def test_figure_3_reads_every_form_of_a_sweep(whole, form):
         whole.cell("detector", "magdr", "pgd", {f"f1@fpr1, sweep {steps}": 0.1}, steps=steps)
         whole.cells[-2]["facts"]["slice_role"] = whole.cells[-1]["facts"]["slice_role"] = "sweep"
     page = page_of(whole)
-    title = "Figure 3, editing: F1 against iterations of pgd, oblivious, eps 6/255, as figures"
+    title = "Figure 3, editing: F1 against iterations of pgd, oblivious, eps 6/255, n = 200, as figures"
     assert page.tables[title][1][1] == ["0.900", "0.400"]
     headings = [row[0] for rows in page.tables.values() for row in rows if not row[1]]
     assert not any("10 steps" in h or "100 steps" in h for h in headings)
@@ -136,6 +141,75 @@ def test_worst_images_are_the_largest_errors(finished):
         rivals = {n: e[image] for n, e in cells.items() if n not in ("identity", "magdr", "oracle")}
         best = min(rivals, key=rivals.get)
         assert figures[2] == f"{rivals[best]:,.1f} {best}"
+
+
+def worst_gallery(text):
+    """The first task's pictures of the worst images: ids, and pixels by description."""
+    part = text.split('<div class="gallery worst">')[1].split("<h3>")[0]
+    ids = json.loads(re.search(r"data-ids='([^']*)'", part)[1])
+    found = dict(reversed(m) for m in re.findall(r'src="data:image/png;base64,([^"]*)" alt="([^"]*)"', part))
+    return ids, {k: np.asarray(Image.open(io.BytesIO(base64.b64decode(v)))) for k, v in found.items()}
+
+
+def test_pictures_of_the_worst_images_stand_in_the_order_of_their_table(finished):
+    text = text_in(finished.folder)
+    rows = Page(text).tables["Worst 5 of 20 images, editing: magdr under pgd"][1:]
+    ids, drawn = worst_gallery(text)
+    assert ids == [row[0] for row in rows]
+    where = "editing, pgd, worst images"
+    named = {"clean-": "clean", "attacked-": "disrupted", "": "magdr"}
+    assert drawn.keys() == {
+        f"{where}, {n}: {side}s of 5 samples" for n in named.values() for side in ("input", "output")
+    }
+    for prefix, name in named.items():
+        for side in ("input", "output"):
+            stored = finished.pictures[("editing", "pgd", "magdr", f"worst-{prefix}{side} 0")]
+            wanted = (stored * 255).round().byte().permute(0, 2, 3, 1).numpy()
+            pixels = drawn[f"{where}, {name}: {side}s of 5 samples"]
+            for i in range(5):
+                assert (pixels[:, i * 18 : i * 18 + 16, :3] == wanted[i]).all()
+
+
+def test_missing_pictures_of_the_worst_images_are_said_to_be_missing(complete):
+    (cell,) = (
+        c
+        for c in complete.cells
+        if tuple(c["facts"][k] for k in ("task", "attack", "component", "role"))
+        == ("editing", "pgd", "magdr", "defense")
+    )
+    kept = cell["worst"]
+    cell["worst"] = [*kept[:3], "somebody", "else"]
+    page = write_report(complete.write()).read_text(encoding="utf-8")
+    assert "holds no pictures of 2 of these images." in page
+    assert worst_gallery(page)[0] == kept[:3]
+    del cell["worst"]
+    page = write_report(complete.write()).read_text(encoding="utf-8")
+    assert "holds no pictures of these images." in page
+    assert page.count('<div class="gallery worst">') == 2, "of the other two tasks"
+
+
+def test_worst_images_of_several_seeds_have_their_own_pictures(complete):
+    """The worst of both seeds together, each with the pictures of its own seed."""
+    first = [c for c in complete.cells if c["facts"]["task"] == "editing"]
+    for cell in first:
+        other = {**cell, "facts": cell["facts"] | {"seed": 1}}
+        if "mse_o" in cell:
+            other["mse_o"] = {name: 2 * v for name, v in cell["mse_o"].items()}
+        complete.cells.append(other)
+    for name, images in list(complete.pictures.items()):
+        if name[0] == "editing" and name[3].endswith(" 0"):
+            complete.pictures[(*name[:3], name[3][:-1] + "1")] = 1 - images
+    page = write_report(complete.write()).read_text(encoding="utf-8")
+    ids, drawn = worst_gallery(page)
+    assert any(name.endswith("(seed 1)") for name in ids)
+    magdr = next(c for c in first if "worst" in c and c["facts"]["attack"] == "pgd")
+    name, seed = ids[0].removesuffix(")").split(" (seed ")
+    stored = complete.pictures[("editing", "pgd", "magdr", f"worst-output {seed}")][
+        magdr["worst"].index(name)
+    ]
+    wanted = (stored * 255).round().byte().permute(1, 2, 0).numpy()
+    pixels = next(p for alt, p in drawn.items() if "magdr: outputs" in alt)
+    assert (pixels[:, :16, :3] == wanted).all()
 
 
 def test_no_worst_images_where_the_run_kept_no_errors(whole):

@@ -43,7 +43,7 @@ def test_the_attack_drives_the_output_from_grey_inside_its_ball(trainer):
     def rng():
         return SampleRng(0, "attack", ["a", "b", "c", "d"])
 
-    attacked = trainer.attacked(x, c, rng())
+    attacked = trainer.attacked(x, c, rng(), torch.full_like(x, 0.5))
     assert not attacked.requires_grad
     assert (attacked - x).abs().max() <= 0.025 + 1e-6
     assert 0 <= attacked.min() <= attacked.max() <= 1
@@ -62,15 +62,42 @@ def test_the_attack_drives_the_output_from_grey_inside_its_ball(trainer):
 def test_the_critic_sees_attacked_pictures_if_told(trainer, critic, attacked):
     trainer.loss = {**trainer.loss, "attack_critic": critic}
     x, c = trainer.images[:4].float() / 255, trainer.conditions[:4]
-    moved = [what for what in ("fake", "input", "real") if not torch.equal(trainer.shown(x, c, 0, what), x)]
+    moved = [
+        what for what in ("fake", "input", "real") if not torch.equal(trainer.shown(x, c, 0, what, x), x)
+    ]
     assert moved == attacked
-    assert not torch.equal(trainer.shown(x, c, 0, "input"), trainer.shown(x, c, 1, "input")), "drawn anew"
+    first, second = (trainer.shown(x, c, i, "input", x) for i in (0, 1))
+    assert not torch.equal(first, second), "drawn anew"
+
+
+def test_the_attack_can_drive_the_output_from_the_exact_result(trainer):
+    """One long step away from a target raises the training loss more than one away from grey."""
+    x, c = trainer.images[:4].float() / 255, trainer.conditions[:4]
+    target = trainer.edited[:4].float() / 255
+    trainer.loss = {**trainer.loss, "attack_critic": 0.0, "attack_step": 0.01875, "attack_steps": 1.0}
+
+    def error(from_result):
+        trainer.loss["attack_from_result"] = from_result
+        with torch.no_grad():
+            seen = trainer.shown(x, c, 0, "input", target)
+            return (trainer.net(seen, c) - target).square().mean()
+
+    assert error(1.0) > error(0.0)
+
+
+def test_training_can_start_from_other_weights(tmp_path, monkeypatch):
+    recipe = recipes.RECIPES["stargan-hardened64"]
+    context = runner._context(recipe, "cpu", tmp_path / "images.pt", lambda message: None)
+    shipped = runner._context(replace(recipe, seed=7), "cpu", tmp_path / "others.pt", lambda message: None)
+    pairs = zip(context.net.parameters(), shipped.net.parameters(), strict=True)
+    assert all(torch.equal(p, q) for p, q in pairs), "weights of a file, not of a seed"
+    assert context.net.training
 
 
 def test_the_editor_and_the_critic_are_given_what_is_shown(trainer, monkeypatch):
     seen = []
     marks = {"input": 0.125, "real": 0.25, "fake": 0.375}
-    monkeypatch.setattr(trainer, "shown", lambda x, c, i, what: torch.full_like(x, marks[what]))
+    monkeypatch.setattr(trainer, "shown", lambda x, c, i, what, target: torch.full_like(x, marks[what]))
     for name in ("net", "critic"):
         getattr(trainer, name).register_forward_pre_hook(lambda module, given: seen.append(given[0].unique()))
     trainer.step(0)

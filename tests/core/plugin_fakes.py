@@ -1,0 +1,58 @@
+"""Plugins for tests of the host: a text, an installed distribution, and how faults are told."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+import pytest
+
+from magdr_core.errors import PluginError
+
+METRIC = """
+from magdr_core.api import MetricSpec, hookimpl, stateless
+MAGDR_API = 1
+def f(a, b, masks):
+    return masks.mean((2, 3))
+@hookimpl
+def magdr_metrics():
+    return [MetricSpec(name="{name}", build=stateless(f))]
+"""
+
+
+@dataclass
+class FakeEntry:
+    """An installed distribution's entry point."""
+
+    name: str
+    value: str
+    distribution: str
+
+    @property
+    def dist(self):
+        return SimpleNamespace(name=self.distribution, version="1.0")
+
+    def load(self):
+        return importlib.import_module(self.value)
+
+
+def names(host, kind=None):
+    return [f"{entry.kind}:{entry.name}" for entry in host.entries(kind)]
+
+
+def assert_clean(host):
+    """Nothing of a refused plugin is left."""
+    assert host.entries() == []
+    assert host.manager.get_plugins() == set()
+    assert host._order == []
+    for hook in vars(host.manager.hook).values():
+        if hasattr(hook, "get_hookimpls"):
+            assert hook.get_hookimpls() == []
+
+
+def fault(host, namespace="acme"):
+    with pytest.raises(PluginError) as e:
+        host.load(namespace)
+    assert "\n" not in str(e.value)
+    return str(e.value)
