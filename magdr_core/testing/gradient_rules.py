@@ -43,7 +43,7 @@ def gradient(s: Subject) -> Iterator[str]:
     said = claim(s)
     if said == "none":
         return
-    whole = _unrounded(s.batch[[0, 1]])
+    whole = _unrounded(s.batch[[0] if s.kind == "generator" else [0, 1]])
     with torch.random.fork_rng(devices=[]):
         yield from _judged(s, whole, said)
 

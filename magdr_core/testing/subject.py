@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from magdr_core.functional import PARTS
+from magdr_core.functional import PARTS, in_pieces
 from magdr_core.objective import build_objective
 from magdr_core.plugins import Entry
 from magdr_core.protocols import FitData, Setting
@@ -108,15 +108,20 @@ class Subject:
         """The call that most rules look at."""
         return self.seen("first", lambda: self.batch)
 
-    def call(self, inputs: Inputs, *, world: int = 0, channels_last: bool = False) -> Seen:
+    def call(
+        self, inputs: Inputs, *, world: int = 0, channels_last: bool = False, pieces: bool = False
+    ) -> Seen:
         """Call the component on a copy of `inputs`, without gradients, and note what it does besides.
 
         Args:
             world: seeds the global generators, which it must not care for.
             channels_last: hand over images that lie in memory that way.
+            pieces: call generators and parsers through `in_pieces`, as core does: the same bits in any batch.
         """
 
         def run(given: Inputs) -> Any:
+            if pieces and self.kind in ("generator", "parser"):
+                return in_pieces(lambda i: self.compute(given[_rows(given, i)]), given.images)
             return self.compute(given.channels_last() if channels_last else given)
 
         return self.watch(inputs, run, world=world)
@@ -211,6 +216,10 @@ class Subject:
         if low < -1e-4 or high > 1 + 1e-4:
             return f"values in [{low:.4g}, {high:.4g}], expected [0, 1]"
         return ""
+
+
+def _rows(given: Inputs, idx: slice | list[int]) -> Sequence[int]:
+    return range(len(given))[idx] if isinstance(idx, slice) else idx
 
 
 def misshapen(y: Any, shape: tuple[int, ...], like: Tensor, kind: str) -> str:

@@ -24,10 +24,10 @@ PARAMS = {
     ("attack", "torchattacks"): {"steps": 3},
     ("attack", "mixed"): {"attacks": ["noise", "toy"]},
     ("detector", "magnet"): {
-        "iterations": 20,
+        "iterations": 4,
         "filters": (3, 4),
         "classifier_width": 8,
-        "classifier_epochs": 2,
+        "classifier_epochs": 1,
         "classifier_outputs": 24,
     },
     ("detector", "metzen"): {"layers": (0, 1), "width": 8, "steps": 12, "check_every": 6},
