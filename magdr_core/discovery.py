@@ -11,7 +11,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 
-from magdr_core.errors import MagdrError, PluginError, one_line
+from magdr_core.errors import BrokenPluginError, MagdrError, one_line
 from magdr_core.specs import SPECS
 
 GROUP = "magdr"
@@ -31,7 +31,7 @@ class Origin:
     source_hash: str = ""
 
     def __str__(self) -> str:
-        dist = f"{self.distribution} {self.version}".strip() or "local file"
+        dist = f"{self.distribution} {self.version}".strip() or Path(self.file).name or "local file"
         return f"{self.plugin} ({dist})"
 
 
@@ -77,7 +77,7 @@ def import_plugin(plugin: str, target: str, load: Callable[[], ModuleType]) -> M
     except KeyboardInterrupt:
         raise
     except BaseException as e:  # a plugin that calls sys.exit() must not end the program either
-        raise PluginError(f"plugin {plugin!r} ({target}): cannot be imported: {one_line(e)}") from e
+        raise BrokenPluginError(f"plugin {plugin!r} ({target}): cannot be imported: {one_line(e)}") from e
 
 
 def import_file(name: str, path: Path) -> ModuleType:

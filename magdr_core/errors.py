@@ -18,6 +18,10 @@ class PluginError(MagdrError):
     """A plugin that cannot be imported, registered or used; the message names the plugin and its file."""
 
 
+class BrokenPluginError(PluginError):
+    """A plugin that is there and cannot be loaded: its own fault, not the registry's."""
+
+
 class ComponentError(MagdrError):
     """A component that broke its contract (shape, range, eps ball, ...) or failed while it ran."""
 

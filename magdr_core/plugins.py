@@ -33,7 +33,7 @@ from magdr_core.discovery import (
     origin_of,
     plugin_modules,
 )
-from magdr_core.errors import PluginError, one_line, suggestion
+from magdr_core.errors import BrokenPluginError, PluginError, one_line, suggestion
 from magdr_core.hookspecs import MAGDR_API
 from magdr_core.identity import source_of
 from magdr_core.specs import SPECS, ComponentSpec
@@ -88,6 +88,7 @@ class PluginHost:
         self._entries: dict[tuple[str, str], Entry] = {}
         self._order: list[str] = []
         self._loaded: set[str] = set()
+        self._broken: dict[str, BrokenPluginError] = {}
         self._installed, self._claimed_twice = installed_plugins()
 
     # -- looking up -------------------------------------------------------------------------------------
@@ -107,7 +108,9 @@ class PluginHost:
         entry = self._entries.get((kind, reference))
         if entry is not None:
             return entry
-        raise PluginError(
+        wanted = f"{namespace}.{kind}s.{name.replace('-', '_')}"
+        raised = BrokenPluginError if any(f.plugin == wanted for f in self.failures) else PluginError
+        raise raised(
             f"no {kind} named {reference!r}{self._why_absent(kind, namespace, name, reference, also)}"
         )
 
@@ -150,6 +153,16 @@ class PluginHost:
         """
         if namespace in self._loaded:
             return
+        if namespace in self._broken:
+            raise self._broken[namespace]
+        try:
+            self._load(namespace)
+        except BrokenPluginError as e:
+            self._broken[namespace] = e  # whoever asks again must not run it again
+            raise
+        self._loaded.add(namespace)
+
+    def _load(self, namespace: str) -> None:
         if self.is_blocked(namespace):
             raise PluginError(f"plugin {namespace!r} is blocked")
         if namespace in self.local:
@@ -161,7 +174,6 @@ class PluginHost:
             self._load_installed(namespace, self._installed[namespace])
         else:
             raise PluginError(f"no plugin named {namespace!r}{suggestion(namespace, self.available())}")
-        self._loaded.add(namespace)
 
     def add(self, namespace: str, specs: Iterable[ComponentSpec]) -> None:
         """Register components that were made in Python, as `namespace/name`.
@@ -239,7 +251,7 @@ class PluginHost:
         declared = getattr(module, "MAGDR_API", None)
         if declared != MAGDR_API:
             said = "does not declare MAGDR_API" if declared is None else f"declares MAGDR_API = {declared}"
-            raise PluginError(f"{where}: {said}, this core speaks {MAGDR_API}")
+            raise BrokenPluginError(f"{where}: {said}, this core speaks {MAGDR_API}")
         if self.manager.has_plugin(origin.plugin):
             raise PluginError(f"{where}: is registered already")
         try:
@@ -251,7 +263,7 @@ class PluginHost:
                 self.manager.unregister(name=origin.plugin)
             if isinstance(e, PluginError | KeyboardInterrupt):
                 raise
-            raise PluginError(f"{where}: {one_line(e)}") from e
+            raise BrokenPluginError(f"{where}: {one_line(e)}") from e
         self._entries.update(new)
         self._order.append(origin.plugin)
 
@@ -263,18 +275,20 @@ class PluginHost:
                     continue
                 specs = impl.function()
                 if not isinstance(specs, list | tuple):
-                    raise PluginError(f"{where}: magdr_{kind}s must return a list of {spec_type.__name__}")
+                    raise BrokenPluginError(
+                        f"{where}: magdr_{kind}s must return a list of {spec_type.__name__}"
+                    )
                 for spec in specs:
                     if type(spec) is not spec_type:
                         given = type(spec).__name__
-                        raise PluginError(
+                        raise BrokenPluginError(
                             f"{where}: magdr_{kind}s returned a {given}, expected {spec_type.__name__}"
                         )
                     _ = spec.schema  # a wrong signature is found now, not in the middle of a run
                     entry = Entry(spec, origin)
                     taken = new.get((kind, entry.name)) or self._entries.get((kind, entry.name))
                     if taken is not None:
-                        raise PluginError(
+                        raise BrokenPluginError(
                             f"{where}: {kind} {entry.name!r} is already provided by {taken.origin}"
                         )
                     new[(kind, entry.name)] = entry

@@ -41,7 +41,8 @@ class Guard:
         before = [(t, version_of(t), t.detach().clone()) for t in images]
         device = images[0].device if images else torch.device("cpu")
         rng = _global_rng_state(device)
-        modes = [m.training for root in self.modules for m in root.modules()]
+        inner = [m for root in self.modules for m in root.modules()]
+        modes = [m.training for m in inner]
         try:
             yield
         except (MagdrError, torch.OutOfMemoryError):
@@ -55,7 +56,9 @@ class Guard:
                 raise self.fail("edits its input in place")
         if not _same_rng(rng, _global_rng_state(device)):
             raise self.fail("draws from the global random generator; a stochastic component takes `rng`")
-        if modes != [m.training for root in self.modules for m in root.modules()]:
+        if modes != [m.training for m in inner]:
+            for module, mode in zip(inner, modes, strict=True):
+                module.training = mode  # else the next call would find nothing changed, and pass
             raise self.fail("changes the training mode of a network")
 
     def images(self, y: Any, like: Tensor, what: str = "returned") -> Tensor:

@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from magdr_core.calibration import read_calibration
-from magdr_core.errors import RegistryError, suggestion
+from magdr_core.errors import BrokenPluginError, RegistryError, suggestion
 from magdr_core.identity import digest
 from magdr_core.registry import Profile, Sweep, Transfer
+from magdr_core.resolver import Resolved
 from magdr_core.toolkit import Toolkit
 
 CLEAN = "none"
@@ -104,7 +105,7 @@ def plan(toolkit: Toolkit, profile: Profile) -> list[Group]:
         toolkit.resolve("attack", attack)
     slices = {task: tuple(_slices(toolkit, profile, task)) for task in tasks}
     for label in profile.detectors:
-        toolkit.resolve("detector", label)
+        _check(toolkit, "detector", label)
     if len(set(defenses)) != len(defenses):
         raise RegistryError(f"{toolkit.registry.path.name}: a defense is listed twice")
     seeds = profile.seeds or (toolkit.registry.seed,)
@@ -179,11 +180,26 @@ def _check_transfer(toolkit: Toolkit, task: str, transfer: Transfer) -> None:
 
 def defense_label(toolkit: Toolkit, label: str) -> str:
     """Check a defense's label; a restoration's label stands for that restoration as a defense of its own."""
-    if is_restoration(toolkit, label):
-        toolkit.resolve("restoration", label)
-    else:
-        toolkit.resolve("defense", label)
+    _check(toolkit, "restoration" if is_restoration(toolkit, label) else "defense", label)
     return label
+
+
+def _check(toolkit: Toolkit, kind: str, label: str) -> Resolved | None:
+    """Resolve a component; None if its plugin is broken. That is no fault of the registry, and its own cells
+    will say so.
+
+    Raises:
+        RegistryError: the registry is wrong.
+    """
+    try:
+        return toolkit.resolve(kind, label)
+    except RegistryError as e:
+        cause: BaseException | None = e
+        while cause is not None and not isinstance(cause, BrokenPluginError):
+            cause = cause.__cause__
+        if cause is None:
+            raise
+        return None
 
 
 def is_restoration(toolkit: Toolkit, label: str) -> bool:
@@ -216,7 +232,7 @@ def _slices(toolkit: Toolkit, profile: Profile, task: str) -> Iterator[Slice]:
     if profile.detectors:
         # Equal-strength random noise beside every attack: a detector of noise is no detector of attacks.
         noises = {s.eps for s in attacks if s.component == "noise"}
-        for eps in dict.fromkeys(s.eps for s in attacks):
+        for eps in dict.fromkeys(s.eps for s in attacks if s.steps):
             if eps not in noises:
                 yield Slice(f"noise@{eps * 255:g}", "noise", "noise", "noise", eps, 1)
         for label in profile.benign:
@@ -225,7 +241,9 @@ def _slices(toolkit: Toolkit, profile: Profile, task: str) -> Iterator[Slice]:
 
 
 def _attack_slice(toolkit: Toolkit, label: str) -> Slice:
-    resolved = toolkit.resolve("attack", label)
+    resolved = _check(toolkit, "attack", label)
+    if resolved is None:  # nobody can say how strong it would have been
+        return Slice(label, "attack", label, toolkit.registry.instance("attack", label).use)
     eps, steps = float(resolved.params["eps"]), int(resolved.params.get("steps", 1))
     return Slice(label, "attack", label, resolved.entry.name, eps, steps)
 

@@ -20,7 +20,7 @@ from magdr_core.specs import RestorationSpec
 
 @click.group("plugins", context_settings={"help_option_names": ["-h", "--help"]})
 def command() -> None:
-    """List and show components."""
+    """List, show, check and begin plugins."""
 
 
 def _host(registry: Path | None, block: tuple[str, ...]) -> PluginHost:
@@ -113,6 +113,61 @@ def show(name: str, as_json: bool, registry: Path | None, block: tuple[str, ...]
             click.echo(f"  grid: {dict(e.spec.grid)}")
         click.echo(f"  plugin: {e.origin}")
         click.echo(f"  file: {e.origin.file}")
+
+
+@command.command("new")
+@click.argument("name")
+@click.option("--kind", required=True, help="What it provides: metric, restoration, attack, ...")
+def new(name: str, kind: str) -> None:
+    """Write a package with one working component into ./NAME."""
+    from magdr_core.cli.plugins_new import write_package
+
+    place, component = write_package(name, kind, Path())
+    click.echo(f"{place}/ holds {kind} {component}; next:")
+    click.echo(f"  pip install -e {place} && magdr plugins check {name}")
+
+
+@command.command("check")
+@click.argument("plugin", metavar="PATH|NAME")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="What a single check may take.",
+)
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option("--device", default="cpu", show_default=True, help="cpu, cuda or cuda:N.")
+@click.option(
+    "--registry",
+    type=click.Path(path_type=Path),
+    help="Its local plugins count too, and its tables give parameters (where a dataset's pictures are, say).",
+)
+def check(plugin: str, timeout: float, as_json: bool, device: str, registry: Path | None) -> None:
+    """Try every component of a plugin against what magdr relies on, in a process of its own.
+
+    A plugin file, a project folder, or the name of an installed plugin or of one component. One line per
+    finding. Exit code 1: there are findings; 2: there is no such plugin.
+    """
+    from magdr_core.cli.plugins_check import check_plugin
+
+    read = None if registry is None else read_registry(registry)
+    report = check_plugin(plugin, read, timeout=timeout, device=device)
+    if as_json:
+        click.echo(json.dumps({"plugin": plugin, **report.as_dict()}, indent=1))
+    else:
+        for finding in report.findings:
+            click.echo(str(finding))
+        for component, reason in report.unchecked:
+            click.echo(f"not checked: {component}: {reason}")
+        judged = len(report.components) - len(report.unchecked)
+        click.echo(
+            f"{plugin}: {judged} component{'s' * (judged != 1)}, {report.judged} checks, "
+            f"{len(report.findings)} finding{'s' * (len(report.findings) != 1)}"
+        )
+    if report.findings:
+        raise SystemExit(1)
 
 
 def _facts(e: Entry) -> dict[str, Any]:

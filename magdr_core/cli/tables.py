@@ -52,10 +52,10 @@ def _attack_table(console: Console, figures: _Figures, task: str, attacks: list[
     for column in ("attack", "eps", "mean", "median", "success"):
         table.add_column(column, justify="left" if column == "attack" else "right")
     for attack in attacks:
-        eps = next(r["eps"] for r in figures.rows if r["attack"] == attack)
+        eps = next((f"{r['eps'] * 255:g}/255" for r in figures.rows if r["attack"] == attack), "failed")
         show = [figures.show("attack", attack, attack, m) for m in ("mse_o", "median_mse_o")]
         success = figures.show("attack", attack, attack, "success", form=".0%")
-        table.add_row(attack, f"{eps * 255:g}/255", *show, success)
+        table.add_row(attack, eps, *show, success)
     console.print(table)
 
 

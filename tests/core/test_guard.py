@@ -133,8 +133,11 @@ def test_guard_training_mode(images):
             self.net[1].train()
             return x.clone()
 
-    with pytest.raises(ComponentError, match="changes the training mode of a network"):
-        guard.GuardedImageMap(Flips(), WHERE)(images(1))
+    guarded = guard.GuardedImageMap(Flips(), WHERE)
+    for _ in range(2):
+        with pytest.raises(ComponentError, match="changes the training mode of a network"):
+            guarded(images(1))
+    assert not net[1].training, "and it is put back"
 
 
 def test_guard_freezes_networks():

@@ -213,7 +213,7 @@ params = { radius = 2 }
     x = torch.rand(2, 3, 12, 12, generator=torch.Generator().manual_seed(0))
     assert torch.equal(kit.build("restoration", "median")(x), median_blur(x, 5))
     origin = kit.resolve("restoration", "median").entry.origin
-    assert str(origin) == "acme (local file)"
+    assert str(origin) == "acme (acme_median.py)"
     with pytest.raises(Exception, match="radious") as e:
         toolkit_from(text.replace("radius", "radious")).resolve("restoration", "median")
     assert str(e.value) == (

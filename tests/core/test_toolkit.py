@@ -183,7 +183,7 @@ def test_toolkit_missing_weights_are_found_before_building(toolkit_from):
 def test_toolkit_factory_that_fails_is_attributed(mine):
     said = fault(mine("[restoration.r]\nuse = 'my/breaks'").build, "restoration", "r")
     assert said == (
-        "bad.toml [restoration.r]: restoration my/breaks of my (local file): cannot be built: "
+        "bad.toml [restoration.r]: restoration my/breaks of my (mine.py): cannot be built: "
         "ZeroDivisionError: no way"
     )
 

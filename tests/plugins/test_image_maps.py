@@ -1,4 +1,7 @@
-"""Every built-in augmentation and restoration at every setting of its grid."""
+"""Every built-in augmentation and restoration at every setting of its grid: what it does to pictures.
+
+What it must not do, `test_conformance.py` tries.
+"""
 
 from __future__ import annotations
 
@@ -48,28 +51,11 @@ def arguments(component, n):
     return {"rng": SampleRng(0, "x", [f"{i}" for i in n])} if component.stochastic else {}
 
 
-def test_image_map_contract(component, pictures):
-    x = pictures.clone()
-    y = component(x, **arguments(component, range(5)))
-    assert torch.equal(x, pictures), "no edit in place"
-    assert y.shape == x.shape
-    assert y.dtype == x.dtype
-    assert y.min() >= 0
-    assert y.max() <= 1
-    assert not torch.equal(y, x), "it does something"
+def test_image_map_does_something_and_the_picture_is_still_there(component, pictures):
+    y = component(pictures, **arguments(component, range(5)))
+    assert not torch.equal(y, pictures)
     aligned = component.undo(y) if component.geometric else y
-    assert (aligned - x)[..., 3:-3, 3:-3].abs().mean() < 0.08, "and the picture is still there"
-
-
-def test_image_map_is_per_image_to_the_bit(component, pictures):
-    whole = component(pictures, **arguments(component, range(5)))
-    for i in (0, 3):
-        alone = component(pictures[i : i + 1], **arguments(component, [i]))
-        assert torch.equal(alone[0], whole[i])
-    back = component(pictures.flip(0), **arguments(component, range(4, -1, -1)))
-    assert torch.equal(back.flip(0), whole)
-    strided = pictures.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)
-    assert torch.allclose(component(strided, **arguments(component, range(5))), whole, atol=1e-6)
+    assert (aligned - pictures)[..., 3:-3, 3:-3].abs().mean() < 0.08
 
 
 @pytest.mark.parametrize("level", [0.0, 1.0, 0.5])

@@ -1,6 +1,7 @@
 """What Rec-Net and the consistency detector can choose from, and the maps' own promises.
 
-`test_image_maps.py` runs every one of them at every setting through the common contract.
+`test_conformance.py` runs every one of them through the common contract, `test_image_maps.py`
+at every setting.
 """
 
 from __future__ import annotations
@@ -132,24 +133,12 @@ def test_restoration_removes_noise_from_a_smooth_picture(build, use, params, gai
 
 
 def test_restorations_declare_their_gradients(host):
-    """Declared exact: autograd agrees with finite differences. Straight-through: it is the identity's."""
+    """What they declare, `test_conformance.py` compares with finite differences."""
     declared = {e.spec.name: e.spec.gradient for e in host.entries("restoration")}
     assert declared["chroma-depth"] == "straight-through"
     for name in ("wavelet", "wavelet-threshold", "dct", "wiener", "guided", "diffusion", "chroma-blur",
                  "deconvolve"):  # fmt: skip
         assert declared[name] == "exact"
-
-
-@pytest.mark.parametrize(
-    "use",
-    ["wavelet", "wavelet-threshold", "dct", "wiener", "guided", "diffusion", "chroma-blur", "deconvolve"],
-)
-def test_restoration_exact_gradients_equal_finite_differences(host, pictures, use):
-    (spec,) = (e.spec for e in host.entries("restoration") if e.spec.name == use)
-    x = pictures[:1, :, :9, :10].double()
-    x = x + 0.02 * torch.randn(x.shape, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
-    defaults = spec.schema().model_dump()
-    assert torch.autograd.gradcheck(spec.build(**defaults), (x.requires_grad_(),), fast_mode=True)
 
 
 def test_restoration_straight_through_gradient_is_near_the_identity(build, pictures):

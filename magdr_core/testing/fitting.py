@@ -1,0 +1,60 @@
+"""What `fit` must hold to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+
+from magdr_core.protocols import Fittable
+from magdr_core.testing.rules import rule
+from magdr_core.testing.subject import Subject
+from magdr_core.testing.watching import Seen
+
+
+@rule(
+    "fit", "learns a JSON-able state, the same each time, and leaves all else alone", ("detector", "defense")
+)
+def fit(s: Subject) -> Iterator[str]:
+    component = s.component
+    if not isinstance(component, Fittable):
+        return
+    data = s.fit_data()
+    kept = data.clean.images.clone()
+
+    def learn() -> Seen:
+        return s.watch(s.batch, lambda given: component.fit(data, s.toy_generator), grad=True)
+
+    first = learn()
+    if first.error is not None:
+        yield f"fit {first.failure}"
+        return
+    for line in first.networks:
+        yield f"fit {line}"
+    if first.drew:
+        yield f"fit draws from {' and '.join(first.drew)} global generator; use a torch.Generator of its own"
+    if not torch.equal(kept, data.clean.images):
+        yield "fit edits the calibration images in place"
+    if not isinstance(first.output, Mapping):
+        yield f"fit returns a {type(first.output).__name__}, expected a mapping"
+        return
+    try:
+        text = json.dumps(first.output)
+    except (TypeError, ValueError) as e:
+        yield f"fit returns what JSON cannot hold ({e}); tensors go through pack_tensors"
+        return
+    again = learn()
+    if again.error is not None or json.dumps(again.output) != text:
+        yield f"fitting again on the same data differs in {_differing(first.output, again.output)}"
+    try:
+        component.load(json.loads(text))
+    except Exception as e:
+        yield f"load fails on the state that fit returned: {type(e).__name__}: {e}"
+
+
+def _differing(a: Mapping[str, Any], b: Any) -> str:
+    if not isinstance(b, Mapping):
+        return "everything"
+    return ", ".join(str(key) for key in a if json.dumps(a[key]) != json.dumps(b.get(key)))

@@ -1,0 +1,258 @@
+"""Rules of single kinds: grids, gradients, eps balls, masks, distances, geometry, conditions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from magdr_core.errors import MagdrError, one_line
+from magdr_core.functional import PARTS, gaussian_blur
+from magdr_core.specs import MetricSpec
+from magdr_core.testing.rules import SOUND, difference, rule
+from magdr_core.testing.subject import Subject, misshapen, not_finite
+from magdr_core.types import Batch, Condition
+
+
+@rule(
+    "grid",
+    "every setting of the grid builds and gives sound images",
+    ("restoration",),
+    after=(*SOUND, "batch"),
+)
+def grid(s: Subject) -> Iterator[str]:
+    try:
+        settings = s.settings()
+    except MagdrError as e:
+        yield one_line(e)
+        return
+    for setting in settings:
+        guarded: Any = setting.apply
+        run = partial(s.compute, component=guarded.component)
+        seen, alone = s.watch(s.batch, run), s.watch(s.batch[[2]], run)
+        if wrong := s.ill_valued(seen) or s.ill_valued(alone):
+            yield f"{setting.label()}: {wrong}"
+            return
+        if (moved := difference(alone.output[0], seen.output[2])) > s.tolerance:
+            yield f"{setting.label()}: image 2 differs by {moved:.3g} alone and in a batch of {len(s.batch)}"
+            return
+
+
+@rule("masks", "masks are not negative and sum to 1 at each pixel", ("parser",), after=("output", "finite"))
+def masks(s: Subject) -> Iterator[str]:
+    for count, height, width in ((0, 0, 0), (1, 17, 23)):
+        seen = s.call(s.inputs(count, height, width)) if count else s.first
+        if s.ill_valued(seen):
+            return  # other rules say so
+        found: Tensor = seen.output
+        if float(found.min()) < -1e-4:
+            yield f"a mask has the value {float(found.min()):.4g}"
+        total = found.sum(1)
+        worst = total.flatten()[(total - 1).abs().argmax()]
+        if abs(float(worst) - 1) > 1e-3:
+            yield f"the masks of a pixel sum to {float(worst):.4g}"
+            return
+
+
+@rule(
+    "distance",
+    "0 for equal images and in empty regions, larger for different images",
+    ("metric",),
+    after=SOUND,
+)
+def distance(s: Subject) -> Iterator[str]:
+    assert isinstance(s.spec, MetricSpec)
+    to_distance = s.spec.to_distance or (lambda values: values)
+    same = s.watch(s.batch, lambda given: s.compute(replace(given, others=given.images)))
+    if same.error:
+        yield f"on equal images: {same.failure}"
+        return
+    if wrong := not_finite(same.output):
+        yield f"on equal images: {wrong}"
+        return
+    empty = float(s.first.output[:, -1].abs().max())
+    if not s.spec.higher_is_better and empty > 1e-5:
+        yield f"the value of an empty region is {empty:.4g}, expected 0"
+    near, far = (to_distance(v)[:, :-1] for v in (same.output, s.first.output))
+    if float(near.abs().max()) > 1e-4:
+        yield f"the distance of an image to itself is {float(near.abs().max()):.4g}"
+    if float(far.min()) <= float(near.max()):
+        equal = f"of equal ones {float(near.max()):.4g}"
+        yield f"the distance of two different images is {float(far.min()):.4g}, {equal}"
+
+
+@rule("ball", "no pixel moves by more than eps, for the default, 0 and 1", ("attack",), after=SOUND)
+def ball(s: Subject) -> Iterator[str]:
+    default = s.guarded.eps
+    for eps in (default, 0.0, 1.0):
+        if eps == default:
+            subject = s
+        else:
+            try:
+                subject = s.variant(eps=eps)
+                _ = subject.guarded
+            except MagdrError:
+                continue  # this eps is outside the parameter's declared limits
+        seen = subject.first
+        if wrong := subject.ill_valued(seen):
+            yield f"eps = {eps:.4g}: {wrong}"
+            return
+        moved = difference(seen.output, s.batch.images)
+        if moved > eps + 1e-5:
+            yield f"a pixel moved by {moved:.4g}, eps is {eps:.4g}"
+            return
+
+
+@rule("checkpoints", "what one run has after some steps", ("attack",), after=SOUND)
+def checkpoints(s: Subject) -> Iterator[str]:
+    if not hasattr(s.component, "checkpoints"):
+        return
+    wanted = [1, 2]
+
+    def run(given: Any) -> Any:
+        extra = {"rng": s.rng(given)} if s.spec.stochastic else {}
+        return s.component.checkpoints(given.images, s.objective(given), wanted, **extra)
+
+    seen = s.watch(s.batch, run)
+    if seen.error:
+        yield f"checkpoints {seen.failure}"
+    elif not isinstance(seen.output, list | tuple) or len(seen.output) != len(wanted):
+        yield f"checkpoints for steps {wanted} returned {_size(seen.output)}"
+    else:
+        for x_hat in seen.output:
+            wrong = misshapen(x_hat, tuple(s.batch.images.shape), s.batch.images, s.kind)
+            moved = 0.0 if wrong else difference(x_hat, s.batch.images)
+            if wrong or moved > s.guarded.eps + 1e-5:
+                yield f"checkpoint: {wrong or f'a pixel moved by {moved:.4g}, eps is {s.guarded.eps:.4g}'}"
+                return
+
+
+@rule(
+    "undo",
+    "geometry is undone: `undo(f(x))` is x again, but for the borders",
+    ("augmentation",),
+    after=(*SOUND, "inputs"),
+)
+def undo(s: Subject) -> Iterator[str]:
+    if not hasattr(s.component, "undo"):
+        return
+    # Grain does not survive two interpolations, and need not.
+    smooth = replace(s.batch, images=gaussian_blur(s.batch.images, 2.0))
+    x, there = smooth.images, s.call(smooth)
+    seen = s.watch(smooth, lambda given: s.component.undo(s.compute(given)))
+    if wrong := s.ill_valued(there) or s.ill_valued(seen):
+        yield f"undo: {wrong}"
+        return
+    inside = (..., slice(6, -6), slice(6, -6))
+    moved = float((there.output - x)[inside].abs().mean())
+    left = float((seen.output - x)[inside].abs().mean())
+    if left > max(0.5 * moved, 1e-3):
+        yield f"undo leaves a mean difference of {left:.4g} inside; without it, it is {moved:.4g}"
+
+
+@rule("own output", "`output(x, c, G)` gives sound images, the same in any batch", ("defense",), after=SOUND)
+def own_output(s: Subject) -> Iterator[str]:
+    if not hasattr(s.component, "output"):
+        return
+
+    def run(given: Any) -> Any:
+        extra = {"rng": s.rng(given)} if s.spec.stochastic else {}
+        return s.component.output(given.images, given.conditions, s.toy_generator, **extra)
+
+    seen, alone = s.watch(s.batch, run), s.watch(s.batch[[0]], run)
+    for one in (seen, alone):
+        if wrong := s.ill_valued(one):
+            yield f"output: {wrong}"
+            return
+    for line in [*seen.edited, *seen.networks]:
+        yield f"output {line}"
+    if seen.drew:
+        yield f"output draws from {' and '.join(seen.drew)} global generator"
+    elif (moved := difference(alone.output[0], seen.output[0])) > max(s.tolerance, 1e-6):
+        yield f"output: image 0 differs by {moved:.3g} alone and in a batch of {len(s.batch)}"
+
+
+@rule("conditions", "size, condition names, target regions and drawn conditions", ("generator",))
+def conditions(s: Subject) -> Iterator[str]:
+    G, n, names = s.component, len(s.batch), tuple(s.component.condition_names)
+    if not isinstance(G.size, int) or G.size < 1:
+        yield f"size is {G.size!r}, expected pixels"
+    if len(set(names)) != len(names) or not all(isinstance(name, str) for name in names):
+        yield f"condition_names are {names!r}, expected different texts"
+    c = s.batch.conditions
+    target = G.edited(c)
+    if not isinstance(target, Tensor) or target.dtype != torch.bool or target.shape != (n, len(PARTS)):
+        given = (
+            f"{target.dtype} {tuple(target.shape)}" if isinstance(target, Tensor) else type(target).__name__
+        )
+        yield f"edited returns {given}, expected torch.bool {(n, len(PARTS))}"
+    faces = _faces(s, names)
+    drawn = s.watch(s.batch, lambda given: G.draw(faces, s.rng(given)))
+    if isinstance(drawn.error, MagdrError):
+        return  # it needs to know more about faces than any dataset has to tell
+    if drawn.error is not None:
+        yield f"draw {drawn.failure}"
+    elif not isinstance(drawn.output, Condition) or drawn.output.values.shape != (n, len(names)):
+        yield f"draw returns {_size(drawn.output)}, expected a Condition [{n},{len(names)}]"
+    else:
+        if names and not bool(drawn.output.changed.any(1).all()):
+            yield f"draw gives image {int(drawn.output.changed.any(1).logical_not().nonzero()[0])} no change"
+        if drawn.drew:
+            yield f"draw draws from {' and '.join(drawn.drew)} global generator"
+        alone = G.draw(_first_of(faces), s.rng(s.batch[[0]]))
+        if difference(alone.values[0], drawn.output.values[0]):
+            yield "draw gives an image another condition alone than in a batch"
+
+
+@rule("features", "features and classes, where the component has them", ("generator",), after=("output",))
+def features(s: Subject) -> Iterator[str]:
+    x, c = s.batch.images, s.batch.conditions
+    if hasattr(s.component, "features"):
+        seen = s.watch(s.batch, lambda given: s.component.features(given.images, given.conditions))
+        maps = seen.output if isinstance(seen.output, list | tuple) else []
+        sound = all(isinstance(m, Tensor) and m.ndim == 4 and m.shape[0] == len(x) for m in maps)
+        if seen.error or not maps or not sound:
+            yield f"features: {seen.failure or f'returns {_size(seen.output)}, expected a list of [B,C,h,w]'}"
+    if hasattr(s.component, "classes"):
+        seen = s.watch(s.batch, lambda given: s.component.classes(given.conditions))
+        found = seen.output if isinstance(seen.output, list | tuple) else []
+        sound = all(isinstance(one, Condition) and one.values.shape == c.values.shape for one in found)
+        if seen.error or not found or not sound:
+            given = seen.failure or f"returns {_size(seen.output)}, expected Conditions like its argument"
+            yield f"classes: {given}"
+
+
+def _faces(s: Subject, names: tuple[str, ...]) -> Batch:
+    n, device = len(s.batch), s.device
+    g = torch.Generator().manual_seed(0)
+    known = dict.fromkeys([*names, "Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair", "Smiling"])
+    return Batch(
+        images=s.batch.images,
+        ids=s.batch.ids,
+        attributes={name: (torch.rand(n, generator=g) > 0.5).float().to(device) for name in known},
+        action_units=torch.rand(n, 17, generator=g).to(device),
+        identities=torch.arange(n, device=device),
+    )
+
+
+def _first_of(faces: Batch) -> Batch:
+    units = faces.action_units
+    return Batch(
+        images=faces.images[:1],
+        ids=faces.ids[:1],
+        attributes={name: values[:1] for name, values in faces.attributes.items()},
+        action_units=None if units is None else units[:1],
+        identities=None if faces.identities is None else faces.identities[:1],
+    )
+
+
+def _size(value: Any) -> str:
+    if isinstance(value, Tensor):
+        return f"a tensor {tuple(value.shape)}"
+    if isinstance(value, list | tuple):
+        return f"a {type(value).__name__} of {len(value)}"
+    return f"a {type(value).__name__}"

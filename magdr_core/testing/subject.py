@@ -1,0 +1,245 @@
+"""One component under test: built as core builds it, called as core calls it, and watched meanwhile."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from magdr_core.functional import PARTS, in_pieces
+from magdr_core.objective import build_objective
+from magdr_core.plugins import Entry
+from magdr_core.protocols import FitData, Setting
+from magdr_core.rng import SampleRng
+from magdr_core.specs import MetricSpec
+from magdr_core.testing.inputs import REGIONS, Inputs, make_inputs
+from magdr_core.testing.watching import Network, Seen, edit, find_networks, global_generators
+from magdr_core.testing.world import World
+
+IMAGE_KINDS = ("augmentation", "restoration", "generator", "attack", "defense")
+"""Their results are images."""
+
+MAP_KINDS = ("metric", "augmentation", "restoration", "parser")
+"""They look at images alone, so pictures of any shape are their business."""
+
+
+class Subject:
+    """A component with one setting of its parameters.
+
+    Args:
+        entry: the registered component.
+        world: builds it, and has what it needs.
+        params: instead of its defaults; needs by label.
+        tolerance: by how much results may depend on the batch.
+
+    Attributes:
+        memo: what rules keep for each other.
+    """
+
+    def __init__(self, entry: Entry, world: World, params: Mapping[str, Any], *, tolerance: float) -> None:
+        self.entry, self.spec, self.kind = entry, entry.spec, entry.kind
+        self.world, self.params, self.tolerance = world, params, tolerance
+        self.memo: dict[str, Any] = {}
+        self._seen: dict[str, Seen] = {}
+
+    @cached_property
+    def guarded(self) -> Any:
+        return self.world.build(self.entry, self.params)
+
+    @property
+    def device(self) -> torch.device:
+        return self.world.device
+
+    @property
+    def toy_generator(self) -> Any:
+        return self.world.generator
+
+    def variant(self, **params: Any) -> Subject:
+        """The same component with other parameters."""
+        return Subject(self.entry, self.world, {**self.params, **params}, tolerance=self.tolerance)
+
+    def rebuilt(self) -> Any:
+        """Another instance of the same."""
+        return self.world.build(self.entry, self.params)
+
+    def settings(self) -> Sequence[Setting]:
+        """Every setting of a restoration's grid."""
+        return self.world.settings(self.entry, self.params)
+
+    def fit_data(self) -> FitData:
+        return self.world.fit_data
+
+    @property
+    def component(self) -> Any:
+        return self.guarded if self.kind == "dataset" else self.guarded.component
+
+    @property
+    def generator(self) -> Any:
+        """The generator that conditions are for: the component itself if it is one."""
+        return self.guarded if self.kind == "generator" else self.toy_generator
+
+    # -- calling ----------------------------------------------------------------------------------------
+
+    def inputs(self, count: int, height: int = 0, width: int = 0, *, odd_ones: bool = False) -> Inputs:
+        """Pictures on the device, by default of the size that the kind is mostly called with."""
+        side = self.generator.size
+        if not height and self.kind in MAP_KINDS:
+            height, width = 24, 32
+        names = len(self.generator.condition_names)
+        made = make_inputs(count, height or side, width or side, conditions=names, odd_ones=odd_ones)
+        return made.to(self.device)
+
+    @cached_property
+    def batch(self) -> Inputs:
+        return self.inputs(3 if self.kind == "generator" else 5)
+
+    def seen(self, name: str, inputs: Callable[[], Inputs], **options: Any) -> Seen:
+        """The call of that name, made once."""
+        if name not in self._seen:
+            self._seen[name] = self.call(inputs(), **options)
+        return self._seen[name]
+
+    @property
+    def first(self) -> Seen:
+        """The call that most rules look at."""
+        return self.seen("first", lambda: self.batch)
+
+    def call(
+        self, inputs: Inputs, *, world: int = 0, channels_last: bool = False, pieces: bool = False
+    ) -> Seen:
+        """Call the component on a copy of `inputs`, without gradients, and note what it does besides.
+
+        Args:
+            world: seeds the global generators, which it must not care for.
+            channels_last: hand over images that lie in memory that way.
+            pieces: call generators and parsers through `in_pieces`, as core does: the same bits in any batch.
+        """
+
+        def run(given: Inputs) -> Any:
+            if pieces and self.kind in ("generator", "parser"):
+                return in_pieces(lambda i: self.compute(given[_rows(given, i)]), given.images)
+            return self.compute(given.channels_last() if channels_last else given)
+
+        return self.watch(inputs, run, world=world)
+
+    def watch(
+        self, inputs: Inputs, action: Callable[[Inputs], Any], *, world: int = 0, grad: bool = False
+    ) -> Seen:
+        """`action` on a copy of `inputs`; afterwards networks and global generators are as before."""
+        given, seen = inputs.copy(), Seen(inputs)
+        networks = [Network(name, m) for name, m in self.networks()]
+        with torch.set_grad_enabled(grad), global_generators(world) as drew:
+            try:
+                seen.output = action(given)
+            except KeyboardInterrupt:
+                raise
+            except BaseException as e:  # sys.exit() in a plugin must not end the suite
+                seen.error = e
+        seen.drew = drew
+        kept = inputs.tensors()
+        seen.edited = [
+            line for name, t in given.tensors().items() if (line := edit(name, kept[name], t)) is not None
+        ]
+        seen.networks = [line for network in networks for line in network.restore()]
+        return seen
+
+    def compute(self, given: Inputs, *, component: Any = None) -> Any:
+        """The kind's call with everything that core would hand over."""
+        f = self.component if component is None else component
+        x, c, G = given.images, given.conditions, self.toy_generator
+        rng = {"rng": self.rng(given)} if self.spec.stochastic else {}
+        match self.kind:
+            case "metric":
+                assert isinstance(self.spec, MetricSpec)
+                through = {"c": c, "G": G} if self.spec.conditional else {}
+                return f(x, given.others, given.masks, **through)
+            case "generator":
+                return f(x, c)
+            case "detector" | "defense":
+                return f(x, c, G, **rng)
+            case "attack":
+                return f(x, self.objective(given), **rng)
+            case _:
+                return f(x, **rng)
+
+    def objective(self, given: Inputs) -> Any:
+        aim = self.guarded.objective or self.toy_generator.objective
+        return build_objective(aim, self.toy_generator, given.images, given.conditions)
+
+    def rng(self, given: Inputs) -> SampleRng:
+        return SampleRng(0, f"conformance/{self.entry.name}", given.ids, device=self.device)
+
+    def networks(self) -> Iterator[tuple[str, nn.Module]]:
+        """Networks that the component could reach: its own and its module's, and the generator."""
+        home = sys.modules.get(self.spec.build.__module__)
+        owned = find_networks([self.component, *vars(home).values()] if home else [self.component])
+        for module in owned:
+            yield "its network", module
+        for module in find_networks([self.toy_generator]):
+            if all(module is not other for other in owned):
+                yield "the generator", module
+
+    # -- judging ----------------------------------------------------------------------------------------
+
+    def expected_shape(self, inputs: Inputs) -> tuple[int, ...]:
+        n, _, height, width = inputs.images.shape
+        match self.kind:
+            case "metric":
+                return n, REGIONS
+            case "parser":
+                return n, len(PARTS), height, width
+            case "detector":
+                return (n,)
+        return tuple(inputs.images.shape)
+
+    def misshapen(self, seen: Seen) -> str:
+        """What is wrong with the form of the result, or nothing."""
+        if seen.error is not None:
+            return seen.failure
+        return misshapen(seen.output, self.expected_shape(seen.inputs), seen.inputs.images, self.kind)
+
+    def ill_valued(self, seen: Seen) -> str:
+        """Form, finiteness and range of a result at once; what is wrong with it, or nothing."""
+        return self.misshapen(seen) or not_finite(seen.output) or self.out_of_range(seen.output)
+
+    def out_of_range(self, y: Tensor) -> str:
+        if self.kind not in IMAGE_KINDS or y.numel() == 0:
+            return ""
+        finite = y.detach()[torch.isfinite(y.detach())]
+        if finite.numel() == 0:
+            return ""
+        low, high = (float(v) for v in finite.aminmax())
+        if low < -1e-4 or high > 1 + 1e-4:
+            return f"values in [{low:.4g}, {high:.4g}], expected [0, 1]"
+        return ""
+
+
+def _rows(given: Inputs, idx: slice | list[int]) -> Sequence[int]:
+    return range(len(given))[idx] if isinstance(idx, slice) else idx
+
+
+def misshapen(y: Any, shape: tuple[int, ...], like: Tensor, kind: str) -> str:
+    if not isinstance(y, Tensor):
+        return f"returns a {type(y).__name__}, expected a tensor"
+    if tuple(y.shape) != shape:
+        return f"returns shape {tuple(y.shape)}, expected {shape}"
+    if y.device != like.device:
+        return f"returns a tensor on {y.device}, expected {like.device}"
+    scores = kind in ("metric", "detector")
+    if not y.is_floating_point() or not (scores or y.dtype == like.dtype):
+        return f"returns {y.dtype}, expected {'a float type' if scores else like.dtype}"
+    return ""
+
+
+def not_finite(y: Tensor) -> str:
+    wrong = ~torch.isfinite(y.detach())
+    if not bool(wrong.any()):
+        return ""
+    at = [int(i) for i in wrong.nonzero()[0]]
+    return (
+        f"returns {float(y[tuple(at)])} at {at}; {int(wrong.sum())} of {wrong.numel()} values are not finite"
+    )
