@@ -12,6 +12,7 @@ import click
 from rich.console import Console
 
 from magdr_core.bench.run import Bench, RunResult
+from magdr_core.cli.checks import print_checks
 from magdr_core.cli.common import (
     ProgressDisplay,
     block_option,
@@ -74,8 +75,9 @@ def command(
     """Run a benchmark. Without REGISTRY: ./registry.toml, else the packaged one.
 
     What the cache holds is not computed again, so the same command continues an interrupted run. Exit code 1:
-    some cells failed; 2: the registry is wrong, and nothing was written. To divide the work run every --shard
-    with the same cache, at the same time or not, and then the command without it, which writes the tables.
+    some cells failed, or a sanity check calls a row unreliable; 2: the registry is wrong, and nothing was
+    written. To divide the work run every --shard with the same cache, at the same time or not, and then the
+    command without it, which writes the tables.
     """
     if out is not None and len(registries) > 1:
         raise click.UsageError("--out takes one registry; several get a folder each")
@@ -100,7 +102,8 @@ def command(
         benches.append(bench)
     failed = False
     for bench in benches:
-        failed |= bool(_run(bench, console, display).failures)
+        result = _run(bench, console, display)
+        failed |= bool(result.failures or result.unreliable)
     if failed:
         raise SystemExit(1)
 
@@ -124,6 +127,7 @@ def _run(bench: Bench, console: Console, display: ProgressDisplay) -> RunResult:
         result = bench.run()
     if bench.shard is None:
         print_tables(console, result)
+        print_checks(console, result)
     console.print(
         f"{result.computed} cells computed, {result.reused} kept, {len(result.failures)} failed, "
         f"{time.perf_counter() - start:.0f} s",

@@ -5,6 +5,7 @@ Every row's result is stored by a key of everything that it depends on; an inter
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor
 
 from magdr_core.bench.checks.attacks import Variants, attack_checks
-from magdr_core.bench.checks.component import Effort, component_checks, passes_per_image
+from magdr_core.bench.checks.component import LONGER, Effort, component_checks, passes_per_image
 from magdr_core.bench.checks.engine import Engine, white_box
 from magdr_core.bench.checks.plants import planted_checks
 from magdr_core.bench.checks.verdicts import Check
@@ -88,6 +89,7 @@ class Suite:
         attacks = [s for s in run.group.slices if s.role == "attack" and s.transfer is None]
         self.attacks = [s for s in attacks if s.component != "noise"]
         self.main: Slice | None = self.attacks[0] if self.attacks else None
+        self._oblivious: dict[tuple[int, int], Tensor] = {}
         self.eps = self.main.eps if self.main is not None else DEFAULT_EPS
 
     # -- rows -------------------------------------------------------------------------------------------
@@ -119,12 +121,14 @@ class Suite:
         if stored is None:
             try:
                 before = self.G.passes
-                stored = {"how": job.how, "checks": [check.as_json() for check in job.checks()]}
-                stored["passes"] = self.G.passes - before
+                made = {"how": job.how, "checks": [check.as_json() for check in job.checks()]}
+                made["passes"] = self.G.passes - before
             except (MagdrError, torch.OutOfMemoryError) as e:
                 # What fails once may work the next time: it is not stored.
                 failed = Check("run", "fail", f"the checks could not be run: {one_line(e)}")
                 return self._facts(job) | {"key": "", "how": job.how, "checks": [failed.as_json()]}
+            # Through JSON, so that a fresh result and a stored one are the same to the last byte.
+            stored = json.loads(json.dumps(made, sort_keys=True))
             self.store.put_json("checks", key, stored)
         return self._facts(job) | {"key": key, **stored}
 
@@ -133,8 +137,7 @@ class Suite:
         return {"task": group.task, "seed": group.seed, "role": job.role, "component": job.component}
 
     def _images_key(self) -> Any:
-        clean = Slice("none", "clean")
-        return [self.run.images.key(self.main or clean), self.eps]
+        return [self.run.images.key(self.main or Slice("none", "clean")), self.eps]
 
     def _first(self, samples: Samples, faces: int) -> Samples:
         return samples[: min(faces, len(samples))]
@@ -234,7 +237,7 @@ class Suite:
     def _component(self, role: str, label: str, resolved: Resolved, part: Part) -> list[Check]:
         oracle = not self._filter(role, label) and self.run.calibrator.wants_oracle(role, label)
         clean = self._first(self.run.images.clean(oracle), part.faces)
-        transferred = self._transferred(len(clean))
+        transferred = self._transferred(part)
         victim = Victim(
             clean,
             self.G,
@@ -248,10 +251,14 @@ class Suite:
         )
         return list(component_checks(victim, self.engine, part.effort, transferred))
 
-    def _transferred(self, n: int) -> Tensor:
-        """Images of the profile's main attack, or clean ones where it has none."""
-        images = self.run.images.clean(False).images if self.main is None else self.run.images.of(self.main)
-        return images[:n]
+    def _transferred(self, part: Part) -> Tensor:
+        """What the engine makes of the generator alone with as many steps: equal effort, less knowledge."""
+        about = (part.faces, part.effort.steps)
+        if about not in self._oblivious:
+            clean = self._first(self.run.images.clean(False), part.faces)
+            bare = Victim(clean, self.G, self._aim(), name="bare", seed=self.run.group.seed)
+            self._oblivious[about] = self.engine(bare, self.eps, [LONGER * part.effort.steps], 1)[0]
+        return self._oblivious[about]
 
     def _filter(self, role: str, label: str) -> bool:
         return role == "defense" and is_restoration(self.toolkit, label)

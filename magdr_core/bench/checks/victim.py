@@ -26,8 +26,10 @@ class Seen:
     Attributes:
         gain: how far the output went towards the aim, MSE in [-1,1] units, `[B]`: for Eq. 1 the distance from
             the clean output. 0 where the image was detected.
-        cut: the same, but no more than the aim asks for.
-        reached: share of the draws in which the aim was reached undetected, `[B]`.
+        cut: how much of that is the attack's work, and no more than the aim asks for, `[B]`.
+        reached: share of the draws in which the attack reached the aim undetected, `[B]`. What a defense
+            does to clean images is not the attack's work: a defense that is past the aim by itself has to be
+            moved as far again.
         score: of the detector above its threshold, `[B]`; at most 0 is undetected, and 0 without a detector.
     """
 
@@ -134,22 +136,38 @@ class Victim:
     @torch.no_grad()
     def judge(self, x: Tensor, draws: int = 1) -> Seen:
         """What attacked images do, with randomness that no attack has seen; the mean over the draws."""
-        rounds = [self._seen(x, self.rng("judge").fork(k)) for k in range(draws if self.stochastic else 1)]
+        rounds = [self._seen(x, k) for k in range(draws if self.stochastic else 1)]
 
         def mean(name: str) -> Tensor:
             return torch.stack([getattr(r, name) for r in rounds]).mean(0)
 
         return Seen(mean("gain"), mean("cut"), mean("reached"), mean("score"))
 
-    @torch.no_grad()
-    def _seen(self, x: Tensor, rng: SampleRng) -> Seen:
+    def _seen(self, x: Tensor, draw: int) -> Seen:
+        rng = self.rng("judge").fork(draw)
         y, score = self.output(x, rng), self.score(x, rng)
         unnoticed = (score <= 0).float()
-        loss, start = self._aimed(y), self._aimed(self.objective.reference)
-        aim = torch.full_like(loss, self.objective.goal(SUCCESS))
-        gain, cut = loss - start, torch.minimum(loss, aim) - torch.minimum(start, aim)
-        reached = self.objective.reached(y).float()
-        return Seen(gain * unnoticed, cut.clamp_min(0) * unnoticed, reached * unnoticed, score)
+        loss, before = self._aimed(y), self._unattacked(draw)
+        missing = self.objective.goal(SUCCESS) - before
+        needed = torch.where(missing > 0, missing, torch.full_like(missing, SUCCESS))
+        moved = (loss - before).clamp_min(0)
+        return Seen(
+            gain=(loss - self._aimed(self.objective.reference)) * unnoticed,
+            cut=torch.minimum(moved, needed) * unnoticed,
+            reached=(moved > needed).float() * unnoticed,
+            score=score,
+        )
+
+    def _unattacked(self, draw: int) -> Tensor:
+        """The loss on clean images, `[B]`."""
+        if draw not in self._before:
+            clean = self.output(self.clean.images, self.rng("judge").fork(draw))
+            self._before[draw] = self._aimed(clean)
+        return self._before[draw]
+
+    @cached_property
+    def _before(self) -> dict[int, Tensor]:
+        return {}
 
     def _aimed(self, y: Tensor) -> Tensor:
         target = self.objective.target
