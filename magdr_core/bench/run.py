@@ -158,7 +158,7 @@ class Bench:
             settings = self.profile.checked
             if settings is not None:
                 # Of the first seed: the checks ask how attacks behave, not how large a figure is.
-                result.checks += Suite(run, settings).rows(cells)
+                result.checks += Suite(run, settings, threats).rows(cells)
 
     def _checks_file(self, result: RunResult) -> dict[str, Any]:
         settings = self.profile.checked

@@ -64,7 +64,7 @@ class Threats:
             "steps": part.steps,
             "step_size": _step_size(attack, params),
             "restarts": int(params.get("restarts", 1)),
-            "queries": self._counted(part, attack),
+            "queries": self.counted(part, attack),
             "objective": attack.objective or self.run.G.objective,
             "knowledge": cell.knowledge,
             "knows": KNOWS[cell.knowledge],
@@ -74,7 +74,8 @@ class Threats:
         }
         return own | dict(data.get("threat") or {})
 
-    def _counted(self, part: Slice, attack: GuardedAttack) -> Mapping[str, float] | None:
+    def counted(self, part: Slice, attack: GuardedAttack) -> Mapping[str, float] | None:
+        """Forward and backward passes per image of an attack; None if it fails on the faces tried."""
         if part not in self._queries:
             self._queries[part] = self._count(part, attack)
         return self._queries[part]

@@ -105,8 +105,13 @@ def test_a_wrong_magdr_is_flagged_and_the_right_one_is_not(victim, soft):
     tables = """
 [detector.literal]
 use = "magdr"
-params = { parser = "whole", criteria = ["l1"], augmentations = ["shift"], form = "literal",
-    evidence = "consistency" }
+
+[detector.literal.params]
+parser = "whole"
+criteria = ["l1"]
+augmentations = ["shift"]
+form = "literal"
+evidence = "consistency"
 """
     magdr = soft(tables).build("detector", "literal").component
 

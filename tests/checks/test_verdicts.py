@@ -43,6 +43,7 @@ def test_who_knows_more_must_not_be_beaten():
     assert verdicts.not_beaten("b", SPREAD, SPREAD + 0.05, "").verdict == "fail"
     assert verdicts.not_beaten("b", SPREAD, SPREAD + NOISE, "").verdict == "pass"
     assert verdicts.not_beaten("b", SPREAD, SPREAD - 0.05, "").verdict == "pass"
+    assert verdicts.not_beaten("b", SPREAD, SPREAD + 0.05, "", blind=True).verdict == "warn"
 
 
 def test_convergence_asks_for_less_than_a_tenth_more():

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from magdr_core.bench.checks import verdicts
 from magdr_core.bench.checks.component import LONGER, array, levels
+from magdr_core.bench.checks.engine import noise
 from magdr_core.bench.checks.verdicts import Check
 from magdr_core.bench.checks.victim import Victim
 from magdr_core.bench.statistics import Array
@@ -57,6 +58,11 @@ def attack_checks(variants: Variants) -> Iterator[Check]:
     yield _at_zero(variants)
     yield _at_one(variants)
     base = _gained(variants)
+    if isinstance(base, Check):
+        yield Check("against noise", base.verdict, base.said)
+    else:
+        shaken = array(variants.victim.judge(noise(variants.victim, eps)).cut)
+        yield verdicts.not_beaten("against noise", base, shaken, "up to the aim, against random noise")
     sizes: tuple[tuple[str, float, float], ...] = (
         ("monotone in eps", eps / 2, eps),
         ("monotone in eps, doubled", eps, min(1.0, 2 * eps)),

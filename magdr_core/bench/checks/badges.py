@@ -16,6 +16,9 @@ Badge = Literal["verified", "oblivious-only", "unreliable"]
 
 PLANTED = "planted"
 
+EFFORT = ("10x steps", "EOT at 2x samples")
+"""Checks that warn of figures that more effort would have raised."""
+
 
 def with_badges(
     rows: Sequence[Mapping[str, Any]], cells: Sequence[Mapping[str, Any]]
@@ -46,7 +49,7 @@ def _badge(row: Mapping[str, Any], adaptive: bool, engine: Sequence[str]) -> tup
         return "verified", "every check that applies passed"
     if not adaptive:
         return "oblivious-only", "no attack in the tables of this run knew the component"
-    warned = _said(row, "warn")
+    warned = [said for said in _said(row, "warn") if said.startswith(EFFORT)]
     if warned:
         return "unreliable", "adaptive figures that more effort raises: " + "; ".join(warned)
     if not any(check["verdict"] == "pass" for check in row["checks"]):

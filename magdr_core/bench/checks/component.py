@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from magdr_core.bench.checks import verdicts
-from magdr_core.bench.checks.engine import Engine, black_box
+from magdr_core.bench.checks.engine import Engine, black_box, noise
 from magdr_core.bench.checks.slopes import gradient_check
 from magdr_core.bench.checks.verdicts import Check
 from magdr_core.bench.checks.victim import Victim
@@ -47,7 +47,7 @@ def component_checks(victim: Victim, engine: Engine, effort: Effort, transferred
     nothing = engine(victim, 0.0, [1], draws)[0]
     yield verdicts.nothing_at_zero(array((nothing - victim.clean.images).abs().flatten(1).amax(1)))
     everything = engine(victim, 1.0, [steps], draws)[0]
-    blind = victim.detector is not None and victim.gradient == "none"
+    blind = victim.gradient == "none"
     yield verdicts.everything_at_one(array(victim.judge(everything, draws).reached), blind=blind)
 
     few = max(1, steps // 4)
@@ -69,10 +69,15 @@ def component_checks(victim: Victim, engine: Engine, effort: Effort, transferred
     yield verdicts.converged(
         "10x steps", array(base.cut), array(after_many.cut), f"up to the aim, {LONGER * steps} steps"
     )
-    searched, carried = gained(black_box(victim, eps, 2 * steps)), gained(transferred)
     most = array(after_many.gain)
-    yield verdicts.not_beaten("white-box against random search", most, searched, "against random search")
-    yield verdicts.not_beaten("white-box against transfer", most, carried, "against the oblivious attack")
+    rivals = (
+        ("noise", "random noise", noise(victim, eps)),
+        ("random search", "random search", black_box(victim, eps, 2 * steps)),
+        ("transfer", "the oblivious attack", transferred),
+    )
+    for name, what, images in rivals:
+        name = f"white-box against {name}"
+        yield verdicts.not_beaten(name, most, gained(images), f"against {what}", blind=blind)
     if victim.stochastic:
         more = victim.judge(engine(victim, eps, [steps], 2 * draws)[0], draws)
         yield verdicts.converged(

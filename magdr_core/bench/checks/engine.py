@@ -99,6 +99,12 @@ def black_box(victim: Victim, eps: float, queries: int) -> Tensor:
     return best.x
 
 
+def noise(victim: Victim, eps: float) -> Tensor:
+    """Random signs of strength eps: what every attack has to beat."""
+    x = victim.clean.images
+    return round_toward(project_linf(x + eps * victim.rng("noise").sign(*x.shape[1:]), x, eps), x)
+
+
 def _with_square(best: Tensor, x: Tensor, eps: float, share: float, rng: SampleRng) -> Tensor:
     height, width = x.shape[2:]
     side = max(1, round(share * min(height, width)))

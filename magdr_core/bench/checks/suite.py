@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -21,6 +22,7 @@ from magdr_core.bench.checks.verdicts import Check
 from magdr_core.bench.checks.victim import Victim
 from magdr_core.bench.group import GroupRun
 from magdr_core.bench.plan import ORACLE, Slice, is_restoration
+from magdr_core.bench.threat import Threats
 from magdr_core.errors import MagdrError, one_line
 from magdr_core.guard import GuardedDefense
 from magdr_core.identity import digest
@@ -80,11 +82,13 @@ class Suite:
 
     Args:
         run: the task's cells, computed.
+        threats: they know what an attack takes.
         engine: the attack that knows the component.
     """
 
-    def __init__(self, run: GroupRun, settings: Checks, engine: Engine = white_box) -> None:
+    def __init__(self, run: GroupRun, settings: Checks, threats: Threats, engine: Engine = white_box) -> None:
         self.run, self.settings, self.engine = run, settings, engine
+        self.threats = threats
         self.toolkit, self.store, self.G = run.toolkit, run.store, run.G
         attacks = [s for s in run.group.slices if s.role == "attack" and s.transfer is None]
         self.attacks = [s for s in attacks if s.component != "noise"]
@@ -155,16 +159,28 @@ class Suite:
             mixture = any(need.kind == "attack" for need in resolved.entry.spec.needs.values())
             if mixture:
                 continue  # what is mixed is checked by itself
+            faces = self._faces(self._affordable(part))
+            how = {"eps": part.eps, "steps": part.steps, "faces": faces}
             yield _Job(
                 "attack",
                 part.name,
-                ["attack", resolved.identity],
-                {"eps": part.eps, "steps": part.steps, "faces": self._faces(self.settings.faces)},
-                lambda part=part: self._attack(part),  # type: ignore[misc]
+                ["attack", resolved.identity, faces],
+                how,
+                partial(self._attack, part, faces),
             )
 
-    def _attack(self, part: Slice) -> list[Check]:
-        clean = self._first(self.run.images.clean(False), self.settings.faces)
+    def _affordable(self, part: Slice) -> int:
+        """Faces on which all runs of an attack's checks take the passes that are granted; at least four."""
+        counted = self.threats.counted(part, self.toolkit.build("attack", part.label))
+        if counted is None:
+            return min(4, self.settings.faces)
+        # Five runs of its own length and one that is ten times as long.
+        dear = (5 + LONGER) * (counted["forward"] + 2 * counted["backward"])
+        passes = granted(self.settings, self.toolkit.device.type)
+        return min(self.settings.faces, max(4, int(passes / dear)))
+
+    def _attack(self, part: Slice, faces: int) -> list[Check]:
+        clean = self._first(self.run.images.clean(False), faces)
         aim = self.toolkit.build("attack", part.label).objective or self.G.objective
         victim = Victim(clean, self.G, aim, name="bare", seed=self.run.group.seed)
         return list(attack_checks(Variants(self.toolkit, part.label, victim)))
@@ -257,7 +273,9 @@ class Suite:
         if about not in self._oblivious:
             clean = self._first(self.run.images.clean(False), part.faces)
             bare = Victim(clean, self.G, self._aim(), name="bare", seed=self.run.group.seed)
+            before = self.G.passes
             self._oblivious[about] = self.engine(bare, self.eps, [LONGER * part.effort.steps], 1)[0]
+            self.G.passes = before  # shared by all rows: no cost of the one that came first
         return self._oblivious[about]
 
     def _filter(self, role: str, label: str) -> bool:
