@@ -18,7 +18,7 @@ from magdr_core.types import Condition
 PROBED = 2
 """Faces that an attack is run on to count what it asks of the generator."""
 
-ATTACKED = ("attack", "sweep", "noise")
+ATTACKED = ("attack", "sweep", "noise", "adaptive")
 
 KNOWS = {
     "none": "the generator and the condition; there is no defense",
@@ -38,7 +38,8 @@ class Threats:
     def card(self, cell: Cell, data: Mapping[str, Any]) -> dict[str, Any] | None:
         """The card as JSON; None where nobody attacked.
 
-        A cell whose attack was made for it alone says itself what it took (`threat` in its data).
+        A cell whose attack was made for it alone (an adaptive one) says itself what it took: `threat` and
+        `attack_forwards` in its data.
 
         Returns:
             norm, eps and step_size ([0,1] units; step_size None: the attack's own), steps, restarts,
@@ -58,19 +59,24 @@ class Threats:
                 params = toolkit.resolve("attack", part.label).params
         except MagdrError:
             return None  # its cells say what is wrong with it
+        own_attack = cell.knowledge == "adaptive"
+        spent = data.get("attack_forwards")
+        queries = {"forward": spent} if own_attack and spent is not None else None
         own = {
             "norm": "linf",
             "eps": part.eps,
             "steps": part.steps,
-            "step_size": _step_size(attack, params),
+            "step_size": None if own_attack else _step_size(attack, params),
             "restarts": int(params.get("restarts", 1)),
-            "queries": self.counted(part, attack),
+            "queries": queries if own_attack else self.counted(part, attack),
             "objective": attack.objective or self.run.G.objective,
             "knowledge": cell.knowledge,
             "knows": KNOWS[cell.knowledge],
             "lacks": _lacking(part),
             "seed": cell.seed,
-            "parameters": {k: v for k, v in params.items() if isinstance(v, int | float | str)},
+            "parameters": {}
+            if own_attack
+            else {k: v for k, v in params.items() if isinstance(v, int | float | str)},
         }
         return own | dict(data.get("threat") or {})
 

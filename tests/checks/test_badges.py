@@ -13,16 +13,22 @@ def row(role="defense", component="jpeg", *verdicts):
     return {"task": "editing", "seed": 0, "role": role, "component": component, "checks": checks}
 
 
-def cell(knowledge, values, role="defense", component="jpeg", attack="pgd", **more):
+def cell(knowledge, values, role="defense", component="jpeg", **more):
     facts = {
-        **{"task": "editing", "seed": 0, "role": role, "component": component, "attack": attack},
-        **{"eps": 0.02, "steps": 3, "knowledge": knowledge, "slice_role": "attack"},
+        **{"task": "editing", "seed": 0, "role": role, "component": component, "attack": "pgd"},
+        **{"eps": 0.02, "steps": 3, "knowledge": knowledge, "slice_role": knowledge},
     }
     return {"facts": facts, "ids": IDS, "values": values, **more}
 
 
-def defended(mean):
-    return {"mse_o": list(mean + np.linspace(-5, 5, 12))}
+def defended(**means):
+    """Per-sample values of modes; the pool is the best of them."""
+    modes = {f"{name}/mse_o": list(mean + np.linspace(-5, 5, 12)) for name, mean in means.items()}
+    return {"mse_o": list(np.max(list(modes.values()), axis=0)), **modes}
+
+
+def adaptive(**means):
+    return [cell("oblivious", {"mse_o": [100.0] * 12}), cell("adaptive", defended(**means))]
 
 
 def badge(found):
@@ -38,25 +44,33 @@ def test_a_failed_check_makes_a_row_unreliable_and_says_which():
 
 def test_without_adaptive_cells_a_row_stays_oblivious_only():
     rows = [row("defense", "jpeg", "pass", "warn", "skipped")]
-    assert badge(with_badges(rows, [cell("oblivious", defended(100))])) == "oblivious-only"
+    assert badge(with_badges(rows, [cell("oblivious", {"mse_o": [100.0] * 12})])) == "oblivious-only"
 
 
 def test_adaptive_cells_that_beat_oblivious_ones_verify_a_row():
-    cells = [cell("oblivious", defended(100)), cell("adaptive", defended(300), attack="adaptive")]
-    (found,) = with_badges([row("defense", "jpeg", "pass")], cells)
+    (found,) = with_badges([row("defense", "jpeg", "pass")], adaptive(autograd=300, oblivious=100, square=90))
     assert found["badge"] == "verified"
-    assert found["checks"][-1]["evidence"]["before"] == pytest.approx(300)
+    assert [c["verdict"] for c in found["checks"]] == ["pass"] * 3
+    assert found["checks"][-1]["evidence"]["before"] == pytest.approx(300 * 4 / 255**2, rel=1e-4)
 
 
-def test_an_adaptive_attack_weaker_than_the_oblivious_one_is_unreliable():
-    cells = [cell("oblivious", defended(300)), cell("adaptive", defended(100), attack="adaptive")]
+@pytest.mark.parametrize(("weaker", "named"), [("oblivious", "oblivious"), ("square", "black-box")])
+def test_an_adaptive_attack_weaker_than_one_that_knows_less_is_unreliable(weaker, named):
+    # The pool, which has both, could not lose.
+    cells = adaptive(autograd=100, bpda=120, **{"oblivious": 90, "square": 90, weaker: 900})
     (found,) = with_badges([row("defense", "jpeg", "pass")], cells)
     assert found["badge"] == "unreliable"
-    assert "adaptive against oblivious" in found["why"]
+    assert f"adaptive against {named}" in found["why"]
+
+
+def test_images_of_other_attacks_are_not_the_adaptive_attacks_own():
+    cells = adaptive(autograd=100, eq3=900, oblivious=500)
+    cells[1]["threat"] = {"others": ["eq3"]}
+    assert badge(with_badges([row("defense", "jpeg", "pass")], cells)) == "unreliable"
 
 
 def test_adaptive_figures_that_more_effort_raises_are_unreliable():
-    cells = [cell("oblivious", defended(100)), cell("adaptive", defended(300), attack="adaptive")]
+    cells = adaptive(autograd=300, oblivious=100)
     warned = row("defense", "jpeg", "pass", "warn")
     # Only of effort: that an attack around a missing gradient is weak is no fault of the adaptive one.
     assert badge(with_badges([warned], cells)) == "verified"
@@ -64,28 +78,16 @@ def test_adaptive_figures_that_more_effort_raises_are_unreliable():
     assert badge(with_badges([warned], cells)) == "unreliable"
 
 
-def test_the_comparison_is_made_before_pooling():
-    # Pooled with oblivious images the adaptive figure cannot lose; its own modes did.
-    own = [{"gain": [100.0] * 12}, {"gain": [900.0] * 12, "own": False}]
-    cells = [
-        cell("oblivious", defended(300)),
-        cell("adaptive", defended(900), attack="adaptive", modes=own),
-    ]
-    assert badge(with_badges([row("defense", "jpeg", "pass")], cells)) == "unreliable"
-
-
 def test_an_adaptive_attack_on_a_detector_counts_what_is_not_flagged():
-    thresholds = {"fpr": 0.5}
-
-    def scored(knowledge, score, attack, mse):
-        values = {"score": [score] * 12, "mse_o": [mse] * 12}
-        return cell(knowledge, values, "detector", "magdr", attack, thresholds=thresholds)
+    def attacked(score, disruption):
+        values = {"score": [0.0] * 12, "disruption": [0.2] * 12}
+        values |= {"selective/score": [score] * 12, "selective/disruption": [disruption] * 12}
+        values |= {"oblivious/score": [0.4] * 12, "oblivious/disruption": [0.1] * 12}
+        return [cell("adaptive", values, "detector", "magdr", thresholds={"fpr": 0.5})]
 
     rows = [row("detector", "magdr", "pass")]
-    evading = [scored("oblivious", 0.9, "pgd", 0.2), scored("adaptive", 0.1, "adaptive", 0.05)]
-    assert badge(with_badges(rows, evading)) == "verified"
-    noticed = [scored("oblivious", 0.1, "pgd", 0.2), scored("adaptive", 0.9, "adaptive", 0.3)]
-    assert badge(with_badges(rows, noticed)) == "unreliable"
+    assert badge(with_badges(rows, attacked(0.3, 0.2))) == "verified"
+    assert badge(with_badges(rows, attacked(0.9, 0.2))) == "unreliable"
 
 
 def test_a_missed_plant_taints_the_rows_of_its_task_and_no_other():

@@ -109,7 +109,7 @@ use = "magdr"
 [detector.literal.params]
 parser = "whole"
 criteria = ["l1"]
-augmentations = ["shift"]
+augmentations = ["shift", "flip"]
 form = "literal"
 evidence = "consistency"
 """
