@@ -46,9 +46,9 @@ class Engine(Protocol):
 def white_box(victim: Victim, eps: float, at: Sequence[int], draws: int) -> list[Tensor]:
     """Sign steps on the mean gradient over the draws, from a random start; the best iterate per image.
 
-    While an image is detected the step descends the score instead (Bryniarski et al., Evading Adversarial
-    Example Detection Defenses with Orthogonal Projected Gradient Descent, ICLR 2022: selective steps), or, where
-    the score has no gradient, every other step goes part of the way back and jitters.
+    While an image is detected the step descends the score instead (selective steps of Bryniarski et al.,
+    Evading Adversarial Example Detection Defenses with Orthogonal Projected Gradient Descent, ICLR 2022), or,
+    where the score has no gradient, every other step goes part of the way back and jitters.
     """
     x, rng = victim.clean.images, victim.rng("attack")
     current = project_linf(x + eps * rng.uniform(*x.shape[1:], low=-1.0, high=1.0), x, eps)

@@ -125,8 +125,8 @@ class Suite:
         if stored is None:
             try:
                 before = self.G.passes
-                made = {"how": job.how, "checks": [check.as_json() for check in job.checks()]}
-                made["passes"] = self.G.passes - before
+                checks = [check.as_json() for check in job.checks()]
+                made = {"how": job.how, "checks": checks, "passes": self.G.passes - before}
             except (MagdrError, torch.OutOfMemoryError) as e:
                 # What fails once may work the next time: it is not stored.
                 failed = Check("run", "fail", f"the checks could not be run: {one_line(e)}")
