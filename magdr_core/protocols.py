@@ -116,7 +116,8 @@ class Objective(Protocol):
 
 class Attack(Protocol):
     """An attack that improves step by step may also have `checkpoints(x, objective, steps) -> [x_hat, ...]`:
-    what one run has after each of some numbers of steps. Sweeps over the steps need it."""
+    what one run has after each of some numbers of steps. Sweeps over the steps need it. `step_size`, where it
+    is there, goes into threat cards: the (first) step in [0,1] units."""
 
     def __call__(self, x: Tensor, objective: Objective) -> Tensor: ...
 

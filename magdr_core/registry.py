@@ -15,7 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from magdr_core.errors import RegistryError, suggestion
 from magdr_core.hookspecs import MAGDR_API
@@ -112,13 +112,36 @@ class Sweep(BaseModel):
     samples: Annotated[int, Field(ge=1)] | None = None
 
 
+def _switch(value: Any) -> Any:
+    """`checks = true` and `checks = false` as tables."""
+    return {} if value is True else {"faces": 0} if value is False else value
+
+
+class Checks(BaseModel):
+    """Sanity checks of a run's attacks and rows: how much of them.
+
+    Attributes:
+        faces: of the profile's first ones; 0 for no checks.
+        steps: gradient steps of the checks' own attacks; one of them takes ten times as many.
+        draws: samples of a random component's randomness per step.
+        passes: generator passes that the checks of one row may take on a CPU, 20 times as many on a GPU;
+            dear components get fewer steps and faces.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    faces: Annotated[int, Field(ge=0, le=64)] = 16
+    steps: Annotated[int, Field(ge=2, le=1000)] = 10
+    draws: Annotated[int, Field(ge=1, le=200)] = 4
+    passes: Annotated[int, Field(ge=100)] = 8000
+
+
 class Profile(BaseModel):
     """A benchmark: which components on how many samples, from index `first` of the split on.
 
     `dataset` takes the place of the ones that generators' tables name. `benign` are augmentations that
     detectors must not flag; `ensemble` are augmentations over which every
     defense's output is averaged, undone, as a further variant of its row. `transfer` and `sweep` add attacks
-    with less knowledge and with growing effort.
+    with less knowledge and with growing effort. `checks` are sanity checks of attacks and rows.
     """
 
     note: str = ""
@@ -136,6 +159,12 @@ class Profile(BaseModel):
     pictures: Annotated[int, Field(ge=0, le=16)] = 6
     transfer: tuple[Transfer, ...] = ()
     sweep: Sweep | None = None
+    checks: Annotated[Checks, BeforeValidator(_switch)] = Checks(faces=0)
+
+    @property
+    def checked(self) -> Checks | None:
+        """The checks that a run makes; None if it makes none."""
+        return self.checks if self.checks.faces else None
 
 
 @dataclass(frozen=True)

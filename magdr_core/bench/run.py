@@ -15,11 +15,14 @@ import torch
 from torch import Tensor
 
 from magdr_core import __version__
+from magdr_core.bench.checks.badges import with_badges
+from magdr_core.bench.checks.suite import Suite
 from magdr_core.bench.group import GroupRun
 from magdr_core.bench.images import Workplace
 from magdr_core.bench.pictures import save_pictures
 from magdr_core.bench.plan import Group, plan
 from magdr_core.bench.tables import Row, result_rows, to_csv
+from magdr_core.bench.threat import Threats
 from magdr_core.bench.values import save_values
 from magdr_core.calibration import Progress
 from magdr_core.identity import digest
@@ -40,10 +43,16 @@ class RunResult:
     rows: list[Row]
     cells: list[dict[str, Any]]
     pictures: dict[tuple[str, str, str, str], Tensor] = field(default_factory=dict)
+    checks: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def failures(self) -> list[dict[str, Any]]:
         return [c for c in self.cells if "error" in c]
+
+    @property
+    def unreliable(self) -> list[dict[str, Any]]:
+        """The checked rows that must not be believed."""
+        return [row for row in self.checks if row["badge"] == "unreliable"]
 
     @property
     def reused(self) -> int:
@@ -118,10 +127,12 @@ class Bench:
         notify("magdr_run_started", self.report, run=self.folder, manifest=result.manifest, cells=self.total)
         for group in self.groups:
             self._run_group(group, result)
+        result.checks = with_badges(result.checks, result.cells)
         result.rows = result_rows(self.toolkit.registry.name, result.cells)
         self._write("results.csv", to_csv(result.rows))
         self._write("cells.json", json.dumps([_brief(c) for c in result.cells], indent=1))
         save_values(self.folder, result.cells)
+        self._write("checks.json", json.dumps(self._checks_file(result), indent=1))
         save_pictures(self.folder, result.pictures)
         notify("magdr_run_finished", self.report, run=self.folder, manifest=result.manifest, rows=result.rows)
         return result
@@ -136,8 +147,10 @@ class Bench:
         }
         work = Workplace(self.toolkit, self.profile, self.store, environment, self.progress, self.report)
         run = GroupRun(work, group)
+        threats = Threats(run)
         cells = []
-        for cell in run.run():
+        for planned, cell in zip(group.cells, run.run(), strict=True):
+            cell |= {"threat": threats.card(planned, cell)}
             cells.append(cell)
             notify = self.toolkit.host.notify
             notify("magdr_cell_finished", self.report, run=self.folder, cell=cell)
@@ -146,6 +159,19 @@ class Bench:
             result.pictures |= run.pictures(cells)
         if self.shard is None:
             result.pictures |= run.worst_pictures(cells)
+        if self.shard is None and group.seed == self.groups[0].seed:
+            settings = self.profile.checked
+            if settings is not None:
+                # Of the first seed: the checks ask how attacks behave, not how large a figure is.
+                result.checks += Suite(run, settings, threats).rows(cells)
+
+    def _checks_file(self, result: RunResult) -> dict[str, Any]:
+        settings = self.profile.checked
+        return {
+            "schema": SCHEMA,
+            "settings": None if settings is None else settings.model_dump(),
+            "rows": result.checks,
+        }
 
     def _write(self, name: str, text: str) -> None:
         write_atomically(self.folder / name, lambda p: p.write_text(text, encoding="utf-8"))
@@ -168,7 +194,7 @@ class Bench:
 
 
 def _brief(cell: Mapping[str, Any]) -> dict[str, Any]:
-    keep = ("key", "facts", "error", "forwards", "thresholds", "seconds", "worst")
+    keep = ("key", "facts", "error", "forwards", "thresholds", "seconds", "threat", "worst")
     brief = {k: cell[k] for k in keep if k in cell}
     if cell["facts"]["role"] == "defense" and "error" not in cell:
         # The report names the worst images; ids tell it which pictures they are.

@@ -12,6 +12,7 @@ import click
 from rich.console import Console
 
 from magdr_core.bench.run import Bench, RunResult
+from magdr_core.cli.checks import print_checks
 from magdr_core.cli.common import (
     ProgressDisplay,
     block_option,
@@ -79,9 +80,10 @@ def command(
 
     What the cache holds is not computed again, so the same command continues an interrupted run. Of several
     registries each computes only what those before it did not, and every later one is compared with the first
-    as `magdr compare` does it; that changes no exit code. Exit code 1: some cells failed; 2: a registry is
-    wrong, and nothing was written. To divide the work run every --shard with the same cache, at the same time
-    or not, and then the command without it, which writes the tables.
+    as `magdr compare` does it; that changes no exit code. Exit code 1: some cells failed, or a sanity check
+    calls a row unreliable; 2: a registry is wrong, and nothing was written. To divide the work run every
+    --shard with the same cache, at the same time or not, and then the command without it, which writes the
+    tables.
     """
     if out is not None and len(registries) > 1:
         raise click.UsageError("--out takes one registry; several get a folder each")
@@ -109,7 +111,8 @@ def command(
         raise click.UsageError("a registry is named twice; there is nothing to compare it with")
     failed = False
     for bench in benches:
-        failed |= bool(_run(bench, console, display).failures)
+        result = _run(bench, console, display)
+        failed |= bool(result.failures or result.unreliable)
     if shard is None:
         for bench in benches[1:]:
             _compare(benches[0], bench, cache, console)
@@ -147,6 +150,7 @@ def _run(bench: Bench, console: Console, display: ProgressDisplay) -> RunResult:
         result = bench.run()
     if bench.shard is None:
         print_tables(console, result)
+        print_checks(console, result)
     console.print(
         f"{result.computed} cells computed, {result.reused} kept, {len(result.failures)} failed, "
         f"{time.perf_counter() - start:.0f} s",

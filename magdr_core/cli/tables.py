@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from magdr_core.bench.run import RunResult
 from magdr_core.bench.tables import Row
+
+STYLES = {"verified": "green", "unreliable": "red", "oblivious-only": "dim"}
 
 
 class _Figures:
@@ -19,6 +22,13 @@ class _Figures:
             (r["role"], r["attack"], r["component"], r["metric"], r["variant"]): r["value"] for r in rows
         }
         self.rows = rows
+        self.badges: Mapping[tuple[str, str], str] = {}
+
+    def badged(self, role: str, component: str, name: str = "") -> Text:
+        """The name of a row, with what the sanity checks made of it where they looked at it."""
+        badge = self.badges.get((role, component), "")
+        text = Text(name or component)
+        return text.append(f"\n{badge}", style=STYLES.get(badge, "")) if badge else text
 
     def show(
         self, role: str, attack: str, component: str, metric: str, variant: str = "", form: str = ".3f"
@@ -36,6 +46,7 @@ def print_tables(console: Console, result: RunResult) -> None:
     for task in dict.fromkeys(r["task"] for r in result.rows):
         rows = [r for r in result.rows if r["task"] == task and r["seed"] == seeds[0]]
         figures = _Figures(rows)
+        figures.badges = {(c["role"], c["component"]): c["badge"] for c in result.checks if c["task"] == task}
         order = [c["facts"] for c in result.cells if c["facts"]["task"] == task]
         attacks = list(dict.fromkeys(f["attack"] for f in order if f["slice_role"] == "attack"))
         n = max(r["n"] for r in rows)
@@ -55,7 +66,7 @@ def _attack_table(console: Console, figures: _Figures, task: str, attacks: list[
         eps = next((f"{r['eps'] * 255:g}/255" for r in figures.rows if r["attack"] == attack), "failed")
         show = [figures.show("attack", attack, attack, m) for m in ("mse_o", "median_mse_o")]
         success = figures.show("attack", attack, attack, "success", form=".0%")
-        table.add_row(attack, eps, *show, success)
+        table.add_row(figures.badged("attack", attack), eps, *show, success)
     console.print(table)
 
 
@@ -83,7 +94,7 @@ def _detector_table(
         ]
         fpr = figures.show("detector", "none", label, "fpr_clean", point, ".1%")
         passes = figures.show("detector", "none", label, "forwards", form=".0f")
-        table.add_row(label, fpr, *cells, passes)
+        table.add_row(figures.badged("detector", label), fpr, *cells, passes)
     console.print(table)
 
 
@@ -128,5 +139,6 @@ def _defense_table(
         ]
         most = [figures.show("defense", a, label, "forwards", form=".0f") for a in attacks]
         name = {"identity": "identity (undefended)", "oracle": "oracle (sees the truth)"}.get(label, label)
-        table.add_row(name, *cells, max(most, key=lambda v: float(v) if v != "-" else 0.0, default="-"))
+        head = figures.badged("defense", label, name)
+        table.add_row(head, *cells, max(most, key=lambda v: float(v) if v != "-" else 0.0, default="-"))
     console.print(table)

@@ -13,6 +13,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from magdr_core.hookspecs import hookimpl
+from magdr_core.report.checks import checked_how, checked_tasks, threats
 from magdr_core.report.figures import Condition, Figures
 from magdr_core.report.keyfigures import key_figures
 from magdr_core.report.load import RunData, load_run
@@ -95,6 +96,9 @@ def render(run: RunData) -> str:
         total=seconds(sum(float(c.get("seconds") or 0) for c in run.cells)),
         cells=len(run.cells),
         adaptive=figures.adaptive,
+        checked=checked_tasks(run),
+        checked_how=checked_how(run),
+        threats=threats(run),
         css=Markup(_source("report.css")),
         js=Markup(_source("report.js")),
     )

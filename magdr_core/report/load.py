@@ -7,7 +7,7 @@ import json
 import math
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,8 @@ class RunData:
     rows: Sequence[Row]
     cells: Sequence[Mapping[str, Any]]
     pictures: Mapping[tuple[str, ...], Tensor]
+    checks: Mapping[str, Any] = field(default_factory=dict)
+    """checks.json: the checked rows with their badges; empty where the run made no checks."""
 
     @property
     def settings(self) -> Mapping[str, Any]:
@@ -74,6 +76,7 @@ def load_run(folder: Path) -> RunData:
         rows=_rows(folder / "results.csv"),
         cells=_cells(folder / "cells.json"),
         pictures=_pictures(folder),
+        checks=_checks(folder / "checks.json"),
     )
 
 
@@ -118,6 +121,18 @@ def _cells(path: Path) -> list[Mapping[str, Any]]:
     if not good:
         raise MagdrError(f"{path}: damaged, not the cells of a run; run the benchmark again")
     return cells
+
+
+def _checks(path: Path) -> Mapping[str, Any]:
+    """Empty for a run of a version without checks."""
+    if not path.exists():
+        return {}
+    checks = _json(path)
+    rows = checks.get("rows") if isinstance(checks, dict) else None
+    needed = ("task", "role", "component", "badge", "why", "how", "checks")
+    if not isinstance(rows, list) or not all(isinstance(r, dict) and set(needed) <= set(r) for r in rows):
+        raise MagdrError(f"{path}: damaged, not the checks of a run; run the benchmark again")
+    return checks
 
 
 def _rows(path: Path) -> list[Row]:

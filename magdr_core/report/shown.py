@@ -73,6 +73,15 @@ class Column:
     """False where the undefended reference is best by definition, so that marking it would say nothing."""
 
 
+@dataclass(frozen=True)
+class Badge:
+    """What the sanity checks made of a row, why, and where on the page the evidence is."""
+
+    text: str
+    why: str
+    place: str
+
+
 @dataclass
 class Line:
     """A row: a component, and what marks it off from the others."""
@@ -81,6 +90,7 @@ class Line:
     detail: str = ""
     kind: Kind = ""
     fields: list[Shown] = field(default_factory=list)
+    badge: Badge | None = None
 
 
 @dataclass

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from magdr_core.bench.plan import ORACLE
+from magdr_core.report.checks import badge_of
 from magdr_core.report.figures import CLEAN_IMAGES, IDENTITY, Condition, Figures
 from magdr_core.report.shown import MISSING, Block, Column, Kind, Line, Shown, Table, number, percent, shown
 
@@ -115,7 +116,7 @@ def named(figures: Figures, task: str, role: str, component: str) -> Line:
         details = [detail] if detail else []
     if figures.sees_masks(task, role, component):
         details.append("given exact masks")
-    return Line(label, "; ".join(details), kind)
+    return Line(label, "; ".join(details), kind, badge=badge_of(figures.run, task, role, component))
 
 
 def defense_name(component: str) -> tuple[str, str, Kind]:
@@ -140,7 +141,8 @@ def attacks(figures: Figures, task: str) -> Table | None:
     seeds, found = len(figures.seeds(task)), []
     for attack in figures.attacks(task):
         detail = NOISE if figures.is_noise(task, attack) else ""
-        line = Line(attack.label, detail, "reference" if detail else "")
+        badge = badge_of(figures.run, task, "attack", attack.attack)
+        line = Line(attack.label, detail, "reference" if detail else "", badge=badge)
         line.fields = [Shown(text=f"{attack.eps * 255:.4g}/255"), Shown(text=str(attack.steps))]
         failed = figures.failed(task, attack, "attack", attack.attack)
         own = [

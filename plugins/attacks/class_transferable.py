@@ -32,6 +32,7 @@ class JointClasses:
         self.eps = eps
         self.steps = steps
         self.step = step
+        self.step_size = step or DEFAULT_STEP * eps
         self.first_reference = first_reference
 
     def __call__(self, x: Tensor, objective: Objective, *, rng: SampleRng) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor
 from magdr_core.api import AttackSpec, Eps, Field, ImageMap, Need, Objective, SampleRng, hookimpl
 from magdr_core.functional import straight_through
 
-from ._sign_steps import Mean, sign_checkpoints
+from ._sign_steps import DEFAULT_STEP, Mean, sign_checkpoints
 
 MAGDR_API = 1
 
@@ -42,6 +42,7 @@ class Eq3:
         self.eps = eps
         self.steps = steps
         self.step = step
+        self.step_size = step or DEFAULT_STEP * eps
 
     def __call__(self, x: Tensor, objective: Objective, *, rng: SampleRng) -> Tensor:
         return self.checkpoints(x, objective, [self.steps], rng=rng)[0]

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from magdr_core.api import AttackSpec, Eps, Field, Objective, SampleRng, hookimpl
 
-from ._sign_steps import sign_checkpoints
+from ._sign_steps import DEFAULT_STEP, sign_checkpoints
 
 MAGDR_API = 1
 
@@ -27,6 +27,7 @@ class PGD:
         self.eps = eps
         self.steps = steps
         self.step = step
+        self.step_size = step or DEFAULT_STEP * eps
 
     def __call__(self, x: Tensor, objective: Objective, *, rng: SampleRng) -> Tensor:
         return self.checkpoints(x, objective, [self.steps], rng=rng)[0]

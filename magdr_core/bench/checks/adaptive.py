@@ -1,0 +1,67 @@
+"""Adaptive cells against attacks that know less, on the same row: who knows more must not get less.
+
+Compared are the modes that follow gradients through the component, image by image the best of them, before
+anything is pooled with images of attacks that know less: a pooled figure could not lose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from magdr_core.bench.checks.verdicts import Check, not_beaten
+from magdr_core.bench.statistics import Array
+
+Cell = Mapping[str, Any]
+
+OBLIVIOUS, SEARCH = "oblivious", "square"
+
+LESSER = (OBLIVIOUS, "scaled", SEARCH)
+"""Modes of an adaptive cell that follow no gradient of the component."""
+
+
+def adaptive_checks(row: Mapping[str, Any], cells: Sequence[Cell]) -> Iterator[Check]:
+    """The checks of a row's adaptive cells, from their per-sample values by mode."""
+    if row["role"] not in ("defense", "detector"):
+        return
+    for cell in cells:
+        facts = cell["facts"]
+        if "error" in cell or facts["knowledge"] != "adaptive" or not _same_row(facts, row):
+            continue
+        about = f"{facts['attack']} at {facts['eps'] * 255:.3g}/255"
+        modes = gains(cell)
+        others = (cell.get("threat") or {}).get("others") or ()
+        own = [gain for name, gain in modes.items() if name and name not in (*LESSER, *others)]
+        if not own:
+            said = "the attack tells no modes of its own"
+            yield Check(f"adaptive against oblivious, {about}", "skipped", said)
+            continue
+        best = np.max(own, axis=0)
+        for rival, name in ((OBLIVIOUS, "oblivious"), (SEARCH, "black-box")):
+            if rival in modes:
+                what = f"adaptive against {name}"
+                yield not_beaten(f"{what}, {about}", best, modes[rival], what)
+
+
+def gains(cell: Cell) -> dict[str, Array]:
+    """What each mode got, per image, in [-1,1] units; of a detector only what it does not flag. The pool has
+    an empty name."""
+    values, found = cell["values"], dict[str, Array]()
+    detector = cell["facts"]["role"] == "detector"
+    measure = "disruption" if detector else "mse_o"
+    for key, own in values.items():
+        mode, _, metric = key.rpartition("/")
+        if metric != measure or mode == "ensemble":
+            continue
+        gain = np.asarray(own, dtype=float)
+        if detector:
+            score = np.asarray(values[f"{mode}/score" if mode else "score"], dtype=float)
+            gain = np.where(score > cell["thresholds"]["fpr"], 0.0, gain)
+        found[mode] = gain if detector else gain * 4 / 255**2
+    return found
+
+
+def _same_row(facts: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
+    return all(facts[k] == row[k] for k in ("task", "seed", "role", "component"))

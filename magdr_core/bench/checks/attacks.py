@@ -1,0 +1,129 @@
+"""The checks of a profile's attack on the generator alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from torch import Tensor
+
+from magdr_core.bench.checks import verdicts
+from magdr_core.bench.checks.component import LONGER, array, levels
+from magdr_core.bench.checks.engine import noise
+from magdr_core.bench.checks.verdicts import Check
+from magdr_core.bench.checks.victim import Victim
+from magdr_core.bench.statistics import Array
+from magdr_core.errors import ComponentError, MagdrError, one_line
+from magdr_core.guard import GuardedAttack
+from magdr_core.toolkit import Toolkit
+
+
+class Variants:
+    """An attack of a registry at other strengths.
+
+    Args:
+        label: of the `[attack.LABEL]` table.
+        victim: the generator alone.
+    """
+
+    def __init__(self, toolkit: Toolkit, label: str, victim: Victim) -> None:
+        self.toolkit, self.victim = toolkit, victim
+        self.resolved = toolkit.resolve("attack", label)
+        self.params: Mapping[str, Any] = {**self.resolved.params, **self.resolved.needs}
+        self.eps = float(self.resolved.params["eps"])
+        self.steps = int(self.resolved.params.get("steps", 0))
+
+    def build(self, **changed: Any) -> GuardedAttack:
+        """Raises MagdrError if the attack refuses these parameters."""
+        made: GuardedAttack = self.toolkit.sibling(
+            "attack", self.resolved.instance.use, **{**self.params, **changed}
+        )
+        made.objective = self.resolved.instance.objective
+        return made
+
+    def run(self, attack: GuardedAttack) -> Tensor:
+        """The attacked images; the same random stream as in the benchmark, whatever the strength."""
+        victim, name = self.victim, self.resolved.entry.name
+        rng = victim.rng(f"attack/{name}")
+        return attack(victim.clean.images, victim.objective, rng=rng)
+
+
+def attack_checks(variants: Variants) -> Iterator[Check]:
+    """Every check of one attack.
+
+    What exceeds the aim is not asked for: an attack that looks for the smallest perturbation that reaches it
+    gets no more with a larger ball. So comparisons are of losses cut at the aim.
+    """
+    eps, steps = variants.eps, variants.steps
+    yield _at_zero(variants)
+    yield _at_one(variants)
+    base = _gained(variants)
+    if isinstance(base, Check):
+        yield Check("against noise", base.verdict, base.said)
+    else:
+        shaken = array(variants.victim.judge(noise(variants.victim, eps)).cut)
+        yield verdicts.not_beaten("against noise", base, shaken, "up to the aim, against random noise")
+    sizes: tuple[tuple[str, float, float], ...] = (
+        ("monotone in eps", eps / 2, eps),
+        ("monotone in eps, doubled", eps, min(1.0, 2 * eps)),
+    )
+    for name, small, large in sizes:
+        less = base if small == eps else _gained(variants, eps=small)
+        more = base if large == eps else _gained(variants, eps=large)
+        yield _compared(name, less, more, f"eps {levels(large)} against {levels(small)}")
+    if steps < 2:
+        yield Check("monotone in steps", "skipped", "the attack has no steps")
+        return
+    few = max(1, steps // 4)
+    less = _gained(variants, steps=few)
+    yield _compared("monotone in steps", less, base, f"{steps} steps against {few}")
+    many = _gained(variants, steps=LONGER * steps)
+    if isinstance(base, Check) or isinstance(many, Check):
+        yield _compared("10x steps", base, many, "")
+    else:
+        yield verdicts.converged("10x steps", base, many, f"up to the aim, {LONGER * steps} steps")
+
+
+def _at_zero(variants: Variants) -> Check:
+    try:
+        attack = variants.build(eps=0.0)
+    except MagdrError as e:
+        return Check("eps-0", "skipped", f"takes no eps of 0: {one_line(e)}")
+    try:
+        moved = (variants.run(attack) - variants.victim.clean.images).abs().flatten(1).amax(1)
+    except ComponentError as e:
+        return Check("eps-0", "fail", f"at eps 0: {one_line(e)}")
+    return verdicts.nothing_at_zero(array(moved))
+
+
+def _at_one(variants: Variants) -> Check:
+    try:
+        attack = variants.build(eps=1.0)
+    except MagdrError as e:
+        return Check("eps-1", "skipped", f"takes no eps of 1: {one_line(e)}")
+    try:
+        attacked = variants.run(attack)
+    except ComponentError as e:
+        return Check("eps-1", "fail", f"at eps 1: {one_line(e)}")
+    return verdicts.everything_at_one(array(variants.victim.judge(attacked).reached))
+
+
+def _gained(variants: Variants, **changed: Any) -> Array | Check:
+    """How far each image got towards the aim; or what went wrong."""
+    try:
+        attack = variants.build(**changed)
+    except MagdrError as e:
+        return Check("", "skipped", f"cannot be varied: {one_line(e)}")
+    try:
+        attacked = variants.run(attack)
+    except ComponentError as e:
+        return Check("", "fail", one_line(e))
+    return array(variants.victim.judge(attacked).cut)
+
+
+def _compared(name: str, less: Array | Check, more: Array | Check, what: str) -> Check:
+    if isinstance(less, Check):
+        return Check(name, less.verdict, less.said)
+    if isinstance(more, Check):
+        return Check(name, more.verdict, more.said)
+    return verdicts.not_weaker(name, less, more, f"up to the aim, {what}")

@@ -1,0 +1,105 @@
+"""The checks of one defense or detector: attacks through it that must behave as attacks do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from magdr_core.bench.checks import verdicts
+from magdr_core.bench.checks.engine import Engine, black_box, noise
+from magdr_core.bench.checks.slopes import gradient_check
+from magdr_core.bench.checks.verdicts import Check
+from magdr_core.bench.checks.victim import Victim
+from magdr_core.bench.statistics import Array
+
+LONGER = 10
+"""How many times the steps of the long attack."""
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How hard the checks attack.
+
+    Attributes:
+        eps: L-infinity bound in [0,1] units.
+        steps: gradient steps; ten times as many of the long attack.
+        draws: samples of a random component's randomness per step, and per judgement.
+    """
+
+    eps: float
+    steps: int
+    draws: int
+
+
+def component_checks(victim: Victim, engine: Engine, effort: Effort, transferred: Tensor) -> Iterator[Check]:
+    """Every check of one component, one after the other.
+
+    Args:
+        transferred: `[n,3,H,W]`, what the same attack makes of the generator alone with the same eps and
+            the steps of the long attack.
+    """
+    eps, steps, draws = effort.eps, effort.steps, effort.draws
+
+    yield gradient_check(victim, eps)
+    nothing = engine(victim, 0.0, [1], draws)[0]
+    yield verdicts.nothing_at_zero(array((nothing - victim.clean.images).abs().flatten(1).amax(1)))
+    everything = engine(victim, 1.0, [steps], draws)[0]
+    blind = victim.gradient == "none"
+    yield verdicts.everything_at_one(array(victim.judge(everything, draws).reached), blind=blind)
+
+    few = max(1, steps // 4)
+    runs = engine(victim, eps, [few, steps, LONGER * steps], draws)
+    after_few, base, after_many = (victim.judge(images, draws) for images in runs)
+    half, double = (engine(victim, s, [steps], draws)[0] for s in (eps / 2, min(1.0, 2 * eps)))
+    own = array(base.gain)
+
+    def gained(images: Tensor) -> Array:
+        return array(victim.judge(images, draws).gain)
+
+    yield verdicts.not_weaker(
+        "monotone in eps", gained(half), own, f"eps {levels(eps)} against {levels(eps / 2)}"
+    )
+    yield verdicts.not_weaker(
+        "monotone in eps, doubled", own, gained(double), f"eps {levels(2 * eps)} against {levels(eps)}"
+    )
+    yield verdicts.not_weaker("monotone in steps", array(after_few.gain), own, f"{steps} steps against {few}")
+    yield verdicts.converged(
+        "10x steps", array(base.cut), array(after_many.cut), f"up to the aim, {LONGER * steps} steps"
+    )
+    most = array(after_many.gain)
+    rivals = (
+        ("noise", "random noise", noise(victim, eps)),
+        ("random search", "random search", black_box(victim, eps, 2 * steps)),
+        ("transfer", "the oblivious attack", transferred),
+    )
+    for name, what, images in rivals:
+        name = f"white-box against {name}"
+        yield verdicts.not_beaten(name, most, gained(images), f"against {what}", blind=blind)
+    if victim.stochastic:
+        more = victim.judge(engine(victim, eps, [steps], 2 * draws)[0], draws)
+        yield verdicts.converged(
+            "EOT at 2x samples", array(base.cut), array(more.cut), f"up to the aim, {2 * draws} samples"
+        )
+
+
+def passes_per_image(effort: Effort, own: float, *, stochastic: bool) -> float:
+    """About how many passes through the generator the checks of one component take per image.
+
+    Args:
+        own: passes of one forward run of the component, output included.
+    """
+    draws = effort.draws if stochastic else 1
+    step = own + 2  # the way back through the generator costs about two forward passes
+    gradient_steps = effort.steps * (LONGER + 3) + 2 + (2 * effort.steps if stochastic else 0)
+    return gradient_steps * draws * step + (2 * effort.steps + 12 * draws) * own
+
+
+def array(values: Tensor) -> Array:
+    return np.asarray(values.detach().double().cpu())
+
+
+def levels(eps: float) -> str:
+    return f"{eps * 255:.3g}/255"

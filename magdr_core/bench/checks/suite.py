@@ -1,0 +1,307 @@
+"""The checks of a whole task: its attacks, the planted weaknesses, and every row of its tables.
+
+Every row's result is stored by a key of everything that it depends on; an interrupted run goes on.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from magdr_core.bench.checks.attacks import Variants, attack_checks
+from magdr_core.bench.checks.component import LONGER, Effort, component_checks, passes_per_image
+from magdr_core.bench.checks.engine import Engine, white_box
+from magdr_core.bench.checks.plants import planted_checks
+from magdr_core.bench.checks.verdicts import Check
+from magdr_core.bench.checks.victim import Victim
+from magdr_core.bench.group import GroupRun
+from magdr_core.bench.plan import ORACLE, Slice, is_restoration
+from magdr_core.bench.threat import Threats
+from magdr_core.errors import MagdrError, one_line
+from magdr_core.guard import GuardedDefense
+from magdr_core.identity import digest
+from magdr_core.protocols import CalibratedDetector
+from magdr_core.registry import Checks
+from magdr_core.resolver import Resolved
+from magdr_core.specs import Gradient
+from magdr_core.types import Samples
+
+SCHEMA = 1
+
+UNCHECKED = ("identity", ORACLE)
+"""No defenses: the one is what attacks are checked on, the other is shown the clean output."""
+
+PLANTED = "planted"
+
+PLANTED_STEPS = 30
+"""At least so many: the hashing detector is got by after some trials."""
+
+CHEAP = 20
+"""How many times the passes are granted where they cost little: on a GPU."""
+
+DEFAULT_EPS = 6 / 255
+
+
+@dataclass(frozen=True)
+class Part:
+    """A component's checks: on how many faces, how hard."""
+
+    faces: int
+    effort: Effort
+
+
+def granted(settings: Checks, device: str) -> float:
+    """Generator passes that the checks of one row may take."""
+    return settings.passes * (CHEAP if device == "cuda" else 1)
+
+
+def fitted(settings: Checks, effort: Effort, own: float, *, stochastic: bool, passes: float) -> Part | None:
+    """The most faces and steps that `passes` allow: first steps go, then faces; None if nothing fits.
+
+    Args:
+        own: generator passes of one forward run of the component.
+    """
+    few, least = min(5, effort.steps), min(2, effort.steps)
+    full = settings.faces
+    for faces, steps in ((full, effort.steps), (full, few), (full // 2, few), (full // 2, least), (4, least)):
+        tried = Effort(effort.eps, steps, effort.draws)
+        faces = max(faces, min(4, full))
+        if faces * passes_per_image(tried, own, stochastic=stochastic) <= passes:
+            return Part(faces, tried)
+    return None
+
+
+class Suite:
+    """The checks of one task, with the images and calibrated components of its cells.
+
+    Args:
+        run: the task's cells, computed.
+        threats: they know what an attack takes.
+        engine: the attack that knows the component.
+    """
+
+    def __init__(self, run: GroupRun, settings: Checks, threats: Threats, engine: Engine = white_box) -> None:
+        self.run, self.settings, self.engine = run, settings, engine
+        self.threats = threats
+        self.toolkit, self.store, self.G = run.toolkit, run.store, run.G
+        attacks = [s for s in run.group.slices if s.role == "attack" and s.transfer is None]
+        self.attacks = [s for s in attacks if s.component != "noise"]
+        self.main: Slice | None = self.attacks[0] if self.attacks else None
+        self._oblivious: dict[tuple[int, int], Tensor] = {}
+        self.eps = self.main.eps if self.main is not None else DEFAULT_EPS
+
+    # -- rows -------------------------------------------------------------------------------------------
+
+    def rows(self, cells: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+        """The checked rows as JSON, without badges.
+
+        Args:
+            cells: of this task; they say how many passes each component takes.
+        """
+        jobs = [*self._attack_jobs(), self._planted_job(), *self._component_jobs(cells)]
+        for done, job in enumerate(jobs):
+            self.run.work.progress(f"checks ({job.component})", done, len(jobs))
+            yield self._row(job)
+        self.run.work.progress("checks", len(jobs), len(jobs))
+
+    def _row(self, job: _Job) -> dict[str, Any]:
+        settings = self.settings.model_dump(exclude={"passes"})
+        key = digest(
+            {
+                "schema": SCHEMA,
+                "about": job.identity,
+                "settings": settings,
+                "engine": self.engine.__name__,
+                "main": self._images_key(),
+            }
+        )
+        stored = self.store.json("checks", key)
+        if stored is None:
+            try:
+                before = self.G.passes
+                checks = [check.as_json() for check in job.checks()]
+                made = {"how": job.how, "checks": checks, "passes": self.G.passes - before}
+            except (MagdrError, torch.OutOfMemoryError) as e:
+                # What fails once may work the next time: it is not stored.
+                failed = Check("run", "fail", f"the checks could not be run: {one_line(e)}")
+                return self._facts(job) | {"key": "", "how": job.how, "checks": [failed.as_json()]}
+            # Through JSON, so that a fresh result and a stored one are the same to the last byte.
+            stored = json.loads(json.dumps(made, sort_keys=True))
+            self.store.put_json("checks", key, stored)
+        return self._facts(job) | {"key": key, **stored}
+
+    def _facts(self, job: _Job) -> dict[str, Any]:
+        group = self.run.group
+        return {"task": group.task, "seed": group.seed, "role": job.role, "component": job.component}
+
+    def _images_key(self) -> Any:
+        return [self.run.images.key(self.main or Slice("none", "clean")), self.eps]
+
+    def _first(self, samples: Samples, faces: int) -> Samples:
+        return samples[: min(faces, len(samples))]
+
+    def _aim(self) -> Any:
+        label = self.main.label if self.main is not None else None
+        own = self.toolkit.build("attack", label).objective if label is not None else None
+        return own or self.G.objective
+
+    # -- attacks and planted weaknesses -----------------------------------------------------------------
+
+    def _attack_jobs(self) -> Iterator[_Job]:
+        for part in self.attacks:
+            resolved = self.toolkit.resolve("attack", part.label)
+            mixture = any(need.kind == "attack" for need in resolved.entry.spec.needs.values())
+            if mixture:
+                continue  # what is mixed is checked by itself
+            faces = self._faces(self._affordable(part))
+            how = {"eps": part.eps, "steps": part.steps, "faces": faces}
+            yield _Job(
+                "attack",
+                part.name,
+                ["attack", resolved.identity, faces],
+                how,
+                partial(self._attack, part, faces),
+            )
+
+    def _affordable(self, part: Slice) -> int:
+        """Faces on which all runs of an attack's checks take the passes that are granted; at least four."""
+        counted = self.threats.counted(part, self.toolkit.build("attack", part.label))
+        if counted is None:
+            return min(4, self.settings.faces)
+        # Five runs of its own length and one that is ten times as long.
+        dear = (5 + LONGER) * (counted["forward"] + 2 * counted["backward"])
+        passes = granted(self.settings, self.toolkit.device.type)
+        return min(self.settings.faces, max(4, int(passes / dear)))
+
+    def _attack(self, part: Slice, faces: int) -> list[Check]:
+        clean = self._first(self.run.images.clean(False), faces)
+        aim = self.toolkit.build("attack", part.label).objective or self.G.objective
+        victim = Victim(clean, self.G, aim, name="bare", seed=self.run.group.seed)
+        return list(attack_checks(Variants(self.toolkit, part.label, victim)))
+
+    def _planted_job(self) -> _Job:
+        s = self.settings
+        steps = max(PLANTED_STEPS, s.steps)
+        how = {"eps": self.eps, "steps": steps, "draws": s.draws, "faces": self._faces(s.faces)}
+        return _Job(PLANTED, PLANTED, ["planted"], how, lambda: self._planted(steps))
+
+    def _planted(self, steps: int) -> list[Check]:
+        clean = self._first(self.run.images.clean(False), self.settings.faces)
+        effort = {"eps": self.eps, "steps": steps, "draws": self.settings.draws}
+        seed = self.run.group.seed
+        return planted_checks(self.engine, clean, self.G, self._aim(), seed=seed, **effort)  # type: ignore[arg-type]
+
+    def _faces(self, faces: int) -> int:
+        return min(faces, len(self.run.images.clean(False)))
+
+    # -- rows of the tables -----------------------------------------------------------------------------
+
+    def _component_jobs(self, cells: Sequence[Mapping[str, Any]]) -> Iterator[_Job]:
+        seen: set[tuple[str, str]] = set()
+        for cell in cells:
+            facts = cell["facts"]
+            role, label = facts["role"], facts["component"]
+            if role == "attack" or label in UNCHECKED or (role, label) in seen or "error" in cell:
+                continue
+            seen.add((role, label))
+            yield self._component_job(role, label, self._passes(cells, role, label))
+
+    def _passes(self, cells: Sequence[Mapping[str, Any]], role: str, label: str) -> float:
+        """Generator passes per image of a forward run, the dearest of the row's cells."""
+        own = [
+            float(c.get("forwards") or 0.0)
+            for c in cells
+            if "error" not in c and (c["facts"]["role"], c["facts"]["component"]) == (role, label)
+        ]
+        # The undisturbed output has to be looked at beside a detector, too.
+        return max(own) + (1.0 if role == "detector" else 0.0)
+
+    def _component_job(self, role: str, label: str, own: float) -> _Job:
+        kind = "restoration" if self._filter(role, label) else role
+        resolved = self.toolkit.resolve(kind, label)
+        stochastic = bool(resolved.entry.spec.stochastic)
+        effort = Effort(self.eps, self.settings.steps, self.settings.draws)
+        passes = granted(self.settings, self.toolkit.device.type)
+        part = fitted(self.settings, effort, own, stochastic=stochastic, passes=passes)
+        calibration = None if kind == "restoration" else self.run.calibrator.digest_of(role, label)
+        about = [
+            role,
+            resolved.identity,
+            calibration,
+            None if part is None else [part.faces, part.effort.steps],
+        ]
+        if part is None:
+            said = f"one run takes {own:.0f} generator passes, too many for the {passes:.0f} granted"
+            skipped = Check("run", "skipped", said, {"passes": own})
+            return _Job(role, label, about, {}, lambda: [skipped])
+        how = {
+            "eps": self.eps,
+            "steps": part.effort.steps,
+            "draws": part.effort.draws if stochastic else 1,
+            "faces": self._faces(part.faces),
+            "gradient": _declared(resolved),
+            "engine": self.engine.__name__,
+        }
+        return _Job(role, label, about, how, lambda: self._component(role, label, resolved, part))
+
+    def _component(self, role: str, label: str, resolved: Resolved, part: Part) -> list[Check]:
+        oracle = not self._filter(role, label) and self.run.calibrator.wants_oracle(role, label)
+        clean = self._first(self.run.images.clean(oracle), part.faces)
+        transferred = self._transferred(part)
+        victim = Victim(
+            clean,
+            self.G,
+            self._aim(),
+            defense=self._defense(label) if role == "defense" else None,
+            detector=self._detector(label) if role == "detector" else None,
+            gradient=_declared(resolved),
+            name=f"{role}/{digest(resolved.identity)}",  # like the key, it knows no label
+            seed=self.run.group.seed,
+            oblivious=transferred,
+        )
+        return list(component_checks(victim, self.engine, part.effort, transferred))
+
+    def _transferred(self, part: Part) -> Tensor:
+        """What the engine makes of the generator alone with as many steps: equal effort, less knowledge."""
+        about = (part.faces, part.effort.steps)
+        if about not in self._oblivious:
+            clean = self._first(self.run.images.clean(False), part.faces)
+            bare = Victim(clean, self.G, self._aim(), name="bare", seed=self.run.group.seed)
+            before = self.G.passes
+            self._oblivious[about] = self.engine(bare, self.eps, [LONGER * part.effort.steps], 1)[0]
+            self.G.passes = before  # shared by all rows: no cost of the one that came first
+        return self._oblivious[about]
+
+    def _filter(self, role: str, label: str) -> bool:
+        return role == "defense" and is_restoration(self.toolkit, label)
+
+    def _defense(self, label: str) -> GuardedDefense:
+        if not self._filter("defense", label):
+            return self.run.calibrator.defense(label)
+        restoration = self.toolkit.build("restoration", label)
+        return GuardedDefense(lambda x, c, G: restoration(x), restoration.where)
+
+    def _detector(self, label: str) -> CalibratedDetector:
+        return self.run.calibrator.detector(label)
+
+
+def _declared(resolved: Resolved) -> Gradient:
+    found: Gradient = getattr(resolved.entry.spec, "gradient", "none")
+    return found
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One row: what identifies it, how it is checked, and the work."""
+
+    role: str
+    component: str
+    identity: Any
+    how: Mapping[str, Any]
+    checks: Callable[[], list[Check]]

@@ -1,0 +1,145 @@
+"""The threat card of a cell: who attacked, how hard, and what they knew."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from magdr_core.bench.group import GroupRun
+from magdr_core.bench.plan import Cell, Slice
+from magdr_core.errors import MagdrError
+from magdr_core.guard import GuardedAttack, GuardedGenerator
+from magdr_core.identity import digest
+from magdr_core.samples import attack_samples
+from magdr_core.types import Condition
+
+PROBED = 2
+"""Faces that an attack is run on to count what it asks of the generator."""
+
+ATTACKED = ("attack", "sweep", "noise", "adaptive")
+
+KNOWS = {
+    "none": "the generator and the condition; there is no defense",
+    "oblivious": "the generator and the condition; not that there is a defense or a detector",
+    "transfer": "less than the defender: see lacks",
+    "adaptive": "everything: generator, condition, defense, detector and threshold, not the draws of either",
+}
+
+
+class Threats:
+    """Threat cards of the cells of one task and seed."""
+
+    def __init__(self, run: GroupRun) -> None:
+        self.run = run
+        self._queries: dict[Slice, Mapping[str, float] | None] = {}
+
+    def card(self, cell: Cell, data: Mapping[str, Any]) -> dict[str, Any] | None:
+        """The card as JSON; None where nobody attacked.
+
+        A cell whose attack was made for it alone (an adaptive one) says itself what it took: `threat` and
+        `attack_forwards` in its data.
+
+        Returns:
+            norm, eps and step_size ([0,1] units; step_size None: the attack's own), steps, restarts,
+            queries (forward and backward passes per image through the generator, counted on two faces; of a
+            sweep, those of the longest run), objective, knows, lacks, seed, and every parameter.
+        """
+        part = cell.slice
+        if part.role not in ATTACKED:
+            return None
+        toolkit = self.run.toolkit
+        try:
+            if part.role == "noise":
+                attack: GuardedAttack = toolkit.sibling("attack", part.component, eps=part.eps)
+                params: Mapping[str, Any] = {"eps": part.eps}
+            else:
+                attack = toolkit.build("attack", part.label)
+                params = toolkit.resolve("attack", part.label).params
+        except MagdrError:
+            return None  # its cells say what is wrong with it
+        own_attack = cell.knowledge == "adaptive"
+        spent = data.get("attack_forwards")
+        queries = {"forward": spent} if own_attack and spent is not None else None
+        own = {
+            "norm": "linf",
+            "eps": part.eps,
+            "steps": part.steps,
+            "step_size": None if own_attack else _step_size(attack, params),
+            "restarts": int(params.get("restarts", 1)),
+            "queries": queries if own_attack else self.counted(part, attack),
+            "objective": attack.objective or self.run.G.objective,
+            "knowledge": cell.knowledge,
+            "knows": KNOWS[cell.knowledge],
+            "lacks": _lacking(part),
+            "seed": cell.seed,
+            "parameters": {}
+            if own_attack
+            else {k: v for k, v in params.items() if isinstance(v, int | float | str)},
+        }
+        return own | dict(data.get("threat") or {})
+
+    def counted(self, part: Slice, attack: GuardedAttack) -> Mapping[str, float] | None:
+        """Forward and backward passes per image of an attack; None if it fails on the faces tried."""
+        if part not in self._queries:
+            self._queries[part] = self._count(part, attack)
+        return self._queries[part]
+
+    def _count(self, part: Slice, attack: GuardedAttack) -> Mapping[str, float] | None:
+        """Passes per image on a few faces; None if the attack fails on them."""
+        key = digest(["queries", PROBED, self.run.images.key(part)])
+        stored = self.run.store.json("queries", key)
+        if stored is None:
+            clean = self.run.images.clean(False)[:PROBED]
+            G = self.run.G
+            if part.transfer is not None and part.transfer.surrogate:
+                G = self.run.toolkit.generator(part.transfer.surrogate)
+            counted = _Counted(G)
+            try:
+                attack_samples(clean, attack, counted, name=part.component, seed=self.run.group.seed)  # type: ignore[arg-type]
+            except MagdrError:
+                return None
+            n = len(clean)
+            # One pass made the clean output, which every aim starts from.
+            stored = {"forward": counted.forward / n, "backward": counted.backward / n}
+            self.run.store.put_json("queries", key, stored)
+        return stored
+
+
+class _Counted:
+    """A generator that counts images on their way forward and gradients on their way back."""
+
+    def __init__(self, G: GuardedGenerator) -> None:
+        self.G = G
+        self.forward = self.backward = 0
+
+    def __call__(self, x: Tensor, c: Condition) -> Tensor:
+        self.forward += len(x)
+        y = self.G(x, c)
+        if y.requires_grad:
+            y.register_hook(self._back)
+        return y
+
+    def _back(self, gradient: Tensor) -> None:
+        self.backward += len(gradient)
+
+    def __getattr__(self, name: str) -> Any:
+        found: Any = getattr(self.G, name)
+        return found
+
+
+def _step_size(attack: GuardedAttack, params: Mapping[str, Any]) -> float | None:
+    """What the attack says (`step_size`), else its parameter of that meaning."""
+    said: Any = getattr(attack.component, "step_size", None)
+    for name in ("step", "alpha"):
+        if said is None and params.get(name):
+            said = params[name]
+    return None if said is None else float(said)
+
+
+def _lacking(part: Slice) -> list[str]:
+    if part.transfer is None:
+        return []
+    lacking = [f"the generator: made on {part.transfer.surrogate}"] if part.transfer.surrogate else []
+    return lacking + (["the condition"] if part.transfer.condition == "unknown" else [])

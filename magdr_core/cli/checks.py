@@ -1,0 +1,31 @@
+"""The console's view of checks.json: one line per failed check."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from magdr_core.bench.run import RunResult
+
+
+def print_checks(console: Console, result: RunResult) -> None:
+    """Print the failed checks, and how many rows have which badge; nothing where nothing was checked."""
+    if not result.checks:
+        return
+    for line in failed_lines(result.checks):
+        console.print(Text(line, style="red"), soft_wrap=True)
+    badges = [row["badge"] for row in result.checks]
+    counts = ", ".join(f"{badges.count(b)} {b}" for b in dict.fromkeys(sorted(badges)))
+    console.print(f"sanity checks: {counts}", highlight=False)
+
+
+def failed_lines(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """One line per failed check."""
+    for row in rows:
+        what = "attack engine" if row["role"] == "planted" else f"{row['role']} {row['component']}"
+        for check in row["checks"]:
+            if check["verdict"] == "fail":
+                yield f"unreliable: {row['task']} / {what}: {check['name']}: {check['said']}"
