@@ -19,7 +19,7 @@ specs protocols
 hookspecs magdr objective
 api plugins guard
 registry samples
-calibration pipeline resolver
+calibration pipeline resolver adaptive
 toolkit
 bench train testing
 report
