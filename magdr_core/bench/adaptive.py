@@ -119,9 +119,14 @@ class AdaptiveCells:
                 own = _detector_values(seen, defended.guarded, self.G, reference, rng)
             values |= {_key(mode, metric): v for metric, v in own.items()}
             passes = passes if mode else self.G.passes
-        if defended.detector is not None and yardsticks is not None:
-            flags = [f.pooled.verdict.feasible.logical_not().float() for f in found]
-            values["flagged"] = torch.cat(flags).tolist()
+        guarded = defended.guarded
+        if guarded is not None and yardsticks is not None:
+            # With the defender's draws; names that start with mse_ have pooled figures, so this one does not.
+            seen = clean.with_images(images[""])
+            scores = evaluate.detector_values(seen, guarded, self.G, rng)["score"]
+            flags = [float(score > defended.threshold) for score in scores]
+            errors = zip(flags, values["mse_o"], strict=True)
+            values |= {"flagged": flags, "undetected_mse_o": [0.0 if f else e for f, e in errors]}
         self.G.passes = passes  # the component's own cost; the attack's is told apart
         told = facts_of(found, attack) | {"attack_forwards": spent / len(clean)}
         return values, {**told, "images": images[""]}

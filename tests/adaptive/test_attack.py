@@ -100,7 +100,7 @@ def test_a_defense_that_detaches_its_input_is_attacked_all_the_same(pipeline):
 
 
 def test_exact_gradients_are_those_of_autograd(pipeline):
-    from magdr_core.adaptive.attack import _look, _Mode
+    from magdr_core.adaptive.modes import Mode, look
     from magdr_core.adaptive.ways import scored, through
 
     def f(x):
@@ -114,15 +114,15 @@ def test_exact_gradients_are_those_of_autograd(pipeline):
 
     t = pipeline(f, detector=detector, defense=defense, threshold=0.0)
     at = t.oblivious
-    mode = _Mode("m", through(t, "autograd"), scored(t, "autograd"), 0.7, t.excess)
+    mode = Mode("m", through(t, "autograd"), scored(t, "autograd"), 0.7, t.excess)
     x = at.clone().requires_grad_(True)
     restored = to_8bit(x * 0.9 + 0.05).detach() + (x * 0.9 - (x * 0.9).detach())
     gain = 4 * (f(restored) - f(t.x)).square().flatten(1).mean(1) / t.gain_unit
     excess = f(x).square().flatten(1).mean(1) / t.score_unit
     (wanted,) = torch.autograd.grad((gain - 0.7 * excess).sum(), x)
-    look = _look(t, mode, at, 1)
-    assert torch.allclose(look.gradient, wanted, rtol=1e-4, atol=1e-9)
-    assert torch.allclose(look.loss, (gain - 0.7 * excess).detach(), rtol=1e-5)
+    seen = look(t, mode, at, 1)
+    assert torch.allclose(seen.gradient, wanted, rtol=1e-4, atol=1e-9)
+    assert torch.allclose(seen.loss, (gain - 0.7 * excess).detach(), rtol=1e-5)
 
 
 def rolls(x, c, G, *, rng):
@@ -158,7 +158,7 @@ def out_of_sight(x, c, G):
 
 def test_a_detector_without_gradient_is_evaded_by_stand_in_and_by_queries(pipeline):
     attack, found = attacked(pipeline, detector=out_of_sight, threshold=0.5 * LEVEL, steps=20)
-    assert attack.surrogate is not None
+    assert attack.modes.surrogate is not None
     assert not any(seen.usable for seen in attack.probed.values())
     assert found.modes["selective via queries"].verdict.feasible.all()
     assert found.modes["selective via surrogate"].verdict.feasible.any()

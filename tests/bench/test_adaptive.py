@@ -222,3 +222,69 @@ def test_the_manifest_of_cells_tells_what_the_probe_saw(done):
     )
     assert jpeg["probed"]["autograd"]["zero"] == 0
     assert jpeg["attack_forwards"] > jpeg["forwards"]
+
+
+@pytest.fixture(scope="module")
+def rec_net(done):
+    """The calibrated MagDR of the small benchmark as a target, on its own test faces."""
+    from magdr_core.adaptive import Target
+    from magdr_core.bench.group import GroupRun
+    from magdr_core.bench.images import Workplace
+    from magdr_core.objective import DisruptionObjective
+    from magdr_core.rng import SampleRng
+
+    bench = done.bench(ADAPTIVE)
+    work = Workplace(bench.toolkit, bench.profile, bench.store, {}, bench.progress, bench.report)
+    run = GroupRun(work, bench.groups[0])
+    clean = run.images.clean(False)
+    aim = DisruptionObjective(run.G, clean.images, clean.conditions)
+    noise = SampleRng(0, "noise", clean.ids).sign(*clean.images.shape[1:]) * 6 / 255
+    x = round_toward((clean.images + noise).clamp(0, 1), clean.images)
+    defense = run.calibrator.defense("magdr")
+    defense.component.gate = -torch.inf  # everything is reconstructed
+    rng = SampleRng(0, "attacker", clean.ids)
+    return Target(run.G, clean, aim, x, 6 / 255, defense=defense, rng=rng), defense.component
+
+
+def test_a_frozen_choice_has_the_real_value_where_it_was_made(rec_net):
+    from magdr_core.adaptive.choices import frozen
+
+    target, magdr = rec_net
+    way = frozen(target, magdr)
+    way.refresh(target.oblivious)
+    x = target.oblivious.clone().requires_grad_(True)
+    value = way.value(x, target.rng)
+    assert torch.allclose(value.detach(), target.judge(target.oblivious).gain, rtol=1e-5)
+    (slope,) = torch.autograd.grad(value.sum(), x)
+    assert (slope.abs().flatten(1).amax(1) > 0).all()
+
+
+def test_the_softmin_expects_between_the_best_and_the_worst_candidate(rec_net):
+    from magdr_core.adaptive.choices import softmin
+
+    target, magdr = rec_net
+    way = softmin(target, magdr)
+    way.refresh(target.oblivious)
+    x = target.oblivious.clone().requires_grad_(True)
+    value = way.value(x, target.rng)
+    each = torch.stack(
+        [target.gain(target.G(chain.apply(target.oblivious), target.c)) for chain in magdr.candidates]
+    )
+    assert (value >= each.amin(0) - 1e-5).all()
+    assert (value <= each.amax(0) + 1e-5).all()
+    (slope,) = torch.autograd.grad(value.sum(), x)
+    assert (slope.abs().flatten(1).amax(1) > 0).all()
+
+
+def test_an_image_under_the_gate_is_passed_through_unchanged(rec_net):
+    from magdr_core.adaptive.choices import frozen
+
+    target, magdr = rec_net
+    magdr.gate = torch.inf
+    try:
+        way = frozen(target, magdr)
+        way.refresh(target.oblivious)
+        undefended = target.gain(target.G(target.oblivious, target.c))
+        assert torch.allclose(way.value(target.oblivious, target.rng), undefended)
+    finally:
+        magdr.gate = -torch.inf
