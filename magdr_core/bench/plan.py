@@ -67,7 +67,9 @@ class Cell:
         return int(digest(place), 16) % n == i - 1
 
     def __str__(self) -> str:
-        point = f" after {self.slice.steps} steps" if self.slice.role == "sweep" else ""
+        point = {"sweep": f" after {self.slice.steps} steps", "adaptive": " (adaptive)"}.get(
+            self.slice.role, ""
+        )
         return f"{self.task} / {self.slice.name}{point} / {self.component} (seed {self.seed})"
 
 

@@ -15,6 +15,7 @@ from tests.bench.conftest import SMALL
 ADAPTIVE = (
     SMALL.replace('benign = ["jpeg"]\n', "")
     .replace('ensemble = ["flip"]', "")
+    .replace("samples = 5", "samples = 3")
     .replace('attacks = ["pgd", "noise"]', 'attacks = ["pgd"]')
     .replace('detectors = ["magdr", "distortion"]', 'detectors = ["distortion"]')
     .replace('defenses = ["magdr", "jpeg", "fixed-chain"]', 'defenses = ["jpeg"]')
@@ -24,9 +25,9 @@ attacks = ["pgd"]
 others = ["eq3"]
 detectors = ["distortion"]
 defenses = ["jpeg", "magdr"]
-steps = 3
+steps = 2
 penalties = [0.1, 1.0]
-queries = 3
+queries = 2
 
 [attack.eq3]
 params = { eps = "6/255", steps = 2, augmentations = ["flip"] }
@@ -75,7 +76,7 @@ def test_adaptive_cells_are_there_and_none_failed(done):
 def test_rows_name_the_mode_and_the_pool_has_none(done):
     rows = [r for r in rows_of(done.first) if r["knowledge"] == "adaptive"]
     assert {r["attack"] for r in rows} == {"pgd"}
-    assert {r["steps"] for r in rows} == {"3"}
+    assert {r["steps"] for r in rows} == {"2"}
     jpeg = {
         r["variant"] for r in rows if (r["role"], r["component"], r["metric"]) == ("defense", "jpeg", "mse_o")
     }
@@ -160,7 +161,7 @@ def test_more_penalties_are_another_attack_and_a_new_label_is_not(done):
     assert changed == {name for name in before if name[2] == "adaptive"}
 
 
-def test_a_failing_defense_fails_its_own_cell_only(done, tmp_path):
+def test_a_failing_defense_behind_a_detector_fails_its_own_cell_only(done, tmp_path):
     (done.folder / "bad.py").write_text(
         '''
 """A defense that refuses to work."""
@@ -176,12 +177,19 @@ def magdr_defenses():
     return [DefenseSpec(name="bad", build=stateless(bad))]
 '''
     )
-    text = ADAPTIVE.replace('defenses = ["jpeg", "magdr"]', 'defenses = ["jpeg", "acme/bad"]')
+    before = 'defenses = ["jpeg", "acme/bad"]\nbehind = "distortion"'
+    text = ADAPTIVE.replace('defenses = ["jpeg", "magdr"]', before)
     text = text.replace("[dataset.faces]", '[plugins]\nlocal = { acme = "./bad.py" }\n[dataset.faces]', 1)
     run = done.run(text, out="failing")
     assert {c["facts"]["component"] for c in run.failures} == {"acme/bad"}
     assert "bad" in run.failures[0]["error"]
-    assert cells(run, "defense", "jpeg")[0]["values"]
+    values = cells(run, "defense", "jpeg")[0]["values"]
+    # With a detector before the defense, what is flagged counts as nothing.
+    for flagged, error, left in zip(
+        values["flagged"], values["mse_o"], values["undetected_mse_o"], strict=True
+    ):
+        assert left == (0 if flagged else error)
+    assert any(name.startswith("penalty=0.1 via ") for name in values)
 
 
 def test_another_attack_that_is_stronger_than_the_pool_may_be_is_refused(done):
