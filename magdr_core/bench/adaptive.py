@@ -13,6 +13,7 @@ from torch import Tensor
 
 from magdr_core.adaptive import AdaptiveAttack, Attacked, Target
 from magdr_core.adaptive.attack import OBLIVIOUS, summary
+from magdr_core.adaptive.target import DRAWS
 from magdr_core.bench import evaluate
 from magdr_core.bench.images import GroupImages, Workplace
 from magdr_core.bench.plan import Cell, Slice
@@ -129,7 +130,21 @@ class AdaptiveCells:
             values |= {"flagged": flags, "undetected_mse_o": [0.0 if f else e for f, e in errors]}
         self.G.passes = passes  # the component's own cost; the attack's is told apart
         told = facts_of(found, attack) | {"attack_forwards": spent / len(clean)}
-        return values, {**told, "images": images[""]}
+        return values, {**told, "threat": self._threat(cell, defended), "images": images[""]}
+
+    def _threat(self, cell: Cell, defended: Defended) -> dict[str, Any]:
+        """What the attacker may do and knows, as JSON."""
+        options = self.options
+        random = any(part is not None and part.stochastic for part in (defended.guarded, defended.defense))
+        return {
+            "norm": "linf",
+            "eps": cell.slice.eps,
+            "knows": "everything but the defender's random draws",
+            "detector": "" if defended.guarded is None else defended.guarded.label,
+            "defense": "" if defended.defense is None else cell.component,
+            **options.model_dump(include={"steps", "restarts", "penalties", "queries", "others"}),
+            "draws": DRAWS if random else 1,
+        }
 
     def attack(self, cell: Cell, defended: Defended, name: str) -> tuple[list[Attacked], AdaptiveAttack]:
         """The attacked test images, batch by batch.

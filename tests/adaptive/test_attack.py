@@ -53,7 +53,7 @@ def test_the_curve_trades_detection_for_disruption(pipeline):
     attack, found = attacked(
         pipeline, averages, detector=off_mean, threshold=2 * LEVEL, penalties=(0.01, 0.5, 20.0)
     )
-    light, _, heavy = (found.modes[attack.curve[b]].verdict for b in attack.penalties)
+    light, _, heavy = (found.modes[attack.curve[b]].verdict for b in (0.01, 0.5, 20.0))
     assert not light.feasible.any()
     assert heavy.feasible.all()
     assert (light.disruption > 2 * heavy.disruption).all()

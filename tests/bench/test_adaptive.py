@@ -230,6 +230,8 @@ def test_the_manifest_of_cells_tells_what_the_probe_saw(done):
     )
     assert jpeg["probed"]["autograd"]["zero"] == 0
     assert jpeg["attack_forwards"] > jpeg["forwards"]
+    assert jpeg["threat"]["steps"] == 2
+    assert jpeg["threat"]["draws"] == 1
 
 
 @pytest.fixture(scope="module")
