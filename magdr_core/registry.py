@@ -135,13 +135,34 @@ class Checks(BaseModel):
     passes: Annotated[int, Field(ge=100)] = 8000
 
 
+class Adaptive(BaseModel):
+    """Attacks that know the whole pipeline: each of `attacks` once more, aimed at each detector and defense.
+
+    `others` are attacks whose images join the pool (the paper's Eq. 3). `behind` puts a detector before each
+    defense too: what it flags has failed. `steps` and `restarts` are of each mode, `queries` of the random
+    search, `penalties` the weights of the trade-off curve.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    attacks: Annotated[Labels, Field(min_length=1)]
+    detectors: Labels = ()
+    defenses: Labels = ()
+    others: Labels = ()
+    behind: str = ""
+    steps: Annotated[int, Field(ge=1)] = 50
+    restarts: Annotated[int, Field(ge=1)] = 1
+    penalties: tuple[Annotated[float, Field(ge=0)], ...] = (0.1, 0.3, 1.0, 3.0)
+    queries: Annotated[int, Field(ge=0)] = 100
+
+
 class Profile(BaseModel):
     """A benchmark: which components on how many samples, from index `first` of the split on.
 
     `dataset` takes the place of the ones that generators' tables name. `benign` are augmentations that
     detectors must not flag; `ensemble` are augmentations over which every
     defense's output is averaged, undone, as a further variant of its row. `transfer` and `sweep` add attacks
-    with less knowledge and with growing effort. `checks` are sanity checks of attacks and rows.
+    with less knowledge and with growing effort, `adaptive` such that know everything. `checks` are sanity
+    checks of attacks and rows.
     """
 
     note: str = ""
@@ -159,6 +180,7 @@ class Profile(BaseModel):
     pictures: Annotated[int, Field(ge=0, le=16)] = 6
     transfer: tuple[Transfer, ...] = ()
     sweep: Sweep | None = None
+    adaptive: Adaptive | None = None
     checks: Annotated[Checks, BeforeValidator(_switch)] = Checks(faces=0)
 
     @property

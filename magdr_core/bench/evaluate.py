@@ -71,13 +71,17 @@ def defense_values(
     rng: Callable[[Samples], SampleRng],
 ) -> tuple[Values, Tensor, Tensor]:
     """Per-sample figures of a defense, its restored images and the generator's output on them."""
-    restored, defended = [], []
-    for b in seen.batches(BATCH):
-        r = to_8bit(defense(b.images, b.conditions, G, rng=rng(b)))
-        restored.append(r)
-        defended.append(defense.output(r, b.images, b.conditions, G, rng=rng(b)))
-    r, y = torch.cat(restored), torch.cat(defended)
+    parts = [defended(b, defense, G, rng) for b in seen.batches(BATCH)]
+    r, y = torch.cat([restored for restored, _ in parts]), torch.cat([output for _, output in parts])
     return clean.compare(r, y), r, y
+
+
+def defended(
+    b: Samples, defense: GuardedDefense, G: GuardedGenerator, rng: Callable[[Samples], SampleRng]
+) -> tuple[Tensor, Tensor]:
+    """What a defense makes of a batch: (8-bit restored images, the generator's outputs behind it)."""
+    restored = to_8bit(defense(b.images, b.conditions, G, rng=rng(b)))
+    return restored, defense.output(restored, b.images, b.conditions, G, rng=rng(b))
 
 
 def ensemble_values(

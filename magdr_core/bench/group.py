@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from magdr_core.bench import evaluate
+from magdr_core.bench.adaptive import AdaptiveCells, Defended
 from magdr_core.bench.images import GroupImages, Workplace
 from magdr_core.bench.measures import Yardstick, encoder_label
 from magdr_core.bench.pictures import BESIDE, split_sides, worst_of, worst_side
@@ -41,10 +42,15 @@ class GroupRun:
         )
         self.G: GuardedGenerator = self.calibrator.generator
         self.images = GroupImages(work, group.task, group.seed, self.G, self.calibrator.data)
+        self._adaptive = AdaptiveCells(work, group.seed, self.images, self.G)
         self._ready: dict[tuple[str, str], Any] = {}
-        restorations = [d for d in work.profile.defenses if is_restoration(self.toolkit, d)]
+        defenses = [
+            *work.profile.defenses,
+            *(work.profile.adaptive.defenses if work.profile.adaptive else ()),
+        ]
+        restorations = [d for d in defenses if is_restoration(self.toolkit, d)]
         self._plain = {ORACLE, *restorations}
-        self._encoder = encoder_label(self.toolkit) if work.profile.defenses else None
+        self._encoder = encoder_label(self.toolkit) if defenses else None
         self._ensemble = [self.toolkit.build("augmentation", f) for f in work.profile.ensemble]
 
     def run(self) -> Iterator[dict[str, Any]]:
@@ -72,7 +78,7 @@ class GroupRun:
             return {"key": "", "facts": facts, "error": one_line(e), "seconds": 0.0, "ids": [], "values": {}}
         clean = self.images.clean(False, cell.slice)
         forwards = self.G.take_passes() / len(clean)
-        for name in ("pictures", "worst-pictures"):
+        for name in ("pictures", "worst-pictures", "images"):
             if name in extra:
                 self.store.put_images(f"{key}-{name}", extra.pop(name))
         data = {
@@ -210,17 +216,36 @@ class GroupRun:
                 "ensemble": [self.toolkit.resolve("augmentation", f).identity for f in self._processed(cell)],
                 "environment": self.work.environment,
                 **self._measures(cell),
+                **self._adaptive_key(cell),
             }
         )
 
+    def _adaptive_key(self, cell: Cell) -> dict[str, Any]:
+        if cell.slice.role != "adaptive":
+            return {}
+        behind = self._behind(cell)
+        before = None
+        if behind is not None:
+            self.calibrator.detector(behind)
+            resolved = self.toolkit.resolve("detector", behind)
+            before = [resolved.identity, self.calibrator.digest_of("detector", behind)]
+        return {"adaptive": self._adaptive.key(cell), "behind": before}
+
+    def _behind(self, cell: Cell) -> str | None:
+        """The detector before an adaptive cell's defense."""
+        adaptive = self.work.profile.adaptive
+        assert adaptive is not None
+        return adaptive.behind or None if cell.role == "defense" else None
+
     def _processed(self, cell: Cell) -> tuple[str, ...]:
-        return self.work.profile.ensemble if cell.role == "defense" else ()
+        return self.work.profile.ensemble if cell.role == "defense" and cell.slice.role != "adaptive" else ()
 
     # -- computing --------------------------------------------------------------------------------------
 
     @torch.no_grad()
     def _compute(self, cell: Cell, component: Any) -> tuple[Mapping[str, list[float]], dict[str, Any]]:
-        images = self.images.of(cell.slice)
+        adaptive = cell.slice.role == "adaptive"
+        images = self.images.clean(False).images if adaptive else self.images.of(cell.slice)
         reference = self.images.reference[: len(images)]
         self.G.take_passes()
 
@@ -229,6 +254,8 @@ class GroupRun:
         def rng(batch: Samples) -> SampleRng:
             return self.toolkit.rng(name, batch.ids, self.group.seed)
 
+        if adaptive:
+            return self._attacked(cell, component, name, rng)
         if cell.role == "attack":
             clean = self.images.clean(False, cell.slice)
             return evaluate.attack_values(clean, images, self.G, component, reference), {}
@@ -258,6 +285,22 @@ class GroupRun:
         indices = [places[name] for name in names]
         sides = [*self.images.beside(cell.slice, indices), restored[indices], output[indices]]
         return {"worst": names, "worst-pictures": torch.cat(sides)}
+
+    def _attacked(
+        self, cell: Cell, component: Any, name: str, rng: Callable[[Samples], SampleRng]
+    ) -> tuple[Mapping[str, list[float]], dict[str, Any]]:
+        """What an attack that knows the component does to it."""
+        if cell.role == "detector":
+            defended = Defended(component, None, self._oracle(cell))
+            fpr = self.toolkit.registry.calibration.fpr
+            values, extra = self._adaptive.values(cell, defended, name, self.images.reference, None, rng)
+            return values, {"thresholds": dict(component.thresholds), "fpr": fpr, **extra}
+        behind = self._behind(cell)
+        detector = None if behind is None else self.calibrator.detector(behind)
+        oracle = self._oracle(cell)
+        oracle |= behind is not None and self.calibrator.wants_oracle("detector", behind)
+        defended = Defended(detector, component, oracle)
+        return self._adaptive.values(cell, defended, name, self.images.reference, self._clean, rng)
 
     def _oracle(self, cell: Cell) -> bool:
         """Whether the component is given exact masks."""

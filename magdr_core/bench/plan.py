@@ -9,7 +9,7 @@ from typing import Any
 from magdr_core.calibration import read_calibration
 from magdr_core.errors import BrokenPluginError, RegistryError, suggestion
 from magdr_core.identity import digest
-from magdr_core.registry import Profile, Sweep, Transfer
+from magdr_core.registry import Adaptive, Profile, Sweep, Transfer
 from magdr_core.resolver import Resolved
 from magdr_core.toolkit import Toolkit
 
@@ -26,8 +26,8 @@ class Slice:
         name: as in the table's `attack` column.
         component: the attack component's registry name, or the augmentation's for benign edits.
         eps, steps: of the attack; 0 where there is none.
-        role: clean, attack, noise (equal-strength noise that only `auroc_noise` needs), benign, or sweep (a
-            checkpoint of a long run).
+        role: clean, attack, noise (equal-strength noise that only `auroc_noise` needs), benign, sweep (a
+            checkpoint of a long run), or adaptive (aimed at each component, from the attack's images on).
         transfer: what the attacker lacks.
         samples: the first so many of the profile's images; all if None.
     """
@@ -56,6 +56,8 @@ class Cell:
 
     @property
     def knowledge(self) -> str:
+        if self.slice.role == "adaptive":
+            return "adaptive"
         undefended = self.role == "attack" or (self.role == "defense" and self.component == "identity")
         return "none" if undefended else "oblivious" if self.slice.transfer is None else "transfer"
 
@@ -68,7 +70,9 @@ class Cell:
         return int(digest(place), 16) % n == i - 1
 
     def __str__(self) -> str:
-        point = f" after {self.slice.steps} steps" if self.slice.role == "sweep" else ""
+        point = {"sweep": f" after {self.slice.steps} steps", "adaptive": " (adaptive)"}.get(
+            self.slice.role, ""
+        )
         return f"{self.task} / {self.slice.name}{point} / {self.component} (seed {self.seed})"
 
 
@@ -106,6 +110,8 @@ def plan(toolkit: Toolkit, profile: Profile) -> list[Group]:
     slices = {task: tuple(_slices(toolkit, profile, task)) for task in tasks}
     for label in profile.detectors:
         _check(toolkit, "detector", label)
+    if profile.adaptive is not None:
+        _check_adaptive(toolkit, profile.adaptive)
     if len(set(defenses)) != len(defenses):
         raise RegistryError(f"{toolkit.registry.path.name}: a defense is listed twice")
     seeds = profile.seeds or (toolkit.registry.seed,)
@@ -119,6 +125,21 @@ def plan(toolkit: Toolkit, profile: Profile) -> list[Group]:
             cells = tuple(_cells(toolkit, profile, task, dataset, seed, slices[task]))
             groups.append(Group(task, dataset, seed, slices[task], cells))
     return groups
+
+
+def _check_adaptive(toolkit: Toolkit, adaptive: Adaptive) -> None:
+    """Everything that the profile's adaptive attacks name is there, and the other attacks are no stronger."""
+    for label in (*adaptive.detectors, *filter(None, [adaptive.behind])):
+        toolkit.resolve("detector", label)
+    for label in adaptive.defenses:
+        defense_label(toolkit, label)
+    least = min(_attack_slice(toolkit, label).eps for label in adaptive.attacks)
+    for label in adaptive.others:
+        if (eps := _attack_slice(toolkit, label).eps) > least:
+            raise RegistryError(
+                f"{toolkit.registry.path.name}: adaptive: the other attack {label!r} has eps = "
+                f"{eps * 255:g}/255, more than the {least * 255:g}/255 of the attacks that it is pooled with"
+            )
 
 
 def _faces_for(toolkit: Toolkit, profile: Profile, task: str) -> str:
@@ -229,6 +250,9 @@ def _slices(toolkit: Toolkit, profile: Profile, task: str) -> Iterator[Slice]:
         samples = sweep.samples if sweep is not None else None
         attacks += [replace(part, role="sweep", steps=n, samples=samples) for n in points]
     yield from attacks
+    if profile.adaptive is not None:
+        for label in profile.adaptive.attacks:
+            yield replace(_attack_slice(toolkit, label), role="adaptive", steps=profile.adaptive.steps)
     if profile.detectors:
         # Equal-strength random noise beside every attack: a detector of noise is no detector of attacks.
         noises = {s.eps for s in attacks if s.component == "noise"}
@@ -258,6 +282,9 @@ def _cells(
         "seed": seed,
     }
     for part in slices:
+        if part.role == "adaptive":
+            yield from _adaptive_cells(profile, part, common)
+            continue
         if part.role in ("attack", "sweep"):
             yield Cell(slice=part, role="attack", component=part.name, **common)
         for label in profile.detectors:
@@ -269,3 +296,13 @@ def _cells(
                 labels.append(ORACLE)
             for label in labels if profile.defenses else ():
                 yield Cell(slice=part, role="defense", component=label, **common)
+
+
+def _adaptive_cells(profile: Profile, part: Slice, common: dict[str, Any]) -> Iterator[Cell]:
+    assert profile.adaptive is not None
+    for label in profile.adaptive.detectors:
+        yield Cell(slice=part, role="detector", component=label, **common)
+    # What the same effort does without a defense stands beside what it does with one.
+    labels = list(dict.fromkeys(["identity", *profile.adaptive.defenses]))
+    for label in labels if profile.adaptive.defenses else ():
+        yield Cell(slice=part, role="defense", component=label, **common)

@@ -194,7 +194,8 @@ class Bench:
 
 
 def _brief(cell: Mapping[str, Any]) -> dict[str, Any]:
-    keep = ("key", "facts", "error", "forwards", "thresholds", "seconds", "threat", "worst")
+    keep = ["key", "facts", "error", "forwards", "thresholds", "seconds", "threat", "worst"]
+    keep += ["curve", "probed", "bad_gradients", "attack_forwards"]  # of adaptive attacks
     brief = {k: cell[k] for k in keep if k in cell}
     if cell["facts"]["role"] == "defense" and "error" not in cell:
         # The report names the worst images; ids tell it which pictures they are.

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from magdr_core.bench.adaptive import Evaded, kept, modes_of
 from magdr_core.bench.statistics import (
     Array,
     Reduce,
@@ -22,6 +23,7 @@ from magdr_core.bench.statistics import (
     tpr_at_fpr,
 )
 from magdr_core.identity import digest
+from magdr_core.objective import SUCCESS
 
 COLUMNS = (
     *("registry", "task", "generator", "dataset", "attack", "eps", "steps", "knowledge", "role"),
@@ -46,6 +48,11 @@ def result_rows(registry: str, cells: Sequence[CellData]) -> list[Row]:
             rows += _mean_rows(registry, cell, ("mse_o", "success"), medians=("mse_o",))
         elif role == "defense":
             rows += _defense_rows(registry, cell)
+            if facts["slice_role"] == "adaptive" and facts["component"] == "identity":
+                rows += _undefended_rows(registry, cell)
+        elif facts["slice_role"] == "adaptive":
+            siblings = _siblings(cell, good)
+            rows += [*_detector_rows(registry, cell, siblings), *_evaded_rows(registry, cell, siblings)]
         elif facts["slice_role"] in ("clean", "attack", "sweep", "benign"):
             rows += _detector_rows(registry, cell, _siblings(cell, good))
     rows += _difference_rows(registry, [c for c in good if c["facts"]["role"] == "defense"])
@@ -186,7 +193,7 @@ def _difference_rows(registry: str, cells: Sequence[CellData]) -> Iterator[Row]:
     tables: dict[tuple[Any, ...], list[CellData]] = {}
     for cell in cells:
         facts = cell["facts"]
-        same = tuple(facts[k] for k in ("task", "dataset", "attack", "eps", "steps", "seed"))
+        same = tuple(facts[k] for k in ("task", "dataset", "attack", "eps", "steps", "seed", "slice_role"))
         tables.setdefault(same, []).append(cell)
     for table in tables.values():
         compared = [(cell, best) for cell in table if (best := _best_baseline(cell, table)) is not None]
@@ -264,6 +271,35 @@ def _scores_of(ids: Sequence[str], cell: CellData) -> Array:
     """A cell's scores of these images; a sweep may be of fewer than the cell has."""
     scores = dict(zip(cell["ids"], cell["values"]["score"], strict=True))
     return np.array([scores[name] for name in ids])
+
+
+def _evaded_rows(registry: str, cell: CellData, others: Mapping[str, CellData]) -> Iterator[Row]:
+    """What each mode of an adaptive attack did to a detector, and what evades 95% of the time."""
+    point = f"fpr{100 * cell['fpr']:g}"
+    for mode in modes_of(cell["values"]):
+        for metric, values in Evaded.of(cell, mode).figures():
+            if metric == "recall" and not mode and "clean" in others:
+                continue  # stands among the decisions already
+            figures = _value_figures(cell, f"{metric} {mode}", values, np.mean)
+            variant = ", ".join(filter(None, [point if metric == "recall" else "", mode]))
+            yield _row(registry, cell, metric, figures, variant)
+    if "clean" in others:
+        false_alarms = np.asarray(others["clean"]["values"]["score"]) > cell["thresholds"]["fpr"]
+        figures = _figures(cell, "kept", kept(cell, false_alarms))
+        if not math.isnan(figures[0]):
+            yield _row(registry, cell, "kept_at_95_evasion", figures)
+
+
+def _undefended_rows(registry: str, cell: CellData) -> Iterator[Row]:
+    """The same effort against no defense, as an attack's own figures: output MSE in [-1,1] units."""
+    disruption = np.asarray(cell["values"]["mse_o"]) * 4 / 255**2
+    as_attack = {**cell, "facts": {**cell["facts"], "role": "attack", "component": cell["facts"]["attack"]}}
+    yield _row(registry, as_attack, "mse_o", _value_figures(cell, "attack", disruption, np.mean))
+    yield _row(
+        registry, as_attack, "median_mse_o", _value_figures(cell, "attack median", disruption, np.median)
+    )
+    above = (disruption > SUCCESS).astype(float)
+    yield _row(registry, as_attack, "success", _value_figures(cell, "attack success", above, np.mean))
 
 
 def to_csv(rows: Sequence[Row]) -> str:

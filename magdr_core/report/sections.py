@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from magdr_core.report import beside, table1, table2
+from magdr_core.report.adaptive import Adapted, adapted
 from magdr_core.report.curves import Figure3, figure3
 from magdr_core.report.figures import Figures
 from magdr_core.report.shown import Table
@@ -38,6 +39,7 @@ class Section:
     tables: dict[str, Table]
     figure3: list[Figure3]
     tradeoff: Markup | None
+    adaptive: Adapted | None
     worst: Worst | None
     gallery: Gallery | None
 
@@ -79,6 +81,7 @@ def _section(figures: Figures, task: str, index: int, budget: int) -> Section:
         tables={name: table for name, table in tables.items() if table is not None},
         figure3=figure3(figures, task, f"figure3-{index}"),
         tradeoff=tradeoff(figures, task, main, f"tradeoff-{index}") if main else None,
+        adaptive=adapted(figures, task, f"adaptive-{index}"),
         worst=failing,
         gallery=gallery(figures, task, budget - spent),
     )

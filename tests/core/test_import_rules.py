@@ -19,7 +19,7 @@ specs protocols
 hookspecs magdr objective discovery
 api plugins guard
 registry samples
-calibration conditions resolver
+calibration conditions resolver adaptive
 front wrapping
 toolkit
 bench train testing

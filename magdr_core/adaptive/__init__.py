@@ -1,0 +1,47 @@
+"""An attacker who knows the whole defended pipeline, for any detector and any defense plugin.
+
+**What is attacked.** A :class:`Target`: a generator behind a detector, a defense, or both. What counts is the
+final output (the generator's on the restored input, or the defense's own `output`), every round and every
+branch of the defense included. An attack that is flagged has failed.
+
+**The problem.** Per image, maximise the gain (the attack's own aim, Eq. 1 or 2, in units of what the
+oblivious attack gains on the undefended generator) with the score at or under the threshold, in the eps ball
+after rounding to 8 bits. All values are of the rounded image; rounding itself passes gradients straight
+through. Suspicion is counted in units of how much more suspicious than the clean image the oblivious attack
+is.
+
+**Policies.** `penalty=B` ascends `gain - B * excess`, with the excess of the score over the threshold; a
+range of B gives the trade-off curve. `selective` ascends the gain while the image is not flagged and descends
+the score while it is (Bryniarski et al., ICLR 2022, without their projection); its best feasible image is
+kept.
+
+**Gradients** are tried, not believed. A component's gradient is taken as it comes (`autograd`); with its
+`no_grad` blocks and roundings undone (`lifted`); and with its detached tensors attached again (`uncut`). A
+probe on faces of the calibration split keeps every way that gives another direction than those before.
+Defenses are also passed straight through (BPDA, `bpda`). A defense that chooses among candidates (Rec-Net) is
+attacked with its choice frozen and refreshed every few steps (`frozen`), through the expectation over the
+softmin of its candidates' scores (`softmin`), and by staying under its own gate (`evade`). A detector without
+any gradient gets a differentiable stand-in, distilled on calibration faces and once more on attacked ones
+(`surrogate`), and an estimate from paired queries (`queries`). Where a spec says `stochastic`, gradients and
+verdicts are means over `draws` draws (EOT).
+
+**Steps** are those of APGD (Croce and Hein, ICML 2020): momentum, and per image half the step and a restart
+from the best point when progress stalls. The first start is the oblivious attack's image, the others are
+random.
+
+**Beside the gradients**: the oblivious images themselves (`oblivious`), the same scaled down until they are
+not flagged (`scaled`), images of other attacks that the caller adds (the paper's Eq. 3), and a random search
+over squares that sees nothing but the pipeline's scores and outputs (`square`, after Andriushchenko et al.,
+ECCV 2020).
+
+Every mode is reported; then the best image per sample is pooled over all of them. Everything is per sample:
+results depend on no other image of the batch.
+
+Other sources: BPDA and EOT, Athalye et al., ICML 2018; how to attack a defense, Carlini et al., arXiv
+1902.06705, and Tramer et al., NeurIPS 2020.
+"""
+
+from magdr_core.adaptive.attack import AdaptiveAttack, Attacked, Found
+from magdr_core.adaptive.target import Target, Verdict
+
+__all__ = ["AdaptiveAttack", "Attacked", "Found", "Target", "Verdict"]

@@ -1,0 +1,300 @@
+"""Adaptive attacks in a benchmark: their cells, rows and keys."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from magdr_core.bench.adaptive import kept
+from magdr_core.errors import MagdrError
+from magdr_core.functional import round_toward
+from tests.bench.conftest import SMALL
+
+ADAPTIVE = (
+    SMALL.replace('benign = ["jpeg"]\n', "")
+    .replace('ensemble = ["flip"]', "")
+    .replace("samples = 5", "samples = 3")
+    .replace('attacks = ["pgd", "noise"]', 'attacks = ["pgd"]')
+    .replace('detectors = ["magdr", "distortion"]', 'detectors = ["distortion"]')
+    .replace('defenses = ["magdr", "jpeg", "fixed-chain"]', 'defenses = ["jpeg"]')
+    + """
+[profile.quick.adaptive]
+attacks = ["pgd"]
+others = ["eq3"]
+detectors = ["distortion"]
+defenses = ["jpeg", "magdr"]
+steps = 2
+penalties = [0.1, 1.0]
+queries = 2
+
+[attack.eq3]
+params = { eps = "6/255", steps = 2, augmentations = ["flip"] }
+"""
+)
+
+
+def rows_of(run):
+    with (run.folder / "results.csv").open(newline="") as f:
+        return list(csv.DictReader(f))
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    from tests.bench.conftest import Workshop
+
+    shop = Workshop(tmp_path_factory.mktemp("adaptive"))
+    shop.first = shop.run(ADAPTIVE)
+    return shop
+
+
+def cells(run, role, component):
+    return [
+        c
+        for c in run.cells
+        if (c["facts"]["role"], c["facts"]["component"]) == (role, component)
+        and c["facts"]["knowledge"] == "adaptive"
+    ]
+
+
+def test_adaptive_cells_are_there_and_none_failed(done):
+    assert not done.first.failures, done.first.failures
+    found = {
+        (c["facts"]["role"], c["facts"]["component"])
+        for c in done.first.cells
+        if c["facts"]["knowledge"] == "adaptive"
+    }
+    assert found == {
+        ("detector", "distortion"),
+        ("defense", "identity"),
+        ("defense", "jpeg"),
+        ("defense", "magdr"),
+    }
+
+
+def test_rows_name_the_mode_and_the_pool_has_none(done):
+    rows = [r for r in rows_of(done.first) if r["knowledge"] == "adaptive"]
+    assert {r["attack"] for r in rows} == {"pgd"}
+    assert {r["steps"] for r in rows} == {"2"}
+    jpeg = {
+        r["variant"] for r in rows if (r["role"], r["component"], r["metric"]) == ("defense", "jpeg", "mse_o")
+    }
+    assert {"", "oblivious", "eq3", "square", "autograd", "bpda"} <= jpeg
+    magdr = {r["variant"] for r in rows if (r["component"], r["metric"]) == ("magdr", "mse_o")}
+    assert {"", "oblivious", "frozen", "softmin", "bpda", "evade via autograd"} <= magdr
+    recall = {r["variant"] for r in rows if (r["component"], r["metric"]) == ("distortion", "recall")}
+    assert {
+        "fpr1",
+        "best-f1",
+        "fpr1, penalty=0.1 via autograd",
+        "fpr1, selective via autograd",
+        "fpr1, scaled",
+    } <= recall
+    assert {r["metric"] for r in rows if r["role"] == "attack"} == {"mse_o", "median_mse_o", "success"}
+
+
+def test_the_pool_disrupts_a_defense_at_least_as_much_as_each_mode(done):
+    (cell,) = cells(done.first, "defense", "jpeg")
+    pool = np.asarray(cell["values"]["mse_o"])
+    modes = [k for k in cell["values"] if k.endswith("/mse_o")]
+    assert len(modes) >= 5
+    for mode in modes:
+        assert (pool >= np.asarray(cell["values"][mode]) * (1 - 1e-5) - 1e-3).all(), mode
+
+
+def test_oblivious_is_the_same_attack_as_in_the_other_table(done):
+    (cell,) = cells(done.first, "defense", "jpeg")
+    (plain,) = (
+        c
+        for c in done.first.cells
+        if c["facts"]["component"] == "jpeg" and c["facts"]["slice_role"] == "attack"
+    )
+    assert cell["values"]["oblivious/mse_o"] == pytest.approx(plain["values"]["mse_o"], rel=1e-5)
+
+
+def test_attacked_images_are_kept_and_stay_in_the_ball(done):
+    bench = done.bench(ADAPTIVE)
+    (cell,) = cells(done.first, "detector", "distortion")
+    images = bench.store.images(f"{cell['key']}-images")
+    from magdr_core.bench.group import GroupRun
+    from magdr_core.bench.images import Workplace
+
+    work = Workplace(bench.toolkit, bench.profile, bench.store, {}, bench.progress, bench.report)
+    clean = GroupRun(work, bench.groups[0]).images.clean(False).images
+    assert (images - clean).abs().max() <= 6 / 255 + 1e-6
+    assert torch.equal(images, round_toward(images, clean))
+
+
+def test_a_resumed_run_equals_an_unbroken_one_and_computes_only_what_is_missing(done):
+    (cell,) = cells(done.first, "detector", "distortion")
+    lost = done.folder / "cache" / "cells" / cell["key"][:2] / f"{cell['key']}.json"
+    lost.unlink()
+    again = done.run(ADAPTIVE, out="again")
+    assert again.computed == 1
+    plain = [
+        [{k: v for k, v in r.items() if k != "seconds"} for r in rows_of(run)] for run in (done.first, again)
+    ]
+    assert plain[0] == plain[1]
+
+
+def test_more_penalties_are_another_attack_and_a_new_label_is_not(done):
+    other = ADAPTIVE.replace("penalties = [0.1, 1.0]", "penalties = [0.1]")
+    first, second = (done.bench(text).groups[0].cells for text in (ADAPTIVE, other))
+    assert [str(c) for c in first] == [str(c) for c in second]
+
+    def keys(text):
+        from magdr_core.bench.group import GroupRun
+        from magdr_core.bench.images import Workplace
+
+        bench = done.bench(text)
+        work = Workplace(bench.toolkit, bench.profile, bench.store, {}, bench.progress, bench.report)
+        run = GroupRun(work, bench.groups[0])
+        found = {}
+        for c in bench.groups[0].cells:
+            run._component(c)
+            found[(c.role, c.component, c.slice.role)] = run._key(c)
+        return found
+
+    before, after = keys(ADAPTIVE), keys(other)
+    changed = {name for name in before if before[name] != after[name]}
+    assert changed == {name for name in before if name[2] == "adaptive"}
+
+
+def test_a_failing_defense_behind_a_detector_fails_its_own_cell_only(done, tmp_path):
+    (done.folder / "bad.py").write_text(
+        '''
+"""A defense that refuses to work."""
+from magdr_core.api import DefenseSpec, hookimpl, stateless
+MAGDR_API = 1
+
+def bad(x, c, G):
+    """Never returns."""
+    raise RuntimeError("no")
+
+@hookimpl
+def magdr_defenses():
+    return [DefenseSpec(name="bad", build=stateless(bad))]
+'''
+    )
+    before = 'defenses = ["jpeg", "acme/bad"]\nbehind = "distortion"'
+    text = ADAPTIVE.replace('defenses = ["jpeg", "magdr"]', before)
+    text = text.replace("[dataset.faces]", '[plugins]\nlocal = { acme = "./bad.py" }\n[dataset.faces]', 1)
+    run = done.run(text, out="failing")
+    assert {c["facts"]["component"] for c in run.failures} == {"acme/bad"}
+    assert "bad" in run.failures[0]["error"]
+    values = cells(run, "defense", "jpeg")[0]["values"]
+    # With a detector before the defense, what is flagged counts as nothing.
+    for flagged, error, left in zip(
+        values["flagged"], values["mse_o"], values["undetected_mse_o"], strict=True
+    ):
+        assert left == (0 if flagged else error)
+    assert any(name.startswith("penalty=0.1 via ") for name in values)
+
+
+def test_another_attack_that_is_stronger_than_the_pool_may_be_is_refused(done):
+    text = ADAPTIVE.replace(
+        '[attack.eq3]\nparams = { eps = "6/255"', '[attack.eq3]\nparams = { eps = "8/255"'
+    )
+    with pytest.raises(MagdrError, match="the other attack 'eq3' has eps = 8/255"):
+        done.bench(text)
+
+
+def cell_of(score, disruption, oblivious):
+    values = {
+        "score": score,
+        "disruption": disruption,
+        "oblivious/score": [9.0] * len(oblivious),
+        "oblivious/disruption": oblivious,
+    }
+    return {"values": values, "thresholds": {"fpr": 1.0}}
+
+
+def test_kept_counts_flagged_images_as_nothing():
+    cell = cell_of([0.0, 2.0, 0.5, 0.9], [0.1, 0.4, 0.2, 0.0], [0.2, 0.4, 0.2, 0.2])
+    rows = np.arange(4)
+    no_alarm = np.zeros(4, dtype=bool)
+    # .1 + .2 of 1.0; the second image is flagged, and is sent clean instead.
+    assert kept(cell, no_alarm)(rows) == pytest.approx(0.3)
+
+
+def test_kept_is_unknown_where_clean_images_are_flagged_too_often():
+    cell = cell_of([0.0, 2.0, 0.5, 0.9], [0.1, 0.4, 0.2, 0.0], [0.2, 0.4, 0.2, 0.2])
+    assert np.isnan(kept(cell, np.array([False, True, False, False]))(np.arange(4)))
+
+
+def test_the_manifest_of_cells_tells_what_the_probe_saw(done):
+    told = json.loads((done.first.folder / "cells.json").read_text())
+    jpeg = next(
+        c for c in told if c["facts"]["component"] == "jpeg" and c["facts"]["knowledge"] == "adaptive"
+    )
+    assert jpeg["probed"]["autograd"]["zero"] == 0
+    assert jpeg["attack_forwards"] > jpeg["forwards"]
+    assert jpeg["threat"]["steps"] == 2
+    assert jpeg["threat"]["draws"] == 1
+
+
+@pytest.fixture(scope="module")
+def rec_net(done):
+    """The calibrated MagDR of the small benchmark as a target, on its own test faces."""
+    from magdr_core.adaptive import Target
+    from magdr_core.bench.group import GroupRun
+    from magdr_core.bench.images import Workplace
+    from magdr_core.objective import DisruptionObjective
+    from magdr_core.rng import SampleRng
+
+    bench = done.bench(ADAPTIVE)
+    work = Workplace(bench.toolkit, bench.profile, bench.store, {}, bench.progress, bench.report)
+    run = GroupRun(work, bench.groups[0])
+    clean = run.images.clean(False)
+    aim = DisruptionObjective(run.G, clean.images, clean.conditions)
+    noise = SampleRng(0, "noise", clean.ids).sign(*clean.images.shape[1:]) * 6 / 255
+    x = round_toward((clean.images + noise).clamp(0, 1), clean.images)
+    defense = run.calibrator.defense("magdr")
+    defense.component.gate = -torch.inf  # everything is reconstructed
+    rng = SampleRng(0, "attacker", clean.ids)
+    return Target(run.G, clean, aim, x, 6 / 255, defense=defense, rng=rng), defense.component
+
+
+def test_a_frozen_choice_has_the_real_value_where_it_was_made(rec_net):
+    from magdr_core.adaptive.choices import frozen
+
+    target, magdr = rec_net
+    way = frozen(target, magdr)
+    way.refresh(target.oblivious)
+    x = target.oblivious.clone().requires_grad_(True)
+    value = way.value(x, target.rng)
+    assert torch.allclose(value.detach(), target.judge(target.oblivious).gain, rtol=1e-5)
+    (slope,) = torch.autograd.grad(value.sum(), x)
+    assert (slope.abs().flatten(1).amax(1) > 0).all()
+
+
+def test_the_softmin_expects_between_the_best_and_the_worst_candidate(rec_net):
+    from magdr_core.adaptive.choices import softmin
+
+    target, magdr = rec_net
+    way = softmin(target, magdr)
+    way.refresh(target.oblivious)
+    x = target.oblivious.clone().requires_grad_(True)
+    value = way.value(x, target.rng)
+    each = torch.stack(
+        [target.gain(target.G(chain.apply(target.oblivious), target.c)) for chain in magdr.candidates]
+    )
+    assert (value >= each.amin(0) - 1e-5).all()
+    assert (value <= each.amax(0) + 1e-5).all()
+    (slope,) = torch.autograd.grad(value.sum(), x)
+    assert (slope.abs().flatten(1).amax(1) > 0).all()
+
+
+def test_an_image_under_the_gate_is_passed_through_unchanged(rec_net):
+    from magdr_core.adaptive.choices import frozen
+
+    target, magdr = rec_net
+    magdr.gate = torch.inf
+    try:
+        way = frozen(target, magdr)
+        way.refresh(target.oblivious)
+        undefended = target.gain(target.G(target.oblivious, target.c))
+        assert torch.allclose(way.value(target.oblivious, target.rng), undefended)
+    finally:
+        magdr.gate = -torch.inf

@@ -1,0 +1,81 @@
+"""The report's part about attacks that know the pipeline."""
+
+import pytest
+
+from magdr_core.report import write_report
+from tests.report.page import Page
+
+MODES = {
+    "": (0.25, 0.004, 0.003, 0.1),
+    "oblivious": (1.0, 0.08, 0.0, 0.0),
+    "penalty=0.1 via autograd": (0.9, 0.07, 0.007, 0.05),
+    "penalty=10 via autograd": (0.1, 0.002, 0.0018, 0.0),
+    "penalty=2 via autograd": (0.4, 0.02, 0.012, 0.1),
+}
+
+
+def adaptive_rows(run):
+    for name in ("magdr", "plain"):
+        metrics = {"f1@best-f1": 0.31, "kept_at_95_evasion": 0.123}
+        for mode, (caught, error, undetected, success) in MODES.items():
+            point = f"fpr1, {mode}" if mode else "fpr1"
+            metrics[f"recall@{point}"] = caught
+            metrics[f"mse_o@{mode}"] = error
+            metrics[f"mse_o_undetected@{mode}"] = undetected
+            metrics[f"success_undetected@{mode}"] = success
+        knowing(run, "detector", name, metrics)
+    for name, error in (("identity", 700.0), ("magdr", 432.1), ("jpeg", 600.0)):
+        metrics = {"mse_o": error, "median_mse_o": error - 5, "ssim_o": 0.5, "mse_o@frozen": error - 50}
+        knowing(run, "defense", name, metrics)
+    return run
+
+
+def knowing(run, role, name, metrics):
+    before = len(run.rows)
+    run.cell(role, name, "pgd", metrics, steps=50)
+    for row in run.rows[before:]:
+        row["knowledge"] = "adaptive"
+    run.cells[-1]["facts"] |= {"knowledge": "adaptive", "slice_role": "adaptive"}
+
+
+@pytest.fixture
+def page(whole):
+    return Page(write_report(adaptive_rows(whole).write()).read_text(encoding="utf-8"))
+
+
+def row(table, label):
+    return next(cells for name, cells, _ in table if name.startswith(label) and cells)
+
+
+def test_the_detectors_table_has_oblivious_beside_adaptive(page):
+    cells = row(page.tables["Adaptive attacks on detectors, editing"], "magdr")
+    told = [c.split()[0] for c in cells]
+    assert told == ["0.967", "0.310", "86.7%", "25.0%", "0.0800", "0.0030", "10.0%", "12.3%"]
+
+
+def test_the_defenses_table_has_oblivious_beside_adaptive(page):
+    cells = row(page.tables["Adaptive attacks on defenses, editing"], "magdr")
+    assert [c.split()[0] for c in cells[:2]] == ["54.0", "432.1"]
+
+
+def test_every_mode_is_shown_beside_the_best_per_image(page):
+    table = page.tables["Adaptive attacks mode by mode, editing: defenses"]
+    labels = [name for name, cells, _ in table if cells]
+    assert labels.count("frozen") == labels.count("best per image") == 3
+
+
+def test_the_curve_goes_from_the_oblivious_attack_along_growing_penalties(page):
+    text = page.text
+    told = text[text.index("Detection against disruption, editing") :]
+    order = [told.index(words) for words in ("oblivious output", "penalty 0.1", "penalty 2", "penalty 10")]
+    assert order == sorted(order)
+    assert "best of all modes, undetected, output MSE 0.0030, 25.0% detected" in told
+
+
+def test_a_run_with_adaptive_figures_is_not_oblivious_only(page):
+    assert "oblivious-only" not in page.text
+
+
+def test_a_run_without_them_has_no_such_part(whole):
+    page = Page(write_report(whole.write()).read_text(encoding="utf-8"))
+    assert not [name for name in page.tables if "Adaptive" in name]
