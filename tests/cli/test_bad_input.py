@@ -89,7 +89,13 @@ def test_a_plugin_of_another_api(tmp_path):
     (tmp_path / "old.py").write_text("MAGDR_API = 0\n")
     text = SMALL + '\n[plugins]\nlocal = { old = "./old.py" }\n[restoration.o]\nuse = "old/x"\n'
     text = text.replace(DEFENSES, 'defenses = ["o"]')
-    refuse(tmp_path, text, "old.py", "declares MAGDR_API = 0, this core speaks 1")
+    (tmp_path / "small.toml").write_text(text)
+    done = magdr(tmp_path, "bench", "small.toml")
+    assert done.returncode == 1, "its cells fail, the others are computed"
+    told = " ".join(done.stdout.split())
+    assert "old.py" in told
+    assert "declares MAGDR_API = 0, this core speaks 1" in told
+    assert "Traceback" not in done.stdout + done.stderr
 
 
 def test_an_unknown_profile(tmp_path):
