@@ -45,7 +45,7 @@ def attacked(rows: list[Row]) -> str:
     lines = []
     for task in TASKS:
         own = select(rows, task=task, role="attack")
-        own = [r for r in own if not r["variant"].startswith("sweep")]
+        own = [r for r in own if not "sweep" in r["variant"]]
         for attack in dict.fromkeys(r["attack"] for r in own):
             found = (
                 figure(own, ".4f", attack=attack, metric=m) for m in ("mse_o", "median_mse_o", "success")
@@ -144,7 +144,7 @@ def reconstruction(rows: list[Row], task: str, attack: str) -> str:
 def figure3(rows: list[Row], task: str, attack: str) -> str:
     """F1 after so many steps of one run."""
     own = select(rows, task=task, attack=attack, role="detector", metric="f1")
-    own = [r for r in own if r["variant"].startswith("sweep")]
+    own = [r for r in own if r["variant"].startswith(f"{BEST_F1}, sweep")]
     steps = sorted({int(r["steps"]) for r in own})
     lines = []
     for name in names(own):
@@ -166,7 +166,7 @@ def main(path: Path) -> None:
         rows = list(csv.DictReader(f))
     print(f"n = {min(int(r['n']) for r in rows)} a task and seed; 95% intervals in brackets\n")
     print(f"## What the attacks do undefended\n\n{attacked(rows)}\n")
-    sweeps = {r["attack"] for r in rows if r["variant"].startswith("sweep")}
+    sweeps = {r["attack"] for r in rows if "sweep" in r["variant"]}
     for task in [t for t in TASKS if select(rows, task=t)]:
         attacks = list(dict.fromkeys(r["attack"] for r in select(rows, task=task, role="attack")))
         attacks = [a for a in attacks if a not in sweeps]
