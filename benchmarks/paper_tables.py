@@ -45,7 +45,7 @@ def attacked(rows: list[Row]) -> str:
     lines = []
     for task in TASKS:
         own = select(rows, task=task, role="attack")
-        own = [r for r in own if not "sweep" in r["variant"]]
+        own = [r for r in own if "sweep" not in r["variant"]]
         for attack in dict.fromkeys(r["attack"] for r in own):
             found = (
                 figure(own, ".4f", attack=attack, metric=m) for m in ("mse_o", "median_mse_o", "success")
