@@ -18,6 +18,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from magdr_core import profiles
 from magdr_core import registry as schemas
 from magdr_core.params import describe
 from magdr_core.plugins import BUILTIN, Entry, PluginHost
@@ -158,9 +159,9 @@ def tables() -> Iterator[str]:
         own = set(schema.model_fields) - set(schemas._Component.model_fields)
         yield f"`[{kind}.LABEL]` also takes:\n"
         yield table(schema, own)
-    yield from section("## [calibration]", schemas.CalibrationPolicy)
-    yield from section("## [profile.NAME]", schemas.Profile)
-    for name, info in schemas.Profile.model_fields.items():
+    yield from section("## [calibration]", profiles.CalibrationPolicy)
+    yield from section("## [profile.NAME]", profiles.Profile)
+    for name, info in profiles.Profile.model_fields.items():
         for inner in models_in(info.annotation):
             yield from section(f"### {name}", inner)
 

@@ -26,8 +26,9 @@ from magdr_core.functional import to_8bit
 from magdr_core.guard import GuardedDefense, GuardedGenerator
 from magdr_core.identity import digest
 from magdr_core.memory import OutputMemory
+from magdr_core.profiles import CalibrationPolicy
 from magdr_core.protocols import CalibratedDetector, Dataset, FitData, Fittable
-from magdr_core.registry import CalibrationPolicy, Registry
+from magdr_core.registry import Registry
 from magdr_core.samples import attack_samples, draw_samples
 from magdr_core.store import Store
 from magdr_core.types import Samples

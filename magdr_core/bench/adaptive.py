@@ -20,8 +20,8 @@ from magdr_core.bench.plan import Cell, Slice
 from magdr_core.functional import mse
 from magdr_core.guard import GuardedAttack, GuardedDefense, GuardedDetector, GuardedGenerator
 from magdr_core.objective import SUCCESS, symmetric_mse
+from magdr_core.profiles import Adaptive
 from magdr_core.protocols import CalibratedDetector
-from magdr_core.registry import Adaptive
 from magdr_core.rng import SampleRng
 from magdr_core.samples import attack_samples, draw_samples, objective_of
 from magdr_core.types import Samples

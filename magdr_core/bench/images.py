@@ -16,8 +16,8 @@ from magdr_core.errors import DataError
 from magdr_core.functional import to_8bit
 from magdr_core.guard import GuardedAttack, GuardedGenerator
 from magdr_core.identity import digest
+from magdr_core.profiles import Profile
 from magdr_core.protocols import Dataset
-from magdr_core.registry import Profile
 from magdr_core.rng import SampleRng
 from magdr_core.samples import attack_samples, draw_samples, objective_of
 from magdr_core.store import Store

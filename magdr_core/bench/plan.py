@@ -9,7 +9,7 @@ from typing import Any
 from magdr_core.calibration import read_calibration
 from magdr_core.errors import BrokenPluginError, RegistryError, suggestion
 from magdr_core.identity import digest
-from magdr_core.registry import Adaptive, Profile, Sweep, Transfer
+from magdr_core.profiles import Adaptive, Profile, Sweep, Transfer
 from magdr_core.resolver import Resolved
 from magdr_core.toolkit import Toolkit
 

@@ -26,7 +26,7 @@ from magdr_core.bench.threat import Threats
 from magdr_core.bench.values import save_values
 from magdr_core.calibration import Progress
 from magdr_core.identity import digest
-from magdr_core.registry import Profile
+from magdr_core.profiles import Profile
 from magdr_core.store import Store, write_atomically
 from magdr_core.toolkit import Toolkit
 

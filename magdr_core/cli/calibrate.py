@@ -22,7 +22,7 @@ from magdr_core.cli.common import (
 )
 from magdr_core.cli.own_data import OwnPictures
 from magdr_core.errors import RegistryError, suggestion
-from magdr_core.registry import Profile
+from magdr_core.profiles import Profile
 from magdr_core.store import Store, write_atomically
 from magdr_core.toolkit import Toolkit
 

@@ -51,7 +51,7 @@ def test_conformance(check):
 README = """\
 # {name}
 
-A {kind} for [magdr](https://pypi.org/project/magdr/), `{name}/{component}`.
+A {kind} for magdr, `{name}/{component}`.
 
 ```
 pip install -e ".[test]"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unittest
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -97,13 +98,14 @@ class Check:
             raise ConformanceError("\n".join(map(str, found)))
 
 
-class Judged:
+class Judged(ABC):
     """What rules have said of one component so far."""
 
     component, plugin, file = "", "", ""
 
+    @abstractmethod
     def messages(self, name: str) -> list[str]:
-        raise NotImplementedError
+        """What a rule finds wrong; empty if its promise holds."""
 
 
 class Broken(Judged):

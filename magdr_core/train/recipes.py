@@ -37,24 +37,25 @@ class Recipe:
     tested: int = 500
 
 
+PAIRED = {"square": 10.0, "region": 3.0, "gradient": 1.0, "adversarial": 0.02}
+"""Weights of the losses that all generators are trained with: they are shown the exact result."""
+
+NETWORK: Mapping[str, Any] = {"width": 32, "blocks": 4, "size": 64}
+
 RECIPES: dict[str, Recipe] = {
     "stargan-faces64": Recipe(
         kind="generator",
         use="stargan",
         trainer="editing",
-        params={"width": 32, "blocks": 4, "size": 64},
+        params=NETWORK,
         # Without grain: a network that is trained on noise learns to ignore it, attacks included.
         dataset={"size": 64, "grain": 0.0},
         steps=6000,
         pool=16384,
-        settings={
-            "square": 10.0,
-            "region": 3.0,
-            "gradient": 1.0,
-            "adversarial": 0.02,
-        },
+        settings=PAIRED,
     ),
-    # What an attacker trains who knows the task and not the network: smaller, other initial weights.
+    # What an attacker trains who knows the task and not the network: smaller, with other initial weights, on
+    # half of the editor's images.
     "stargan-surrogate64": Recipe(
         kind="generator",
         use="stargan",
@@ -64,12 +65,7 @@ RECIPES: dict[str, Recipe] = {
         steps=3000,
         pool=8192,
         seed=1,
-        settings={
-            "square": 10.0,
-            "region": 3.0,
-            "gradient": 1.0,
-            "adversarial": 0.02,
-        },
+        settings=PAIRED,
     ),
     # The shipped editor made harder to disrupt: two long steps instead of ten short ones, away from the exact
     # result of the edit instead of mid-grey, in the editor's inputs alone.
@@ -78,16 +74,13 @@ RECIPES: dict[str, Recipe] = {
         use="stargan",
         trainer="adversarial-editing",
         start="builtin:stargan-faces64",
-        params={"width": 32, "blocks": 4, "size": 64},
+        params=NETWORK,
         dataset={"size": 64, "grain": 0.0},
         steps=1200,
         pool=8192,
         lr=7e-4,
         settings={
-            "square": 10.0,
-            "region": 3.0,
-            "gradient": 1.0,
-            "adversarial": 0.02,
+            **PAIRED,
             "attack_eps": 0.025,
             "attack_step": 0.01875,
             "attack_steps": 2.0,
@@ -100,15 +93,12 @@ RECIPES: dict[str, Recipe] = {
         kind="generator",
         use="stargan",
         trainer="adversarial-editing",
-        params={"width": 32, "blocks": 4, "size": 64},
+        params=NETWORK,
         dataset={"size": 64, "grain": 0.0},
         steps=6000,
         pool=16384,
         settings={
-            "square": 10.0,
-            "region": 3.0,
-            "gradient": 1.0,
-            "adversarial": 0.02,
+            **PAIRED,
             "attack_eps": 0.025,
             "attack_step": 0.005,
             "attack_steps": 10.0,
@@ -120,15 +110,12 @@ RECIPES: dict[str, Recipe] = {
         kind="generator",
         use="cyclegan",
         trainer="replacement",
-        params={"width": 32, "blocks": 4, "size": 64},
+        params=NETWORK,
         dataset={"size": 64, "grain": 0.0, "identity": "A"},
         steps=2400,
         pool=4096,
         settings={
-            "square": 10.0,
-            "region": 3.0,
-            "gradient": 1.0,
-            "adversarial": 0.02,
+            **PAIRED,
             "identity": 0.25,
         },
     ),
@@ -136,16 +123,13 @@ RECIPES: dict[str, Recipe] = {
         kind="generator",
         use="ganimation",
         trainer="reenactment",
-        params={"width": 32, "blocks": 4, "size": 64},
+        params=NETWORK,
         dataset={"size": 64, "grain": 0.0},
         steps=5000,
         batch=8,
         pool=16384,
         settings={
-            "square": 10.0,
-            "region": 3.0,
-            "gradient": 1.0,
-            "adversarial": 0.02,
+            **PAIRED,
             "attention": 0.3,
             "colour": 1.0,
         },

@@ -16,7 +16,7 @@ errors types rng threads identity functional
 params weights store memory packing watch
 media
 specs protocols
-hookspecs magdr objective discovery
+hookspecs magdr objective discovery profiles
 api plugins guard
 registry samples
 calibration conditions resolver adaptive

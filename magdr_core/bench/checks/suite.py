@@ -26,8 +26,8 @@ from magdr_core.bench.threat import Threats
 from magdr_core.errors import MagdrError, one_line
 from magdr_core.guard import GuardedDefense
 from magdr_core.identity import digest
+from magdr_core.profiles import Checks
 from magdr_core.protocols import CalibratedDetector
-from magdr_core.registry import Checks
 from magdr_core.resolver import Resolved
 from magdr_core.specs import Gradient
 from magdr_core.types import Samples
