@@ -9,25 +9,24 @@ from typing import Any
 import torch
 from torch import nn
 
-from magdr_core import guard
+from magdr_core.builder import Builder
 from magdr_core.calibration import Calibrator, Progress
-from magdr_core.errors import MagdrError, PluginError, RegistryError, one_line, suggestion
+from magdr_core.errors import RegistryError, suggestion
 from magdr_core.front import Pipeline, generator_spec
 from magdr_core.front.module import ValueRange
 from magdr_core.front.wrapped import FACE
+from magdr_core.guard import GuardedGenerator
 from magdr_core.magdr import MagDR
 from magdr_core.memory import OutputMemory
 from magdr_core.objective import ObjectiveName
 from magdr_core.plugins import PluginHost
-from magdr_core.protocols import Family, Setting
+from magdr_core.protocols import Family
 from magdr_core.registry import Instance, Registry, default_registry, parse_registry, read_registry
 from magdr_core.resolver import Resolved, Resolver
 from magdr_core.rng import SampleRng
 from magdr_core.specs import ComponentSpec, Need
 from magdr_core.store import Store
-from magdr_core.watch import modules_of
 from magdr_core.weights import weights_folder
-from magdr_core.wrapping import wrapped
 
 Plugins = Mapping[str, Sequence[ComponentSpec]]
 """Components that were made in Python, by the name that a registry calls their plugin."""
@@ -70,6 +69,7 @@ class Toolkit:
         for name, specs in self.plugins.items():
             self.host.add(name, specs)
         self.device = _device(device or registry.device)
+        self._builder = Builder(self.resolver, self.device)
 
     @property
     def registry(self) -> Registry:
@@ -184,75 +184,22 @@ class Toolkit:
         Raises:
             RegistryError: as `resolve`, or the factory failed.
         """
-        resolved = self.resolve(kind, label)
-        place = self.resolver.place(resolved.instance)
-        return self.resolver.at(place, lambda: self._build(resolved, injected))
-
-    def _build(self, resolved: Resolved, injected: Mapping[str, Any]) -> Any:
-        arguments = {**resolved.params, **self._injections(resolved, injected)}
-        return self._guarded(resolved, self._construct(resolved, arguments))
-
-    def _injections(self, resolved: Resolved, injected: Mapping[str, Any]) -> dict[str, Any]:
-        return {
-            name: injected[name] if name in injected else self._inject(need, resolved.needs[name])
-            for name, need in resolved.entry.spec.needs.items()
-        }
-
-    def _construct(self, resolved: Resolved, arguments: Mapping[str, Any]) -> Any:
-        try:
-            # Building a network draws initial weights; they are replaced or seeded, never left to chance,
-            # and the caller's random state stays as it was.
-            with torch.random.fork_rng(devices=[]):
-                torch.default_generator.manual_seed(self.registry.seed)
-                component = resolved.entry.spec.build(**arguments)
-        except MagdrError:
-            raise
-        except Exception as e:
-            raise PluginError(f"{self._where(resolved)}: cannot be built: {one_line(e)}") from e
-        device = torch.device("cpu") if resolved.entry.spec.device == "cpu" else self.device
-        for module in modules_of(component):
-            module.to(device)
-        if isinstance(component, nn.Module):
-            component.requires_grad_(False)
-        elif hasattr(component, "device"):
-            component.device = device
-        return component
-
-    def _inject(self, need: Need, labels: Any) -> Any:
-        if labels is None:
-            return None
-        if not isinstance(labels, str):
-            return tuple(self._inject(need, inner) for inner in labels)
-        if not need.family:
-            return self.build(need.kind, labels)
-        resolved = self.resolve(need.kind, labels)
-        return self.resolver.at(self.resolver.place(resolved.instance), lambda: self._family(resolved))
-
-    def _family(self, resolved: Resolved) -> Family:
-        shared = {**resolved.params, **self._injections(resolved, {})}
-        settings = []
-        for setting in self.resolver.settings(resolved):
-            component = self._construct(resolved, {**shared, **setting})
-            settings.append(Setting(setting, self._guarded(resolved, component)))
-        return Family(resolved.instance.label, tuple(settings))
-
-    def _where(self, resolved: Resolved) -> str:
-        return f"{resolved.entry.kind} {resolved.entry.name} of {resolved.entry.origin}"
-
-    def _guarded(self, resolved: Resolved, component: Any) -> Any:
-        return wrapped(resolved, component, self._where(resolved))
+        return self._builder.build(kind, label, injected)
 
     # -- conveniences -----------------------------------------------------------------------------------
 
-    def generator(self, task: str) -> guard.GuardedGenerator:
+    def generator(self, task: str) -> GuardedGenerator:
         """The generator of a task (a `[generator.TASK]` table)."""
-        built: guard.GuardedGenerator = self.build("generator", task)
+        built: GuardedGenerator = self.build("generator", task)
         return built
+
+    def take_inner_passes(self) -> int:
+        """Images that went through generators of components' own since this was last called."""
+        return self._builder.take_inner_passes()
 
     def family(self, restoration: str) -> Family:
         """Every setting of a restoration's grid."""
-        resolved = self.resolve("restoration", restoration)
-        return self.resolver.at(self.resolver.place(resolved.instance), lambda: self._family(resolved))
+        return self._builder.family(self.resolve("restoration", restoration))
 
     def family_identity(self, restoration: str) -> Any:
         return self.resolver.identities(Need("restoration", family=True), restoration, ())
@@ -260,8 +207,7 @@ class Toolkit:
     def sibling(self, kind: str, use: str, **params: Any) -> Any:
         """A component that no table declares, with these parameters (equal-strength noise of a benchmark)."""
         instance = Instance(kind, use, use, params)
-        entry = self.host.find(kind, use)
-        return self._build(self.resolver.check(instance, entry, ()), {})
+        return self._builder.make(self.resolver.check(instance, self.host.find(kind, use), ()))
 
     def calibrator(
         self,

@@ -71,13 +71,13 @@ class GroupRun:
             if stored is not None:
                 return stored | {"facts": facts, "reused": True}
             start = time.perf_counter()
-            self.G.take_passes()
+            self._take_passes()
             values, extra = self._compute(cell, component)
         except (MagdrError, torch.OutOfMemoryError) as e:
             self.work.report(f"failed: {cell}: {one_line(e)}")
             return {"key": "", "facts": facts, "error": one_line(e), "seconds": 0.0, "ids": [], "values": {}}
         clean = self.images.clean(False, cell.slice)
-        forwards = self.G.take_passes() / len(clean)
+        forwards = self._take_passes() / len(clean)
         for name in ("pictures", "worst-pictures", "images"):
             if name in extra:
                 self.store.put_images(f"{key}-{name}", extra.pop(name))
@@ -94,6 +94,10 @@ class GroupRun:
         }
         self.store.put_json("cells", key, data)
         return data
+
+    def _take_passes(self) -> int:
+        """Images through the task's generator, and through such that a component has of its own."""
+        return self.G.take_passes() + self.toolkit.take_inner_passes()
 
     def pictures(self, cells: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str, str, str], Tensor]:
         """What the report shows: clean images, and every defense's inputs and outputs on each slice."""

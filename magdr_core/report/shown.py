@@ -69,6 +69,8 @@ class Column:
     """Whether the best of it is marked."""
     words: bool = False
     """Whether its fields are words, which stand at the left."""
+    wide: bool = False
+    """Whether its fields have notes that should not be broken into many lines."""
     reference_competes: bool = True
     """False where the undefended reference is best by definition, so that marking it would say nothing."""
 

@@ -91,7 +91,9 @@ def _with_differences(figures: Figures, task: str, attacks: Sequence[Condition],
     if not figures.variants[(task, "mse_o_difference")]:
         return made
     place, show = len(made.columns) - 1, number(1)
-    made.columns.insert(place, Column("Difference", "MSE (O), paired, to the best baseline", show=show))
+    made.columns.insert(
+        place, Column("Difference", "MSE (O), paired, to the best baseline", show=show, wide=True)
+    )
     for attack, block in zip(attacks, made.blocks, strict=True):
         for component, line in zip(figures.components(task, "defense"), block.lines, strict=True):
             found = figures.difference(task, attack, component)

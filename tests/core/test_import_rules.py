@@ -21,6 +21,7 @@ api plugins guard
 registry samples
 calibration conditions resolver adaptive
 front wrapping
+builder
 toolkit
 bench train testing
 compare

@@ -69,6 +69,14 @@ def test_the_second_generator_makes_the_output_of_the_blurred_input(toy):
     assert kit.resolve("defense", "ruiz").key != kit.resolve("defense", "blur").key
 
 
+def test_passes_of_the_second_generator_are_counted(toy):
+    kit = toy(TABLES)
+    d, G, x, c = kit.build("defense", "ruiz"), kit.generator("toy"), pictures(), condition()
+    d.output(d(x, c, G), x, c, G)
+    assert (G.take_passes(), kit.take_inner_passes()) == (0, len(x))
+    assert kit.take_inner_passes() == 0
+
+
 def test_a_generator_of_another_task_keeps_its_place(toy):
     class Other:
         condition_names = ()

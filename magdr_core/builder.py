@@ -1,0 +1,104 @@
+"""Builds what the resolver has checked: components with everything that they need, guarded, on a device."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from weakref import WeakSet
+
+import torch
+from torch import nn
+
+from magdr_core.errors import MagdrError, PluginError, one_line
+from magdr_core.guard import GuardedGenerator
+from magdr_core.protocols import Family, Setting
+from magdr_core.resolver import Resolved, Resolver
+from magdr_core.specs import Need
+from magdr_core.watch import modules_of
+from magdr_core.wrapping import wrapped
+
+
+class Builder:
+    """Components of one registry on one device.
+
+    Args:
+        resolver: of the registry.
+        device: where networks go, apart from such that run on a CPU only.
+    """
+
+    def __init__(self, resolver: Resolver, device: torch.device) -> None:
+        self.resolver = resolver
+        self.device = device
+        self._inner_generators: WeakSet[GuardedGenerator] = WeakSet()
+
+    def build(self, kind: str, label: str, injected: Mapping[str, Any] | None = None) -> Any:
+        """The component of a table; errors say which."""
+        resolved = self.resolver.resolve(kind, label)
+        place = self.resolver.place(resolved.instance)
+        return self.resolver.at(place, lambda: self.make(resolved, injected))
+
+    def make(self, resolved: Resolved, injected: Mapping[str, Any] | None = None) -> Any:
+        """A resolved component, its needs built; `injected` ones are ready."""
+        arguments = {**resolved.params, **self._injections(resolved, injected or {})}
+        return self._guarded(resolved, self._construct(resolved, arguments))
+
+    def family(self, resolved: Resolved) -> Family:
+        """Every setting of a restoration's grid, sharing what they need."""
+        return self.resolver.at(self.resolver.place(resolved.instance), lambda: self._family(resolved))
+
+    def take_inner_passes(self) -> int:
+        """Images that went through generators that components need, since this was last called."""
+        return sum(g.take_passes() for g in self._inner_generators)
+
+    def _injections(self, resolved: Resolved, injected: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            name: injected[name] if name in injected else self._inject(need, resolved.needs[name])
+            for name, need in resolved.entry.spec.needs.items()
+        }
+
+    def _inject(self, need: Need, labels: Any) -> Any:
+        if labels is None:
+            return None
+        if not isinstance(labels, str):
+            return tuple(self._inject(need, inner) for inner in labels)
+        if need.family:
+            return self.family(self.resolver.resolve(need.kind, labels))
+        built = self.build(need.kind, labels)
+        if isinstance(built, GuardedGenerator):
+            self._inner_generators.add(built)
+        return built
+
+    def _family(self, resolved: Resolved) -> Family:
+        shared = {**resolved.params, **self._injections(resolved, {})}
+        settings = []
+        for setting in self.resolver.settings(resolved):
+            component = self._construct(resolved, {**shared, **setting})
+            settings.append(Setting(setting, self._guarded(resolved, component)))
+        return Family(resolved.instance.label, tuple(settings))
+
+    def _construct(self, resolved: Resolved, arguments: Mapping[str, Any]) -> Any:
+        try:
+            # Building a network draws initial weights; they are replaced or seeded, never left to chance,
+            # and the caller's random state stays as it was.
+            with torch.random.fork_rng(devices=[]):
+                torch.default_generator.manual_seed(self.resolver.registry.seed)
+                component = resolved.entry.spec.build(**arguments)
+        except MagdrError:
+            raise
+        except Exception as e:
+            raise PluginError(f"{_where(resolved)}: cannot be built: {one_line(e)}") from e
+        device = torch.device("cpu") if resolved.entry.spec.device == "cpu" else self.device
+        for module in modules_of(component):
+            module.to(device)
+        if isinstance(component, nn.Module):
+            component.requires_grad_(False)
+        elif hasattr(component, "device"):
+            component.device = device
+        return component
+
+    def _guarded(self, resolved: Resolved, component: Any) -> Any:
+        return wrapped(resolved, component, _where(resolved))
+
+
+def _where(resolved: Resolved) -> str:
+    return f"{resolved.entry.kind} {resolved.entry.name} of {resolved.entry.origin}"
