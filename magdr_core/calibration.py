@@ -12,7 +12,7 @@ file holds is computed and cached.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
@@ -29,6 +29,7 @@ from magdr_core.memory import OutputMemory
 from magdr_core.profiles import CalibrationPolicy
 from magdr_core.protocols import CalibratedDetector, Dataset, FitData, Fittable
 from magdr_core.registry import Registry
+from magdr_core.rng import SampleRng
 from magdr_core.samples import attack_samples, draw_samples
 from magdr_core.store import Store
 from magdr_core.types import Samples
@@ -43,7 +44,7 @@ REMEMBERED = 2**30
 """Bytes of generator outputs that components share."""
 
 
-class Builder(Protocol):
+class Parts(Protocol):
     """The part of a toolkit that calibration needs."""
 
     @property
@@ -54,6 +55,8 @@ class Builder(Protocol):
     def build(self, kind: str, label: str, **injected: Any) -> Any: ...
 
     def sibling(self, kind: str, use: str, **params: Any) -> Any: ...
+
+    def rng(self, component: str, ids: Iterable[str], seed: int | None = None) -> SampleRng: ...
 
 
 def read_calibration(path: Path) -> dict[str, Any]:
@@ -88,7 +91,7 @@ class Calibrator:
 
     def __init__(
         self,
-        toolkit: Builder,
+        toolkit: Parts,
         task: str,
         dataset: str,
         store: Store,
@@ -312,7 +315,8 @@ class Calibrator:
     def _scores(self, label: str, detector: Any, samples: Samples) -> np.ndarray[Any, Any]:
         scores: list[Tensor] = []
         for batch in samples.batches(SCORE_BATCH):
-            scores.append(detector(batch.images, batch.conditions, self.generator))
+            rng = self.toolkit.rng(label, batch.ids, self.policy.seed)
+            scores.append(detector(batch.images, batch.conditions, self.generator, rng=rng))
             done = min(len(scores) * SCORE_BATCH, len(samples))
             self.progress(f"thresholds of {label}", done, len(samples))
         return torch.cat(scores).double().cpu().numpy()

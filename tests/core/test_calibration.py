@@ -9,7 +9,7 @@ from tests.conftest import TOY
 
 SPY = '''
 """A detector that remembers the faces it was given, in its state."""
-from magdr_core.api import DefenseSpec, DetectorSpec, hookimpl
+from magdr_core.api import DefenseSpec, DetectorSpec, hookimpl, stateless
 MAGDR_API = 1
 
 
@@ -41,6 +41,11 @@ def spy():
     return Spy()
 
 
+def chance(x, c, G, *, rng):
+    """The picture has no say in it."""
+    return rng.uniform(1)[:, 0].to(x)
+
+
 class Learner(Spy):
     def fit(self, data, G):
         pairs = data.training()
@@ -70,6 +75,7 @@ def magdr_detectors():
     return [
         DetectorSpec(name="spy", build=spy),
         DetectorSpec(name="learner", build=learner, supervised=True),
+        DetectorSpec(name="chance", build=stateless(chance), stochastic=True),
     ]
 
 
@@ -100,6 +106,8 @@ params = { eps = "6/255", steps = 1 }
 use = "acme/spy"
 [detector.learner]
 use = "acme/learner"
+[detector.chance]
+use = "acme/chance"
 [defense.spy]
 use = "acme/spy"
 
@@ -224,3 +232,14 @@ def test_fitting_a_defense_does_not_change_it(tmp_path, toolkit_from, form):
     assert calibrator._fit("fitting", "defense", "magdr", defense)["state"]
     assert set(vars(defense.component.reconstructor)) == before
     assert defense.component.candidates == ()
+
+
+def test_a_random_detector_is_calibrated_and_draws_for_each_face(calibrated):
+    calibrator, _ = calibrated
+    thresholds = calibrator.detector("chance").thresholds
+    assert 0.5 < thresholds["fpr"] <= 1, "the largest of 20 uniform draws"
+    faces = calibrator._clean(12, 20, False)
+    detector = calibrator.toolkit.build("detector", "chance")
+    draws = calibrator._scores("chance", detector, faces)
+    assert len(set(draws)) == len(faces)
+    assert draws.max() == thresholds["fpr"]
