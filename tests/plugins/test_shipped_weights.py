@@ -31,6 +31,24 @@ def samples(toolkit):
     return draw_samples(split, toolkit.generator("editing"), first=500, count=FACES, seed=0)[0]
 
 
+@pytest.fixture(scope="module")
+def few(samples):
+    return samples[:16]
+
+
+@pytest.fixture(scope="module")
+def pgd(toolkit):
+    """A short run of the registry's PGD."""
+    return toolkit.sibling("attack", "pgd", eps=6 / 255, steps=12)
+
+
+@pytest.fixture(scope="module")
+def disrupted(toolkit, few, pgd):
+    """What is aimed at, and inputs on which the editor fails."""
+    objective = build_objective("untargeted", toolkit.generator("editing"), few.images, few.conditions)
+    return objective, pgd(few.images, objective, rng=toolkit.rng("test", few.ids))
+
+
 @pytest.mark.parametrize("path", WEIGHTS, ids=lambda p: p.stem)
 def test_every_weight_file_has_a_card_with_its_checksum(path):
     card = read_card(path)
@@ -55,52 +73,37 @@ def test_the_editor_edits_the_target_region(toolkit, samples):
     assert -10 * (y - target).square().mean().log10() > 29
 
 
-def test_the_editor_can_be_disrupted_but_not_by_noise(toolkit, samples):
-    G = toolkit.generator("editing")
-    few = samples[:16]
-    objective = build_objective("untargeted", G, few.images, few.conditions)
-    disruption = {}
-    for label in ("pgd", "noise"):
-        attacked = toolkit.build("attack", label)(few.images, objective, rng=toolkit.rng("test", few.ids))
-        disruption[label] = objective.evaluate(attacked)[1].median().item()
-    assert disruption["pgd"] > 0.03
-    assert disruption["noise"] < 0.005
+def test_the_editor_can_be_disrupted_but_not_by_noise(toolkit, few, disrupted):
+    objective, attacked = disrupted
+    noisy = toolkit.build("attack", "noise")(few.images, objective, rng=toolkit.rng("test", few.ids))
+    assert objective.evaluate(attacked)[1].median() > 0.03
+    assert objective.evaluate(noisy)[1].median() < 0.005
 
 
 def shipped(toolkit, name, **params):
     return toolkit.sibling("generator", "stargan", weights=f"builtin:{name}", **params)
 
 
-def test_what_disrupts_the_surrogate_disrupts_the_editor_but_less(toolkit, samples):
+def test_what_disrupts_the_surrogate_disrupts_the_editor_but_less(toolkit, few, pgd, disrupted):
     """Perturbations transfer between two networks that were trained for the same task."""
-    G = toolkit.generator("editing")
-    few = samples[:16]
-    defended = build_objective("untargeted", G, few.images, few.conditions)
-    attack, noise = toolkit.build("attack", "pgd"), toolkit.build("attack", "noise")
-    caused = {}
-    for name, attacked_net in (
-        ("own", G),
-        ("other", shipped(toolkit, "stargan-surrogate64", width=24, blocks=3)),
-    ):
-        known = build_objective("untargeted", attacked_net, few.images, few.conditions)
-        attacked = attack(few.images, known, rng=toolkit.rng("test", few.ids))
-        caused[name] = defended.evaluate(attacked)[1].median().item()
-    random = noise(few.images, defended, rng=toolkit.rng("test", few.ids))
-    assert 2 * defended.evaluate(random)[1].median().item() < caused["other"] < caused["own"]
+    defended, attacked = disrupted
+    surrogate = shipped(toolkit, "stargan-surrogate64", width=24, blocks=3)
+    known = build_objective("untargeted", surrogate, few.images, few.conditions)
+    other = pgd(few.images, known, rng=toolkit.rng("test", few.ids))
+    noisy = toolkit.build("attack", "noise")(few.images, defended, rng=toolkit.rng("test", few.ids))
+    noise, transferred, own = (defended.evaluate(x)[1].median() for x in (noisy, other, attacked))
+    assert 2 * noise < transferred < own
 
 
-def test_the_hardened_editor_edits_like_the_shipped_one_and_is_disrupted_less(toolkit, samples):
-    few = samples[:16]
+def test_the_hardened_editor_edits_like_the_shipped_one_and_is_disrupted_less(toolkit, few, pgd, disrupted):
     hardened, G = shipped(toolkit, "stargan-hardened64"), toolkit.generator("editing")
     with torch.no_grad():
         difference = (hardened(few.images, few.conditions) - G(few.images, few.conditions)).square().mean()
     assert -10 * difference.log10() > 25
-    caused = {}
-    for name, net in (("shipped", G), ("hardened", hardened)):
-        objective = build_objective("untargeted", net, few.images, few.conditions)
-        attacked = toolkit.build("attack", "pgd")(few.images, objective, rng=toolkit.rng("test", few.ids))
-        caused[name] = objective.evaluate(attacked)[1].mean().item()
-    assert caused["hardened"] < 0.5 * caused["shipped"]
+    shipped_one, attacked = disrupted
+    objective = build_objective("untargeted", hardened, few.images, few.conditions)
+    hard = pgd(few.images, objective, rng=toolkit.rng("test", few.ids))
+    assert objective.evaluate(hard)[1].mean() < 0.5 * shipped_one.evaluate(attacked)[1].mean()
 
 
 @pytest.mark.parametrize("seen", ["clean", "noisy"])
@@ -116,11 +119,9 @@ def test_the_parser_finds_the_parts(toolkit, samples, seen):
 
 
 @pytest.mark.parametrize(("label", "share"), [("purifier", 0.5), ("purifier-editing", 0.2)])
-def test_the_purifiers_undo_disruption_and_leave_clean_pictures(toolkit, samples, label, share):
-    G, purify = toolkit.generator("editing"), toolkit.build("restoration", label)
-    few = samples[:16]
-    objective = build_objective("untargeted", G, few.images, few.conditions)
-    attacked = toolkit.build("attack", "pgd")(few.images, objective, rng=toolkit.rng("test", few.ids))
+def test_the_purifiers_undo_disruption_and_leave_clean_pictures(toolkit, few, disrupted, label, share):
+    purify = toolkit.build("restoration", label)
+    objective, attacked = disrupted
     undefended = objective.evaluate(attacked)[1].mean()
     with torch.no_grad():
         assert objective.evaluate(purify(attacked))[1].mean() < share * undefended
