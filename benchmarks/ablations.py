@@ -1,7 +1,9 @@
-"""What MagDR is without its parts, registries side by side: `python benchmarks/ablations.py RUN/results.csv ...`.
+"""What MagDR is without its parts, registries side by side.
 
-The runs are of the same profile on the same images. Which differences are more than chance `magdr compare RUN RUN`
-says.
+python benchmarks/ablations.py RUN/results.csv ...
+
+The runs are of the same profile on the same images; `magdr compare RUN RUN` says which differences are more
+than chance.
 """
 
 from __future__ import annotations
