@@ -60,7 +60,7 @@ MEANINGS = {
         "gpus": "share of a GPU that a worker takes, where the device is CUDA: 0.25 puts four on each",
         "cpus": "CPU cores that a worker takes, and its threads",
         "workers": "at most so many; 0: as many as the cluster has room for",
-        "retries": "how often work is given to another worker when its own was lost, before it counts as failed",
+        "retries": "how often work goes to another worker after its own was lost, before it counts as failed",
     },
     "Profile": {
         "note": "said before the run and on the report",

@@ -1,4 +1,4 @@
-"""Workers on a Ray cluster: one actor each, with its own toolkit, on the share of a GPU that the registry says.
+"""Workers on a Ray cluster: one actor each, with a toolkit of its own, on the share of a GPU that it takes.
 
 Needs the package ray (`pip install "magdr[ray]"`), which is imported when it is used. Nothing is reported to
 anybody: usage statistics and the dashboard are off in a cluster that is started here.
@@ -93,7 +93,7 @@ class RayCrew:
     def __init__(self, ray: Any, job: Job) -> None:
         self.ray, self.job = ray, job
         settings = job.toolkit.registry.engine
-        self._share = {"num_cpus": settings.cpus}
+        self._share: dict[str, float] = {"num_cpus": settings.cpus}
         if job.toolkit.device.type == "cuda":
             self._share["num_gpus"] = settings.gpus
         self._wanted = _room(ray.nodes(), self._share)

@@ -1,4 +1,4 @@
-"""A toolkit as something that can be sent: the registry, its local plugin files, and what they are known to be."""
+"""A toolkit as something that can be sent: registry, local plugin files, and what its components must be."""
 
 from __future__ import annotations
 
@@ -65,8 +65,8 @@ def parcel_of(toolkit: Toolkit) -> Parcel:
     """Raises MagdrError if the toolkit has components that only this process knows."""
     if toolkit.plugins:
         raise MagdrError(
-            f"components made in Python ({', '.join(sorted(toolkit.plugins))}) cannot be sent to workers; put "
-            "them into a file that the registry names under [plugins] local"
+            f"components made in Python ({', '.join(sorted(toolkit.plugins))}) cannot be sent to workers; "
+            "put them into a file that the registry names under [plugins] local"
         )
     registry = toolkit.registry
     path = registry.path.absolute()

@@ -1,4 +1,4 @@
-"""Giving units of work to workers that may die: what is ready goes to whoever is free, lost work goes to another.
+"""Giving units of work to workers that may die: what is ready goes to who is free, lost work to another.
 
 Knows nothing of processes and clusters: a :class:`Crew` has the workers.
 """
@@ -122,8 +122,8 @@ class Schedule:
             self.report(f"lost a worker ({unit.title}): {why}; the work goes to another")
             self._open[unit.id] = unit
         else:
-            tried = "once" if times == 1 else f"{times} times"
-            self._close(unit, Failed(f"tried {tried}, each time the worker was lost: {why}"))
+            tried = "once, and lost the worker" if times == 1 else f"{times} times, and lost the worker"
+            self._close(unit, Failed(f"tried {tried}: {why}"))
 
     def _close(self, unit: Unit, value: Any) -> None:
         self._closed[unit.id] = value if isinstance(value, Failed) else None

@@ -12,12 +12,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from magdr_core.bench.engine import Job
-from magdr_core.bench.plan import ORACLE, Cell, Group, Slice, is_restoration
+from magdr_core.bench.plan import ORACLE, Cell, Group, Slice, attack_slice, is_restoration
 from magdr_core.calibration import wants_oracle
 from magdr_core.errors import MagdrError
 from magdr_core.profiles import Profile
 from magdr_core.toolkit import Toolkit
-
 
 TRAIN = "train"
 """Faces that only supervised baselines learn from."""
@@ -66,7 +65,7 @@ def _of_group(job: Job, index: int, group: Group) -> Iterator[Unit]:
     users: dict[Slice, list[Cell]] = {}
     cells = []
     for number, cell in enumerate(group.cells):
-        parts = _slices(job.profile, group, cell)
+        parts = _slices(job.toolkit, job.profile, cell)
         for part in parts:
             users.setdefault(part, []).append(cell)
         unit = Unit(f"{index}/cell/{number}", str(cell), "cell", index, cell, number, near=cell.slice.name)
@@ -97,7 +96,7 @@ def _place(group: Group) -> str:
 # -- images ----------------------------------------------------------------------------------------------
 
 
-def _slices(profile: Profile, group: Group, cell: Cell) -> tuple[Slice, ...]:
+def _slices(toolkit: Toolkit, profile: Profile, cell: Cell) -> tuple[Slice, ...]:
     """Slices whose images are made by units of their own before a cell is computed."""
     part = cell.slice
     if part.role == "clean":
@@ -105,10 +104,8 @@ def _slices(profile: Profile, group: Group, cell: Cell) -> tuple[Slice, ...]:
     if part.role != "adaptive":
         return (part if part.role != "sweep" else _sweep(profile, part),)
     assert profile.adaptive is not None
-    starts = {s.name: s for s in group.slices if s.role == "attack"}
-    labels = (part.label, *profile.adaptive.others)
-    # Those that only adaptive attacks begin with are made by the cells themselves.
-    return tuple(starts[label] for label in dict.fromkeys(labels) if label in starts)
+    labels = dict.fromkeys((part.label, *profile.adaptive.others))
+    return tuple(attack_slice(toolkit, label) for label in labels)
 
 
 def _sweep(profile: Profile, part: Slice) -> Slice:
@@ -145,14 +142,9 @@ class _Fits:
         labels = [(cell.role, cell.component)]
         if cell.component == ORACLE:  # it may choose from the candidates of the profile's MagDRs
             labels = [("defense", label) for label in self.profile.defenses]
-        adaptive = self.profile.adaptive
-        if (
-            cell.slice.role == "adaptive"
-            and cell.role == "defense"
-            and adaptive is not None
-            and adaptive.behind
-        ):
-            labels.append(("detector", adaptive.behind))
+        behind = self.profile.adaptive.behind if self.profile.adaptive is not None else ""
+        if cell.slice.role == "adaptive" and cell.role == "defense" and behind:
+            labels.append(("detector", behind))
         plain = [x for x in labels if x[0] == "defense" and is_restoration(self.toolkit, x[1])]
         return [x for x in labels if x not in plain]
 

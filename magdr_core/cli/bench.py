@@ -96,7 +96,8 @@ def command(
     as `magdr compare` does it; that changes no exit code. Exit code 1: some cells failed, or a sanity check
     calls a row unreliable; 2: a registry is wrong, and nothing was written. To divide the work run every
     --shard with the same cache, at the same time or not, and then the command without it, which writes the
-    tables.
+    tables; or let --engine ray give it to the workers of a cluster, of which each takes what [engine] of the
+    registry says.
     """
     if out is not None and len(registries) > 1:
         raise click.UsageError("--out takes one registry; several get a folder each")
@@ -115,7 +116,7 @@ def command(
             cache=cache,
             limit=limit,
             shard=shard,
-            engine=engine_of(engine, address),
+            engine=_engine(engine, address),
             progress=display.step,
             report=display.say,
         )
@@ -136,7 +137,7 @@ def command(
         raise SystemExit(1)
 
 
-def engine_of(name: str, address: str | None) -> Engine:
+def _engine(name: str, address: str | None) -> Engine:
     """Raises MagdrError if what the engine needs is not installed."""
     if name == "ray":
         from magdr_core.bench.crew_ray import RayEngine  # an extra
