@@ -36,7 +36,8 @@ class CalibrationPolicy(BaseModel):
 class EngineSettings(BaseModel):
     """What a worker of `magdr bench --engine ray` takes of the cluster; the local engine has no use for it.
 
-    Results do not depend on any of it, so no result's key holds it.
+    Results do not depend on any of it, but for last digits on the number of threads, as everywhere; no
+    result's key holds it.
     """
 
     gpus: Annotated[float, Field(gt=0, le=1)] = 1.0

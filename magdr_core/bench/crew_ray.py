@@ -43,8 +43,8 @@ class RayEngine:
 
     Args:
         address: HOST:PORT of a running cluster, or "auto" for the one that this machine belongs to; None
-            starts one on this machine, of all its cores and GPUs, for the time of the run. The files of that
-            are in RAY_TMPDIR, by default /tmp/ray.
+            takes the one that this process is connected to, else it starts one on this machine, of all its
+            cores and GPUs, for the time of the run. The files of that are in RAY_TMPDIR, by default /tmp/ray.
 
     Raises:
         MagdrError: ray is not installed.
@@ -73,7 +73,7 @@ class RayEngine:
     @contextmanager
     def _crew(self, job: Job) -> Iterator[Crew]:
         ray = _ray()
-        own = not ray.is_initialized()
+        own = self.address is not None or not ray.is_initialized()
         if own:
             _connect(ray, self.address)
         crew = None
