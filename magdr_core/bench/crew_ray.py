@@ -149,7 +149,7 @@ class RayCrew:
         except errors.RayTaskError:
             raise  # a fault of this program, as it would be here
         except errors.RayError as e:
-            del self._actors[worker]
+            self.ray.kill(self._actors.pop(worker))  # it may only be out of reach, and hold its share
             why = f"worker {worker} is gone ({type(e).__name__})"
             self._died = self._died + 1 if opened else 0
             if self._died >= STARTS:

@@ -16,12 +16,16 @@ from tests.bench.conftest import DEFENSES, SMALL, Workshop
 from tests.bench.crew import InlineEngine
 from tests.bench.test_run import BROKEN, without_seconds
 
-CHECKED = (
-    SMALL.replace("pictures = 2", "pictures = 2\nchecks = { faces = 2, steps = 2, draws = 1, passes = 100 }")
-    .replace("fit = 40\nclean = 40\nattacked = 6", "fit = 20\nclean = 20\nattacked = 4")
+FITTED = (
+    SMALL.replace("fit = 40\nclean = 40\nattacked = 6", "fit = 20\nclean = 20\nattacked = 4")
     .replace(DEFENSES, 'defenses = ["magdr", "jpeg"]')
     .replace('attacks = ["pgd", "noise"]', 'attacks = ["pgd"]')
     .replace('detectors = ["magdr", "distortion"]', 'detectors = ["distortion"]')
+)
+"""A calibrated detector, and a calibrated defense behind another one."""
+
+CHECKED = FITTED.replace(
+    "pictures = 2", "pictures = 2\nchecks = { faces = 2, steps = 2, draws = 1, passes = 100 }"
 )
 
 LIGHT = """

@@ -1,6 +1,7 @@
 """A real Ray cluster of two workers: killed, crashing and broken, it gives what this process gives."""
 
 import os
+import secrets
 import signal
 import tempfile
 import time
@@ -12,8 +13,8 @@ ray = pytest.importorskip("ray", reason='needs the extra "ray"')
 
 from magdr_core.bench.crew_ray import RayEngine, _connect, _ray  # noqa: E402
 from magdr_core.hookspecs import hookimpl  # noqa: E402
-from tests.bench.conftest import SMALL  # noqa: E402
-from tests.bench.test_engine import LIGHT, files, same  # noqa: E402
+from tests.bench.conftest import Workshop  # noqa: E402
+from tests.bench.test_engine import FITTED, LIGHT, files, same  # noqa: E402
 from tests.bench.test_run import BROKEN  # noqa: E402
 
 TWO = "\n[engine]\nworkers = 2\nretries = 1\n"
@@ -38,15 +39,12 @@ def magdr_defenses():
 @pytest.fixture(scope="module", autouse=True)
 def cluster():
     """Small, on this machine, for all tests here."""
-    before = os.environ.get("RAY_TMPDIR")
-    with tempfile.TemporaryDirectory(prefix="ray") as folder:  # sockets have short paths
-        os.environ["RAY_TMPDIR"] = folder
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory(prefix="ray") as folder:
+        patch.setenv("RAY_TMPDIR", folder)  # short, for sockets
+        patch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))  # else ray leaves one in the home folder
         _connect(_ray(), None)
         yield
         ray.shutdown()
-        os.environ.pop("RAY_TMPDIR")
-    if before is not None:
-        os.environ["RAY_TMPDIR"] = before
 
 
 def busy_workers():
@@ -82,8 +80,10 @@ class Killer:
             time.sleep(0.01)
 
 
-def test_a_run_with_a_killed_worker_gives_what_this_process_gives(shop, fresh_shop):
-    bench = fresh_shop.bench(SMALL + TWO, engine=RayEngine())
+def test_a_run_with_a_killed_worker_gives_what_this_process_gives(fresh_shop, tmp_path_factory):
+    shop = Workshop(tmp_path_factory.mktemp("local"))
+    local = shop.run(FITTED, limit=3)
+    bench = fresh_shop.bench(FITTED + TWO, engine=RayEngine(), limit=3)
     killer = Killer()
     bench.toolkit.host.add_observer(killer, "killer")
     run = bench.run()
@@ -93,8 +93,8 @@ def test_a_run_with_a_killed_worker_gives_what_this_process_gives(shop, fresh_sh
     assert len(lost) == 1
     assert lost[0].endswith("; the work goes to another")
     assert not run.failures
-    assert run.computed == len(shop.first.cells)
-    same(run, shop.first)
+    assert run.computed == len(local.cells)
+    same(run, local)
     assert files(fresh_shop.folder / "cache").keys() == files(shop.folder / "cache").keys()
     assert busy_workers() == []
 
@@ -103,7 +103,7 @@ def test_crashing_and_broken_plugins_fail_alone(fresh_shop, monkeypatch):
     (fresh_shop.folder / "fatal.py").write_text(CRASHING)
     (fresh_shop.folder / "bad.py").write_text(BROKEN)
     text = LIGHT.replace('defenses = ["jpeg"]', 'defenses = ["jpeg", "fatal", "broken"]')
-    text = text.replace("seeds = [0, 1]\nattacks = [\"pgd\", \"noise\"]\n", "")
+    text = text.replace('seeds = [0, 1]\nattacks = ["pgd", "noise"]\n', "")
     text += '\n[plugins]\nlocal = { a = "./fatal.py", b = "./bad.py" }\n[defense.fatal]\nuse = "a/fatal"\n'
     text += '[defense.broken]\nuse = "b/bad"\n' + TWO.replace("retries = 1", "retries = 0")
     run = fresh_shop.run(text, engine=RayEngine())

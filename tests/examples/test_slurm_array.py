@@ -16,7 +16,7 @@ SCRIPT = Path(__file__).parents[2] / "examples" / "slurm_array.sh"
 
 @pytest.fixture
 def submitted(tmp_path, monkeypatch):
-    """`submitted(task, count)`: what a job's `magdr` does in a folder with a registry; nothing for no task."""
+    """`submitted(task, count)`: what a job's `magdr` does in a folder with a registry."""
     (tmp_path / "light.toml").write_text(LIGHT)
     # In place of magdr: tells its threads and arguments, which are then given to it in this process.
     stand_in = tmp_path / "bin" / "magdr"
