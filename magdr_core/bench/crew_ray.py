@@ -21,6 +21,7 @@ from magdr_core.bench.desk import Desk, Order, Outcome
 from magdr_core.bench.distributed import run_with
 from magdr_core.bench.engine import GroupResult, Job
 from magdr_core.bench.parcel import Parcel, parcel_of
+from magdr_core.bench.reader import Reader
 from magdr_core.bench.schedule import Crew, Done, Event, Lost, Ready
 from magdr_core.errors import MagdrError, one_line
 from magdr_core.toolkit import Toolkit
@@ -180,27 +181,6 @@ class RayCrew:
 
 
 # -- in the actors ---------------------------------------------------------------------------------------
-
-
-class Reader:
-    """Reads the store for workers that may not see its folder, and hears how far they are."""
-
-    def __init__(self, root: str) -> None:
-        self._root = Path(root)
-        self._said: dict[int, tuple[str, int, int]] = {}
-
-    def read(self, name: str) -> bytes | None:
-        from magdr_core.store import Store
-
-        return Store(self._root).read(name)
-
-    def hear(self, worker: int, what: str, done: int, total: int) -> None:
-        self._said[worker] = (what, done, total)
-
-    def heard(self) -> dict[int, tuple[str, int, int]]:
-        """The news since the last call."""
-        said, self._said = self._said, {}
-        return said
 
 
 @dataclass(frozen=True)
