@@ -14,6 +14,8 @@ from magdr_core.errors import MagdrError
 from magdr_core.hookspecs import hookimpl
 from tests.bench.conftest import DEFENSES, SMALL, Workshop
 from tests.bench.crew import InlineEngine
+from tests.bench.test_adaptive import ADAPTIVE
+from tests.bench.test_attack_settings import TEXT as SETTINGS
 from tests.bench.test_run import BROKEN, without_seconds
 
 FITTED = (
@@ -110,6 +112,18 @@ def test_workers_that_die_change_nothing_and_no_work_is_done_twice(checked, fres
     ours, theirs = files(fresh_shop.folder / "cache"), files(checked.folder / "cache")
     assert ours.keys() == theirs.keys() == engine.made.keys()
     assert all(ours[n] == theirs[n] for n in ours if not n.startswith("cells"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("text", [SETTINGS, ADAPTIVE], ids=["settings", "adaptive"])
+def test_workers_do_transfers_sweeps_and_adaptive_attacks_as_this_process(text, tmp_path):
+    here, there = Workshop(tmp_path / "here"), Workshop(tmp_path / "there")
+    for shop in (here, there):
+        shop.folder.mkdir()
+    engine = InlineEngine(there.folder, workers=3)
+    same(there.run(text, limit=2, engine=engine), here.run(text, limit=2))
+    assert {name for name, times in engine.made.items() if times > 1} == set()
+    assert engine.made.keys() == files(here.folder / "cache").keys()
 
 
 def test_a_finished_benchmark_is_only_read(checked):
