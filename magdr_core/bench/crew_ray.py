@@ -24,6 +24,7 @@ from magdr_core.bench.parcel import Parcel, parcel_of
 from magdr_core.bench.reader import Reader
 from magdr_core.bench.schedule import Crew, Done, Event, Lost, Ready
 from magdr_core.errors import MagdrError, one_line
+from magdr_core.profiles import EngineSettings
 from magdr_core.toolkit import Toolkit
 
 OBJECTS = 256 * 2**20
@@ -94,9 +95,7 @@ class RayCrew:
     def __init__(self, ray: Any, job: Job) -> None:
         self.ray, self.job = ray, job
         settings = job.toolkit.registry.engine
-        self._share: dict[str, float] = {"num_cpus": settings.cpus}
-        if job.toolkit.device.type == "cuda":
-            self._share["num_gpus"] = settings.gpus
+        self._share = _share(settings, job.toolkit.device.type)
         self._wanted = _room(ray.nodes(), self._share)
         self._wanted = min(self._wanted, sum(len(group.cells) for group in job.groups))
         if settings.workers:
@@ -256,6 +255,12 @@ def _connect(ray: Any, address: str | None) -> None:
     except (OSError, RuntimeError, ValueError) as e:
         where = "on this machine" if address is None else f"at {address}"
         raise MagdrError(f"no Ray cluster {where}: {one_line(e)}") from e
+
+
+def _share(settings: EngineSettings, device: str) -> dict[str, float]:
+    """What a worker takes of the cluster, in Ray's words."""
+    cpus: dict[str, float] = {"num_cpus": settings.cpus}
+    return cpus | {"num_gpus": settings.gpus} if device == "cuda" else cpus
 
 
 def _room(nodes: Sequence[Mapping[str, Any]], share: Mapping[str, float]) -> int:

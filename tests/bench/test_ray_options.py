@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from magdr_core.bench import crew_ray
-from magdr_core.bench.crew_ray import RayEngine, _room
+from magdr_core.bench.crew_ray import RayEngine, _room, _share
 from magdr_core.cli import cli
 from magdr_core.errors import MagdrError, RegistryError
 from magdr_core.registry import parse_registry, read_registry
@@ -58,6 +58,8 @@ def test_what_a_worker_takes_is_in_the_registry(tmp_path):
     (tmp_path / "a.toml").write_text("[engine]\ngpus = 0.25\ncpus = 4\nworkers = 8\nretries = 0\n")
     engine = read_registry(tmp_path / "a.toml").engine
     assert (engine.gpus, engine.cpus, engine.workers, engine.retries) == (0.25, 4, 8, 0)
+    assert _share(engine, "cpu") == {"num_cpus": 4}
+    assert _share(engine, "cuda") == {"num_cpus": 4, "num_gpus": 0.25}
     for wrong in ("gpus = 0", "gpus = 1.5", "cpus = 0", "retries = -1", "gpu = 1"):
         with pytest.raises(RegistryError, match=r"a\.toml \[engine\]"):
             parse_registry(f"[engine]\n{wrong}\n", tmp_path / "a.toml")
