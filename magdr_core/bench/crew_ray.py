@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import socket
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,6 +33,9 @@ OBJECTS = 256 * 2**20
 
 PATIENCE = 1.0
 """Seconds between two looks at how far the workers are."""
+
+ANSWER = 10.0
+"""Seconds that a cluster may take to answer."""
 
 LONELY = 60.0
 """Seconds without any worker until that is said."""
@@ -61,32 +65,49 @@ class RayEngine:
                 "auto; the store is written there"
             )
         self.address = address
+        self._connected = False
         _ray()
 
     def check(self, toolkit: Toolkit) -> None:
+        """Connect, for the run that follows.
+
+        Raises:
+            MagdrError: no cluster, no room in it, or components that cannot be sent.
+        """
         parcel_of(toolkit)
+        ray = _ray()
+        if self.address is not None or not ray.is_initialized():
+            _connect(ray, self.address)
+            self._connected = True
+        share = _share(toolkit.registry.engine, toolkit.device.type)
+        if _room(ray.nodes(), share) == 0:
+            self._leave()
+            raise MagdrError(
+                f"no machine of the Ray cluster has room for a worker, which takes {_said(share)}; "
+                "see [engine] of the registry"
+            )
+
+    def _leave(self) -> None:
+        if self._connected:
+            _ray().shutdown()
+        self._connected = False
 
     def threads(self, toolkit: Toolkit) -> int:
         return toolkit.registry.engine.cpus
 
     def run(self, job: Job) -> list[GroupResult]:
-        return run_with(job, self._crew, retries=job.toolkit.registry.engine.retries)
+        try:
+            return run_with(job, self._crew, retries=job.toolkit.registry.engine.retries)
+        finally:
+            self._leave()
 
     @contextmanager
     def _crew(self, job: Job) -> Iterator[Crew]:
-        ray = _ray()
-        own = self.address is not None or not ray.is_initialized()
-        if own:
-            _connect(ray, self.address)
-        crew = None
+        crew = RayCrew(_ray(), job)
         try:
-            crew = RayCrew(ray, job)
             yield crew
         finally:
-            if crew is not None:
-                crew.dismiss()
-            if own:
-                ray.shutdown()
+            crew.dismiss()
 
 
 class RayCrew:
@@ -96,15 +117,9 @@ class RayCrew:
         self.ray, self.job = ray, job
         settings = job.toolkit.registry.engine
         self._share = _share(settings, job.toolkit.device.type)
-        self._wanted = _room(ray.nodes(), self._share)
-        self._wanted = min(self._wanted, sum(len(group.cells) for group in job.groups))
+        wanted = min(_room(ray.nodes(), self._share), sum(len(group.cells) for group in job.groups))
         if settings.workers:
-            self._wanted = min(self._wanted, settings.workers)
-        if self._wanted == 0:
-            raise MagdrError(
-                f"no machine of the Ray cluster has room for a worker, which takes {_said(self._share)}; "
-                "see [engine] of the registry"
-            )
+            wanted = min(wanted, settings.workers)
         # Started here, so that it stands beside the store; it reads, this process writes.
         here = ray.get_runtime_context().get_node_id()
         beside = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(here, soft=False)
@@ -119,7 +134,7 @@ class RayCrew:
         self._pending: dict[Any, tuple[int, bool]] = {}
         self._hired = self._died = 0
         self._alone = time.monotonic()
-        for _ in range(self._wanted):
+        for _ in range(wanted):
             self._hire()
 
     def _hire(self) -> None:
@@ -137,7 +152,7 @@ class RayCrew:
             self._alone = time.monotonic()
         elif time.monotonic() - self._alone > LONELY:
             self._alone = math.inf
-            self.job.report(f"waiting for room in the Ray cluster: {_said(self._share)} for each worker")
+            self.job.report(f"no Ray worker yet, each takes {_said(self._share)}; waiting")
         if not found:
             self._tell()
         return [self._event(ref, *self._pending.pop(ref)) for ref in found]
@@ -249,12 +264,20 @@ def _connect(ray: Any, address: str | None) -> None:
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
     try:
         if address is not None:
+            _knock(address)
             ray.init(address=address, **quiet)
         else:
             ray.init(address="local", include_dashboard=False, object_store_memory=OBJECTS, **quiet)
-    except (OSError, RuntimeError, ValueError) as e:
+    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as e:
         where = "on this machine" if address is None else f"at {address}"
         raise MagdrError(f"no Ray cluster {where}: {one_line(e)}") from e
+
+
+def _knock(address: str) -> None:
+    """Raises OSError or ValueError where nobody answers; Ray would go on trying for a quarter of an hour."""
+    host, _, port = address.rpartition(":")
+    if address != "auto":
+        socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER).close()
 
 
 def _share(settings: EngineSettings, device: str) -> dict[str, float]:

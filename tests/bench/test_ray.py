@@ -12,6 +12,7 @@ import pytest
 ray = pytest.importorskip("ray", reason='needs the extra "ray"')
 
 from magdr_core.bench.crew_ray import RayEngine, _connect, _ray  # noqa: E402
+from magdr_core.errors import MagdrError  # noqa: E402
 from magdr_core.hookspecs import hookimpl  # noqa: E402
 from tests.bench.conftest import Workshop  # noqa: E402
 from tests.bench.test_engine import FITTED, LIGHT, files, same  # noqa: E402
@@ -97,6 +98,17 @@ def test_a_run_with_a_killed_worker_gives_what_this_process_gives(fresh_shop, tm
     same(run, local)
     assert files(fresh_shop.folder / "cache").keys() == files(shop.folder / "cache").keys()
     assert busy_workers() == []
+
+
+def test_what_has_no_room_or_no_cluster_is_refused_before_anything_is_written(fresh_shop):
+    bench = fresh_shop.bench(LIGHT + "\n[engine]\ncpus = 1000\n", engine=RayEngine())
+    with pytest.raises(MagdrError, match=r"no machine .* has room for a worker, which takes 1000 CPU cores;"):
+        bench.run()
+    assert not bench.folder.exists()
+    assert ray.is_initialized()  # it is not ours to end
+    with pytest.raises(MagdrError, match="no Ray cluster at "):
+        fresh_shop.run(LIGHT, engine=RayEngine("127.0.0.1:1"))  # this process has one already
+    assert not bench.folder.exists()
 
 
 def test_crashing_and_broken_plugins_fail_alone(fresh_shop, monkeypatch):

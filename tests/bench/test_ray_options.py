@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from magdr_core.bench import crew_ray
-from magdr_core.bench.crew_ray import RayEngine, _room, _share
+from magdr_core.bench.crew_ray import RayEngine, _connect, _room, _share
 from magdr_core.cli import cli
 from magdr_core.errors import MagdrError, RegistryError
 from magdr_core.registry import parse_registry, read_registry
@@ -40,6 +40,16 @@ def test_a_client_of_a_cluster_elsewhere_is_refused(monkeypatch):
     monkeypatch.setattr(crew_ray, "_ray", lambda: None)
     with pytest.raises(MagdrError, match="start the benchmark on a machine of the cluster"):
         RayEngine("ray://somewhere:10001")
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "nowhere", "127.0.0.1:port"])
+def test_an_address_where_nobody_answers_is_refused_at_once(address):
+    class Ray:
+        class exceptions:
+            RayError = RuntimeError
+
+    with pytest.raises(MagdrError, match=f"no Ray cluster at {address}: "):
+        _connect(Ray, address)
 
 
 def test_workers_fit_on_whole_machines_and_gpus():
