@@ -56,6 +56,12 @@ MEANINGS = {
         "fpr": "wanted false-positive rate",
         "seed": "of conditions and attacks of the calibration",
     },
+    "EngineSettings": {
+        "gpus": "share of a GPU that a worker takes, where the device is CUDA: 0.25 puts four on each",
+        "cpus": "CPU cores that a worker takes, and its threads",
+        "workers": "at most so many; 0: as many as the cluster has room for",
+        "retries": "how often work goes to another worker after its own was lost, before it counts as failed",
+    },
     "Profile": {
         "note": "said before the run and on the report",
         "dataset": "label; in place of the ones that generators name",
@@ -160,6 +166,7 @@ def tables() -> Iterator[str]:
         yield f"`[{kind}.LABEL]` also takes:\n"
         yield table(schema, own)
     yield from section("## [calibration]", profiles.CalibrationPolicy)
+    yield from section("## [engine]", profiles.EngineSettings)
     yield from section("## [profile.NAME]", profiles.Profile)
     for name, info in profiles.Profile.model_fields.items():
         for inner in models_in(info.annotation):

@@ -59,6 +59,15 @@ class Parts(Protocol):
     def rng(self, component: str, ids: Iterable[str], seed: int | None = None) -> SampleRng: ...
 
 
+def wants_oracle(toolkit: Builder, kind: str, label: str) -> bool:
+    """Whether a detector or defense, or the detector before it, is given exact masks."""
+    resolved = toolkit.resolve(kind, label)
+    if resolved.params.get("oracle"):
+        return True
+    detector = resolved.needs.get("detector")
+    return isinstance(detector, str) and wants_oracle(toolkit, "detector", detector)
+
+
 def read_calibration(path: Path) -> dict[str, Any]:
     """The entries of a calibration file.
 
@@ -138,11 +147,7 @@ class Calibrator:
         )
 
     def wants_oracle(self, kind: str, label: str) -> bool:
-        resolved = self.toolkit.resolve(kind, label)
-        if resolved.params.get("oracle"):
-            return True
-        detector = resolved.needs.get("detector")
-        return isinstance(detector, str) and self.wants_oracle("detector", detector)
+        return wants_oracle(self.toolkit, kind, label)
 
     # -- components -------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""What a registry's `[profile.NAME]` and `[calibration]` tables may say: how much of what is run.
+"""What a registry's `[profile.NAME]`, `[calibration]` and `[engine]` tables may say: how much of what is run.
 
 :mod:`magdr_core.registry` reads them; nothing here knows a component.
 """
@@ -31,6 +31,19 @@ class CalibrationPolicy(BaseModel):
     benign: Labels = ()
     fpr: Annotated[float, Field(gt=0, lt=1)] = 0.01
     seed: Annotated[int, Field(ge=0)] = 0
+
+
+class EngineSettings(BaseModel):
+    """What a worker of `magdr bench --engine ray` takes of the cluster; the local engine has no use for it.
+
+    Results do not depend on any of it, but for last digits on the number of threads, as everywhere; no
+    result's key holds it.
+    """
+
+    gpus: Annotated[float, Field(gt=0, le=1)] = 1.0
+    cpus: Annotated[int, Field(ge=1)] = 1
+    workers: Annotated[int, Field(ge=0)] = 0
+    retries: Annotated[int, Field(ge=0)] = 2
 
 
 class Transfer(BaseModel):

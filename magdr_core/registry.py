@@ -21,7 +21,7 @@ from magdr_core.errors import RegistryError, suggestion
 from magdr_core.hookspecs import MAGDR_API
 from magdr_core.objective import ObjectiveName
 from magdr_core.params import ParameterError, validate
-from magdr_core.profiles import CalibrationPolicy, Labels, Profile
+from magdr_core.profiles import CalibrationPolicy, EngineSettings, Labels, Profile
 from magdr_core.specs import SPECS
 
 _LABEL = re.compile(r"[A-Za-z0-9]+([._-][A-Za-z0-9]+)*")
@@ -101,6 +101,7 @@ class Registry:
     instances: Mapping[tuple[str, str], Instance]
     composition: Mapping[str, Any]
     calibration: CalibrationPolicy
+    engine: EngineSettings
     profiles: Mapping[str, Profile]
 
     def labels(self, kind: str) -> list[str]:
@@ -188,7 +189,7 @@ class _Reader:
         return RegistryError(f"{self.path.name} {table}: {message}")
 
     def registry(self, text: str, data: dict[str, Any]) -> Registry:
-        known = {"registry", "plugins", "magdr", "calibration", "profile", *SPECS}
+        known = {"registry", "plugins", "magdr", "calibration", "engine", "profile", *SPECS}
         for name, table in data.items():
             if name not in known:
                 raise RegistryError(f"{self.path.name}: unknown table [{name}]{suggestion(name, known)}")
@@ -204,6 +205,7 @@ class _Reader:
             for label, table in data.get(kind, {}).items()
         }
         calibration = self.table(CalibrationPolicy, "[calibration]", data.get("calibration", {}))
+        engine = self.table(EngineSettings, "[engine]", data.get("engine", {}))
         profiles = {
             name: Profile(**self.table(Profile, f"[profile.{name}]", table))
             for name, table in data.get("profile", {}).items()
@@ -220,6 +222,7 @@ class _Reader:
             instances=MappingProxyType(instances),
             composition=MappingProxyType(data.get("magdr", {})),
             calibration=CalibrationPolicy(**calibration),
+            engine=EngineSettings(**engine),
             profiles=MappingProxyType(profiles),
         )
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, save
 from torch import Tensor
 
 from magdr_core.errors import MagdrError
@@ -42,29 +42,64 @@ class Store:
         if root.exists() and not root.is_dir():
             raise MagdrError(f"{root} is not a folder")
 
-    def _path(self, kind: str, key: str, suffix: str) -> Path:
-        return self.root / kind / key[:2] / f"{key}{suffix}"
+    def read(self, name: str) -> bytes | None:
+        """A file's content by its name inside the store, or None."""
+        try:
+            return (self.root / name).read_bytes()
+        except OSError:
+            return None
+
+    def write(self, name: str, content: bytes) -> None:
+        write_atomically(self.root / name, lambda p: p.write_bytes(content))
 
     def json(self, kind: str, key: str) -> dict[str, Any] | None:
+        content = self.read(_name(kind, key, ".json"))
         try:
-            data = json.loads(self._path(kind, key, ".json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            data = None if content is None else json.loads(content)
+        except ValueError:
             return None
         return data if isinstance(data, dict) else None
 
     def put_json(self, kind: str, key: str, data: Mapping[str, Any]) -> None:
         text = json.dumps(data, indent=1, sort_keys=True, allow_nan=False)
-        write_atomically(self._path(kind, key, ".json"), lambda p: p.write_text(text, encoding="utf-8"))
+        self.write(_name(kind, key, ".json"), text.encode())
 
     def images(self, key: str) -> Tensor | None:
         """8-bit images as float32 in [0,1], or None."""
+        content = self.read(_name("images", key, ".safetensors"))
         try:
-            levels = load_file(str(self._path("images", key, ".safetensors")))["images"]
-        except (OSError, SafetensorError, KeyError):
+            return None if content is None else load(content)["images"].float() / 255
+        except (SafetensorError, KeyError):
             return None
-        return levels.float() / 255
 
     def put_images(self, key: str, images: Tensor) -> None:
         levels = (images * 255).round().byte().cpu().contiguous()
-        path = self._path("images", key, ".safetensors")
-        write_atomically(path, lambda p: save_file({"images": levels}, str(p)))
+        self.write(_name("images", key, ".safetensors"), save({"images": levels}))
+
+
+class AwayStore(Store):
+    """The store of a process that may not write: it reads through a function, and keeps what it makes until
+    it is asked for it.
+
+    Args:
+        fetch: the content of a file by its name inside the store, or None.
+    """
+
+    def __init__(self, fetch: Callable[[str], bytes | None]) -> None:
+        self._fetch = fetch
+        self._made: dict[str, bytes] = {}
+
+    def read(self, name: str) -> bytes | None:
+        return self._made[name] if name in self._made else self._fetch(name)
+
+    def write(self, name: str, content: bytes) -> None:
+        self._made[name] = content
+
+    def take(self) -> dict[str, bytes]:
+        """What was made since the last time, by name; somebody else writes it."""
+        made, self._made = self._made, {}
+        return made
+
+
+def _name(kind: str, key: str, suffix: str) -> str:
+    return f"{kind}/{key[:2]}/{key}{suffix}"

@@ -105,6 +105,9 @@ class AdaptiveCells:
             yardsticks: of a defense's cell.
             rng: the defender's draws.
         """
+        for part in (_oblivious(cell.slice), *self._others()):
+            self.images.of(part)  # shared by cells: no cost of the one that comes first
+        self.G.take_passes()
         found, attack = self.attack(cell, defended, name)
         spent = self.G.take_passes()
         clean = self.images.clean(defended.oracle)

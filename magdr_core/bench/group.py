@@ -56,10 +56,11 @@ class GroupRun:
     def run(self) -> Iterator[dict[str, Any]]:
         """Every cell's data, from the store or computed; a failed one has an `error`."""
         for cell in self.group.cells:
-            yield self._cell(cell)
+            yield self.cell(cell)
 
-    def _cell(self, cell: Cell) -> dict[str, Any]:
-        facts = evaluate.cell_facts(cell) | {"noise": cell.slice.component == "noise"}
+    def cell(self, cell: Cell) -> dict[str, Any]:
+        """A cell's data, from the store or computed; a failed one has an `error`."""
+        facts = first_facts(cell)
         try:
             # Fitting comes first: the key holds the calibration that a component uses.
             component = self._component(cell)
@@ -75,7 +76,7 @@ class GroupRun:
             values, extra = self._compute(cell, component)
         except (MagdrError, torch.OutOfMemoryError) as e:
             self.work.report(f"failed: {cell}: {one_line(e)}")
-            return {"key": "", "facts": facts, "error": one_line(e), "seconds": 0.0, "ids": [], "values": {}}
+            return failed_cell(facts, one_line(e))
         clean = self.images.clean(False, cell.slice)
         forwards = self._take_passes() / len(clean)
         for name in ("pictures", "worst-pictures", "images"):
@@ -132,6 +133,28 @@ class GroupRun:
                     pictures[(*name, worst_side(side, facts["seed"]))] = images
         return pictures
 
+    # -- parts of the work that other processes do ------------------------------------------------------
+
+    def fitted(self, cell: Cell) -> str | None:
+        """Build a cell's component, calibrated: what is wrong with it, if anything is."""
+        try:
+            self._component(cell)
+        except MagdrError as e:
+            return one_line(e)
+        return None
+
+    def known_to_fail(self, role: str, component: str, error: str) -> None:
+        """Cells of this component fail so; it is not tried again."""
+        self._ready.setdefault((role, component), MagdrError(error))
+
+    def stored(self, cell: Cell) -> bool:
+        """Whether the store holds a cell, or nothing has to be computed since its component is broken."""
+        try:
+            self._component(cell)
+            return self.store.json("cells", self._key(cell)) is not None
+        except MagdrError:
+            return True
+
     # -- components -------------------------------------------------------------------------------------
 
     def _component(self, cell: Cell) -> Any:
@@ -167,6 +190,8 @@ class GroupRun:
         found = []
         for label in self.work.profile.defenses:
             if label == "identity" or label in self._plain:
+                continue
+            if isinstance(self._ready.get(("defense", label)), MagdrError):
                 continue
             try:
                 component = self.calibrator.defense(label).component
@@ -230,6 +255,8 @@ class GroupRun:
         behind = self._behind(cell)
         before = None
         if behind is not None:
+            if isinstance(known := self._ready.get(("detector", behind)), MagdrError):
+                raise known
             self.calibrator.detector(behind)
             resolved = self.toolkit.resolve("detector", behind)
             before = [resolved.identity, self.calibrator.digest_of("detector", behind)]
@@ -311,6 +338,15 @@ class GroupRun:
         if cell.role == "attack" or cell.component in self._plain:
             return False
         return self.calibrator.wants_oracle(cell.role, cell.component)
+
+
+def first_facts(cell: Cell) -> dict[str, Any]:
+    """What is known of a cell before its component is there."""
+    return evaluate.cell_facts(cell) | {"noise": cell.slice.component == "noise"}
+
+
+def failed_cell(facts: Mapping[str, Any], error: str) -> dict[str, Any]:
+    return {"key": "", "facts": facts, "error": error, "seconds": 0.0, "ids": [], "values": {}}
 
 
 class _Filter:

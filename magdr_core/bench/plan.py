@@ -133,9 +133,9 @@ def _check_adaptive(toolkit: Toolkit, adaptive: Adaptive) -> None:
         toolkit.resolve("detector", label)
     for label in adaptive.defenses:
         defense_label(toolkit, label)
-    least = min(_attack_slice(toolkit, label).eps for label in adaptive.attacks)
+    least = min(attack_slice(toolkit, label).eps for label in adaptive.attacks)
     for label in adaptive.others:
-        if (eps := _attack_slice(toolkit, label).eps) > least:
+        if (eps := attack_slice(toolkit, label).eps) > least:
             raise RegistryError(
                 f"{toolkit.registry.path.name}: adaptive: the other attack {label!r} has eps = "
                 f"{eps * 255:g}/255, more than the {least * 255:g}/255 of the attacks that it is pooled with"
@@ -230,9 +230,9 @@ def is_restoration(toolkit: Toolkit, label: str) -> bool:
 
 def _slices(toolkit: Toolkit, profile: Profile, task: str) -> Iterator[Slice]:
     yield Slice(CLEAN, "clean")
-    attacks = [_attack_slice(toolkit, label) for label in profile.attacks]
+    attacks = [attack_slice(toolkit, label) for label in profile.attacks]
     for transfer in (t for t in profile.transfer if _is_of(task, t)):
-        part = _attack_slice(toolkit, transfer.attack)
+        part = attack_slice(toolkit, transfer.attack)
         lacking = [transfer.surrogate] if transfer.surrogate else []
         lacking += ["unknown-condition"] if transfer.condition == "unknown" else []
         attacks.append(replace(part, name=f"{part.name}@{'+'.join(lacking)}", transfer=transfer))
@@ -241,7 +241,7 @@ def _slices(toolkit: Toolkit, profile: Profile, task: str) -> Iterator[Slice]:
     sweep = profile.sweep if profile.sweep is not None and _is_of(task, profile.sweep) else None
     points = sorted(set(sweep.steps)) if sweep is not None else []
     for label in sweep.attacks if sweep is not None else ():
-        part = _attack_slice(toolkit, label)
+        part = attack_slice(toolkit, label)
         if not hasattr(toolkit.build("attack", label).component, "checkpoints"):
             raise RegistryError(
                 f"{toolkit.registry.path.name}: sweep: attack {label!r} has no checkpoints of a run; "
@@ -252,7 +252,7 @@ def _slices(toolkit: Toolkit, profile: Profile, task: str) -> Iterator[Slice]:
     yield from attacks
     if profile.adaptive is not None:
         for label in profile.adaptive.attacks:
-            yield replace(_attack_slice(toolkit, label), role="adaptive", steps=profile.adaptive.steps)
+            yield replace(attack_slice(toolkit, label), role="adaptive", steps=profile.adaptive.steps)
     if profile.detectors:
         # Equal-strength random noise beside every attack: a detector of noise is no detector of attacks.
         noises = {s.eps for s in attacks if s.component == "noise"}
@@ -264,7 +264,7 @@ def _slices(toolkit: Toolkit, profile: Profile, task: str) -> Iterator[Slice]:
             yield Slice(f"benign:{label}", "benign", label, resolved.entry.name)
 
 
-def _attack_slice(toolkit: Toolkit, label: str) -> Slice:
+def attack_slice(toolkit: Toolkit, label: str) -> Slice:
     resolved = _check(toolkit, "attack", label)
     if resolved is None:  # nobody can say how strong it would have been
         return Slice(label, "attack", label, toolkit.registry.instance("attack", label).use)

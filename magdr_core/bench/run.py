@@ -16,13 +16,10 @@ from torch import Tensor
 
 from magdr_core import __version__
 from magdr_core.bench.checks.badges import with_badges
-from magdr_core.bench.checks.suite import Suite
-from magdr_core.bench.group import GroupRun
-from magdr_core.bench.images import Workplace
+from magdr_core.bench.engine import Engine, Job, LocalEngine
 from magdr_core.bench.pictures import save_pictures
-from magdr_core.bench.plan import Group, plan
+from magdr_core.bench.plan import plan
 from magdr_core.bench.tables import Row, result_rows, to_csv
-from magdr_core.bench.threat import Threats
 from magdr_core.bench.values import save_values
 from magdr_core.calibration import Progress
 from magdr_core.identity import digest
@@ -74,6 +71,7 @@ class Bench:
         shard: (i, n): compute part i of n parts of the cells, into the store alone; a run without it, with
             the same store, then writes the tables. Parts may run at the same time. What two parts need, such
             as a calibration or attacked images, is made by each that does not find it in the store.
+        engine: where the cells are computed.
         progress: told (what, done, total) of long steps inside a cell.
         report: told one-line messages (failing observers, failing cells).
     """
@@ -87,6 +85,7 @@ class Bench:
         cache: Path = Path("runs/cache"),
         limit: int | None = None,
         shard: tuple[int, int] | None = None,
+        engine: Engine | None = None,
         progress: Progress = lambda what, done, total: None,
         report: Callable[[str], None] = print,
     ) -> None:
@@ -103,6 +102,7 @@ class Bench:
         identity = digest([toolkit.registry.text, self.profile.model_dump(), __version__])[:8]
         self.folder = out or Path("runs") / f"{toolkit.registry.name}-{profile}-{identity}"
         self.store = Store(cache)
+        self.engine: Engine = engine or LocalEngine()
         self.progress = progress
         self.report = report
 
@@ -115,18 +115,17 @@ class Bench:
 
         Of a shard, only the store is written, and observers are told of the cells alone.
         """
+        self.engine.check(self.toolkit)
         if self.shard is not None:
             result = RunResult(self.folder, self._manifest(), [], [])
-            for group in self.groups:
-                self._run_group(group, result)
+            self._compute(result)
             return result
         self.folder.mkdir(parents=True, exist_ok=True)
         result = RunResult(self.folder, self._manifest(), [], [])
         notify = self.toolkit.host.notify
         self._write("manifest.json", json.dumps(result.manifest, indent=1, sort_keys=True))
         notify("magdr_run_started", self.report, run=self.folder, manifest=result.manifest, cells=self.total)
-        for group in self.groups:
-            self._run_group(group, result)
+        self._compute(result)
         result.checks = with_badges(result.checks, result.cells)
         result.rows = result_rows(self.toolkit.registry.name, result.cells)
         self._write("results.csv", to_csv(result.rows))
@@ -137,33 +136,25 @@ class Bench:
         notify("magdr_run_finished", self.report, run=self.folder, manifest=result.manifest, rows=result.rows)
         return result
 
-    def _run_group(self, group: Group, result: RunResult) -> None:
-        environment = {
-            "magdr": __version__,
-            "torch": torch.__version__,
-            "device": self.toolkit.device.type,
-            "dtype": "float32",
-            "compile": False,
-        }
-        work = Workplace(self.toolkit, self.profile, self.store, environment, self.progress, self.report)
-        run = GroupRun(work, group)
-        threats = Threats(run)
-        cells = []
-        for planned, cell in zip(group.cells, run.run(), strict=True):
-            cell |= {"threat": threats.card(planned, cell)}
-            cells.append(cell)
+    def _compute(self, result: RunResult) -> None:
+        def finished(cell: dict[str, Any]) -> None:
             notify = self.toolkit.host.notify
             notify("magdr_cell_finished", self.report, run=self.folder, cell=cell)
-        result.cells += cells
-        if self.shard is None and group.seed == self.groups[0].seed:
-            result.pictures |= run.pictures(cells)
-        if self.shard is None:
-            result.pictures |= run.worst_pictures(cells)
-        if self.shard is None and group.seed == self.groups[0].seed:
-            settings = self.profile.checked
-            if settings is not None:
-                # Of the first seed: the checks ask how attacks behave, not how large a figure is.
-                result.checks += Suite(run, settings, threats).rows(cells)
+
+        job = Job(
+            self.toolkit,
+            self.profile,
+            self.groups,
+            self.store,
+            whole=self.shard is None,
+            progress=self.progress,
+            report=self.report,
+            finished=finished,
+        )
+        for group in self.engine.run(job):
+            result.cells += group.cells
+            result.checks += group.checks
+            result.pictures |= group.pictures
 
     def _checks_file(self, result: RunResult) -> dict[str, Any]:
         settings = self.profile.checked
@@ -186,7 +177,8 @@ class Bench:
             "profile": self.name,
             "settings": self.profile.model_dump(),
             "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
-            "threads": torch.get_num_threads(),
+            "engine": self.engine.name,
+            "threads": self.engine.threads(self.toolkit),
             "versions": {name: version(name) for name in VERSIONS},
             "commit": _commit(),
             "started": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -11,6 +11,7 @@ from typing import Any
 import click
 from rich.console import Console
 
+from magdr_core.bench.engine import Engine, LocalEngine
 from magdr_core.bench.run import Bench, RunResult
 from magdr_core.cli.checks import print_checks
 from magdr_core.cli.common import (
@@ -64,6 +65,16 @@ class Shard(click.ParamType):
 @cache_option
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most N samples.")
 @click.option("--shard", type=Shard(), help="Compute part I of N into the cache; no tables.")
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="Where cells are computed: in this process, or by workers of a Ray cluster.",
+)
+@click.option(
+    "--address", metavar="HOST:PORT", help="A running Ray cluster, or auto; else one is started here."
+)
 @device_option
 @block_option
 def command(
@@ -73,6 +84,8 @@ def command(
     cache: Path,
     limit: int | None,
     shard: tuple[int, int] | None,
+    engine: str,
+    address: str | None,
     device: str | None,
     block: tuple[str, ...],
 ) -> None:
@@ -83,10 +96,13 @@ def command(
     as `magdr compare` does it; that changes no exit code. Exit code 1: some cells failed, or a sanity check
     calls a row unreliable; 2: a registry is wrong, and nothing was written. To divide the work run every
     --shard with the same cache, at the same time or not, and then the command without it, which writes the
-    tables.
+    tables; or let --engine ray give it to the workers of a cluster, of which each takes what [engine] of the
+    registry says.
     """
     if out is not None and len(registries) > 1:
         raise click.UsageError("--out takes one registry; several get a folder each")
+    if address is not None and engine != "ray":
+        raise click.UsageError("--address is of a Ray cluster; say --engine ray")
     console = Console()
     display = ProgressDisplay(console)
     check_writable(cache)
@@ -100,6 +116,7 @@ def command(
             cache=cache,
             limit=limit,
             shard=shard,
+            engine=_engine(engine, address),
             progress=display.step,
             report=display.say,
         )
@@ -118,6 +135,15 @@ def command(
             _compare(benches[0], bench, cache, console)
     if failed:
         raise SystemExit(1)
+
+
+def _engine(name: str, address: str | None) -> Engine:
+    """Raises MagdrError if what the engine needs is not installed."""
+    if name == "ray":
+        from magdr_core.bench.crew_ray import RayEngine  # an extra
+
+        return RayEngine(address)
+    return LocalEngine()
 
 
 def _compare(first: Bench, later: Bench, cache: Path, console: Console) -> None:

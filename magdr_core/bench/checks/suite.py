@@ -104,13 +104,17 @@ class Suite:
         Args:
             cells: of this task; they say how many passes each component takes.
         """
-        jobs = [*self._attack_jobs(), self._planted_job(), *self._component_jobs(cells)]
+        jobs = self.jobs(cells)
         for done, job in enumerate(jobs):
             self.run.work.progress(f"checks ({job.component})", done, len(jobs))
-            yield self._row(job)
+            yield self.row(job)
         self.run.work.progress("checks", len(jobs), len(jobs))
 
-    def _row(self, job: _Job) -> dict[str, Any]:
+    def jobs(self, cells: Sequence[Mapping[str, Any]]) -> list[Job]:
+        """One for each row, to be done in any order."""
+        return [*self._attack_jobs(), self._planted_job(), *self._component_jobs(cells)]
+
+    def row(self, job: Job) -> dict[str, Any]:
         settings = self.settings.model_dump(exclude={"passes"})
         key = digest(
             {
@@ -129,14 +133,18 @@ class Suite:
                 made = {"how": job.how, "checks": checks, "passes": self.G.passes - before}
             except (MagdrError, torch.OutOfMemoryError) as e:
                 # What fails once may work the next time: it is not stored.
-                failed = Check("run", "fail", f"the checks could not be run: {one_line(e)}")
-                return self._facts(job) | {"key": "", "how": job.how, "checks": [failed.as_json()]}
+                return self.unmade(job, one_line(e))
             # Through JSON, so that a fresh result and a stored one are the same to the last byte.
             stored = json.loads(json.dumps(made, sort_keys=True))
             self.store.put_json("checks", key, stored)
         return self._facts(job) | {"key": key, **stored}
 
-    def _facts(self, job: _Job) -> dict[str, Any]:
+    def unmade(self, job: Job, error: str) -> dict[str, Any]:
+        """The row of checks that could not be run."""
+        failed = Check("run", "fail", f"the checks could not be run: {error}")
+        return self._facts(job) | {"key": "", "how": job.how, "checks": [failed.as_json()]}
+
+    def _facts(self, job: Job) -> dict[str, Any]:
         group = self.run.group
         return {"task": group.task, "seed": group.seed, "role": job.role, "component": job.component}
 
@@ -153,7 +161,7 @@ class Suite:
 
     # -- attacks and planted weaknesses -----------------------------------------------------------------
 
-    def _attack_jobs(self) -> Iterator[_Job]:
+    def _attack_jobs(self) -> Iterator[Job]:
         for part in self.attacks:
             resolved = self.toolkit.resolve("attack", part.label)
             mixture = any(need.kind == "attack" for need in resolved.entry.spec.needs.values())
@@ -161,7 +169,7 @@ class Suite:
                 continue  # what is mixed is checked by itself
             faces = self._faces(self._affordable(part))
             how = {"eps": part.eps, "steps": part.steps, "faces": faces}
-            yield _Job(
+            yield Job(
                 "attack",
                 part.name,
                 ["attack", resolved.identity, faces],
@@ -185,11 +193,11 @@ class Suite:
         victim = Victim(clean, self.G, aim, name="bare", seed=self.run.group.seed)
         return list(attack_checks(Variants(self.toolkit, part.label, victim)))
 
-    def _planted_job(self) -> _Job:
+    def _planted_job(self) -> Job:
         s = self.settings
         steps = max(PLANTED_STEPS, s.steps)
         how = {"eps": self.eps, "steps": steps, "draws": s.draws, "faces": self._faces(s.faces)}
-        return _Job(PLANTED, PLANTED, ["planted"], how, lambda: self._planted(steps))
+        return Job(PLANTED, PLANTED, ["planted"], how, lambda: self._planted(steps))
 
     def _planted(self, steps: int) -> list[Check]:
         clean = self._first(self.run.images.clean(False), self.settings.faces)
@@ -202,7 +210,7 @@ class Suite:
 
     # -- rows of the tables -----------------------------------------------------------------------------
 
-    def _component_jobs(self, cells: Sequence[Mapping[str, Any]]) -> Iterator[_Job]:
+    def _component_jobs(self, cells: Sequence[Mapping[str, Any]]) -> Iterator[Job]:
         seen: set[tuple[str, str]] = set()
         for cell in cells:
             facts = cell["facts"]
@@ -222,7 +230,7 @@ class Suite:
         # The undisturbed output has to be looked at beside a detector, too.
         return max(own) + (1.0 if role == "detector" else 0.0)
 
-    def _component_job(self, role: str, label: str, own: float) -> _Job:
+    def _component_job(self, role: str, label: str, own: float) -> Job:
         kind = "restoration" if self._filter(role, label) else role
         resolved = self.toolkit.resolve(kind, label)
         stochastic = bool(resolved.entry.spec.stochastic)
@@ -239,7 +247,7 @@ class Suite:
         if part is None:
             said = f"one run takes {own:.0f} generator passes, too many for the {passes:.0f} granted"
             skipped = Check("run", "skipped", said, {"passes": own})
-            return _Job(role, label, about, {}, lambda: [skipped])
+            return Job(role, label, about, {}, lambda: [skipped])
         how = {
             "eps": self.eps,
             "steps": part.effort.steps,
@@ -248,7 +256,7 @@ class Suite:
             "gradient": _declared(resolved),
             "engine": self.engine.__name__,
         }
-        return _Job(role, label, about, how, lambda: self._component(role, label, resolved, part))
+        return Job(role, label, about, how, lambda: self._component(role, label, resolved, part))
 
     def _component(self, role: str, label: str, resolved: Resolved, part: Part) -> list[Check]:
         oracle = not self._filter(role, label) and self.run.calibrator.wants_oracle(role, label)
@@ -297,7 +305,7 @@ def _declared(resolved: Resolved) -> Gradient:
 
 
 @dataclass(frozen=True)
-class _Job:
+class Job:
     """One row: what identifies it, how it is checked, and the work."""
 
     role: str
