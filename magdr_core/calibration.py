@@ -59,7 +59,7 @@ class Parts(Protocol):
     def rng(self, component: str, ids: Iterable[str], seed: int | None = None) -> SampleRng: ...
 
 
-def wants_oracle(toolkit: Builder, kind: str, label: str) -> bool:
+def wants_oracle(toolkit: Parts, kind: str, label: str) -> bool:
     """Whether a detector or defense, or the detector before it, is given exact masks."""
     resolved = toolkit.resolve(kind, label)
     if resolved.params.get("oracle"):

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from magdr_core import __version__
 from magdr_core.bench.checks.badges import with_badges
-from magdr_core.bench.engine import Engine, Job, LocalEngine
+from magdr_core.bench.engines.engine import Engine, Job, LocalEngine
 from magdr_core.bench.pictures import save_pictures
 from magdr_core.bench.plan import plan
 from magdr_core.bench.tables import Row, result_rows, to_csv

@@ -11,7 +11,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from magdr_core.bench.engine import Engine, LocalEngine
+from magdr_core.bench.engines.engine import Engine, LocalEngine
 from magdr_core.bench.run import Bench, RunResult
 from magdr_core.cli.checks import print_checks
 from magdr_core.cli.common import (
@@ -140,7 +140,7 @@ def command(
 def _engine(name: str, address: str | None) -> Engine:
     """Raises MagdrError if what the engine needs is not installed."""
     if name == "ray":
-        from magdr_core.bench.crew_ray import RayEngine  # an extra
+        from magdr_core.bench.engines.crew_ray import RayEngine  # an extra
 
         return RayEngine(address)
     return LocalEngine()

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from magdr_core.cli import cli
-from tests.bench.test_engine import LIGHT
+from tests.bench.engines.test_engine import LIGHT
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "slurm_array.sh"
 

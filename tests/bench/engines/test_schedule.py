@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from magdr_core.bench.desk import Order
-from magdr_core.bench.engine import Job
-from magdr_core.bench.schedule import Done, Failed, Lost, Ready, Schedule
-from magdr_core.bench.units import Unit, units_of
+from magdr_core.bench.engines.desk import Order
+from magdr_core.bench.engines.engine import Job
+from magdr_core.bench.engines.schedule import Done, Failed, Lost, Ready, Schedule
+from magdr_core.bench.engines.units import Unit, units_of
 from tests.bench.conftest import SMALL
 
 

@@ -8,11 +8,11 @@ from typing import Any
 
 from magdr_core.bench.checks.badges import PLANTED
 from magdr_core.bench.checks.verdicts import Check
-from magdr_core.bench.desk import Order, Outcome
-from magdr_core.bench.engine import Data, GroupResult, Job
+from magdr_core.bench.engines.desk import Order, Outcome
+from magdr_core.bench.engines.engine import Data, GroupResult, Job
+from magdr_core.bench.engines.schedule import Crew, Failed, Schedule
+from magdr_core.bench.engines.units import Unit, brief, row_unit, units_of
 from magdr_core.bench.group import failed_cell, first_facts
-from magdr_core.bench.schedule import Crew, Failed, Schedule
-from magdr_core.bench.units import Unit, brief, row_unit, units_of
 
 CrewOf = Callable[[Job], AbstractContextManager[Crew]]
 """Hires workers for a job; on leaving it dismisses them, whatever they are doing."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
-from magdr_core.bench.engine import environment
+from magdr_core.bench.engines.engine import environment
 from magdr_core.errors import MagdrError
 from magdr_core.registry import parse_registry
 from magdr_core.toolkit import Toolkit

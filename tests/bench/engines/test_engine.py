@@ -8,12 +8,12 @@ from dataclasses import replace
 import pytest
 
 from magdr_core.api import DefenseSpec, stateless
-from magdr_core.bench.engine import LocalEngine
-from magdr_core.bench.parcel import parcel_of
+from magdr_core.bench.engines.engine import LocalEngine
+from magdr_core.bench.engines.parcel import parcel_of
 from magdr_core.errors import MagdrError
 from magdr_core.hookspecs import hookimpl
 from tests.bench.conftest import DEFENSES, SMALL, Workshop
-from tests.bench.crew import InlineEngine
+from tests.bench.engines.crew import InlineEngine
 from tests.bench.test_adaptive import ADAPTIVE
 from tests.bench.test_attack_settings import TEXT as SETTINGS
 from tests.bench.test_run import BROKEN, without_seconds

@@ -6,10 +6,10 @@ import pickle
 from collections import Counter
 from contextlib import contextmanager
 
-from magdr_core.bench.desk import Desk
-from magdr_core.bench.distributed import run_with
-from magdr_core.bench.parcel import parcel_of
-from magdr_core.bench.schedule import Done, Lost, Ready
+from magdr_core.bench.engines.desk import Desk
+from magdr_core.bench.engines.distributed import run_with
+from magdr_core.bench.engines.parcel import parcel_of
+from magdr_core.bench.engines.schedule import Done, Lost, Ready
 
 
 class InlineEngine:

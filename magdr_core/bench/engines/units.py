@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from magdr_core.bench.engine import Job
+from magdr_core.bench.engines.engine import Job
 from magdr_core.bench.plan import ORACLE, Cell, Group, Slice, attack_slice, is_restoration
 from magdr_core.calibration import wants_oracle
 from magdr_core.errors import MagdrError

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from magdr_core.bench.desk import Order
-from magdr_core.bench.units import Unit
+from magdr_core.bench.engines.desk import Order
+from magdr_core.bench.engines.units import Unit
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,11 @@ import pytest
 
 ray = pytest.importorskip("ray", reason='needs the extra "ray"')
 
-from magdr_core.bench.crew_ray import RayEngine, _connect, _ray  # noqa: E402
+from magdr_core.bench.engines.crew_ray import RayEngine, _connect, _ray  # noqa: E402
 from magdr_core.errors import MagdrError  # noqa: E402
 from magdr_core.hookspecs import hookimpl  # noqa: E402
 from tests.bench.conftest import Workshop  # noqa: E402
-from tests.bench.test_engine import FITTED, LIGHT, files, same  # noqa: E402
+from tests.bench.engines.test_engine import FITTED, LIGHT, files, same  # noqa: E402
 from tests.bench.test_run import BROKEN  # noqa: E402
 
 TWO = "\n[engine]\nworkers = 2\nretries = 1\n"

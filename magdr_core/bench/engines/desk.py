@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 
-from magdr_core.bench.engine import GroupWork
+from magdr_core.bench.engines.engine import GroupWork
+from magdr_core.bench.engines.units import Unit
 from magdr_core.bench.plan import Cell, Group, Slice
-from magdr_core.bench.units import Unit
 from magdr_core.calibration import Progress
 from magdr_core.errors import MagdrError
 from magdr_core.profiles import Profile

@@ -18,12 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from magdr_core.bench.desk import Desk, Order, Outcome
-from magdr_core.bench.distributed import run_with
-from magdr_core.bench.engine import GroupResult, Job
-from magdr_core.bench.parcel import Parcel, parcel_of
-from magdr_core.bench.reader import Reader
-from magdr_core.bench.schedule import Crew, Done, Event, Lost, Ready
+from magdr_core.bench.engines.desk import Desk, Order, Outcome
+from magdr_core.bench.engines.distributed import run_with
+from magdr_core.bench.engines.engine import GroupResult, Job
+from magdr_core.bench.engines.parcel import Parcel, parcel_of
+from magdr_core.bench.engines.reader import Reader
+from magdr_core.bench.engines.schedule import Crew, Done, Event, Lost, Ready
 from magdr_core.errors import MagdrError, one_line
 from magdr_core.profiles import EngineSettings
 from magdr_core.toolkit import Toolkit
