@@ -85,14 +85,14 @@ def component_checks(victim: Victim, engine: Engine, effort: Effort, transferred
         )
 
 
-def passes_per_image(effort: Effort, own: float, *, stochastic: bool) -> float:
+def passes_per_image(effort: Effort, own: float, *, stochastic: bool, step: float) -> float:
     """About how many passes through the generator the checks of one component take per image.
 
     Args:
         own: passes of one forward run of the component, output included.
+        step: of one step of the attack, on one draw.
     """
     draws = effort.draws if stochastic else 1
-    step = own + 2  # the way back through the generator costs about two forward passes
     gradient_steps = effort.steps * (LONGER + 3) + 2 + (2 * effort.steps if stochastic else 0)
     return gradient_steps * draws * step + (2 * effort.steps + 12 * draws) * own
 
