@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from magdr_core.adaptive.ascent import Ascent
+from magdr_core.adaptive.ascent import FIRST_STEP, Ascent
 from magdr_core.adaptive.modes import Mode, Modes, look
 from magdr_core.adaptive.search import square_search
 from magdr_core.adaptive.target import Target, Verdict
@@ -130,9 +130,8 @@ class AdaptiveAttack:
             start = target.oblivious
             if restart or random:
                 salt = (1 << 25) + number * self.restarts + restart
-                start = target.x + target.rng.fork(salt).uniform(
-                    *target.x.shape[1:], low=-target.eps, high=target.eps
-                )
+                reach = min(target.eps, FIRST_STEP / 2)
+                start = target.x + target.rng.fork(salt).uniform(*target.x.shape[1:], low=-reach, high=reach)
             by_loss, by_merit, share = self._ascend(target, mode, start, restart, steps)
             bad += share / self.restarts
             feasible = by_merit if feasible is None else feasible.better(by_merit)

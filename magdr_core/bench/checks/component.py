@@ -48,7 +48,10 @@ def component_checks(victim: Victim, engine: Engine, effort: Effort, transferred
     yield verdicts.nothing_at_zero(array((nothing - victim.clean.images).abs().flatten(1).amax(1)))
     everything = engine(victim, 1.0, [steps], draws)[0]
     blind = victim.gradient == "none"
-    yield verdicts.everything_at_one(array(victim.judge(everything, draws).reached), blind=blind)
+    doubt = "with no gradient declared it is too weak to say more" if blind else ""
+    if victim.detector is not None:
+        doubt = "a few steps have to find what is disrupted and unsuspected at once"
+    yield verdicts.everything_at_one(array(victim.judge(everything, draws).reached), doubt=doubt)
 
     few = max(1, steps // 4)
     runs = engine(victim, eps, [few, steps, LONGER * steps], draws)

@@ -263,7 +263,7 @@ class Suite:
             "steps": part.effort.steps,
             "draws": part.effort.draws if stochastic else 1,
             "faces": self._faces(part.faces),
-            "gradient": _declared(resolved),
+            "gradient": self._declared(role, label, resolved),
             "engine": self.engine.name,
         }
         return _Job(role, label, about, how, lambda: self._component(role, label, resolved, part))
@@ -278,7 +278,7 @@ class Suite:
             self._aim(),
             defense=self._defense(label) if role == "defense" else None,
             detector=self._detector(label) if role == "detector" else None,
-            gradient=_declared(resolved),
+            gradient=self._declared(role, label, resolved),
             name=f"{role}/{digest(resolved.identity)}",  # like the key, it knows no label
             seed=self.run.group.seed,
             oblivious=transferred,
@@ -298,9 +298,18 @@ class Suite:
 
     def _nature(self, role: str, label: str, resolved: Resolved) -> Nature:
         if role == "detector":
-            return "detector" if _declared(resolved) != "none" else "blind detector"
-        choosing = not self._filter(role, label) and isinstance(self._defense(label).component, MagDR)
-        return "chooser" if choosing else "defense"
+            return "blind detector" if self._declared(role, label, resolved) == "none" else "detector"
+        return "chooser" if isinstance(self._bare(role, label), MagDR) else "defense"
+
+    def _declared(self, role: str, label: str, resolved: Resolved) -> Gradient:
+        return declared(resolved, self._bare(role, label))
+
+    def _bare(self, role: str, label: str) -> Any:
+        """The component itself, without core's wrapper."""
+        if self._filter(role, label):
+            return None
+        guarded: Any = self._detector(label).detector if role == "detector" else self._defense(label)
+        return guarded.component
 
     def _filter(self, role: str, label: str) -> bool:
         return role == "defense" and is_restoration(self.toolkit, label)
@@ -315,8 +324,10 @@ class Suite:
         return self.run.calibrator.detector(label)
 
 
-def _declared(resolved: Resolved) -> Gradient:
-    found: Gradient = getattr(resolved.entry.spec, "gradient", "none")
+def declared(resolved: Resolved, component: Any = None) -> Gradient:
+    """What gradient a component says it has: itself, where its parameters decide, else its spec."""
+    told: Gradient = getattr(resolved.entry.spec, "gradient", "none")
+    found: Gradient = getattr(component, "gradient", told)
     return found
 
 
