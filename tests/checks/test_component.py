@@ -131,7 +131,13 @@ def test_a_wrong_magdr_is_flagged_by_the_checks_with_the_adaptive_attack(victim,
     tables = """
 [detector.literal]
 use = "magdr"
-params = { parser = "whole", criteria = ["l1"], augmentations = ["shift"], form = "literal", evidence = "consistency" }
+
+[detector.literal.params]
+parser = "whole"
+criteria = ["l1"]
+augmentations = ["shift", "flip"]
+form = "literal"
+evidence = "consistency"
 """
     magdr = soft(tables).build("detector", "literal").component
     clean = victim().clean
