@@ -386,6 +386,27 @@ def test_the_softmin_expects_the_gains_of_its_branches(rec_net):
     assert (slope.abs().flatten(1).amax(1) > 0).all()
 
 
+def test_the_checks_attack_the_whole_of_magdr(done):
+    """Choice, gate and all, through the same attack as the tables; strength 0 changes nothing."""
+    from magdr_core.bench.checks.suite import Suite
+    from magdr_core.bench.group import GroupRun
+    from magdr_core.bench.images import Workplace
+    from magdr_core.bench.threat import Threats
+    from magdr_core.profiles import Checks
+
+    bench = done.bench(ADAPTIVE)
+    work = Workplace(bench.toolkit, bench.profile, bench.store, {}, bench.progress, bench.report)
+    run = GroupRun(work, bench.groups[0])
+    suite = Suite(run, Checks(faces=2, steps=2, draws=1, passes=100_000), Threats(run))
+    magdr = [c for c in done.first.cells if c["facts"]["component"] == "magdr"]
+    (row,) = [suite._row(job) for job in suite._component_jobs(magdr)]
+    assert row["how"]["engine"].startswith("adaptive")
+    found = {c["name"]: c["verdict"] for c in row["checks"]}
+    assert "run" not in found
+    assert found["eps-0"] == "pass"
+    assert found["white-box against noise"] in ("pass", "warn")
+
+
 def test_an_image_under_the_gate_is_passed_through_unchanged(rec_net):
     from magdr_core.adaptive.choices import frozen
 
