@@ -11,19 +11,23 @@ through. Suspicion is counted in units of how much more suspicious than the clea
 is.
 
 **Policies.** `penalty=B` ascends `gain - B * excess`, with the excess of the score over the threshold; a
-range of B gives the trade-off curve. `selective` ascends the gain while the image is not flagged and descends
-the score while it is (Bryniarski et al., ICLR 2022, without their projection); its best feasible image is
-kept.
+range of B gives the trade-off curve. `selective` ascends the gain while the image is not flagged and
+descends the score while it is (Bryniarski et al., ICLR 2022, without their projection). `lagrangian` is a
+penalty whose B each image has for itself: it rises while the image is flagged and falls while it is not (as
+Carlini and Wagner, S&P 2017, look for their constant, but within one run). Of these the best feasible image
+is kept. `tries`, where there is nothing to follow, ascends the gain with some pixels going anywhere and
+keeps what passed.
 
 **Gradients** are tried, not believed. A component's gradient is taken as it comes (`autograd`); with its
 `no_grad` blocks and roundings undone (`lifted`); and with its detached tensors attached again (`uncut`). A
 probe on faces of the calibration split keeps every way that gives another direction than those before.
-Defenses are also passed straight through (BPDA, `bpda`). A defense that chooses among candidates (Rec-Net) is
+Defenses are also passed straight through (BPDA, `bpda`), those without any gradient also with that of a
+network that was fitted to them (`bpda-fitted`). A defense that chooses among candidates (Rec-Net) is
 attacked with its choice frozen and refreshed every few steps (`frozen`), through the expectation over the
-softmin of its candidates' scores (`softmin`), and by staying under its own gate (`evade`). A detector without
-any gradient gets a differentiable stand-in, distilled on calibration faces and once more on attacked ones
-(`surrogate`), and an estimate from paired queries (`queries`). Where a spec says `stochastic`, gradients and
-verdicts are means over `draws` draws (EOT).
+softmin of its candidates' scores in every round (`softmin`), and by staying under its own gate (`evade`). A
+detector without any gradient gets a differentiable stand-in, distilled on calibration faces and once more
+on attacked ones (`surrogate`), and an estimate from paired queries (`queries`). Where a spec says
+`stochastic`, gradients and verdicts are means over `draws` draws (EOT).
 
 **Steps** are those of APGD (Croce and Hein, ICML 2020): momentum, and per image half the step and a restart
 from the best point when progress stalls. The first start is the oblivious attack's image, the others are

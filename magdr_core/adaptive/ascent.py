@@ -10,6 +10,9 @@ from torch import Tensor
 from magdr_core.functional import project_linf
 
 MOMENTUM = 0.75
+FIRST_STEP = 32 / 255
+"""The longest first step: in balls so large that twice their radius says nothing."""
+
 ENOUGH = 0.75
 """Share of the steps since the last mark that must have risen, else the step is halved."""
 
@@ -28,7 +31,7 @@ class Ascent:
     Args:
         start: `[B,3,H,W]`.
         clean: the centres of the balls.
-        eps: L-infinity bound in [0,1] units; the first step is twice as long.
+        eps: L-infinity bound in [0,1] units; the first step is twice as long, up to `FIRST_STEP`.
         steps: moves of the whole run.
 
     Attributes:
@@ -39,7 +42,7 @@ class Ascent:
     def __init__(self, start: Tensor, clean: Tensor, eps: float, steps: int) -> None:
         self.clean, self.eps = clean, eps
         self.x = self._before = project_linf(start, clean, eps)
-        self.step = torch.full((len(clean),), 2.0 * eps, device=clean.device)
+        self.step = torch.full((len(clean),), min(2.0 * eps, FIRST_STEP), device=clean.device)
         self._marks = marks(steps)
         self._moves = self._mark = 0
         low = torch.full_like(self.step, -torch.inf, dtype=torch.float64)

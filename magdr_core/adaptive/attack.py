@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from magdr_core.adaptive.ascent import Ascent
+from magdr_core.adaptive.ascent import FIRST_STEP, Ascent
 from magdr_core.adaptive.modes import Mode, Modes, look
 from magdr_core.adaptive.search import square_search
 from magdr_core.adaptive.target import Target, Verdict
@@ -100,7 +100,7 @@ class AdaptiveAttack:
         pool = dict(found)
         bad: dict[str, float] = {}
         for number, mode in enumerate(self.modes.of(target)):
-            own, feasible, bad[mode.name] = self._run(target, mode, number)
+            own, feasible, bad[mode.name] = self._run(target, mode, number, self.steps)
             found[mode.name] = own
             pool[mode.name] = feasible.better(own)
         if self.queries:
@@ -109,21 +109,33 @@ class AdaptiveAttack:
         pooled, which = _pooled(pool)
         return Attacked(found, pooled, which, bad)
 
-    def _run(self, target: Target, mode: Mode, number: int) -> tuple[Found, Found, float]:
+    @torch.no_grad()
+    def unaided(self, target: Target, steps: int) -> Tensor:
+        """The best image per sample of the modes alone, `[B,3,H,W]`, each from a random start: nothing of the
+        oblivious attack, of a search or of another attack is in it."""
+        best: Found | None = None
+        for number, mode in enumerate(self.modes.of(target)):
+            _, feasible, _ = self._run(target, mode, number, steps, random=True)
+            best = feasible if best is None else best.better(feasible)
+        assert best is not None
+        return best.images
+
+    def _run(
+        self, target: Target, mode: Mode, number: int, steps: int, *, random: bool = False
+    ) -> tuple[Found, Found, float]:
         """All restarts of a mode: its own best (by its loss where it has a penalty), the best feasible one,
         and the share of useless gradients."""
         own, feasible, bad = None, None, 0.0
         for restart in range(self.restarts):
             start = target.oblivious
-            if restart:
+            if restart or random:
                 salt = (1 << 25) + number * self.restarts + restart
-                start = target.x + target.rng.fork(salt).uniform(
-                    *target.x.shape[1:], low=-target.eps, high=target.eps
-                )
-            by_loss, by_merit, share = self._ascend(target, mode, start, restart)
+                reach = min(target.eps, FIRST_STEP / 2)
+                start = target.x + target.rng.fork(salt).uniform(*target.x.shape[1:], low=-reach, high=reach)
+            by_loss, by_merit, share = self._ascend(target, mode, start, restart, steps)
             bad += share / self.restarts
             feasible = by_merit if feasible is None else feasible.better(by_merit)
-            if mode.penalty is None:
+            if not mode.compromising:
                 own = feasible
             else:
                 own = by_loss if own is None else _higher(mode, by_loss, own)
@@ -131,33 +143,43 @@ class AdaptiveAttack:
         assert feasible is not None
         return own, feasible, bad
 
-    def _ascend(self, target: Target, mode: Mode, start: Tensor, restart: int) -> tuple[Found, Found, float]:
-        ascent = Ascent(start, target.x, target.eps, self.steps)
-        true = all(way.true for way in mode.ways)
+    def _ascend(
+        self, target: Target, mode: Mode, start: Tensor, restart: int, steps: int
+    ) -> tuple[Found, Found, float]:
+        ascent = Ascent(start, target.x, target.eps, steps)
+        sound = all(way.true for way in mode.ways)
+        true = sound and not mode.rough(target)
         by_loss, by_merit, assumed, bad = _Track(target.x), _Track(target.x), _Track(target.x), 0.0
-        for step in range(self.steps + 1):
+        lately = _Track(target.x)
+        weight = mode.weighed(None, torch.zeros_like(target.score_unit))
+        for step in range(steps + 1):
             x = round_toward(ascent.x, target.x)
-            last = step == self.steps
+            last = step == steps
             if not true and (last or step % REFRESH == 0):
-                # At the end the image that the mode itself holds for its best is judged, too.
-                for candidate in (x, assumed.x) if last else (x,):
+                # Where only the precision is in doubt, what looked best since the last time is judged. At the
+                # end the image that the mode itself holds for its best is judged, too.
+                here = lately.x if sound and step else x
+                for candidate in (here, assumed.x) if last else (here,):
                     verdict = target.judge(candidate)
                     by_merit.update(candidate, verdict.merit)
                     by_loss.update(candidate, mode.loss(verdict.gain, verdict.excess))
+                lately = _Track(target.x)
             if last and not true:
                 break
             if step % REFRESH == 0:
                 for way in mode.ways:
                     if way.refresh is not None:
                         way.refresh(x)
-            seen = look(target, mode, ascent.x, 1 + restart * (self.steps + 1) + step)
-            bad += float(seen.bad) / (self.steps + 1)
+            seen = look(target, mode, ascent.x, 1 + restart * (steps + 1) + step, weight)
+            weight = mode.weighed(weight, seen.excess)
+            bad += float(seen.bad) / (steps + 1)
             assumed.update(x, seen.merit)
+            lately.update(x, seen.merit)
             if true:
                 by_merit.update(x, seen.merit)
                 by_loss.update(x, seen.loss)
             if not last:
-                ascent.move(seen.merit if mode.penalty is None else seen.loss, seen.gradient)
+                ascent.move(seen.loss if mode.compromising else seen.merit, seen.gradient)
         return _judged(target, by_loss.x), _judged(target, by_merit.x), bad
 
 

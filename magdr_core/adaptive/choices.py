@@ -19,13 +19,7 @@ TEMPERATURE = 0.5
 """Of the softmin, in standard deviations of an image's candidate scores."""
 
 LEAST_WEIGHT = 0.02
-"""Candidates with less of the softmin are not worth a pass."""
-
-
-def choosing(target: Target) -> MagDR | None:
-    """The defense, where it is one that chooses among candidates behind a gate."""
-    component = None if target.defense is None else target.defense.component
-    return component if isinstance(component, MagDR) else None
+"""What has less of the softmin is not worth a pass."""
 
 
 def frozen(target: Target, magdr: MagDR) -> Way:
@@ -34,7 +28,7 @@ def frozen(target: Target, magdr: MagDR) -> Way:
     state: dict[str, Any] = {}
 
     def refresh(x: Tensor) -> None:
-        outcome = magdr.run(x, target.c, target.G)
+        outcome = target.chosen(x)
         state.update(plans=outcome.plans, moved=outcome.restored - x)
 
     def value(x: Tensor, draw: SampleRng) -> Tensor:
@@ -53,36 +47,83 @@ def frozen(target: Target, magdr: MagDR) -> Way:
 
 
 def softmin(target: Target, magdr: MagDR) -> Way:
-    """The expected gain over the softmin of the candidates' scores, in the first round, behind the gate."""
-    chains = magdr.candidates
-    state: dict[str, Tensor] = {}
+    """The expected gain over what MagDR could have chosen, in every round of its loop.
+
+    In each round every candidate is weighed by the softmin of its score, on the image that the rounds before
+    handed on, whose picks are frozen; the rounds (the received image is one) are weighed by the softmin of
+    the scores by which the best of them is kept.
+    """
+    known = _maps(magdr)
+    state: dict[str, Any] = {}
 
     def refresh(x: Tensor) -> None:
         with torch.no_grad():
-            active = magdr.evidence(x, target.c, target.G) > magdr.gate
-            weights = torch.zeros(len(x), len(chains), device=x.device)
-            weights[:, 0] = 1.0  # the image itself
-            rows = torch.nonzero(active).flatten()
-            if len(rows):
-                scores = magdr.reconstruct(x[rows], target.c[rows], target.G).scores
-                assert scores is not None
-                weights[rows] = _softmin(scores)
-        state["weights"] = weights
+            state["branches"] = _branches(target, magdr, x)
 
     def value(x: Tensor, draw: SampleRng) -> Tensor:
-        weights = state["weights"]
         total = torch.zeros(len(x), device=x.device)
-        for k, chain in enumerate(chains):
-            rows = torch.nonzero(weights[:, k] > 0).flatten()
-            if not len(rows):
-                continue
-            y = target.G(_lifted(chain.apply, x[rows]), target.c[rows])
+        for plan, weights in state["branches"].items():
+            rows = torch.nonzero(weights > 0).flatten()
+            seen = x[rows]
+            for name in plan:
+                seen = _lifted(known[name], seen)
+            y = target.G(seen, target.c[rows])
             # The gain is of whole batches: the others' places are filled with what gains nothing.
             filled = target.aim.reference.index_copy(0, rows, y)
-            total = total + weights[:, k] * target.gain(filled)
+            total = total + weights * target.gain(filled)
         return total
 
     return Way("softmin", value, False, refresh)
+
+
+def _branches(target: Target, magdr: MagDR, x: Tensor) -> dict[tuple[str, ...], Tensor]:
+    """By plan (names of chains, in order) its weight for each image, `[B]`; they add up to 1.
+
+    Walks the loop as :meth:`MagDR.run` does, with the scores of all that was not picked.
+    """
+    names, known = [str(chain) for chain in magdr.candidates], _maps(magdr)
+    score = magdr.evidence(x, target.c, target.G)
+    active, current = score > magdr.gate, x
+    prefixes: list[tuple[str, ...]] = [() for _ in range(len(x))]
+    scores, rounds = [score], []
+    for _ in range(magdr.rounds):
+        rows = torch.nonzero(active).flatten()
+        if not len(rows):
+            break
+        made = magdr.reconstruct(current[rows], target.c[rows], target.G, received=x[rows])
+        assert made.scores is not None
+        weights = _softmin(made.scores)
+        rounds.append((rows, list(prefixes), weights))
+        current = current.index_copy(0, rows, made.images)
+        after = magdr.evidence(made.images, target.c[rows], target.G)
+        scores.append(torch.full_like(score, torch.inf).index_copy(0, rows, after))
+        moved = torch.tensor([bool(plan) for plan in made.plans], device=x.device)
+        for i, plan, first in zip(rows.tolist(), made.plans, weights.argmax(1).tolist(), strict=True):
+            # A composite of regions is no plan: the best of the candidates stands in for it.
+            prefixes[i] += tuple(plan) if all(name in known for name in plan) else (names[first],)
+        active = torch.zeros_like(active).index_copy(0, rows, moved & (after > magdr.detector.threshold))
+    # Log odds, or standard deviations of clean faces: a difference of one is what they are read by.
+    kept = torch.softmax(-torch.stack(scores, 1), 1)
+    found: dict[tuple[str, ...], Tensor] = {}
+
+    def add(plan: tuple[str, ...], image: int, weight: Tensor) -> None:
+        found.setdefault(plan, torch.zeros(len(x), device=x.device))[image] += weight
+
+    for i in range(len(x)):
+        add((), i, kept[i, 0])
+    for number, (rows, before, weights) in enumerate(rounds, 1):
+        for row, i in enumerate(rows.tolist()):
+            for k in torch.nonzero(weights[row] > 0).flatten().tolist():
+                chain = (names[k],) if k else ()  # the image itself comes first
+                add(before[i] + chain, i, kept[i, number] * weights[row, k])
+    return _worthwhile(found)
+
+
+def _worthwhile(branches: dict[tuple[str, ...], Tensor]) -> dict[tuple[str, ...], Tensor]:
+    """Without the branches of too little weight, whose share goes to the others."""
+    left = {plan: torch.where(w < LEAST_WEIGHT, 0.0, w) for plan, w in branches.items()}
+    total = torch.stack(list(left.values())).sum(0)
+    return {plan: w / total for plan, w in left.items() if bool((w > 0).any())}
 
 
 def _softmin(scores: Tensor) -> Tensor:

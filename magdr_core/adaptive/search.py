@@ -72,7 +72,17 @@ def estimated(target: Target) -> Way:
             total += ((up - down) / (2 * reach))[:, None, None, None] * u
         return total / PAIRS
 
-    return Way("queries", _with_gradient(target.score, gradient), True)
+    return Way("queries", _with_gradient(target.score, gradient), True, rough=False)
+
+
+def only_seen(target: Target) -> Way:
+    """The detector's score without any gradient."""
+
+    def value(x: Tensor, draw: SampleRng) -> Tensor:
+        with torch.no_grad():
+            return target.score(x.detach(), draw)
+
+    return Way("scores", value, True, rough=False)
 
 
 def _with_gradient(value: Callable[..., Tensor], gradient: Callable[..., Tensor]) -> Any:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from magdr_core.functional import project_linf, round_toward, straight_through, to_8bit
 from magdr_core.guard import GuardedDefense, GuardedDetector, GuardedGenerator
+from magdr_core.magdr import MagDR, MagDRDetector
+from magdr_core.magdr.evidence import ITSELF
+from magdr_core.magdr.outcome import Outcome
 from magdr_core.objective import DisruptionObjective, symmetric_mse
 from magdr_core.rng import SampleRng
-from magdr_core.types import Samples
+from magdr_core.types import Condition, Samples
 
 DRAWS = 20
 """Draws of a stochastic component that gradients and verdicts are means over."""
@@ -27,6 +33,21 @@ MARGIN = 1e-3
 """How far under the threshold an image has to be while it is searched for, in units of suspicion."""
 
 _JUDGED = 1 << 20
+
+
+class _Rough:
+    """A generator that computes in bfloat16 where autocast would, with float32 images at both ends."""
+
+    def __init__(self, component: Any) -> None:
+        self.component = component
+
+    def __call__(self, x: Tensor, c: Condition) -> Tensor:
+        with torch.autocast(x.device.type, torch.bfloat16):
+            y = self.component(x, c)
+        return y.float().clamp(0, 1)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.component, name)
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +96,7 @@ class Target:
         defense: restores the input, or has an output of its own.
         rng: the attacker's draws; the defender's are others.
         draws: see `DRAWS`; 1 where nothing is stochastic.
+        rough: let G compute in bfloat16 while directions are looked for. Verdicts are exact all the same.
     """
 
     def __init__(
@@ -90,6 +112,7 @@ class Target:
         defense: GuardedDefense | None = None,
         rng: SampleRng,
         draws: int = DRAWS,
+        rough: bool = False,
     ) -> None:
         self.G, self.clean, self.aim, self.eps = generator, clean, aim, eps
         self.detector, self.threshold, self.defense = detector, threshold, defense
@@ -98,6 +121,9 @@ class Target:
         self.rng = rng
         random = any(part is not None and part.stochastic for part in (detector, defense))
         self.draws = draws if random else 1
+        self.rough = rough
+        self._made: tuple[Tensor, Tensor] | None = None
+        self._ran: tuple[Tensor, Outcome] | None = None
         with torch.no_grad():
             # What the aim is worth on clean outputs: 0 for Eq. 1.
             self._zero = self._aimed(aim.reference)
@@ -128,6 +154,18 @@ class Target:
         """The 8-bit images in the ball next to `[B,3,H,W]`; the gradient passes straight through."""
         return straight_through(round_toward(project_linf(x.detach(), self.x, self.eps), self.x), x)
 
+    @contextmanager
+    def roughly(self) -> Iterator[None]:
+        """Inside it G is the rough one."""
+        exact, quick = self.G, copy(self.G)
+        quick.component, quick.memory, quick.passes = _Rough(exact.component), None, 0
+        self.G = quick
+        try:
+            yield
+        finally:
+            self.G = exact
+            exact.passes += quick.passes
+
     # -- the real pipeline ------------------------------------------------------------------------------
 
     def forks(self, number: int) -> Iterator[SampleRng]:
@@ -139,17 +177,39 @@ class Target:
         """8-bit, as the generator is given it; rounding passes the gradient."""
         if self.defense is None:
             return x
+        if self.choosing is not None:
+            return self.chosen(x).restored
         r = self.defense(x, self.c, self.G, rng=draw.fork(0))
         return straight_through(to_8bit(r), r)
 
     def output(self, restored: Tensor, x: Tensor, draw: SampleRng) -> Tensor:
         if self.defense is None:
-            return self.G(restored, self.c)
+            y = self.G(restored, self.c)
+            self._made = (restored, y)
+            return y
         # The stream that it restored with, from its start.
         return self.defense.output(restored, x, self.c, self.G, rng=draw.fork(0))
 
+    @property
+    def choosing(self) -> MagDR | None:
+        """The defense, where it is one that chooses among candidates behind a gate."""
+        component = None if self.defense is None else self.defense.component
+        return component if isinstance(component, MagDR) else None
+
+    def chosen(self, x: Tensor) -> Outcome:
+        """What such a defense makes of images; asked about the same tensor again it is not run again."""
+        assert self.choosing is not None
+        if self._ran is None or self._ran[0] is not x:
+            self._ran = (x, self.choosing.run(x, self.c, self.G))
+        return self._ran[1]
+
     def score(self, x: Tensor, draw: SampleRng) -> Tensor:
         assert self.detector is not None
+        made, self._made = self._made, None
+        component = self.detector.component
+        if made is not None and made[0] is x and isinstance(component, MagDRDetector):
+            # It asks G for this very output, too.
+            return component.inspect(x, self.c, self.G, {ITSELF: made[1]}).score
         return self.detector(x, self.c, self.G, rng=draw.fork(1))
 
     def _mean_score(self, x: Tensor) -> Tensor:

@@ -21,8 +21,8 @@ from magdr_core.rng import SampleRng
 
 Value = Callable[[Tensor, SampleRng], Tensor]
 
-SAME_DIRECTION = 0.999
-"""Cosine from which on two ways' gradients are the same."""
+SAME_DIRECTION = 0.99
+"""Cosine from which on two ways' gradients are the same: one mode is enough for both."""
 
 ENOUGH = 0.5
 """Share of the probe's faces with a usable gradient that makes a way worth walking."""
@@ -41,6 +41,7 @@ class Way:
 
     Attributes:
         true: its values are the real pipeline's, so that looking is judging.
+        rough: whether half precision does while it is followed; differences of near values need more.
         refresh: told the current 8-bit images every few steps, where what is assumed about them gets old.
     """
 
@@ -48,6 +49,7 @@ class Way:
     value: Value
     true: bool
     refresh: Callable[[Tensor], None] | None = None
+    rough: bool = True
 
 
 @dataclass(frozen=True)
@@ -100,12 +102,21 @@ def straight(target: Target) -> Way:
     """BPDA: the defense's values, the identity's gradient; an output of its own has that of G."""
 
     def value(x: Tensor, draw: SampleRng) -> Tensor:
-        with torch.no_grad():
-            hard = target.restored(x, draw)
-            y = target.output(hard, x, draw)
-        return target.gain(straight_through(y, target.G(straight_through(hard, x), target.c)))
+        return around(target, x, x, draw)
 
     return Way("bpda", value, True)
+
+
+def around(target: Target, x: Tensor, soft: Tensor, draw: SampleRng) -> Tensor:
+    """The gain with the defense's values and the gradient of `soft`, `[B,3,H,W]`, in its place."""
+    with torch.no_grad():
+        hard = target.restored(x, draw)
+    through_soft = target.G(straight_through(hard, soft), target.c)
+    if not hasattr(getattr(target.defense, "component", None), "output"):
+        return target.gain(through_soft)  # its values are the pipeline's own
+    with torch.no_grad():
+        y = target.output(hard, x, draw)
+    return target.gain(straight_through(y, through_soft))
 
 
 def probed(ways: Sequence[Way], target: Target) -> tuple[list[Way], dict[str, Probed]]:

@@ -12,21 +12,23 @@ import torch
 from torch import Tensor
 
 from magdr_core.adaptive import AdaptiveAttack, Attacked, Target
-from magdr_core.adaptive.attack import OBLIVIOUS, summary
-from magdr_core.adaptive.target import DRAWS
+from magdr_core.adaptive.attack import OBLIVIOUS, REFRESH, SCALINGS, summary
+from magdr_core.adaptive.target import DRAWS, MOST_FLAGGED
 from magdr_core.bench import evaluate
 from magdr_core.bench.images import GroupImages, Workplace
 from magdr_core.bench.plan import Cell, Slice
 from magdr_core.functional import mse
 from magdr_core.guard import GuardedAttack, GuardedDefense, GuardedDetector, GuardedGenerator
+from magdr_core.identity import digest
 from magdr_core.objective import SUCCESS, symmetric_mse
 from magdr_core.profiles import Adaptive
 from magdr_core.protocols import CalibratedDetector
 from magdr_core.rng import SampleRng
 from magdr_core.samples import attack_samples, draw_samples, objective_of
+from magdr_core.toolkit import Toolkit
 from magdr_core.types import Samples
 
-VERSION = 1
+VERSION = 2
 """Raised whenever the attack can find other images; part of every adaptive cell's key."""
 
 PROBED = 4
@@ -38,8 +40,27 @@ FITTED = 32
 EVASION = 0.95
 """Share of images that have to go undetected for `kept_at_95_evasion`."""
 
+SETTINGS = {"steps", "restarts", "penalties", "queries", "precision"}
+"""What a profile says of how hard the attack tries."""
+
 Array = np.ndarray[Any, Any]
 Rng = Callable[[Samples], SampleRng]
+
+
+def suite_of(toolkit: Toolkit, options: Adaptive) -> str:
+    """A name of the whole suite of attacks: two runs with the same one faced the same attacks.
+
+    It changes with the attack's version and constants, its settings, and the attacks that it starts from and
+    is pooled with; not with what is attacked, on which faces, or by which labels.
+    """
+    told = {
+        "version": VERSION,
+        "settings": options.model_dump(include=SETTINGS),
+        "attacks": sorted(toolkit.resolve("attack", label).key for label in options.attacks),
+        "others": sorted(toolkit.resolve("attack", label).key for label in options.others),
+        "constants": [PROBED, FITTED, DRAWS, REFRESH, SCALINGS, MOST_FLAGGED],
+    }
+    return digest(told)[:16]
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +93,7 @@ class AdaptiveCells:
         self.work, self.seed = work, seed
         self.images, self.G = images, G
         self.toolkit = work.toolkit
+        self._probes: dict[tuple[str, int, int], Tensor] = {}
 
     @property
     def options(self) -> Adaptive:
@@ -84,8 +106,8 @@ class AdaptiveCells:
         return {
             "version": VERSION,
             "start": self.images.key(_oblivious(cell.slice)),
-            "others": [self.images.key(part) for part in self._others()],
-            "settings": options.model_dump(include={"steps", "restarts", "penalties", "queries"}),
+            "others": [self.images.key(part) for part in self._others(cell)],
+            "settings": options.model_dump(include=SETTINGS),
             "faces": [PROBED, FITTED],
         }
 
@@ -105,11 +127,11 @@ class AdaptiveCells:
             yardsticks: of a defense's cell.
             rng: the defender's draws.
         """
-        for part in (_oblivious(cell.slice), *self._others()):
+        for part in (_oblivious(cell.slice), *self._others(cell)):
             self.images.of(part)  # shared by cells: no cost of the one that comes first
-        self.G.take_passes()
+        self._take_passes()
         found, attack = self.attack(cell, defended, name)
-        spent = self.G.take_passes()
+        spent = self._take_passes()
         clean = self.images.clean(defended.oracle)
         images = images_of(found)
         values: dict[str, list[float]] = {}
@@ -122,7 +144,8 @@ class AdaptiveCells:
             else:
                 own = _detector_values(seen, defended.guarded, self.G, reference, rng)
             values |= {_key(mode, metric): v for metric, v in own.items()}
-            passes = passes if mode else self.G.passes
+            own_passes = self._take_passes()
+            passes = passes if mode else own_passes
         guarded = defended.guarded
         if guarded is not None and yardsticks is not None:
             # With the defender's draws; names that start with mse_ have pooled figures, so this one does not.
@@ -131,9 +154,13 @@ class AdaptiveCells:
             flags = [float(score > defended.threshold) for score in scores]
             errors = zip(flags, values["mse_o"], strict=True)
             values |= {"flagged": flags, "undetected_mse_o": [0.0 if f else e for f, e in errors]}
+        self._take_passes()
         self.G.passes = passes  # the component's own cost; the attack's is told apart
         told = facts_of(found, attack) | {"attack_forwards": spent / len(clean)}
         return values, {**told, "threat": self._threat(cell, defended), "images": images[""]}
+
+    def _take_passes(self) -> int:
+        return self.G.take_passes() + self.toolkit.take_inner_passes()
 
     def _threat(self, cell: Cell, defended: Defended) -> dict[str, Any]:
         """What the attacker may do and knows, as JSON."""
@@ -145,7 +172,9 @@ class AdaptiveCells:
             "knows": "everything but the defender's random draws",
             "detector": "" if defended.guarded is None else defended.guarded.label,
             "defense": "" if defended.defense is None else cell.component,
-            **options.model_dump(include={"steps", "restarts", "penalties", "queries", "others"}),
+            **options.model_dump(include=SETTINGS),
+            "others": [part.name for part in self._others(cell)],
+            "suite": suite_of(self.toolkit, options),
             "draws": DRAWS if random else 1,
         }
 
@@ -166,7 +195,12 @@ class AdaptiveCells:
                 seed=self.work.toolkit.registry.calibration.seed,
                 oracle=defended.oracle,
             )
-            return self._target(clean, self._made(cell.slice, clean), cell, defended, name)
+            made = (cell.slice.label, first, count)
+            if made not in self._probes:  # all cells look at the same attacked faces
+                before = self.G.passes
+                self._probes[made] = self._made(cell.slice, clean)
+                self.G.passes = before  # no cost of the cell that came first
+            return self._target(clean, self._probes[made], cell, defended, name)
 
         attack = AdaptiveAttack(
             calibration(0, PROBED),
@@ -178,7 +212,7 @@ class AdaptiveCells:
         )
         clean = self.images.clean(defended.oracle)
         start = self.images.of(_oblivious(cell.slice))
-        others = {part.name: self.images.of(part) for part in self._others()}
+        others = {part.name: self.images.of(part) for part in self._others(cell)}
         found = []
         for at in range(0, len(clean), evaluate.BATCH):
             rows = slice(at, at + evaluate.BATCH)
@@ -188,12 +222,14 @@ class AdaptiveCells:
             self.work.progress(f"adaptive attack on {cell.component}", done, len(clean))
         return found, attack
 
-    def _others(self) -> list[Slice]:
+    def _others(self, cell: Cell) -> list[Slice]:
+        """The further attacks of the cell's strength."""
         found = []
         for label in self.options.others:
             resolved = self.toolkit.resolve("attack", label)
             eps = float(resolved.params["eps"])
-            found.append(Slice(label, "attack", label, resolved.entry.name, eps))
+            if math.isclose(eps, cell.slice.eps):
+                found.append(Slice(label, "attack", label, resolved.entry.name, eps))
         return found
 
     def _made(self, part: Slice, clean: Samples) -> Tensor:
@@ -215,6 +251,7 @@ class AdaptiveCells:
             detector=defended.guarded,
             threshold=defended.threshold,
             defense=defended.defense,
+            rough=self.options.precision == "bfloat16",
             rng=SampleRng(self.seed, f"adaptive/{name}", clean.ids, device=clean.images.device),
         )
 

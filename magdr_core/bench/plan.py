@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -128,17 +129,19 @@ def plan(toolkit: Toolkit, profile: Profile) -> list[Group]:
 
 
 def _check_adaptive(toolkit: Toolkit, adaptive: Adaptive) -> None:
-    """Everything that the profile's adaptive attacks name is there, and the other attacks are no stronger."""
+    """Everything that the profile's adaptive attacks name is there, and each other attack has one to join."""
     for label in (*adaptive.detectors, *filter(None, [adaptive.behind])):
         toolkit.resolve("detector", label)
     for label in adaptive.defenses:
         defense_label(toolkit, label)
-    least = min(attack_slice(toolkit, label).eps for label in adaptive.attacks)
+    strengths = {attack_slice(toolkit, label).eps for label in adaptive.attacks}
     for label in adaptive.others:
-        if (eps := attack_slice(toolkit, label).eps) > least:
+        eps = attack_slice(toolkit, label).eps
+        if not any(math.isclose(eps, own) for own in strengths):
+            known = ", ".join(f"{own * 255:g}/255" for own in sorted(strengths))
             raise RegistryError(
                 f"{toolkit.registry.path.name}: adaptive: the other attack {label!r} has eps = "
-                f"{eps * 255:g}/255, more than the {least * 255:g}/255 of the attacks that it is pooled with"
+                f"{eps * 255:g}/255; it can join only attacks of the same strength ({known})"
             )
 
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from magdr_core import __version__
+from magdr_core.bench.adaptive import suite_of
 from magdr_core.bench.checks.badges import with_badges
 from magdr_core.bench.engines.engine import Engine, Job, LocalEngine
 from magdr_core.bench.pictures import save_pictures
@@ -168,7 +169,7 @@ class Bench:
         write_atomically(self.folder / name, lambda p: p.write_text(text, encoding="utf-8"))
 
     def _manifest(self) -> dict[str, Any]:
-        device = self.toolkit.device
+        device, adaptive = self.toolkit.device, self.profile.adaptive
         return {
             "schema": SCHEMA,
             "registry": self.toolkit.registry.name,
@@ -176,6 +177,7 @@ class Bench:
             "registry_text": self.toolkit.registry.text,
             "profile": self.name,
             "settings": self.profile.model_dump(),
+            "adaptive_suite": suite_of(self.toolkit, adaptive) if adaptive is not None else None,
             "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
             "engine": self.engine.name,
             "threads": self.engine.threads(self.toolkit),

@@ -76,6 +76,12 @@ class MagDRDetector:
         self.standard: Standard | None = None
         self._learned: Mapping[str, Any] = {}
 
+    @property
+    def gradient(self) -> Literal["straight-through", "none"]:
+        """What the score's gradient is: votes are counted (Eq. 5), all else is followed where the f_k are."""
+        counting = self.form == "literal" and self.evidence == "distortion"
+        return "none" if counting else "straight-through"
+
     def __call__(self, x: Tensor, c: Condition, G: Generator) -> Tensor:
         return self.inspect(x, c, G).score
 

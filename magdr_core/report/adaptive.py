@@ -29,10 +29,12 @@ class Adapted:
     Attributes:
         drawings: (title, drawing) of each attack with a curve.
         tables: by what the template calls them; those without rows are left out.
+        suite: the name of what attacked; runs with the same one faced the same attacks.
     """
 
     drawings: list[tuple[str, Markup]]
     tables: dict[str, Table]
+    suite: str = ""
 
 
 def adapted(figures: Figures, task: str, name: str) -> Adapted | None:
@@ -53,7 +55,8 @@ def adapted(figures: Figures, task: str, name: str) -> Adapted | None:
         "defense_modes": _modes(figures, task, attacks, "defense"),
     }
     found = {key: table for key, table in tables.items() if table is not None}
-    return Adapted(drawings, found) if found or drawings else None
+    suite = str(figures.run.manifest.get("adaptive_suite") or "")
+    return Adapted(drawings, found, suite) if found or drawings else None
 
 
 # -- the curve ------------------------------------------------------------------------------------------

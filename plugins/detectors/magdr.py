@@ -43,6 +43,7 @@ def magdr_detectors() -> list[DetectorSpec]:
             name="magdr",
             build=magdr,
             cite="Chen et al., MagDR, CVPR 2021, Eq. 4-7 and 9",
+            gradient="straight-through",  # JPEG among the f_k rounds; counted votes have none, and say so
             needs={
                 "parser": Need("parser"),
                 "criteria": Need("metric", depth=1),

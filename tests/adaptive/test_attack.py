@@ -120,7 +120,7 @@ def test_exact_gradients_are_those_of_autograd(pipeline):
 
     t = pipeline(f, detector=detector, defense=defense, threshold=0.0)
     at = t.oblivious
-    mode = Mode("m", through(t, "autograd"), scored(t, "autograd"), 0.7, t.excess)
+    mode = Mode("m", through(t, "autograd"), scored(t, "autograd"), "penalty", 0.7, t.excess)
     x = at.clone().requires_grad_(True)
     restored = to_8bit(x * 0.9 + 0.05).detach() + (x * 0.9 - (x * 0.9).detach())
     gain = 4 * (f(restored) - f(t.x)).square().flatten(1).mean(1) / t.gain_unit
@@ -157,6 +157,97 @@ def test_a_random_defense_needs_the_expectation_over_its_draws(pipeline):
     assert reached[20] > 1.15 * reached[1]
 
 
+def swapped(x, c, G):
+    """Exchanges the two halves of the picture, where no gradient can follow."""
+    return torch.from_numpy(x.detach().roll(SIZE // 2, 3).numpy())
+
+
+def test_a_defense_without_gradient_is_followed_through_a_fitted_stand_in(pipeline):
+    """The identity's gradient points at the wrong pixels; that of a network that learned what the defense
+    does, at the right ones."""
+
+    def halves(x):
+        """Sees how much brighter the left half is, red alone."""
+        seen = torch.sigmoid(20 * (x[:, 0, :, : SIZE // 2] - x[:, 0, :, SIZE // 2 :]).flatten(1).mean(1))
+        return seen[:, None, None, None].expand_as(x)
+
+    options = {"defense": swapped, "oblivious": grey(3)}
+    attack = AdaptiveAttack(pipeline(halves, 3, name="probe", **options), steps=10, queries=0)
+    found = attack(pipeline(halves, 3, **options))
+    network, identity = attack.modes.reproduction.error
+    assert network < 0.5 * identity
+    assert set(found.modes) == {"oblivious", "bpda", "bpda-fitted"}
+
+
+def test_the_fitted_stand_in_has_the_defenses_values_and_its_own_gradient(pipeline):
+    from magdr_core.adaptive.fitted import reproduce
+
+    def dims(x, c, G):
+        return torch.from_numpy(x.detach().numpy() * 0.5)
+
+    t = pipeline(defense=dims)
+    x = t.oblivious.clone().requires_grad_(True)
+    value = reproduce(t).way(t).value(x, next(t.forks(0)))
+    assert torch.equal(value.detach(), t.judge(t.oblivious).gain)
+    (slope,) = torch.autograd.grad(value.sum(), x)
+    hard = to_8bit(t.oblivious * 0.5)
+    straight = 8 * (hard - t.x) / (3 * SIZE * SIZE) / t.gain_unit[:, None, None, None]
+    # The identity's gradient is twice the defense's own.
+    ratio = slope.flatten(1).norm(dim=1) / straight.flatten(1).norm(dim=1)
+    assert ((ratio > 0.3) & (ratio < 0.8)).all()
+
+
+def test_lagrangian_weights_rise_while_an_image_is_detected_and_fall_while_it_is_not(pipeline):
+    from magdr_core.adaptive.modes import Mode
+    from magdr_core.adaptive.ways import scored, through
+
+    t = pipeline(detector=off_mean, threshold=LEVEL)
+    mode = Mode("m", through(t, "autograd"), scored(t, "autograd"), "lagrangian", excess=t.excess)
+    first = mode.weighed(None, torch.zeros(2))
+    assert first.tolist() == [1.0, 1.0]
+    after = mode.weighed(first, torch.tensor([0.5, -0.5]))
+    assert after[0] > 1 > after[1]
+    for _ in range(100):
+        after = mode.weighed(after, torch.tensor([0.5, -0.5]))
+    assert after.tolist() == pytest.approx([1e3, 1e-2])
+    gain, excess = torch.tensor([0.4, 0.4]), torch.tensor([0.5, -0.5])
+    assert mode.loss(gain, excess, torch.tensor([2.0, 2.0])).tolist() == pytest.approx([-0.6, 0.402])
+
+
+def test_a_weight_of_its_own_finds_what_each_image_can_keep(pipeline):
+    _, found = attacked(pipeline, averages, detector=off_mean, threshold=3.2 * LEVEL)
+    verdict = found.modes["lagrangian via autograd"].verdict
+    assert verdict.feasible.all()
+    assert (verdict.gain >= 0.25 - 1e-3).all()
+
+
+def test_half_precision_is_for_looking_and_not_for_judging(pipeline):
+    """A generator that a cast to bfloat16 changes: what is found is still worth what it says."""
+    weight = torch.randn(3, 3, 3, 3, generator=torch.Generator().manual_seed(2))
+
+    def convolves(x):
+        return torch.sigmoid(torch.nn.functional.conv2d(x - 0.5, weight, padding=1))
+
+    options = {"detector": off_mean, "threshold": 2 * LEVEL, "rough": True}
+    exact = attacked(pipeline, convolves, **options | {"rough": False}, steps=20)[1].pooled.verdict
+    _, found = attacked(pipeline, convolves, **options, steps=20)
+    again = pipeline(convolves, **options | {"rough": False}).judge(found.pooled.images)
+    assert torch.equal(found.pooled.verdict.gain, again.gain)
+    assert torch.equal(found.pooled.verdict.score, again.score)
+    assert again.feasible.all()
+    assert (again.gain > 0.8 * exact.gain).all()
+
+
+def test_the_generator_in_half_precision_is_counted_and_gone_afterwards(pipeline):
+    t = pipeline(rough=True)
+    before, exact = t.G.passes, t.G
+    with t.roughly():
+        assert t.G(t.x, t.c).dtype == torch.float32
+        assert t.G is not exact
+    assert t.G is exact
+    assert exact.passes == before + len(t)
+
+
 def out_of_sight(x, c, G):
     """A smooth score that leaves torch."""
     return torch.from_numpy(abs(x.detach().numpy().reshape(len(x), -1).mean(1) - 128 / 255))
@@ -189,6 +280,16 @@ def test_a_detector_that_hashes_the_image_is_evaded_at_full_strength(pipeline):
     _, found = attacked(pipeline, detector=hashes, threshold=0.5, steps=10, queries=40)
     assert found.pooled.verdict.feasible.all()
     assert (found.pooled.verdict.gain > 0.9).all()
+
+
+def test_a_detector_with_nothing_to_follow_is_tried_again_and_again(pipeline):
+    def blind(x, c, G):
+        return hashes((x.detach() * 255).long() / 255, c, G)
+
+    _, found = attacked(pipeline, detector=blind, threshold=0.5, steps=20)
+    verdict = found.modes["tries via scores"].verdict
+    assert verdict.feasible.all()
+    assert (verdict.gain > 0.9).all()
 
 
 @pytest.fixture(scope="module")

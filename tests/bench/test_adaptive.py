@@ -2,14 +2,17 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from magdr_core.bench.adaptive import kept
+from magdr_core.bench.adaptive import kept, suite_of
 from magdr_core.errors import MagdrError
-from magdr_core.functional import round_toward
+from magdr_core.functional import round_toward, to_8bit
+from magdr_core.magdr.detector import Inspection
+from magdr_core.magdr.outcome import Reconstruction
 from tests.bench.conftest import SMALL
 
 ADAPTIVE = (
@@ -83,12 +86,14 @@ def test_rows_name_the_mode_and_the_pool_has_none(done):
     assert {"", "oblivious", "eq3", "square", "autograd", "bpda"} <= jpeg
     magdr = {r["variant"] for r in rows if (r["component"], r["metric"]) == ("magdr", "mse_o")}
     assert {"", "oblivious", "frozen", "softmin", "bpda", "evade via autograd"} <= magdr
+    assert "evade, lagrangian via autograd" in magdr
     recall = {r["variant"] for r in rows if (r["component"], r["metric"]) == ("distortion", "recall")}
     assert {
         "fpr1",
         "best-f1",
         "fpr1, penalty=0.1 via autograd",
         "fpr1, selective via autograd",
+        "fpr1, lagrangian via autograd",
         "fpr1, scaled",
     } <= recall
     assert {r["metric"] for r in rows if r["role"] == "attack"} == {"mse_o", "median_mse_o", "success"}
@@ -192,12 +197,57 @@ def magdr_defenses():
     assert any(name.startswith("penalty=0.1 via ") for name in values)
 
 
-def test_another_attack_that_is_stronger_than_the_pool_may_be_is_refused(done):
+def test_another_attack_of_a_strength_that_no_adaptive_one_has_is_refused(done):
     text = ADAPTIVE.replace(
         '[attack.eq3]\nparams = { eps = "6/255"', '[attack.eq3]\nparams = { eps = "8/255"'
     )
-    with pytest.raises(MagdrError, match="the other attack 'eq3' has eps = 8/255"):
+    with pytest.raises(MagdrError, match=r"the other attack 'eq3' has eps = 8/255.* \(6/255\)"):
         done.bench(text)
+
+
+def suite(done, text):
+    bench = done.bench(text)
+    return suite_of(bench.toolkit, bench.profile.adaptive)
+
+
+def test_a_suite_has_the_same_name_whatever_it_attacks(done):
+    name = suite(done, ADAPTIVE)
+    victims = ADAPTIVE.replace('defenses = ["jpeg", "magdr"]', 'defenses = ["magdr"]\nbehind = "distortion"')
+    others = victims.replace("samples = 3", "samples = 2").replace("[attack.pgd]", "[attack.pgd-2]")
+    others = others.replace('attacks = ["pgd"]', 'attacks = ["pgd-2"]').replace(
+        "[attack.pgd-2]", '[attack.pgd-2]\nuse = "pgd"'
+    )
+    assert suite(done, victims) == suite(done, others) == name
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("steps = 2\npenalties", "steps = 3\npenalties"),
+        ("penalties = [0.1, 1.0]", "penalties = [0.1]"),
+        ("queries = 2", "queries = 3"),
+        ("queries = 2", 'queries = 2\nprecision = "bfloat16"'),
+        ('others = ["eq3"]', ""),
+        ('params = { eps = "6/255", steps = 2 }', 'params = { eps = "6/255", steps = 3 }'),
+        ('steps = 2, augmentations = ["flip"]', 'steps = 2, augmentations = ["jpeg"]'),
+    ],
+)
+def test_a_suite_has_another_name_when_it_attacks_otherwise(done, before, after):
+    assert before in ADAPTIVE
+    assert suite(done, ADAPTIVE.replace(before, after)) != suite(done, ADAPTIVE)
+
+
+def test_a_suite_has_another_name_in_another_version(done, monkeypatch):
+    name = suite(done, ADAPTIVE)
+    monkeypatch.setattr("magdr_core.bench.adaptive.VERSION", 1_000)
+    assert suite(done, ADAPTIVE) != name
+
+
+def test_the_suites_name_is_in_the_manifest_and_in_every_threat_card(done):
+    name = suite(done, ADAPTIVE)
+    assert json.loads((done.first.folder / "manifest.json").read_text())["adaptive_suite"] == name
+    told = json.loads((done.first.folder / "cells.json").read_text())
+    assert {c["threat"]["suite"] for c in told if c["facts"]["knowledge"] == "adaptive"} == {name}
 
 
 def cell_of(score, disruption, oblivious):
@@ -269,21 +319,92 @@ def test_a_frozen_choice_has_the_real_value_where_it_was_made(rec_net):
     assert (slope.abs().flatten(1).amax(1) > 0).all()
 
 
-def test_the_softmin_expects_between_the_best_and_the_worst_candidate(rec_net):
-    from magdr_core.adaptive.choices import softmin
+@pytest.fixture
+def two_rounds(rec_net):
+    """The first round picks the second candidate, the next one the third; every round is better."""
+    target, magdr = rec_net
+    before = magdr.detector
+    seen = []
+
+    def inspect(x, c, G, known=None):
+        seen.append("look")
+        return Inspection(torch.full((len(x),), 9.0 - 3 * seen.count("look")))
+
+    def reconstruct(x, c, G, received, known=None):
+        seen.append("pick")
+        k = seen.count("pick")
+        scores = torch.full((len(x), len(magdr.candidates)), 5.0)
+        scores[:, k], scores[:, 0] = 0.0, 1.0
+        images = to_8bit(magdr.candidates[k].apply(x))
+        return Reconstruction(images, [[str(magdr.candidates[k])]] * len(x), scores=scores)
+
+    magdr.detector = replace(before, thresholds={"fpr": -100.0, "f1": -100.0})
+    magdr.evidence.inspect, magdr.reconstructor.reconstruct = inspect, reconstruct
+    yield target, magdr, seen
+    del magdr.evidence.inspect, magdr.reconstructor.reconstruct
+    magdr.detector = before
+
+
+def test_the_branches_of_the_softmin_are_of_every_round_that_runs(two_rounds):
+    from magdr_core.adaptive.choices import _branches
+
+    target, magdr, seen = two_rounds
+    names = [str(chain) for chain in magdr.candidates]
+    with torch.no_grad():
+        branches = _branches(target, magdr, target.oblivious)
+        seen.clear()
+        outcome = magdr.run(target.oblivious, target.c, target.G)
+    assert outcome.plans == [[names[1], names[2]]] * len(target)
+    weights = {plan: float(w[0]) for plan, w in branches.items()}
+    assert sum(weights.values()) == pytest.approx(1)
+    # What really happens weighs most; then what the second round might have picked, and the first alone.
+    order = sorted(weights, key=weights.get, reverse=True)
+    assert order[0] == tuple(outcome.plans[0])
+    assert {(names[1],), (names[1], names[2])} <= set(weights)
+    kept = np.exp([3.0, 6.0])  # scores 6, 3 and 0: the received image is e^-6 of the last
+    assert weights[order[0]] > 0.7 * kept[1] / (1 + kept.sum())
+
+
+def test_the_softmin_expects_the_gains_of_its_branches(rec_net):
+    from magdr_core.adaptive.choices import _branches, softmin
 
     target, magdr = rec_net
     way = softmin(target, magdr)
     way.refresh(target.oblivious)
     x = target.oblivious.clone().requires_grad_(True)
     value = way.value(x, target.rng)
-    each = torch.stack(
-        [target.gain(target.G(chain.apply(target.oblivious), target.c)) for chain in magdr.candidates]
-    )
-    assert (value >= each.amin(0) - 1e-5).all()
-    assert (value <= each.amax(0) + 1e-5).all()
+    chains = {str(chain): chain for chain in magdr.candidates}
+    with torch.no_grad():
+        expected = torch.zeros(len(target))
+        for plan, weights in _branches(target, magdr, target.oblivious).items():
+            seen = target.oblivious
+            for name in plan:
+                seen = to_8bit(chains[name].apply(seen))
+            expected += weights * target.gain(target.G(seen, target.c))
+    assert torch.allclose(value.detach(), expected, rtol=1e-4)
     (slope,) = torch.autograd.grad(value.sum(), x)
     assert (slope.abs().flatten(1).amax(1) > 0).all()
+
+
+def test_the_checks_attack_the_whole_of_magdr(done):
+    """Choice, gate and all, through the same attack as the tables; strength 0 changes nothing."""
+    from magdr_core.bench.checks.suite import Suite
+    from magdr_core.bench.group import GroupRun
+    from magdr_core.bench.images import Workplace
+    from magdr_core.bench.threat import Threats
+    from magdr_core.profiles import Checks
+
+    bench = done.bench(ADAPTIVE)
+    work = Workplace(bench.toolkit, bench.profile, bench.store, {}, bench.progress, bench.report)
+    run = GroupRun(work, bench.groups[0])
+    suite = Suite(run, Checks(faces=2, steps=2, draws=1, passes=100_000), Threats(run))
+    magdr = [c for c in done.first.cells if c["facts"]["component"] == "magdr"]
+    (row,) = [suite.row(job) for job in suite._component_jobs(magdr)]
+    assert row["how"]["engine"].startswith("adaptive")
+    found = {c["name"]: c["verdict"] for c in row["checks"]}
+    assert "run" not in found
+    assert found["eps-0"] == "pass"
+    assert found["white-box against noise"] in ("pass", "warn")
 
 
 def test_an_image_under_the_gate_is_passed_through_unchanged(rec_net):

@@ -10,10 +10,12 @@ from magdr_core.bench.run import Bench
 from magdr_core.functional import PARTS
 from magdr_core.registry import read_registry
 from magdr_core.report.paper import TABLE1, TABLE2, TASKS
+from magdr_core.store import Store
 from magdr_core.toolkit import Toolkit
 from tests.bench.conftest import DEFENSES, SMALL
 
 FOLDER = Path(__file__).parents[2] / "benchmarks" / "registries"
+WEIGHTS = Path(__file__).parents[2] / "plugins" / "weights"
 FILES = sorted(FOLDER.glob("*.toml"))
 
 
@@ -30,8 +32,9 @@ def test_there_is_a_registry_for_every_ablation():
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
 def test_every_profile_can_be_planned(path, tmp_path):
     kit = Toolkit.from_registry(path, device="cpu")
-    # The tables have no demonstration size: fitting every baseline takes longer than testing it.
-    assert ("quick" in kit.registry.profiles) == (path.stem != "tables")
+    # Those have no demonstration size: fitting every baseline takes longer than testing it, and so does an
+    # attack on the whole of MagDR. Their names say which profile is meant.
+    assert ("quick" in kit.registry.profiles) == (path.stem not in ("tables", "adaptive"))
     for name, profile in kit.registry.profiles.items():
         bench = Bench(kit, name, out=tmp_path / "run", cache=tmp_path / "cache")
         roles = {c.role for g in bench.groups for c in g.cells}
@@ -61,6 +64,37 @@ def test_the_tables_are_tested_on_attacks_that_nothing_was_fitted_on():
     assert {r.entry.name for r in fitted} == {"pgd", "cw"}
     assert {str(r.params.get("attack")) for r in tested} >= {"MIFGSM", "PIFGSM"}
     assert not {r.key for r in fitted} & {r.key for r in tested}
+
+
+def test_the_adaptive_registry_has_the_sizes_and_the_strengths_that_are_shown():
+    kit = toolkit("adaptive")
+    profiles = kit.registry.profiles
+    sizes = {name: (p.samples, p.adaptive.steps) for name, p in profiles.items()}
+    assert sizes == {"quick-adaptive": (8, 30), "adaptive": (64, 100), "adaptive-gpu": (256, 500)}
+    for profile in profiles.values():
+        assert set(profile.generators) == set(TASKS)
+        assert profile.checked is not None
+        assert set(profile.adaptive.detectors) <= set(profile.detectors), "oblivious figures stand beside"
+        assert set(profile.adaptive.defenses) <= set(profile.defenses)
+        params = {label: kit.resolve("attack", label).params for label in profile.adaptive.others}
+        assert {(round(255 * p["eps"]), p["placement"]) for p in params.values()} == {
+            (eps, placement) for eps in (6, 12) for placement in ("input", "output")
+        }
+    assert {"jpeg", "nlm", "purifier", "magnet-reformer", "magdr"} <= set(profiles["adaptive"].defenses)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_adaptive_registry_is_calibrated_by_what_is_shipped(task, tmp_path):
+    kit = toolkit("adaptive")
+    calibrator = kit.calibrator(task, kit.registry.dataset_of(task), Store(tmp_path))
+    known = set()
+    for path in WEIGHTS.glob("*.calibration.json"):
+        known |= set(json.loads(path.read_text())["entries"])
+    for kind, label in (
+        *(("detector", d) for d in ("magdr", "distortion", "consistency")),
+        *(("defense", d) for d in ("magdr", "jpeg", "nlm")),
+    ):
+        assert calibrator.key(kind, label) in known, f"{kind} {label}"
 
 
 def test_no_masks_sees_one_region_and_it_is_never_the_target():

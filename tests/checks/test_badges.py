@@ -78,6 +78,17 @@ def test_adaptive_figures_that_more_effort_raises_are_unreliable():
     assert badge(with_badges([warned], cells)) == "unreliable"
 
 
+@pytest.mark.parametrize(("steps", "expected"), [(50, "verified"), (49, "unreliable")])
+def test_a_short_attack_that_gains_by_more_steps_is_no_word_against_one_that_had_them(steps, expected):
+    cells = adaptive(autograd=300, oblivious=100)
+    cells[1]["facts"]["steps"] = steps
+    warned = {**row("defense", "jpeg", "pass", "warn"), "how": {"steps": 5}}
+    warned["checks"][1]["name"] = "10x steps"
+    assert badge(with_badges([warned], cells)) == expected
+    warned["checks"][1]["name"] = "EOT at 2x samples"
+    assert badge(with_badges([warned], cells)) == "unreliable"
+
+
 def test_an_adaptive_attack_on_a_detector_counts_what_is_not_flagged():
     def attacked(score, disruption):
         values = {"score": [0.0] * 12, "disruption": [0.2] * 12}

@@ -5,8 +5,10 @@ import torch
 
 from magdr_core.bench.checks.component import LONGER, Effort, component_checks
 from magdr_core.bench.checks.engine import white_box
+from magdr_core.bench.checks.knowing import Adaptive
 from magdr_core.bench.checks.slopes import gradient_check
 from magdr_core.functional import bit_depth, gaussian_blur, project_linf, round_toward, straight_through
+from magdr_core.magdr import MagDRDetector
 from tests.checks.conftest import EPS
 
 EFFORT = Effort(EPS, 4, 2)
@@ -121,6 +123,50 @@ evidence = "consistency"
     right = gradient_check(victim(detector=magdr, gradient="straight-through"), EPS)
     wrong = gradient_check(victim(detector=cut, gradient="straight-through"), EPS)
     assert (right.verdict, wrong.verdict) == ("pass", "fail")
+
+
+def test_a_wrong_magdr_is_flagged_by_the_checks_with_the_adaptive_attack(victim, soft):
+    """A `detach` in front of MagDR: the adaptive attack gets through it all the same, and the row still says
+    that the gradient which is declared is not there."""
+    tables = """
+[detector.literal]
+use = "magdr"
+
+[detector.literal.params]
+parser = "whole"
+criteria = ["l1"]
+augmentations = ["shift", "flip"]
+form = "literal"
+evidence = "consistency"
+"""
+    magdr = soft(tables).build("detector", "literal").component
+    clean = victim().clean
+
+    def cut(x, c, G):
+        return magdr(x.detach(), c, G)
+
+    with torch.no_grad():
+        threshold = float(magdr(clean.images, clean.conditions, victim().G).max()) * 1.2
+    options = {"gradient": magdr.gradient, "threshold": threshold}
+    assert magdr.gradient == "straight-through"
+    effort = Effort(EPS, 2, 1)
+    right = checked(victim(detector=magdr, **options), Adaptive(), effort)
+    wrong = checked(victim(detector=cut, **options), Adaptive(), effort)
+    assert right["gradient"].verdict == "pass"
+    assert wrong["gradient"].verdict == "fail"
+    assert "fail" not in {c.verdict for name, c in wrong.items() if name != "gradient"}
+
+
+@pytest.mark.parametrize(
+    ("options", "gradient"),
+    [
+        ({"form": "literal", "evidence": "distortion"}, "none"),
+        ({"form": "literal"}, "straight-through"),
+        ({}, "straight-through"),
+    ],
+)
+def test_magdr_declares_the_gradient_of_its_form(options, gradient):
+    assert MagDRDetector(None, [], [], **options).gradient == gradient
 
 
 # -- wrong attacks ----------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from magdr_core.bench.checks.engine import white_box
+from magdr_core.bench.checks.knowing import Adaptive
 from magdr_core.bench.checks.planted import hashing, random_switch
 from magdr_core.bench.checks.plants import planted_checks
 from magdr_core.functional import project_linf, round_toward
@@ -19,8 +20,9 @@ def verdicts(victim, engine):
     return {c.name: c for c in found}
 
 
-def test_the_checks_own_attack_breaks_all_of_them(victim):
-    found = verdicts(victim(), white_box)
+@pytest.mark.parametrize("engine", [Adaptive(), white_box], ids=lambda e: e.name)
+def test_attacks_that_know_them_break_all_of_them(victim, engine):
+    found = verdicts(victim(), engine)
     assert list(found) == NAMES
     assert {c.verdict for c in found.values()} == {"pass"}
 

@@ -1,5 +1,7 @@
 """The report's part about attacks that know the pipeline."""
 
+import json
+
 import pytest
 
 from magdr_core.report import write_report
@@ -70,6 +72,20 @@ def test_the_curve_goes_from_the_oblivious_attack_along_growing_penalties(page):
     order = [told.index(words) for words in ("oblivious output", "penalty 0.1", "penalty 2", "penalty 10")]
     assert order == sorted(order)
     assert "best of all modes, undetected, output MSE 0.0030, 25.0% detected" in told
+
+
+def test_the_disruption_kept_at_95_percent_evasion_stands_with_every_detector(page):
+    table = page.tables["Adaptive attacks on detectors, editing"]
+    kept = [cells[-1].split()[0] for _, cells, _ in table if cells]
+    assert kept == ["Kept", "12.3%", "12.3%"], "the head, then a figure for each"
+
+
+def test_the_suite_that_attacked_is_named(whole):
+    run = adaptive_rows(whole).write()
+    manifest = json.loads((run / "manifest.json").read_text())
+    (run / "manifest.json").write_text(json.dumps(manifest | {"adaptive_suite": "0123abcd"}))
+    page = Page(write_report(run).read_text(encoding="utf-8"))
+    assert "Attack suite 0123abcd: runs with the same name" in " ".join(page.text.split())
 
 
 def test_a_run_with_adaptive_figures_is_not_oblivious_only(page):

@@ -28,7 +28,7 @@ def adaptive_checks(row: Mapping[str, Any], cells: Sequence[Cell]) -> Iterator[C
         return
     for cell in cells:
         facts = cell["facts"]
-        if "error" in cell or facts["knowledge"] != "adaptive" or not _same_row(facts, row):
+        if "error" in cell or facts["knowledge"] != "adaptive" or not same_row(facts, row):
             continue
         about = f"{facts['attack']} at {facts['eps'] * 255:.3g}/255"
         modes = gains(cell)
@@ -63,5 +63,6 @@ def gains(cell: Cell) -> dict[str, Array]:
     return found
 
 
-def _same_row(facts: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
+def same_row(facts: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
+    """Whether a cell is of a checked row."""
     return all(facts[k] == row[k] for k in ("task", "seed", "role", "component"))

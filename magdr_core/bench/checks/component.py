@@ -48,7 +48,10 @@ def component_checks(victim: Victim, engine: Engine, effort: Effort, transferred
     yield verdicts.nothing_at_zero(array((nothing - victim.clean.images).abs().flatten(1).amax(1)))
     everything = engine(victim, 1.0, [steps], draws)[0]
     blind = victim.gradient == "none"
-    yield verdicts.everything_at_one(array(victim.judge(everything, draws).reached), blind=blind)
+    doubt = "with no gradient declared it is too weak to say more" if blind else ""
+    if victim.detector is not None:
+        doubt = "a few steps have to find what is disrupted and unsuspected at once"
+    yield verdicts.everything_at_one(array(victim.judge(everything, draws).reached), doubt=doubt)
 
     few = max(1, steps // 4)
     runs = engine(victim, eps, [few, steps, LONGER * steps], draws)
@@ -85,14 +88,14 @@ def component_checks(victim: Victim, engine: Engine, effort: Effort, transferred
         )
 
 
-def passes_per_image(effort: Effort, own: float, *, stochastic: bool) -> float:
+def passes_per_image(effort: Effort, own: float, *, stochastic: bool, step: float) -> float:
     """About how many passes through the generator the checks of one component take per image.
 
     Args:
         own: passes of one forward run of the component, output included.
+        step: of one step of the attack, on one draw.
     """
     draws = effort.draws if stochastic else 1
-    step = own + 2  # the way back through the generator costs about two forward passes
     gradient_steps = effort.steps * (LONGER + 3) + 2 + (2 * effort.steps if stochastic else 0)
     return gradient_steps * draws * step + (2 * effort.steps + 12 * draws) * own
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -25,14 +25,19 @@ LEVEL = 1 / 255
 """The jitter with which it is tried again."""
 
 
+Nature = Literal["detector", "blind detector", "defense", "chooser"]
+"""What an attack costs depends on: a blind detector declares no gradient, a chooser is MagDR's defense."""
+
+
 class Engine(Protocol):
     """An attacker who knows the victim.
 
     Attributes:
-        __name__: part of the key of what is stored.
+        name: part of the key of what is stored.
     """
 
-    __name__: str
+    @property
+    def name(self) -> str: ...
 
     def __call__(self, victim: Victim, eps: float, at: Sequence[int], draws: int) -> list[Tensor]:
         """Attacked images `[B,3,H,W]`, 8-bit and inside the ball, after each number of steps in `at`.
@@ -42,44 +47,62 @@ class Engine(Protocol):
             draws: samples of the victim's randomness per step (EOT).
         """
 
+    def step(self, own: float, nature: Nature) -> float:
+        """About how many generator passes one step takes per image and draw, those of the way back included.
 
-def white_box(victim: Victim, eps: float, at: Sequence[int], draws: int) -> list[Tensor]:
+        Args:
+            own: passes of one forward run of the component.
+        """
+
+
+class WhiteBox:
     """Sign steps on the mean gradient over the draws, from a random start; the best iterate per image.
 
-    While an image is detected the step descends the score instead (selective steps of Bryniarski et al.,
-    Evading Adversarial Example Detection Defenses with Orthogonal Projected Gradient Descent, ICLR 2022), or,
-    where the score has no gradient, every other step goes part of the way back and jitters.
+    It believes what a component declares. While an image is detected the step descends the score instead
+    (selective steps of Bryniarski et al., Evading Adversarial Example Detection Defenses with Orthogonal
+    Projected Gradient Descent, ICLR 2022), or, where the score has no gradient, every other step goes part of
+    the way back and jitters.
     """
-    x, rng = victim.clean.images, victim.rng("attack")
-    current = project_linf(x + eps * rng.uniform(*x.shape[1:], low=-1.0, high=1.0), x, eps)
-    best, after = _Best(x), dict[int, Tensor]()
-    draws = draws if victim.stochastic else 1
-    for number in range(max(at) + 1):
-        seen = round_toward(current, x)
-        if number == max(at):  # the last iterate is looked at, not left
-            loss, score = _values(victim, seen, rng, number, draws)
+
+    name = "white-box"
+
+    def step(self, own: float, nature: Nature) -> float:
+        return own + 2  # the way back through the generator costs about two forward passes
+
+    def __call__(self, victim: Victim, eps: float, at: Sequence[int], draws: int) -> list[Tensor]:
+        x, rng = victim.clean.images, victim.rng("attack")
+        current = project_linf(x + eps * rng.uniform(*x.shape[1:], low=-1.0, high=1.0), x, eps)
+        best, after = _Best(x), dict[int, Tensor]()
+        draws = draws if victim.stochastic else 1
+        for number in range(max(at) + 1):
+            seen = round_toward(current, x)
+            if number == max(at):  # the last iterate is looked at, not left
+                loss, score = _values(victim, seen, rng, number, draws)
+                best.offer(seen, loss, score)
+                after[number] = best.x
+                break
+            parts = [victim.ascent(seen, rng.fork(_draw(number, k))) for k in range(draws)]
+            loss, uphill = (torch.stack(p).mean(0) for p in zip(*parts, strict=True))
+            direction = uphill.sign()
+            score, blind = torch.zeros_like(loss), None
+            if victim.detector is not None:
+                found = [victim.descent(seen, rng.fork(_draw(number, k))) for k in range(draws)]
+                score, slope = (torch.stack(p).mean(0) for p in zip(*found, strict=True))
+                caught = (score > 0)[:, None, None, None]
+                blind = caught & (slope == 0).flatten(1).all(1)[:, None, None, None]
+                direction = torch.where(caught & ~blind, -slope.sign(), direction)
             best.offer(seen, loss, score)
-            after[number] = best.x
-            break
-        parts = [victim.ascent(seen, rng.fork(_draw(number, k))) for k in range(draws)]
-        loss, uphill = (torch.stack(p).mean(0) for p in zip(*parts, strict=True))
-        direction = uphill.sign()
-        score, blind = torch.zeros_like(loss), None
-        if victim.detector is not None:
-            found = [victim.descent(seen, rng.fork(_draw(number, k))) for k in range(draws)]
-            score, slope = (torch.stack(p).mean(0) for p in zip(*found, strict=True))
-            caught = (score > 0)[:, None, None, None]
-            blind = caught & (slope == 0).flatten(1).all(1)[:, None, None, None]
-            direction = torch.where(caught & ~blind, -slope.sign(), direction)
-        best.offer(seen, loss, score)
-        if number in at:
-            after[number] = best.x
-        moved = current + STEP * eps * direction
-        if blind is not None and number % 2:
-            jitter = LEVEL * rng.fork(_draw(number, draws)).sign(*x.shape[1:])
-            moved = torch.where(blind, x + SHRINK * (current - x) + jitter, moved)
-        current = project_linf(moved, x, eps)
-    return [after[number] for number in at]
+            if number in at:
+                after[number] = best.x
+            moved = current + STEP * eps * direction
+            if blind is not None and number % 2:
+                jitter = LEVEL * rng.fork(_draw(number, draws)).sign(*x.shape[1:])
+                moved = torch.where(blind, x + SHRINK * (current - x) + jitter, moved)
+            current = project_linf(moved, x, eps)
+        return [after[number] for number in at]
+
+
+white_box = WhiteBox()
 
 
 @torch.no_grad()

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
+
+from torch import Tensor
 
 from magdr_core.bench.checks import planted
 from magdr_core.bench.checks.component import array
@@ -19,35 +22,22 @@ NOTICED = 0.75
 
 
 def planted_victims(
-    clean: Samples, G: GuardedGenerator, aim: ObjectiveName, seed: int
+    clean: Samples, G: GuardedGenerator, aim: ObjectiveName, seed: int, oblivious: Tensor | None = None
 ) -> Iterator[tuple[str, Victim]]:
     """Every planted component in front of (or beside) a generator, by name."""
+    common: dict[str, Any] = {"seed": seed, "oblivious": oblivious}
     for defense in planted.magdr_defenses():
         guarded = GuardedDefense(
             defense.build(), f"planted defense {defense.name}", stochastic=defense.stochastic
         )
-        yield (
-            defense.name,
-            Victim(
-                clean, G, aim, defense=guarded, gradient=defense.gradient, name=f"{defense.name}", seed=seed
-            ),
-        )
+        gradient, name = defense.gradient, defense.name
+        yield name, Victim(clean, G, aim, defense=guarded, gradient=gradient, name=name, **common)
     for detector in planted.magdr_detectors():
         watched = GuardedDetector(detector.build(), f"planted detector {detector.name}")
         # The scores are uniform in [0,1), whatever the images.
         calibrated = CalibratedDetector(watched, {"fpr": 1 - NOTICED})
-        yield (
-            detector.name,
-            Victim(
-                clean,
-                G,
-                aim,
-                detector=calibrated,
-                gradient=detector.gradient,
-                name=f"{detector.name}",
-                seed=seed,
-            ),
-        )
+        gradient, name = detector.gradient, detector.name
+        yield name, Victim(clean, G, aim, detector=calibrated, gradient=gradient, name=name, **common)
 
 
 def planted_checks(
@@ -64,9 +54,10 @@ def planted_checks(
     """A check per planted component: broken on at least 95% of the images that the same attack disrupts
     with nothing in the way; a random component is judged by fresh draws."""
     bare = Victim(clean, G, aim, name="bare", seed=seed)
-    vulnerable = bare.judge(engine(bare, eps, [steps], draws)[0]).reached > 0
+    oblivious = engine(bare, eps, [steps], draws)[0]
+    vulnerable = bare.judge(oblivious).reached > 0
     checks = []
-    for name, victim in planted_victims(clean, G, aim, seed):
+    for name, victim in planted_victims(clean, G, aim, seed, oblivious):
         attacked = engine(victim, eps, [steps], draws)[0]
         broken = victim.judge(attacked, max(draws, 4)).reached
         checks.append(planted_broken(f"planted {name}", array(broken), array(vulnerable) > 0))

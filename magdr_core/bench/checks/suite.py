@@ -16,7 +16,8 @@ from torch import Tensor
 
 from magdr_core.bench.checks.attacks import Variants, attack_checks
 from magdr_core.bench.checks.component import LONGER, Effort, component_checks, passes_per_image
-from magdr_core.bench.checks.engine import Engine, white_box
+from magdr_core.bench.checks.engine import Engine, Nature
+from magdr_core.bench.checks.knowing import Adaptive
 from magdr_core.bench.checks.plants import planted_checks
 from magdr_core.bench.checks.verdicts import Check
 from magdr_core.bench.checks.victim import Victim
@@ -26,13 +27,14 @@ from magdr_core.bench.threat import Threats
 from magdr_core.errors import MagdrError, one_line
 from magdr_core.guard import GuardedDefense
 from magdr_core.identity import digest
+from magdr_core.magdr import MagDR
 from magdr_core.profiles import Checks
 from magdr_core.protocols import CalibratedDetector
 from magdr_core.resolver import Resolved
 from magdr_core.specs import Gradient
 from magdr_core.types import Samples
 
-SCHEMA = 1
+SCHEMA = 2
 
 UNCHECKED = ("identity", ORACLE)
 """No defenses: the one is what attacks are checked on, the other is shown the clean output."""
@@ -41,6 +43,9 @@ PLANTED = "planted"
 
 PLANTED_STEPS = 30
 """At least so many: the hashing detector is got by after some trials."""
+
+PLANTED_EPS = 16 / 255
+"""At least so strong: a weakness can be missed only where the generator can be disrupted at all."""
 
 CHEAP = 20
 """How many times the passes are granted where they cost little: on a GPU."""
@@ -61,18 +66,21 @@ def granted(settings: Checks, device: str) -> float:
     return settings.passes * (CHEAP if device == "cuda" else 1)
 
 
-def fitted(settings: Checks, effort: Effort, own: float, *, stochastic: bool, passes: float) -> Part | None:
+def fitted(
+    settings: Checks, effort: Effort, own: float, *, stochastic: bool, step: float, passes: float
+) -> Part | None:
     """The most faces and steps that `passes` allow: first steps go, then faces; None if nothing fits.
 
     Args:
         own: generator passes of one forward run of the component.
+        step: of one step of the attack.
     """
     few, least = min(5, effort.steps), min(2, effort.steps)
     full = settings.faces
     for faces, steps in ((full, effort.steps), (full, few), (full // 2, few), (full // 2, least), (4, least)):
         tried = Effort(effort.eps, steps, effort.draws)
         faces = max(faces, min(4, full))
-        if faces * passes_per_image(tried, own, stochastic=stochastic) <= passes:
+        if faces * passes_per_image(tried, own, stochastic=stochastic, step=step) <= passes:
             return Part(faces, tried)
     return None
 
@@ -83,11 +91,13 @@ class Suite:
     Args:
         run: the task's cells, computed.
         threats: they know what an attack takes.
-        engine: the attack that knows the component.
+        engine: the attack that knows the component; the adaptive one of the tables if None.
     """
 
-    def __init__(self, run: GroupRun, settings: Checks, threats: Threats, engine: Engine = white_box) -> None:
-        self.run, self.settings, self.engine = run, settings, engine
+    def __init__(
+        self, run: GroupRun, settings: Checks, threats: Threats, engine: Engine | None = None
+    ) -> None:
+        self.run, self.settings, self.engine = run, settings, engine or Adaptive()
         self.threats = threats
         self.toolkit, self.store, self.G = run.toolkit, run.store, run.G
         attacks = [s for s in run.group.slices if s.role == "attack" and s.transfer is None]
@@ -121,7 +131,7 @@ class Suite:
                 "schema": SCHEMA,
                 "about": job.identity,
                 "settings": settings,
-                "engine": self.engine.__name__,
+                "engine": self.engine.name,
                 "main": self._images_key(),
             }
         )
@@ -196,12 +206,19 @@ class Suite:
     def _planted_job(self) -> Job:
         s = self.settings
         steps = max(PLANTED_STEPS, s.steps)
-        how = {"eps": self.eps, "steps": steps, "draws": s.draws, "faces": self._faces(s.faces)}
+        how = {
+            **{"eps": self._planted_eps, "steps": steps, "draws": s.draws, "faces": self._faces(s.faces)},
+            "engine": self.engine.name,
+        }
         return Job(PLANTED, PLANTED, ["planted"], how, lambda: self._planted(steps))
+
+    @property
+    def _planted_eps(self) -> float:
+        return max(self.eps, PLANTED_EPS)
 
     def _planted(self, steps: int) -> list[Check]:
         clean = self._first(self.run.images.clean(False), self.settings.faces)
-        effort = {"eps": self.eps, "steps": steps, "draws": self.settings.draws}
+        effort = {"eps": self._planted_eps, "steps": steps, "draws": self.settings.draws}
         seed = self.run.group.seed
         return planted_checks(self.engine, clean, self.G, self._aim(), seed=seed, **effort)  # type: ignore[arg-type]
 
@@ -236,7 +253,8 @@ class Suite:
         stochastic = bool(resolved.entry.spec.stochastic)
         effort = Effort(self.eps, self.settings.steps, self.settings.draws)
         passes = granted(self.settings, self.toolkit.device.type)
-        part = fitted(self.settings, effort, own, stochastic=stochastic, passes=passes)
+        step = self.engine.step(own, self._nature(role, label, resolved))
+        part = fitted(self.settings, effort, own, stochastic=stochastic, step=step, passes=passes)
         calibration = None if kind == "restoration" else self.run.calibrator.digest_of(role, label)
         about = [
             role,
@@ -253,8 +271,8 @@ class Suite:
             "steps": part.effort.steps,
             "draws": part.effort.draws if stochastic else 1,
             "faces": self._faces(part.faces),
-            "gradient": _declared(resolved),
-            "engine": self.engine.__name__,
+            "gradient": self._declared(role, label, resolved),
+            "engine": self.engine.name,
         }
         return Job(role, label, about, how, lambda: self._component(role, label, resolved, part))
 
@@ -268,7 +286,7 @@ class Suite:
             self._aim(),
             defense=self._defense(label) if role == "defense" else None,
             detector=self._detector(label) if role == "detector" else None,
-            gradient=_declared(resolved),
+            gradient=self._declared(role, label, resolved),
             name=f"{role}/{digest(resolved.identity)}",  # like the key, it knows no label
             seed=self.run.group.seed,
             oblivious=transferred,
@@ -286,6 +304,21 @@ class Suite:
             self.G.passes = before  # shared by all rows: no cost of the one that came first
         return self._oblivious[about]
 
+    def _nature(self, role: str, label: str, resolved: Resolved) -> Nature:
+        if role == "detector":
+            return "blind detector" if self._declared(role, label, resolved) == "none" else "detector"
+        return "chooser" if isinstance(self._bare(role, label), MagDR) else "defense"
+
+    def _declared(self, role: str, label: str, resolved: Resolved) -> Gradient:
+        return declared(resolved, self._bare(role, label))
+
+    def _bare(self, role: str, label: str) -> Any:
+        """The component itself, without core's wrapper."""
+        if self._filter(role, label):
+            return None
+        guarded: Any = self._detector(label).detector if role == "detector" else self._defense(label)
+        return guarded.component
+
     def _filter(self, role: str, label: str) -> bool:
         return role == "defense" and is_restoration(self.toolkit, label)
 
@@ -299,8 +332,10 @@ class Suite:
         return self.run.calibrator.detector(label)
 
 
-def _declared(resolved: Resolved) -> Gradient:
-    found: Gradient = getattr(resolved.entry.spec, "gradient", "none")
+def declared(resolved: Resolved, component: Any = None) -> Gradient:
+    """What gradient a component says it has: itself, where its parameters decide, else its spec."""
+    told: Gradient = getattr(resolved.entry.spec, "gradient", "none")
+    found: Gradient = getattr(component, "gradient", told)
     return found
 
 

@@ -66,21 +66,21 @@ def nothing_at_zero(moved: Array, name: str = "eps-0") -> Check:
     return Check(name, "fail", f"at eps 0 a pixel moved by {worst:.4f}", {"largest move": worst})
 
 
-def everything_at_one(reached: Array, *, blind: bool = False, name: str = "eps-1") -> Check:
+def everything_at_one(reached: Array, *, doubt: str = "", name: str = "eps-1") -> Check:
     """An attack that may change everything gets everything; one that does not is not believed when it gets
     little with less.
 
     Args:
         reached: `[n]`, whether (or how often) each image was disrupted.
-        blind: there is no gradient to follow; then missing the aim says something of the attack alone.
+        doubt: why missing the aim says something of the attack alone; then it only warns.
     """
     share = float(reached.mean())
     evidence = {"reached": share, "n": len(reached)}
     said = f"at eps 1 the attack reached its aim on {share:.0%} of {len(reached)} images"
     if share >= MOST:
         return Check(name, "pass", said, evidence)
-    if blind:
-        return Check(name, "warn", f"{said}: with no gradient declared it is too weak to say more", evidence)
+    if doubt:
+        return Check(name, "warn", f"{said}: {doubt}", evidence)
     return Check(name, "fail", f"{said}: it is too weak, or its gradients are hidden", evidence)
 
 
