@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from magdr_core import profiles
+from magdr_core import profiles, speed
 from magdr_core import registry as schemas
 from magdr_core.params import describe
 from magdr_core.plugins import BUILTIN, Entry, PluginHost
@@ -55,6 +55,12 @@ MEANINGS = {
         "benign": "labels of augmentations that detectors must not flag",
         "fpr": "wanted false-positive rate",
         "seed": "of conditions and attacks of the calibration",
+    },
+    "Speed": {
+        "dtype": '`"bfloat16"`: autocast',
+        "compile": "`torch.compile`; needs a C++ compiler on a CPU, and up to a minute at the first passes",
+        "channels_last": "keep channels together in memory",
+        "winograd": "on a CPU: wide 3x3 convolutions with fewer products",
     },
     "Profile": {
         "note": "said before the run and on the report",
@@ -160,6 +166,7 @@ def tables() -> Iterator[str]:
         yield f"`[{kind}.LABEL]` also takes:\n"
         yield table(schema, own)
     yield from section("## [calibration]", profiles.CalibrationPolicy)
+    yield from section("## [speed]", speed.Speed)
     yield from section("## [profile.NAME]", profiles.Profile)
     for name, info in profiles.Profile.model_fields.items():
         for inner in models_in(info.annotation):

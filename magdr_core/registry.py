@@ -23,6 +23,7 @@ from magdr_core.objective import ObjectiveName
 from magdr_core.params import ParameterError, validate
 from magdr_core.profiles import CalibrationPolicy, Labels, Profile
 from magdr_core.specs import SPECS
+from magdr_core.speed import Speed
 
 _LABEL = re.compile(r"[A-Za-z0-9]+([._-][A-Za-z0-9]+)*")
 
@@ -88,6 +89,7 @@ class Registry:
         path: the file.
         text: its content, which every run folder keeps.
         composition: the `[magdr]` table: defaults for what MagDR's components need.
+        speed: how generators are run.
     """
 
     path: Path
@@ -101,6 +103,7 @@ class Registry:
     instances: Mapping[tuple[str, str], Instance]
     composition: Mapping[str, Any]
     calibration: CalibrationPolicy
+    speed: Speed
     profiles: Mapping[str, Profile]
 
     def labels(self, kind: str) -> list[str]:
@@ -188,7 +191,7 @@ class _Reader:
         return RegistryError(f"{self.path.name} {table}: {message}")
 
     def registry(self, text: str, data: dict[str, Any]) -> Registry:
-        known = {"registry", "plugins", "magdr", "calibration", "profile", *SPECS}
+        known = {"registry", "plugins", "magdr", "calibration", "speed", "profile", *SPECS}
         for name, table in data.items():
             if name not in known:
                 raise RegistryError(f"{self.path.name}: unknown table [{name}]{suggestion(name, known)}")
@@ -204,6 +207,7 @@ class _Reader:
             for label, table in data.get(kind, {}).items()
         }
         calibration = self.table(CalibrationPolicy, "[calibration]", data.get("calibration", {}))
+        speed = self.table(Speed, "[speed]", data.get("speed", {}))
         profiles = {
             name: Profile(**self.table(Profile, f"[profile.{name}]", table))
             for name, table in data.get("profile", {}).items()
@@ -220,6 +224,7 @@ class _Reader:
             instances=MappingProxyType(instances),
             composition=MappingProxyType(data.get("magdr", {})),
             calibration=CalibrationPolicy(**calibration),
+            speed=Speed(**speed),
             profiles=MappingProxyType(profiles),
         )
 

@@ -24,6 +24,7 @@ from magdr_core.registry import Instance, Registry, default_registry, parse_regi
 from magdr_core.resolver import Resolved, Resolver
 from magdr_core.rng import SampleRng
 from magdr_core.specs import ComponentSpec, Need
+from magdr_core.speed import faster
 from magdr_core.store import Store
 from magdr_core.watch import modules_of
 from magdr_core.weights import weights_folder
@@ -240,7 +241,10 @@ class Toolkit:
         return f"{resolved.entry.kind} {resolved.entry.name} of {resolved.entry.origin}"
 
     def _guarded(self, resolved: Resolved, component: Any) -> Any:
-        return wrapped(resolved, component, self._where(resolved))
+        guarded = wrapped(resolved, component, self._where(resolved))
+        if isinstance(guarded, guard.GuardedGenerator):
+            guarded.forward = faster(component, self.registry.speed, self.device)
+        return guarded
 
     # -- conveniences -----------------------------------------------------------------------------------
 

@@ -29,6 +29,7 @@ from magdr_core.functional.resample import down_up, flip, resize, shift
 from magdr_core.functional.similarity import mae, mse, psnr, ssim, ssim_map
 from magdr_core.functional.warp import rotate, zoom
 from magdr_core.functional.wavelet import average_over_shifts, wavelet_denoise, wavelet_threshold
+from magdr_core.functional.winograd import winograd_conv3x3, winograd_filters
 from magdr_core.functional.ycbcr import from_ycbcr, to_ycbcr, wavelet_denoise_ycbcr
 
 __all__ = [
@@ -84,5 +85,7 @@ __all__ = [
     "wavelet_threshold",
     "wavelet_transform",
     "wiener",
+    "winograd_conv3x3",
+    "winograd_filters",
     "zoom",
 ]
