@@ -16,7 +16,7 @@ FULL = """
 [registry]
 api = 1
 name = "mine"
-year = 3
+seed = 3
 device = "cpu"
 
 [plugins]
