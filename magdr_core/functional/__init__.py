@@ -6,6 +6,7 @@ No global state, no in-place edits, no loop over images; an image's result is th
 from __future__ import annotations
 
 from magdr_core.functional._dwt import inverse_wavelet_transform, wavelet_transform
+from magdr_core.functional.cached import in_cache
 from magdr_core.functional.colour import brighten, chroma_blur, chroma_depth, fade, luma, unbrighten, unfade
 from magdr_core.functional.dct import dct_threshold
 from magdr_core.functional.denoise import bilateral, nlm, tv_denoise
@@ -51,6 +52,7 @@ __all__ = [
     "fsim",
     "gaussian_blur",
     "guided_filter",
+    "in_cache",
     "in_pieces",
     "inverse_wavelet_transform",
     "jpeg",
