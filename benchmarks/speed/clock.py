@@ -36,9 +36,15 @@ class Clock:
         run()
         return self.now() - start
 
-    def in_turn(self, contestants: Mapping[str, Callable[[], Any]]) -> dict[str, list[float]]:
-        """A B C A B C ...: the seconds of each round."""
-        for run in contestants.values():
+    def in_turn(
+        self, contestants: Mapping[str, Callable[[], Any]], *, warm: bool = False
+    ) -> dict[str, list[float]]:
+        """A B C A B C ...: the seconds of each round.
+
+        Args:
+            warm: each has run before.
+        """
+        for run in contestants.values() if not warm else ():
             run()
         found: dict[str, list[float]] = {name: [] for name in contestants}
         for _ in range(self.rounds):

@@ -7,7 +7,9 @@ from torch import Tensor
 
 from magdr_core import Toolkit
 from magdr_core.magdr import Outcome
+from magdr_core.memory import OutputMemory
 from magdr_core.samples import attack_samples, draw_samples
+from magdr_core.toolkit import REMEMBERED
 
 TASK = "editing"
 FIRST = 1000
@@ -29,7 +31,6 @@ class World:
         self.toolkit = toolkit
         self.pipeline = toolkit.magdr(TASK, photographs=False)
         self.generator = self.pipeline.generator
-        # A run must not be answered from the memory of the one before.
         self.generator.memory = None
         half = images // 2
         split = toolkit.build("dataset", toolkit.registry.dataset_of(TASK)).split("test")
@@ -41,5 +42,6 @@ class World:
         self.c = clean.conditions
 
     def defend(self) -> Outcome:
-        """All images at once."""
+        """All images at once; nothing is remembered from the run before."""
+        self.generator.memory = OutputMemory(REMEMBERED)
         return self.pipeline.defend(self.x, self.c)

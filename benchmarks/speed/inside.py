@@ -8,12 +8,21 @@ from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
+import torch
 from clock import Clock
 from faces import World
 
+from magdr_core.functional import resize
 from magdr_core.guard import GuardedGenerator, GuardedImageMap, GuardedMetric, GuardedParser
 
 REST = "rest: standardising, ranking, copies"
+
+
+LARGE = """
+[generator.large]
+use = "stargan"
+params = { weights = "random", width = 64, blocks = 6, size = 128 }
+"""
 
 
 class Exclusive:
@@ -57,10 +66,33 @@ class Exclusive:
 
 def table(world: World, clock: Clock) -> list[dict[str, Any]]:
     """The share of each part in defending the world's images, clean and attacked ones together."""
-    world.defend()
+    return _shares("64 px", world.defend, clock)
+
+
+def large(world: World, clock: Clock) -> list[dict[str, Any]]:
+    """The same before a generator of the published size, whose weights are random.
+
+    Its verdicts would mean nothing, so every image is judged and reconstructed once.
+    """
+    G = world.toolkit.extended(LARGE).generator("large")
+    magdr, x, c = world.pipeline.magdr, resize(world.x, 128), world.c
+
+    @torch.no_grad()
+    def run() -> None:
+        seen = magdr.evidence.inspect(x, c, G)
+        magdr.reconstructor.reconstruct(x, c, G, x, seen.outputs)
+
+    return _shares("128 px", run, clock)
+
+
+def _shares(where: str, run: Callable[[], Any], clock: Clock) -> list[dict[str, Any]]:
+    run()
     inside = Exclusive(clock)
     with inside.watching():
-        inside.call(REST, world.defend)
+        inside.call(REST, run)
     total = sum(inside.seconds.values())
     parts = sorted(inside.seconds.items(), key=lambda part: -part[1])
-    return [{"part": name, "seconds": seconds, "share": seconds / total} for name, seconds in parts]
+    rows = [{"part": name, "seconds": seconds, "share": seconds / total} for name, seconds in parts]
+    outside = sum(seconds for name, seconds in parts if name != "generator")
+    rows.append({"part": "all outside the generator", "seconds": outside, "share": outside / total})
+    return [{"generator": where, **row} for row in rows]
