@@ -53,6 +53,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--batch", type=int, default=0, help="of the attack loop; 0: 4 on a CPU, 32 on CUDA")
     parser.add_argument("--steps", type=int, default=10, help="of the attack loop")
     parser.add_argument("--name", default="", help="of the files; the hardware's if empty")
+    parser.add_argument("--tests", default="", help="outcome of the device's tests, noted in the file")
     parser.add_argument("--out", type=Path, default=RESULTS)
     given = parser.parse_args()
     wrong = set(given.parts.split(",")) - set(PARTS)
@@ -120,6 +121,8 @@ def main() -> None:
         "date": datetime.now(UTC).date().isoformat(),
         "versions": {package: installed(package) for package in PACKAGES},
     }
+    if given.tests:
+        facts["tests"] = given.tests
     name = given.name or re.sub(r"[^a-z0-9]+", "-", facts["hardware"].lower()).strip("-")
     tables: dict[str, Any] = {}
     seconds: dict[str, float] = {}

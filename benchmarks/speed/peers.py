@@ -147,7 +147,7 @@ def contests() -> dict[str, dict[str, tuple[str, Callable[[], Run]]]]:
         },
         "wavelet, BayesShrink": {
             "ours": own(lambda x: ours.wavelet_denoise(x)),
-            "scikit-image loop": sk("denoise_wavelet", rescale_sigma=True),
+            "scikit-image loop": ("pywt", sk("denoise_wavelet", rescale_sigma=True)[1]),
         },
         "Wiener 3x3": {
             "ours": own(lambda x: ours.wiener(x, 3)),
