@@ -51,6 +51,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--compile", action="store_true", help="torch.compile too: minutes more")
     parser.add_argument("--images", type=int, default=0, help="of the pipeline; 0: 16 on a CPU, 256 on CUDA")
     parser.add_argument("--batch", type=int, default=0, help="of the attack loop; 0: 4 on a CPU, 32 on CUDA")
+    parser.add_argument("--filters", default="32x128", metavar="NxSIDE", help="images for the filters")
     parser.add_argument("--steps", type=int, default=10, help="of the attack loop")
     parser.add_argument("--name", default="", help="of the files; the hardware's if empty")
     parser.add_argument("--tests", default="", help="outcome of the device's tests, noted in the file")
@@ -104,7 +105,7 @@ def main() -> None:
         "pipeline": lambda: pipeline.table(
             device.type, clock, chosen(pipeline.SETTINGS, given.compile), images
         ),
-        "filters": lambda: peers.table(clock),
+        "filters": lambda: peers.table(clock, *(int(n) for n in given.filters.split("x"))),
         "inside": lambda: [
             *inside.table(World(device.type, images), clock),
             *inside.large(World(device.type, 4), clock),

@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import io
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -51,6 +52,7 @@ def restored_by(name: str, **options: Any) -> Run:
     return each(lambda p: function(p, channel_axis=-1, **options))
 
 
+@lru_cache(maxsize=1)
 def neighbour(x: Tensor) -> Tensor:
     """What criteria compare with: every image with a slightly blurred one."""
     return ours.gaussian_blur(x, 0.8)

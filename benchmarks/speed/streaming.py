@@ -26,9 +26,10 @@ CHILD = """
 import resource, sys
 from magdr_core.cli import main
 try:
-    main(sys.argv[1:])
+    main()
 except SystemExit as e:
-    assert not e.code, e.code
+    if e.code:
+        raise
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, file=sys.stderr)
 """
 
@@ -56,8 +57,9 @@ def main(counts: list[int], command: str) -> None:
                 [sys.executable, "-c", CHILD, command, str(folder), *options],
                 capture_output=True,
                 text=True,
-                check=True,
             )
+        if done.returncode:
+            sys.exit(f"magdr {command} failed: {done.stderr.strip()}")
         found[count] = int(done.stderr.split()[-1])
         print(f"{command} {count:6} pictures: {found[count]} MiB at most", flush=True)
     print(json.dumps(found))

@@ -20,8 +20,8 @@ around its start, so its losses are others after the first step).""",
     "pipeline": """The editing task, shipped calibration, half of the images clean, half attacked. Ratio:
 how many times faster than one image and one generator pass at a time. Agreement with that form: shares of
 images with the same verdict and the same plan, largest difference of a score.""",
-    "filters": """32 images of 128 px. Ratio: how many times longer than ours a peer takes. Apart: mean
-absolute difference from our result.""",
+    "filters": """32 images of 128 px, or as `--filters` says. Ratio: how many times longer than ours a peer
+takes. Apart: mean absolute difference from our result.""",
     "inside": """Each part without what is called inside it. `64 px` is the shipped generator, `128 px` the
 published StarGAN's size with random weights and the same criteria, f_k and candidates.""",
     "scaling": "One point each; MiB is what the call took beyond what was held before it.",

@@ -177,3 +177,32 @@ def test_an_attack_loop_never_reads_a_value_back():
     rng = SampleRng(0, "pgd", ["a", "b"], device="meta")
     assert PGD(6 / 255, 3, 0.0)(x, objective, rng=rng).shape == x.shape
     assert G.passes == 2 * 3
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize(
+    ("settings", "tolerance"),
+    [({"channels_last": True}, 1e-3), ({"dtype": "bfloat16"}, 4 / 255), ({"compile": True}, 1e-3)],
+)
+def test_a_faster_generator_agrees_with_the_plain_one_on_cuda(settings, tolerance):
+    net = stargan().cuda()
+    x, c = images(2).cuda(), condition(2).to("cuda")
+    fast = faster(net, Speed(**settings), torch.device("cuda"))
+    with torch.no_grad():
+        assert (fast(x, c) - net(x, c)).abs().max() < tolerance
+
+
+@pytest.mark.cuda
+def test_an_attack_loop_never_waits_for_the_gpu():
+    G = GuardedGenerator(stargan().cuda(), "net")
+    x, c = images(2).cuda(), condition(2).to("cuda")
+    objective = DisruptionObjective(G, x, c)
+    start = x.clone()
+    torch.cuda.synchronize()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for _ in range(3):
+            start = start + objective.gradient(start)[1].sign() / 255
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert start.isfinite().all()
