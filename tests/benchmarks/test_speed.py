@@ -66,8 +66,6 @@ def test_the_public_loop_takes_gradients_of_weights_and_stays_in_its_ball(speed)
 def test_loops_of_the_same_attack_see_the_same_losses(speed):
     clock = speed("clock").Clock("cpu", 1, CPU)
     rows = speed("loops").table("cpu", clock, ["ours"], size=16, batch=2, steps=2)
-        "cpu", speed("clock").Clock("cpu", 1, CPU), ["ours"], size=16, batch=2, steps=2
-    )
     drift = {row["contestant"]: row["loss_drift"] for row in rows if "loss_drift" in row}
     assert drift["public loop"] == 0
     assert drift["ours"] < 1e-3
