@@ -16,6 +16,6 @@ failed=0
 timeout 180 "$python" -m pytest -m cuda -n 0 --timeout 150 tests >"$tests" 2>&1 || failed=$?
 tail -n 3 "$tests"
 # pytest's 5: no test was found.
-timeout 400 "$python" benchmarks/speed --device cuda --compile --rounds 3 --out "$out" \
+timeout 400 "$python" benchmarks/speed/run.py --device cuda --compile --rounds 3 --out "$out" \
     --tests "pytest -m cuda: exit $failed, $(tail -n 1 "$tests")" || failed=1
 [ "$failed" -eq 0 ] || exit 1

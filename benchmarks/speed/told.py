@@ -42,7 +42,8 @@ def page(content: Mapping[str, Any]) -> str:
     head = [
         f"# Speed on {content['hardware']}",
         "",
-        f"`python benchmarks/speed`, {content['date']}: {content['threads']} of {content['cores']} cores, "
+        f"`python benchmarks/speed/run.py`, {content['date']}: "
+        f"{content['threads']} of {content['cores']} cores, "
         f"{content['clock']} time, {content['rounds']} rounds. Attack loop: {content['loop']}. {packages}.",
         "",
     ]

@@ -132,7 +132,7 @@ def test_the_gpu_script_says_in_one_line_that_there_is_no_gpu(tmp_path):
 def test_the_command_writes_both_files(tmp_path):
     options = ["--parts", "filters", "--filters", "2x32", "--clock", "cpu", "--threads", "1", "--rounds", "1"]
     done = subprocess.run(
-        [sys.executable, FOLDER, *options, "--name", "here", "--out", tmp_path],
+        [sys.executable, FOLDER / "run.py", *options, "--name", "here", "--out", tmp_path],
         capture_output=True,
         text=True,
         check=False,

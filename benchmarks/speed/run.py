@@ -1,6 +1,6 @@
 """Everything about speed in one command: peers in the same process, in turn.
 
-    python benchmarks/speed [--parts loop,pipeline,filters,inside,scaling] [--compile] [--threads N]
+    python benchmarks/speed/run.py [--parts loop,pipeline,filters,inside,scaling] [--compile] [--threads N]
 
 Writes NAME.json and NAME.md under benchmarks/results/speed/ with the hardware named. Nothing is downloaded.
 On a busy machine `--clock cpu --threads 1` counts the process's own time instead of the clock's.
@@ -42,7 +42,7 @@ SUMMARY = "Everything about speed in one command: peers in the same process, in 
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python benchmarks/speed", description=SUMMARY)
+    parser = argparse.ArgumentParser(prog="python benchmarks/speed/run.py", description=SUMMARY)
     parser.add_argument("--parts", default=",".join(PARTS), help="which tables, by commas")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument("--clock", choices=("wall", "cpu"), default="wall")
