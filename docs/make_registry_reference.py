@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from magdr_core import profiles
+from magdr_core import profiles, speed
 from magdr_core import registry as schemas
 from magdr_core.params import describe
 from magdr_core.plugins import BUILTIN, Entry, PluginHost
@@ -62,6 +62,12 @@ MEANINGS = {
         "workers": "at most so many; 0: as many as the cluster has room for",
         "retries": "how often work goes to another worker after its own was lost, before it counts as failed",
     },
+    "Speed": {
+        "dtype": '`"bfloat16"`: autocast',
+        "compile": "`torch.compile`; needs a C++ compiler on a CPU, and up to a minute at the first passes",
+        "channels_last": "keep channels together in memory",
+        "winograd": "on a CPU: wide 3x3 convolutions with fewer products",
+    },
     "Profile": {
         "note": "said before the run and on the report",
         "dataset": "label; in place of the ones that generators name",
@@ -103,6 +109,7 @@ MEANINGS = {
         "restarts": "of each mode",
         "penalties": "weights of the trade-off curve",
         "queries": "of the random search",
+        "precision": 'of gradients; `"bfloat16"` is quicker, and verdicts stay exact',
     },
     "Checks": {
         "faces": "of the profile's first ones; 0 for no checks",
@@ -167,6 +174,7 @@ def tables() -> Iterator[str]:
         yield table(schema, own)
     yield from section("## [calibration]", profiles.CalibrationPolicy)
     yield from section("## [engine]", profiles.EngineSettings)
+    yield from section("## [speed]", speed.Speed)
     yield from section("## [profile.NAME]", profiles.Profile)
     for name, info in profiles.Profile.model_fields.items():
         for inner in models_in(info.annotation):

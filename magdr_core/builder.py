@@ -14,6 +14,7 @@ from magdr_core.guard import GuardedGenerator
 from magdr_core.protocols import Family, Setting
 from magdr_core.resolver import Resolved, Resolver
 from magdr_core.specs import Need
+from magdr_core.speed import faster
 from magdr_core.watch import modules_of
 from magdr_core.wrapping import wrapped
 
@@ -97,7 +98,10 @@ class Builder:
         return component
 
     def _guarded(self, resolved: Resolved, component: Any) -> Any:
-        return wrapped(resolved, component, _where(resolved))
+        guarded = wrapped(resolved, component, _where(resolved))
+        if isinstance(guarded, GuardedGenerator):
+            guarded.forward = faster(component, self.resolver.registry.speed, self.device)
+        return guarded
 
 
 def _where(resolved: Resolved) -> str:

@@ -185,7 +185,9 @@ class Calibrator:
                     "run `magdr calibrate`"
                 )
             # Through JSON and back, so that a fresh entry and a stored one are the same to the last bit.
-            entry = json.loads(json.dumps({"kind": kind, "label": label, "task": self.task, **compute()}))
+            with self.generator.plain():
+                computed = compute()
+            entry = json.loads(json.dumps({"kind": kind, "label": label, "task": self.task, **computed}))
             self.store.put_json("calibrations", key, entry)
         self._entries[key] = self.used[key] = entry
         return entry

@@ -6,7 +6,8 @@ names the component, its plugin and the shapes at hand.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from copy import copy
 from typing import Any
 
@@ -99,6 +100,7 @@ class GuardedGenerator(Guard):
             were remembered count too.
         memory: shares outputs between components that ask the same, where it is set; on a CPU and without
             gradients only.
+        forward: what is called for a pass; the component, or a faster form of it (:mod:`magdr_core.speed`).
     """
 
     def __init__(
@@ -115,6 +117,7 @@ class GuardedGenerator(Guard):
         self.condition_names: tuple[str, ...] = tuple(component.condition_names)
         self.passes = 0
         self.memory: OutputMemory | None = None
+        self.forward: Callable[[Tensor, Condition], Tensor] = component
 
     def __call__(self, x: Tensor, c: Condition) -> Tensor:
         if len(c) != x.shape[0] or c.values.shape[1] != len(self.condition_names):
@@ -135,11 +138,27 @@ class GuardedGenerator(Guard):
             raise ComponentError(f"{self.where}: failed on {tuple(x.shape)}: {one_line(e)}") from e
         if version_of(x) != version:
             raise self.fail("edits its input in place")
-        return self.images(y, x)
+        # Passes with gradients are an attack's loop, in which a GPU must not wait for every check; what the
+        # loop leads to is looked at again without gradients.
+        return self.images(y, x, values=x.device.type == "cpu" or not torch.is_grad_enabled())
 
     def _compute(self, x: Tensor, c: Condition) -> Tensor:
-        y: Tensor = in_pieces(lambda i: self.component(x[i], c[i]), x)
+        y: Tensor = in_pieces(lambda i: self.forward(x[i], c[i]), x)
         return y
+
+    @contextmanager
+    def plain(self) -> Iterator[None]:
+        """Passes without any `[speed]` setting, and none that were remembered from faster ones."""
+        if self.forward is self.component:
+            yield
+            return
+        before = self.forward, self.memory
+        memory = None if self.memory is None else OutputMemory(self.memory.capacity)
+        self.forward, self.memory = self.component, memory
+        try:
+            yield
+        finally:
+            self.forward, self.memory = before
 
     def take_passes(self) -> int:
         taken, self.passes = self.passes, 0

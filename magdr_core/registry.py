@@ -23,6 +23,7 @@ from magdr_core.objective import ObjectiveName
 from magdr_core.params import ParameterError, validate
 from magdr_core.profiles import CalibrationPolicy, EngineSettings, Labels, Profile
 from magdr_core.specs import SPECS
+from magdr_core.speed import Speed
 
 _LABEL = re.compile(r"[A-Za-z0-9]+([._-][A-Za-z0-9]+)*")
 
@@ -88,6 +89,7 @@ class Registry:
         path: the file.
         text: its content, which every run folder keeps.
         composition: the `[magdr]` table: defaults for what MagDR's components need.
+        speed: how generators are run.
     """
 
     path: Path
@@ -102,6 +104,7 @@ class Registry:
     composition: Mapping[str, Any]
     calibration: CalibrationPolicy
     engine: EngineSettings
+    speed: Speed
     profiles: Mapping[str, Profile]
 
     def labels(self, kind: str) -> list[str]:
@@ -189,7 +192,7 @@ class _Reader:
         return RegistryError(f"{self.path.name} {table}: {message}")
 
     def registry(self, text: str, data: dict[str, Any]) -> Registry:
-        known = {"registry", "plugins", "magdr", "calibration", "engine", "profile", *SPECS}
+        known = {"registry", "plugins", "magdr", "calibration", "engine", "speed", "profile", *SPECS}
         for name, table in data.items():
             if name not in known:
                 raise RegistryError(f"{self.path.name}: unknown table [{name}]{suggestion(name, known)}")
@@ -206,6 +209,7 @@ class _Reader:
         }
         calibration = self.table(CalibrationPolicy, "[calibration]", data.get("calibration", {}))
         engine = self.table(EngineSettings, "[engine]", data.get("engine", {}))
+        speed = self.table(Speed, "[speed]", data.get("speed", {}))
         profiles = {
             name: Profile(**self.table(Profile, f"[profile.{name}]", table))
             for name, table in data.get("profile", {}).items()
@@ -223,6 +227,7 @@ class _Reader:
             composition=MappingProxyType(data.get("magdr", {})),
             calibration=CalibrationPolicy(**calibration),
             engine=EngineSettings(**engine),
+            speed=Speed(**speed),
             profiles=MappingProxyType(profiles),
         )
 

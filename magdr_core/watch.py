@@ -61,15 +61,19 @@ class Guard:
                 module.training = mode  # else the next call would find nothing changed, and pass
             raise self.fail("changes the training mode of a network")
 
-    def images(self, y: Any, like: Tensor, what: str = "returned") -> Tensor:
-        """Check that `y` is an image batch shaped like `like`, finite and in [0,1]."""
+    def images(self, y: Any, like: Tensor, what: str = "returned", *, values: bool = True) -> Tensor:
+        """Check that `y` is an image batch shaped like `like`, finite and in [0,1].
+
+        Args:
+            values: look at the values too; on a GPU that waits for all work that was queued.
+        """
         if not isinstance(y, Tensor):
             raise self.fail(f"{what} a {type(y).__name__}, expected a tensor")
         if y.shape != like.shape:
             raise self.fail(f"{what} shape {tuple(y.shape)}, expected {tuple(like.shape)}")
         if y.dtype != like.dtype or y.device != like.device:
             raise self.fail(f"{what} {y.dtype} on {y.device}, expected {like.dtype} on {like.device}")
-        if y.numel() == 0:
+        if y.numel() == 0 or not values:
             return y
         low, high = (float(v) for v in y.detach().aminmax())
         if not (np.isfinite(low) and np.isfinite(high)):

@@ -161,12 +161,19 @@ def calibration_told(toolkit: Toolkit, task: str) -> dict[str, Any]:
 
 @dataclass
 class Told:
-    """Says what became of each input, or gathers it for one JSON document."""
+    """Says what became of each input, or gathers it for one JSON document.
+
+    Attributes:
+        results: for the document alone: a folder may be of any size.
+    """
 
     display: ProgressDisplay
     as_json: bool
     head: dict[str, Any]
     results: list[dict[str, Any]] = field(default_factory=list)
+    count: int = 0
+    judged: int = 0
+    disrupted: int = 0
     skipped: list[dict[str, str]] = field(default_factory=list)
 
     def start(self) -> None:
@@ -184,8 +191,12 @@ class Told:
     def done(self, given: Input, facts: dict[str, Any]) -> None:
         if facts.get("covered_by_calibration") is False:
             facts["advice"] = ADVICE
-        self.results.append({"path": str(given.path), **facts})
-        if not self.as_json:
+        self.count += 1
+        self.judged += "verdict" in facts
+        self.disrupted += facts.get("verdict") == "disrupted"
+        if self.as_json:
+            self.results.append({"path": str(given.path), **facts})
+        else:
             lines = [f"{given.path}: {verdict_line(facts)}", *(f"  {line}" for line in detail_lines(facts))]
             lines += [f"  {path}" for path in facts.get("files", {}).values()]
             self.display.say("\n".join(lines))
@@ -203,10 +214,9 @@ class Told:
             document = {**self.head, "results": self.results, "skipped": self.skipped}
             click.echo(json.dumps(document, indent=1, allow_nan=False))
         else:
-            count, disrupted = len(self.results), sum(r.get("verdict") == "disrupted" for r in self.results)
-            judged = f", {disrupted} disrupted" if any("verdict" in r for r in self.results) else ""
+            judged = f", {self.disrupted} disrupted" if self.judged else ""
             skipped = f", {len(self.skipped)} skipped" if self.skipped else ""
-            self.display.say(f"{count} done{judged}{skipped}")
+            self.display.say(f"{self.count} done{judged}{skipped}")
         if self.skipped:
             raise SystemExit(1)
 

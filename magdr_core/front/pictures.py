@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -21,6 +22,7 @@ from magdr_core.types import Condition
 BATCH = 16
 
 S = TypeVar("S", bound=Source)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,21 +142,35 @@ def loaded_batches(sources: Iterable[S], size: int, whole: bool) -> Iterator[lis
         yield batch
 
 
+def ahead(source: Iterator[T]) -> Iterator[T]:
+    """The same, in the same order; each is fetched by another thread while the one before is worked on."""
+    end: Any = object()
+    with ThreadPoolExecutor(1) as reader:
+        coming = reader.submit(next, source, end)
+        while (got := coming.result()) is not end:
+            coming = reader.submit(next, source, end)
+            yield got
+
+
 def treated(
     sources: Iterable[S], job: Job, condition: Condition, device: torch.device, *, whole: bool
 ) -> Iterator[tuple[Loaded[S], Result] | Skipped[S]]:
     """Every picture with what the job made of its face, or why it was skipped.
 
-    At most one batch of pictures is in memory, however many there are.
+    At most one batch of pictures is in memory, however many there are; before a GPU the next one as well,
+    which is read while the GPU works.
 
     Args:
         condition: of one picture; used for all.
     """
-    for batch in loaded_batches(sources, job.generator.size, whole):
+    cuda = device.type == "cuda"
+    batches = loaded_batches(sources, job.generator.size, whole)
+    for batch in ahead(batches) if cuda else batches:
         if isinstance(batch, Skipped):
             yield batch
             continue
-        x = torch.stack([one.face for one in batch]).to(device)
+        faces = torch.stack([one.face for one in batch])
+        x = faces.pin_memory().to(device, non_blocking=True) if cuda else faces.to(device)
         results = job(x, condition.to(device).repeat(len(x)), [one.given.name for one in batch])
         yield from zip(batch, results, strict=True)
 

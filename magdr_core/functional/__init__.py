@@ -6,6 +6,7 @@ No global state, no in-place edits, no loop over images; an image's result is th
 from __future__ import annotations
 
 from magdr_core.functional._dwt import inverse_wavelet_transform, wavelet_transform
+from magdr_core.functional.cached import in_cache
 from magdr_core.functional.colour import brighten, chroma_blur, chroma_depth, fade, luma, unbrighten, unfade
 from magdr_core.functional.dct import dct_threshold
 from magdr_core.functional.denoise import bilateral, nlm, tv_denoise
@@ -29,6 +30,7 @@ from magdr_core.functional.resample import down_up, flip, resize, shift
 from magdr_core.functional.similarity import mae, mse, psnr, ssim, ssim_map
 from magdr_core.functional.warp import rotate, zoom
 from magdr_core.functional.wavelet import average_over_shifts, wavelet_denoise, wavelet_threshold
+from magdr_core.functional.winograd import winograd_conv3x3, winograd_filters
 from magdr_core.functional.ycbcr import from_ycbcr, to_ycbcr, wavelet_denoise_ycbcr
 
 __all__ = [
@@ -50,6 +52,7 @@ __all__ = [
     "fsim",
     "gaussian_blur",
     "guided_filter",
+    "in_cache",
     "in_pieces",
     "inverse_wavelet_transform",
     "jpeg",
@@ -84,5 +87,7 @@ __all__ = [
     "wavelet_threshold",
     "wavelet_transform",
     "wiener",
+    "winograd_conv3x3",
+    "winograd_filters",
     "zoom",
 ]

@@ -86,7 +86,7 @@ def _stencil_dim(x: Tensor, taps: Sequence[float], dim: int) -> Tensor:
     out = x.narrow(dim, radius, size) * taps[radius]
     for k in range(1, radius + 1):  # both neighbours at distance k have the same weight
         pair = x.narrow(dim, radius - k, size) + x.narrow(dim, radius + k, size)
-        out = out.add(pair, alpha=taps[radius + k])
+        out.add_(pair, alpha=taps[radius + k])  # its own tensor, which no gradient needs
     return out
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from magdr_core.functional._common import check_images, symmetric_pad
+from magdr_core.functional.cached import in_cache
 
 
 def _cosines(n: int) -> list[list[float]]:
@@ -27,6 +28,7 @@ def _mix_channels(x: Tensor, rows: list[list[float]]) -> Tensor:
     return torch.stack(mixed, 1)  # type: ignore[arg-type]
 
 
+@in_cache
 def dct_threshold(x: Tensor, threshold: float, block: int = 8) -> Tensor:
     """Drop the small cosine coefficients of every block x block window, and average the windows.
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from magdr_core.functional._common import check_images, check_odd, check_positive, clamp_fuzz, symmetric_pad
+from magdr_core.functional.cached import in_cache
 
 
 def _squared_distance(a: Tensor, b: Tensor) -> Tensor:
@@ -17,6 +18,7 @@ def _squared_distance(a: Tensor, b: Tensor) -> Tensor:
     return (a - b).square().sum(1, keepdim=True)
 
 
+@in_cache
 def bilateral(x: Tensor, kernel: int, sigma_color: float, sigma_space: float) -> Tensor:
     """Bilateral filter: a Gaussian blur that ignores neighbours of another colour.
 
@@ -121,6 +123,7 @@ def nlm(x: Tensor, strength: float, patch: int = 3, search: int = 7) -> Tensor:
     return clamp_fuzz(total / weights)
 
 
+@in_cache
 def tv_denoise(x: Tensor, weight: float, steps: int = 50) -> Tensor:
     """Total-variation denoising of every channel, by a fixed number of steps of Chambolle's dual projection.
 

@@ -15,6 +15,7 @@ from magdr_core.functional._common import (
     filter_separable,
     gaussian_taps,
 )
+from magdr_core.functional.cached import in_cache
 
 Conduction = Literal["exponential", "rational"]
 
@@ -66,6 +67,7 @@ def anisotropic_diffusion(
     return clamp_fuzz(out)
 
 
+@in_cache
 def richardson_lucy(x: Tensor, sigma: float, steps: int) -> Tensor:
     """Undo a Gaussian blur by Richardson's and Lucy's iteration, from the image itself.
 

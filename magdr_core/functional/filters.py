@@ -16,6 +16,7 @@ from magdr_core.functional._common import (
     gaussian_taps,
     symmetric_pad,
 )
+from magdr_core.functional.cached import in_cache
 
 
 def gaussian_blur(x: Tensor, sigma: float, *, truncate: float = 4.0) -> Tensor:
@@ -83,6 +84,7 @@ def _median_of(values: list[Tensor]) -> Tensor:
     return kept[0]
 
 
+@in_cache
 def median_blur(x: Tensor, kernel: int) -> Tensor:
     """Median of every channel's neighbourhood, as `scipy.ndimage.median_filter(size=kernel)`.
 

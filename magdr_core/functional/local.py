@@ -17,6 +17,7 @@ from magdr_core.functional._common import (
     clamp_fuzz,
     filter_separable,
 )
+from magdr_core.functional.cached import in_cache
 
 
 def _box_mean(x: Tensor, kernel: int) -> Tensor:
@@ -58,6 +59,7 @@ def wiener(x: Tensor, kernel: int = 3, sigma: float | None = None) -> Tensor:
     return clamp_fuzz(mean + 0.5 + gain * (centred - mean))
 
 
+@in_cache
 def guided_filter(x: Tensor, radius: int, eps: float) -> Tensor:
     """Guided filter with the colour image as its own guide: smooth, but not across edges of any colour.
 

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from magdr_core.functional._common import check_images, mean_per_image
+from magdr_core.functional.cached import in_cache
 
 #: The parser's classes in the order of the public BiSeNet (zllrunning/face-parsing.PyTorch). The official
 #: CelebAMask-HQ order is another one; do not mix them.
@@ -75,6 +76,7 @@ def merge_classes(masks19: Tensor) -> Tensor:
     return torch.stack([group.sum(1) for group in groups], 1)
 
 
+@in_cache
 def masked_mean(values: Tensor, masks: Tensor, eps: float = 1e-6) -> Tensor:
     """Mask-weighted mean over channels and pixels, one number per image and mask.
 

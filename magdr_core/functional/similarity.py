@@ -13,8 +13,10 @@ from magdr_core.functional._common import (
     gaussian_taps,
     mean_per_image,
 )
+from magdr_core.functional.cached import in_cache
 
 
+@in_cache
 def ssim_map(
     a: Tensor, b: Tensor, *, window: int = 11, sigma: float = 1.5, k1: float = 0.01, k2: float = 0.03
 ) -> Tensor:

@@ -8,7 +8,7 @@ combined.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,9 +61,13 @@ def _moments(values: Tensor, valid: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return mean, var.sqrt().clamp_min(1e-3), count
 
 
-def target_name(row: Tensor) -> str:
-    """The target region of one sample as text, e.g. `brows+eyes+glasses`."""
-    return "+".join(part for part, inside in zip(PARTS, row.tolist(), strict=True) if inside) or "none"
+def target_names(target: Tensor) -> list[str]:
+    """The target regions of samples, bool `[B,N]`, as texts, e.g. `brows+eyes+glasses`."""
+    # One read for all of them: each makes a GPU wait.
+    return [
+        "+".join(part for part, inside in zip(PARTS, row, strict=True) if inside) or "none"
+        for row in target.tolist()
+    ]
 
 
 class Standard:
@@ -84,7 +88,7 @@ class Standard:
             raise ValueError(f"{n} clean faces are too few to standardise on, {MIN_COUNT} at least")
         log_d = (clean.distortion + FLOOR).log()
         valid = clean.others[:, None].expand_as(log_d)
-        names = [target_name(row) for row in clean.target]
+        names = target_names(clean.target)
         patterns: dict[str, Any] = {}
         for name in [POOLED, *sorted(set(names))]:
             rows = torch.tensor([name in (POOLED, given) for given in names], device=log_d.device)
@@ -110,7 +114,8 @@ class Standard:
         return self._state
 
     def apply(self, evidence: Evidence) -> Standardised:
-        by_region = self._regions(evidence)  # [B,J,N]
+        names = target_names(evidence.target)
+        by_region = self._regions(evidence, names)  # [B,J,N]
         seen = ~by_region.isnan()
         distortion_by = torch.where(seen, by_region, 0.0).sum(2) / seen.sum(2).clamp_min(1)
         # A screening measures the first few f_k only.
@@ -118,7 +123,6 @@ class Standard:
         processings = {k: v[:count] for k, v in self._state["processings"].items()}
         z_k = self._z((evidence.consistency + FLOOR).log(), processings)
         consistency = z_k.mean((1, 2)) if z_k.shape[1] else z_k.new_zeros(len(z_k))
-        names = [target_name(row) for row in evidence.target]
         covered = torch.tensor([n in self._state["regions"] for n in names], device=z_k.device)
         return Standardised(
             regions=by_region.mean(1),
@@ -131,17 +135,19 @@ class Standard:
             covered=covered,
         )
 
-    def _regions(self, evidence: Evidence) -> Tensor:
+    def _regions(self, evidence: Evidence, names: Sequence[str]) -> Tensor:
         """`[B,J,N]`, NaN for the target and for regions that were too rare to standardise."""
         log_d = (evidence.distortion + FLOOR).log()
         stats = self._state["regions"]
-        rows = []
-        for i, target in enumerate(evidence.target):
-            figures = stats.get(target_name(target), stats[POOLED])
-            z = self._z(log_d[i], figures)
+        by_region = torch.full_like(log_d, torch.nan)
+        for name in dict.fromkeys(names):
+            figures = stats.get(name, stats[POOLED])
+            rows = torch.tensor([i for i, other in enumerate(names) if other == name], device=log_d.device)
+            z = self._z(log_d[rows], figures)
             enough = torch.tensor(figures["count"], device=z.device) >= MIN_COUNT
-            rows.append(torch.where(evidence.others[i] & enough, z, torch.nan))
-        return torch.stack(rows) if rows else log_d
+            seen = evidence.others[rows][:, None] & enough
+            by_region = by_region.index_copy(0, rows, torch.where(seen, z, torch.nan))
+        return by_region
 
     @staticmethod
     def _z(log_values: Tensor, figures: Mapping[str, Any]) -> Tensor:

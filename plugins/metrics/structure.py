@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from magdr_core.api import Field, MetricSpec, hookimpl, stateless
-from magdr_core.functional import masked_mean
+from magdr_core.functional import in_cache, masked_mean
 
 MAGDR_API = 1
 
@@ -41,6 +41,7 @@ def linf(a: Tensor, b: Tensor, masks: Tensor, *, power: Annotated[float, Field(g
     return (unit / thickest)[..., 0, 0] * mean
 
 
+@in_cache
 def gradient(a: Tensor, b: Tensor, masks: Tensor) -> Tensor:
     """Mean absolute difference of the image gradients in each region. `[B,N]` in [0,2].
 

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 # A module imports only from lines above its own (and from its own package).
 ORDER = """
 errors types rng threads identity functional
-params weights store memory packing watch
+params weights store memory packing watch speed
 media
 specs protocols
 hookspecs magdr objective discovery profiles

@@ -116,7 +116,7 @@ def test_registry_is_frozen():
         ("[registry", "bad.toml: is not valid TOML: "),
         ("[atack.pgd]", "bad.toml: unknown table [atack]; did you mean 'attack'?"),
         ("[xyz]", "bad.toml: unknown table [xyz]; known: attack, augmentation, calibration, "),
-        ("seed = 3", "bad.toml: unknown table [seed]; known: "),
+        ("year = 3", "bad.toml: unknown table [year]; known: "),
         ("attack = 3", "bad.toml: 'attack' must be a table, got 3"),
         ("[attack]\neps = 3", "bad.toml [attack.eps]: must be a table, got 3"),
         ("[[attack.pgd]]", "bad.toml [attack.pgd]: must be a table, got [{}]"),

@@ -116,6 +116,14 @@ def test_autocast_changes_nothing(name, batch):
     assert torch.equal(inside, function(batch))
 
 
+@pytest.mark.parametrize("name", IMAGE | MEASURES)
+def test_no_value_is_read_back(name):
+    """Tensors on the meta device have no values: what reads one, or goes by way of numpy, fails there."""
+    y = (IMAGE | MEASURES)[name](torch.empty(3, 3, 32, 32, device="meta"))
+    assert y.device.type == "meta"
+    assert y.shape[0] == 3
+
+
 def test_all_lists_every_public_name():
     assert sorted(functional.__all__) == list(functional.__all__)
     assert all(hasattr(functional, name) for name in functional.__all__)

@@ -5,7 +5,7 @@ import torch
 
 from magdr_core.functional import PARTS, part_index
 from magdr_core.magdr.evidence import Evidence
-from magdr_core.magdr.standard import MIN_COUNT, Standard, target_name
+from magdr_core.magdr.standard import MIN_COUNT, Standard, target_names
 
 
 def evidence(n=200, *, part="hair", shift=0.0, seed=0):
@@ -78,6 +78,6 @@ def test_no_other_region_at_all_gives_a_finite_score():
 
 def test_target_names_list_the_parts():
     row = torch.zeros(len(PARTS), dtype=torch.bool)
-    assert target_name(row) == "none"
+    assert target_names(row[None]) == ["none"]
     row[[part_index("eyes"), part_index("brows")]] = True
-    assert target_name(row) == "brows+eyes"
+    assert target_names(row[None]) == ["brows+eyes"]
