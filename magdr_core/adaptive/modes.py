@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from magdr_core.adaptive import choices, search
-from magdr_core.adaptive.fitted import Reproduction, reproduce
+from magdr_core.adaptive.reproduction import Reproduction, reproduce
 from magdr_core.adaptive.surrogate import Surrogate, distil
 from magdr_core.adaptive.target import MARGIN, MOST_FLAGGED, Target, merit
 from magdr_core.adaptive.ways import LEVELS, Probed, Way, gradient_of, probed, scored, straight, through

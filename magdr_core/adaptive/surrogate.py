@@ -8,18 +8,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from magdr_core.adaptive.fitting import fitted, training_images
 from magdr_core.adaptive.target import Target
 from magdr_core.adaptive.ways import Way
-from magdr_core.functional import project_linf, round_toward
+from magdr_core.functional import project_linf
 from magdr_core.rng import SampleRng
 from magdr_core.types import Condition
 
 WIDTH = 24
 STEPS = 400
-BATCH = 16
-RATE = 2e-3
-SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
-"""How much of the perturbation the training images keep, so that the way down to clean is learned."""
 
 ROUNDS = 2
 """Fits: on scaled attacks, then also on what evades the first fit."""
@@ -67,9 +64,7 @@ def distil(target: Target) -> Surrogate:
 
     The result depends on nothing but the target: initial weights and batches have a seed of their own.
     """
-    kept = [round_toward(target.x + share * (target.oblivious - target.x), target.x) for share in SHARES]
-    noise = target.eps * target.rng.fork(3).sign(*target.x.shape[1:])
-    images = [*kept, target.inside(target.x + noise).detach()]
+    images = training_images(target)
     for _ in range(ROUNDS - 1):
         images += _evading(_fit(target, images), target)
     return _fit(target, images)
@@ -82,23 +77,12 @@ def _fit(target: Target, images: list[Tensor]) -> Surrogate:
     x, c = torch.cat(images), target.c.repeat(len(images))
     mean, spread = float(scores.mean()), max(float(scores.std()), 1e-6)
     wanted = (scores - mean) / spread
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(0)
-        net = _Net(c.values.shape[1]).to(x.device)
-    chance = torch.Generator().manual_seed(0)
-    optimiser = torch.optim.Adam(net.parameters(), RATE)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, STEPS)
-    with torch.enable_grad():
-        for _ in range(STEPS):
-            rows = torch.randint(len(x), (BATCH,), generator=chance).to(x.device)
-            loss = F.smooth_l1_loss(net(x[rows], outputs[rows], c[rows]), wanted[rows])
-            optimiser.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-            optimiser.step()
-            schedule.step()
-    net.requires_grad_(False)
-    return Surrogate(net.eval(), mean, spread)
+
+    def loss(net: _Net, rows: Tensor) -> Tensor:
+        return F.smooth_l1_loss(net(x[rows], outputs[rows], c[rows]), wanted[rows])
+
+    net = fitted(lambda: _Net(c.values.shape[1]), loss, x, STEPS)
+    return Surrogate(net, mean, spread)
 
 
 def _evading(surrogate: Surrogate, target: Target) -> list[Tensor]:

@@ -180,7 +180,7 @@ def test_a_defense_without_gradient_is_followed_through_a_fitted_stand_in(pipeli
 
 
 def test_the_fitted_stand_in_has_the_defenses_values_and_its_own_gradient(pipeline):
-    from magdr_core.adaptive.fitted import reproduce
+    from magdr_core.adaptive.reproduction import reproduce
 
     def dims(x, c, G):
         return torch.from_numpy(x.detach().numpy() * 0.5)

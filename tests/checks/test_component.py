@@ -66,6 +66,18 @@ def test_a_right_detector_has_nothing_flagged(victim):
     assert not failed(victim(detector=rough, threshold=threshold))
 
 
+MAGDR = """
+[detector.literal]
+use = "magdr"
+
+[detector.literal.params]
+parser = "whole"
+criteria = ["l1"]
+augmentations = ["shift", "flip"]
+form = "literal"
+evidence = "consistency"
+"""
+
 # -- wrong gradients --------------------------------------------------------------------------------------
 
 
@@ -104,18 +116,7 @@ def test_a_detector_whose_score_is_cut_is_flagged(victim):
 
 
 def test_a_wrong_magdr_is_flagged_and_the_right_one_is_not(victim, soft):
-    tables = """
-[detector.literal]
-use = "magdr"
-
-[detector.literal.params]
-parser = "whole"
-criteria = ["l1"]
-augmentations = ["shift", "flip"]
-form = "literal"
-evidence = "consistency"
-"""
-    magdr = soft(tables).build("detector", "literal").component
+    magdr = soft(MAGDR).build("detector", "literal").component
 
     def cut(x, c, G):
         return magdr(x.detach(), c, G)
@@ -128,18 +129,7 @@ evidence = "consistency"
 def test_a_wrong_magdr_is_flagged_by_the_checks_with_the_adaptive_attack(victim, soft):
     """A `detach` in front of MagDR: the adaptive attack gets through it all the same, and the row still says
     that the gradient which is declared is not there."""
-    tables = """
-[detector.literal]
-use = "magdr"
-
-[detector.literal.params]
-parser = "whole"
-criteria = ["l1"]
-augmentations = ["shift", "flip"]
-form = "literal"
-evidence = "consistency"
-"""
-    magdr = soft(tables).build("detector", "literal").component
+    magdr = soft(MAGDR).build("detector", "literal").component
     clean = victim().clean
 
     def cut(x, c, G):

@@ -6,17 +6,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from magdr_core.adaptive.surrogate import SHARES
+from magdr_core.adaptive.fitting import fitted, training_images
 from magdr_core.adaptive.target import Target
 from magdr_core.adaptive.ways import Way, around
-from magdr_core.functional import round_toward
 from magdr_core.rng import SampleRng
 
 WIDTH = 24
 DEPTH = 4
 STEPS = 200
-BATCH = 16
-RATE = 2e-3
 
 BPDA_FITTED = "bpda-fitted"
 
@@ -62,29 +59,12 @@ def reproduce(target: Target) -> Reproduction:
     The pairs are of clean and attacked faces, of attacks scaled down, and of noise; of a random defense each
     has a draw of its own. The result depends on nothing but the target.
     """
-    noise = target.eps * target.rng.fork(3).sign(*target.x.shape[1:])
-    images = [round_toward(target.x + s * (target.oblivious - target.x), target.x) for s in SHARES]
-    images.append(target.inside(target.x + noise).detach())
+    images = training_images(target)
     with torch.no_grad():
         draws = target.forks(0)
         pairs = [(x, target.restored(x, next(draws, target.rng))) for x in images]
     x, wanted = (torch.cat(side) for side in zip(*pairs, strict=True))
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(0)
-        net = _Net().to(x.device)
-    chance = torch.Generator().manual_seed(0)
-    optimiser = torch.optim.Adam(net.parameters(), RATE)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, STEPS)
-    with torch.enable_grad():
-        for _ in range(STEPS):
-            rows = torch.randint(len(x), (BATCH,), generator=chance).to(x.device)
-            loss = (net(x[rows]) - wanted[rows]).abs().mean()
-            optimiser.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-            optimiser.step()
-            schedule.step()
-    net.requires_grad_(False)
+    net = fitted(_Net, lambda net, rows: (net(x[rows]) - wanted[rows]).abs().mean(), x, STEPS)
     with torch.no_grad():
         off = [float((a - wanted).square().mean().sqrt()) for a in (net(x), x)]
-    return Reproduction(net.eval(), (off[0], off[1]))
+    return Reproduction(net, (off[0], off[1]))
