@@ -12,10 +12,11 @@ from copy import deepcopy
 from typing import Any, Literal
 
 import torch
+import torch.nn.functional as F
 from pydantic import BaseModel, ConfigDict, model_validator
 from torch import Tensor, nn
 
-from magdr_core.functional import winograd_conv3x3, winograd_filters
+from magdr_core.functional import column_filters, conv_by_columns, winograd_conv3x3, winograd_filters
 from magdr_core.functional.winograd import TILE
 from magdr_core.types import Condition
 
@@ -24,11 +25,18 @@ Forward = Callable[[Tensor, Condition], Tensor]
 WINOGRAD_FROM = 192
 """Channels from which on the saved products outweigh the two transforms (docs/speed.md has the figures)."""
 
+COLUMNS_FROM = 5
+"""Width of a filter from which on it is taken column by column."""
+
+COLUMNS_TO = 8
+"""Outputs up to which it is; sixteen are computed for the price of one."""
+
 
 class Speed(BaseModel):
     """How generators are run. What these change lies within the tolerances that docs/speed.md states.
 
-    Only generators that are `torch.nn.Module`s have faster passes, and `winograd` is for float32 on a CPU.
+    Only generators that are `torch.nn.Module`s have faster passes; `winograd` is for float32 on a CPU,
+    `columns` for a CPU.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -36,6 +44,7 @@ class Speed(BaseModel):
     compile: bool = False
     channels_last: bool = False
     winograd: bool = False
+    columns: bool = False
 
     @model_validator(mode="after")
     def _one_arithmetic(self) -> Speed:
@@ -61,10 +70,12 @@ def faster(component: Any, speed: Speed, device: torch.device) -> Forward:
     if not speed.changes or not isinstance(component, nn.Module):
         forward: Forward = component
         return forward
-    winograd = speed.winograd and device.type == "cpu"
-    net = deepcopy(component) if winograd or speed.channels_last else component
+    winograd, columns = (wanted and device.type == "cpu" for wanted in (speed.winograd, speed.columns))
+    net = deepcopy(component) if winograd or columns or speed.channels_last else component
     if winograd:
-        _use_winograd(net)
+        _replace(net, _fits_winograd, _WinogradConv)
+    if columns:
+        _replace(net, _fits_columns, _ColumnsConv)
     if speed.channels_last:
         net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     run: Forward = torch.compile(net) if speed.compile else net
@@ -101,21 +112,44 @@ class _WinogradConv(nn.Module):
         return winograd_conv3x3(x, self.filters, self.back)
 
 
-def _use_winograd(net: nn.Module) -> None:
+class _ColumnsConv(nn.Module):
+    """A wide convolution with few outputs and stride 1."""
+
+    def __init__(self, conv: nn.Conv2d) -> None:
+        super().__init__()
+        self.bias, self.width = conv.bias, conv.kernel_size[1]
+        assert not isinstance(conv.padding, str)
+        down, across = conv.padding
+        self.padding = (across, across, down, down)
+        self.register_buffer("filters", column_filters(conv.weight), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        assert isinstance(self.filters, Tensor)
+        y = conv_by_columns(F.pad(x, self.padding), self.filters, self.width)
+        return y if self.bias is None else y + self.bias[:, None, None]
+
+
+def _replace(net: nn.Module, fits: Callable[[nn.Conv2d], bool], by: Callable[[nn.Conv2d], nn.Module]) -> None:
     for name, module in net.named_children():
-        if isinstance(module, nn.Conv2d) and _fits(module):
-            setattr(net, name, _WinogradConv(module))
+        if isinstance(module, nn.Conv2d) and _plain(module) and fits(module):
+            setattr(net, name, by(module))
         else:
-            _use_winograd(module)
+            _replace(module, fits, by)
 
 
-def _fits(conv: nn.Conv2d) -> bool:
+def _plain(conv: nn.Conv2d) -> bool:
     return (
-        min(conv.in_channels, conv.out_channels) >= WINOGRAD_FROM
-        and conv.kernel_size == (3, 3)
-        and conv.stride == conv.dilation == (1, 1)
-        and conv.padding == (1, 1)
+        conv.stride == conv.dilation == (1, 1)
         and conv.groups == 1
-        and conv.bias is None
         and conv.padding_mode == "zeros"
+        and not isinstance(conv.padding, str)
     )
+
+
+def _fits_winograd(conv: nn.Conv2d) -> bool:
+    narrow = min(conv.in_channels, conv.out_channels) < WINOGRAD_FROM
+    return conv.kernel_size == (3, 3) and conv.padding == (1, 1) and conv.bias is None and not narrow
+
+
+def _fits_columns(conv: nn.Conv2d) -> bool:
+    return conv.kernel_size[1] >= COLUMNS_FROM and conv.out_channels <= COLUMNS_TO

@@ -37,13 +37,16 @@ params = {{ eps = {eps}, step = {step}, steps = {steps} }}
 
 SETTINGS = {
     "ours": "",
+    "ours, columns": "columns = true",
     "ours, winograd": "winograd = true",
+    "ours, columns + winograd": "columns = true\nwinograd = true",
     "ours, compile": "compile = true",
-    "ours, compile + winograd": "compile = true\nwinograd = true",
+    "ours, columns + winograd + compile": "columns = true\nwinograd = true\ncompile = true",
     "ours, channels_last": "channels_last = true",
     "ours, bfloat16": 'dtype = "bfloat16"',
+    "ours, bfloat16 + columns": 'dtype = "bfloat16"\ncolumns = true',
     "ours, bfloat16 + channels_last": 'dtype = "bfloat16"\nchannels_last = true',
-    "ours, bfloat16 + compile": 'dtype = "bfloat16"\ncompile = true',
+    "ours, bfloat16 + columns + compile": 'dtype = "bfloat16"\ncolumns = true\ncompile = true',
 }
 
 

@@ -5,9 +5,13 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import io
+import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import lru_cache
+from importlib.metadata import PackageNotFoundError
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -77,12 +81,31 @@ def with_gradient(function: Run) -> Run:
     return run
 
 
-def _torchmetrics_ssim(x: Tensor) -> Tensor:
-    metric = importlib.import_module("torchmetrics.functional.image")
-    found: Tensor = metric.structural_similarity_index_measure(
-        x, neighbour(x), data_range=1.0, reduction="none"
-    )
-    return found
+@lru_cache(maxsize=1)
+def torchmetrics_images() -> Any:
+    """`torchmetrics.functional.image`, as it is where there is no torchvision.
+
+    It imports torchvision where that is installed, and a torchvision of another build of torch (torchattacks
+    asks for one) does not import. Its SSIM needs none.
+    """
+    requirements = importlib.import_module("lightning_utilities.core.imports")
+    found = requirements._version
+
+    def version_of(name: str) -> str:
+        if name == "torchvision":
+            raise PackageNotFoundError(name)
+        return str(found(name))
+
+    with patch.object(requirements, "_version", version_of), ExitStack() as after:
+        if "torchvision" not in sys.modules:
+            sys.modules["torchvision"] = None  # type: ignore[assignment]
+            after.callback(sys.modules.pop, "torchvision")
+        return importlib.import_module("torchmetrics.functional.image")
+
+
+def torchmetrics_ssim(x: Tensor) -> Tensor:
+    ssim = torchmetrics_images().structural_similarity_index_measure
+    return ssim(x, neighbour(x), data_range=1.0, reduction="none")  # type: ignore[no-any-return]
 
 
 def contests() -> dict[str, dict[str, tuple[str, Callable[[], Run]]]]:
@@ -104,7 +127,7 @@ def contests() -> dict[str, dict[str, tuple[str, Callable[[], Run]]]]:
         "SSIM": {
             "ours": own(lambda x: ours.ssim(x, neighbour(x))),
             "kornia": k("metrics", "ssim", lambda f, x: f(x, neighbour(x), 11).flatten(1).mean(1)),
-            "torchmetrics": ("torchmetrics", lambda: _torchmetrics_ssim),
+            "torchmetrics": ("torchmetrics", lambda: torchmetrics_ssim),
             "scikit-image loop": ("skimage", lambda: skimage_ssim),
         },
         "JPEG 75": {

@@ -1,6 +1,6 @@
 """Everything about speed in one command: peers in the same process, in turn.
 
-    python benchmarks/speed/run.py [--parts loop,pipeline,filters,inside,scaling] [--compile] [--threads N]
+    python benchmarks/speed/run.py [--parts loop,pipeline,agreement,...] [--compile] [--threads N]
 
 Writes NAME.json and NAME.md under benchmarks/results/speed/ with the hardware named. Nothing is downloaded.
 On a busy machine `--clock cpu --threads 1` counts the process's own time instead of the clock's.
@@ -34,9 +34,8 @@ from faces import World
 from magdr_core.threads import probe_threads
 
 RESULTS = Path(__file__).parents[1] / "results" / "speed"
-PARTS = ("loop", "pipeline", "filters", "inside", "scaling")
+PARTS = ("loop", "pipeline", "agreement", "filters", "inside", "scaling")
 PACKAGES = ("magdr", "torch", "kornia", "torchmetrics", "scikit-image", "torchattacks", "pillow")
-
 
 SUMMARY = "Everything about speed in one command: peers in the same process, in turn."
 
@@ -50,6 +49,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3, help="runs of each contestant that count")
     parser.add_argument("--compile", action="store_true", help="torch.compile too: minutes more")
     parser.add_argument("--images", type=int, default=0, help="of the pipeline; 0: 16 on a CPU, 256 on CUDA")
+    parser.add_argument("--agreement", type=int, default=256, help="images that verdicts are compared on")
     parser.add_argument("--batch", type=int, default=0, help="of the attack loop; 0: 4 on a CPU, 32 on CUDA")
     parser.add_argument("--filters", default="32x128", metavar="NxSIDE", help="images for the filters")
     parser.add_argument("--steps", type=int, default=10, help="of the attack loop")
@@ -104,6 +104,9 @@ def main() -> None:
         ),
         "pipeline": lambda: pipeline.table(
             device.type, clock, chosen(pipeline.SETTINGS, given.compile), images
+        ),
+        "agreement": lambda: pipeline.agreements(
+            device.type, chosen(pipeline.SETTINGS, given.compile), given.agreement
         ),
         "filters": lambda: peers.table(clock, *(int(n) for n in given.filters.split("x"))),
         "inside": lambda: [

@@ -8,6 +8,7 @@ from typing import Any
 TITLES = {
     "loop": "Attack loop",
     "pipeline": "Detection and reconstruction",
+    "agreement": "Faster passes, the same decisions",
     "filters": "Filters and criteria",
     "inside": "Where the time goes",
     "scaling": "Scaling",
@@ -16,10 +17,12 @@ TITLES = {
 NOTES = {
     "loop": """PGD on the disruption. Ratio: how many times faster than the public disruption loop, round by
 round. Loss drift: largest relative difference of a step's loss from the public loop's (torchattacks' ball is
-around its start, so its losses are others after the first step).""",
+around its start, so its losses are others after the first step; its pass over clean images is not timed).""",
     "pipeline": """The editing task, shipped calibration, half of the images clean, half attacked. Ratio:
 how many times faster than one image and one generator pass at a time. Agreement with that form: shares of
 images with the same verdict and the same plan, largest difference of a score.""",
+    "agreement": """The same task, against plain passes: shares of images with the same verdict and the same
+plan, largest difference of a score (log odds). More images than above, and no times.""",
     "filters": """32 images of 128 px, or as `--filters` says. Ratio: how many times longer than ours a peer
 takes. Apart: mean absolute difference from our result.""",
     "inside": """Each part without what is called inside it. `64 px` is the shipped generator, `128 px` the

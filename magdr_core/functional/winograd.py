@@ -14,7 +14,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from magdr_core.functional._common import check_images
 
@@ -57,7 +56,7 @@ def winograd_filters(weight: Tensor) -> Tensor:
 
 
 def winograd_conv3x3(x: Tensor, filters: Tensor, back: Tensor) -> Tensor:
-    """`conv2d(x, weight, padding=1)` without a bias. Differentiable once, in `x` alone.
+    """`conv2d(x, weight, padding=1)` without a bias. Differentiable in `x` alone.
 
     It agrees with the direct sum within about 1e-4 of the largest output; the direct sum itself has float32
     errors of about 1e-6 of it.
@@ -77,21 +76,33 @@ def winograd_conv3x3(x: Tensor, filters: Tensor, back: Tensor) -> Tensor:
     check_images(x, channels=filters.shape[2])
     if x.shape[2] % TILE or x.shape[3] % TILE:
         raise ValueError(f"sides must be multiples of {TILE}, got {tuple(x.shape[2:])}")
-    result: Tensor = _Conv3x3.apply(x, filters, back)
+    result: Tensor = _conv3x3(x, filters, back)
     return result
 
 
-class _Conv3x3(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, filters: Tensor, back: Tensor) -> Tensor:
-        ctx.save_for_backward(back)
-        return _convolve(x, filters)
+# An operator of torch, so that torch.compile fuses what is around it and leaves it as it is: traced, it was
+# slower than the plain convolution.
+@torch.library.custom_op("magdr::winograd_conv3x3", mutates_args=())
+def _conv3x3(x: Tensor, filters: Tensor, back: Tensor) -> Tensor:
+    return _convolve(x, filters)
 
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-        (back,) = ctx.saved_tensors
-        return _convolve(gradient, back), None, None
+
+@_conv3x3.register_fake
+def _shape(x: Tensor, filters: Tensor, back: Tensor) -> Tensor:
+    return x.new_empty(x.shape[0], filters.shape[1], *x.shape[2:])
+
+
+def _remember(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor) -> None:
+    ctx.save_for_backward(inputs[1], inputs[2])
+
+
+def _backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+    filters, back = ctx.saved_tensors
+    # The gradient is the transposed convolution, whose own is the convolution.
+    return _conv3x3(gradient, back, filters), None, None
+
+
+_conv3x3.register_autograd(_backward, setup_context=_remember)
 
 
 def _convolve(x: Tensor, filters: Tensor) -> Tensor:

@@ -52,6 +52,9 @@ def test_without_settings_the_component_itself_runs():
     ("settings", "width", "tolerance"),
     [
         ({"winograd": True}, WINOGRAD_FROM // 4, 1e-4),
+        ({"columns": True}, 16, 1e-4),
+        ({"columns": True, "winograd": True}, WINOGRAD_FROM // 4, 1e-4),
+        ({"dtype": "bfloat16", "columns": True}, 16, 4 / 255),
         ({"channels_last": True}, 16, 1e-4),
         ({"dtype": "bfloat16"}, 16, 4 / 255),
         ({"dtype": "bfloat16", "channels_last": True}, 16, 4 / 255),
@@ -90,8 +93,27 @@ def test_winograd_leaves_narrow_layers_and_odd_sides_alone():
         assert torch.equal(faster(wide, Speed(winograd=True), CPU)(x, condition(1)), wide(x, condition(1)))
 
 
+def test_columns_keep_biases_and_paddings():
+    class Head(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body = torch.nn.Conv2d(3, 8, 5, padding=(2, 1))
+            self.head = torch.nn.Sequential(torch.nn.ReflectionPad2d((3, 4, 3, 3)), torch.nn.Conv2d(8, 3, 7))
+
+        def forward(self, x, c):
+            return self.head(self.body(x)).sigmoid()
+
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(0)
+        net, x = Head(), images(2)
+        found, wanted = faster(net, Speed(columns=True), CPU)(x, condition(2)), net(x, condition(2))
+    assert 0 < (found - wanted).abs().max() < 1e-5
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("settings", [{"compile": True}, {"compile": True, "winograd": True}])
+@pytest.mark.parametrize(
+    "settings", [{"compile": True}, {"compile": True, "winograd": True}, {"compile": True, "columns": True}]
+)
 def test_a_compiled_generator_agrees_with_the_plain_one(settings):
     width = WINOGRAD_FROM // 4
     net, x = stargan(width, blocks=1), images(2)
