@@ -1,4 +1,4 @@
-"""MagDR's detector: distortion, consistency, or both; learned, standardised on clean faces, or as printed."""
+"""MagDR's detector: distortion, consistency, or both; weighed by a fit, standardised, or as printed."""
 
 from __future__ import annotations
 
@@ -17,8 +17,11 @@ from magdr_core.magdr.standard import Standard, Standardised
 from magdr_core.protocols import FitData, Generator, Parser
 from magdr_core.types import Condition, Samples
 
-Form = Literal["learned", "standardised", "literal"]
+Form = Literal["learned", "one-sided", "standardised", "literal"]
 Use = Literal["both", "distortion", "consistency"]
+
+LEARNED: tuple[Form, ...] = ("learned", "one-sided")
+"""Forms whose evidence is weighed by a fit."""
 
 BATCH = 16
 """Images measured at a time while fitting; times 1 + K generator passes each."""
@@ -46,7 +49,9 @@ class MagDRDetector:
         parser, criteria, augmentations: see :class:`~magdr_core.magdr.evidence.Probe`.
         form: `literal` computes Eq. 4 to 7 and 9 as printed (the vote count of Eq. 5 if only distortion is
             used); `standardised` adds log distances in units of their spread on clean faces, and has never
-            seen an attack; `learned` weighs them by a fit to attacked, noisy and harmlessly edited faces.
+            seen an attack; `learned` weighs them by a fit to attacked, noisy and harmlessly edited faces;
+            `one-sided` does so with evidence of which none speaks for an image: an f_k or a region that looks
+            cleaner than clean faces cannot make up for another.
         evidence: which half is used.
         distortion_weight: lambda of Eq. 9 (not of the learned form, which has weights of its own).
         leave_out: attacks of the calibration that the learned form must not see.
@@ -107,7 +112,7 @@ class MagDRDetector:
 
     def score(self, z: Standardised) -> Tensor:
         """`[B]`: log odds of disruption if learned, else Eq. 9 on standardised evidence."""
-        if self.form == "learned":
+        if self.form in LEARNED:
             return learned.log_odds(self._learned["logistic"], self.features(z))
         if self.evidence == "distortion":
             return z.distortion
@@ -117,7 +122,12 @@ class MagDRDetector:
 
     def features(self, z: Standardised) -> Tensor:
         """What is weighed, `[B,F]`: distortion per criterion, consistency per f_k and criterion."""
-        halves = {"distortion": z.distortion_by, "consistency": z.consistency_by.flatten(1)}
+        distortion, consistency = z.distortion_by, z.consistency_by
+        if self.form == "one-sided":
+            regions = torch.nan_to_num(z.regions_by, 0.0).clamp_min(0.0)
+            distortion = regions.sum(2) / (~z.regions_by.isnan()).sum(2).clamp_min(1)
+            consistency = consistency.clamp_min(0.0)
+        halves = {"distortion": distortion, "consistency": consistency.flatten(1)}
         return torch.cat([v for k, v in halves.items() if self.evidence in ("both", k)], 1)
 
     def covered(self, z: Standardised) -> Tensor:
@@ -185,5 +195,5 @@ class MagDRDetector:
     def load(self, state: Mapping[str, Any]) -> None:
         if self.form != "literal":
             self.standard = Standard(state)
-        if self.form == "learned":
+        if self.form in LEARNED:
             self._learned = {k: state[k] for k in ("logistic", "familiarity")}
