@@ -70,16 +70,15 @@ def test_the_adaptive_registry_has_the_sizes_and_the_strengths_that_are_shown():
     kit = toolkit("adaptive")
     profiles = kit.registry.profiles
     sizes = {name: (p.samples, p.adaptive.steps) for name, p in profiles.items()}
-    assert sizes == {"quick-adaptive": (8, 30), "adaptive": (64, 100), "adaptive-gpu": (256, 500)}
+    assert sizes == {"quick-adaptive": (8, 30), "adaptive": (32, 50), "adaptive-gpu": (256, 500)}
     for profile in profiles.values():
         assert set(profile.generators) == set(TASKS)
         assert profile.checked is not None
         assert set(profile.adaptive.detectors) <= set(profile.detectors), "oblivious figures stand beside"
         assert set(profile.adaptive.defenses) <= set(profile.defenses)
         params = {label: kit.resolve("attack", label).params for label in profile.adaptive.others}
-        assert {(round(255 * p["eps"]), p["placement"]) for p in params.values()} == {
-            (eps, placement) for eps in (6, 12) for placement in ("input", "output")
-        }
+        placed = {(round(255 * p["eps"]), p["placement"]) for p in params.values()}
+        assert placed >= {(6, "input"), (12, "input")}, "behind the generator Eq. 3 evades nobody"
     assert {"jpeg", "nlm", "purifier", "magnet-reformer", "magdr"} <= set(profiles["adaptive"].defenses)
 
 

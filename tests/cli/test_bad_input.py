@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from tests.bench.conftest import DEFENSES, SMALL
+from tests.cli.conftest import Done
 
 MISSING_PLUGIN = """
 [plugins]
@@ -17,8 +18,9 @@ use = "acme/x"
 RANDOM = 'weights = "random", width = 8, blocks'
 
 
-def magdr(folder, *arguments):
-    return subprocess.run(
+def process(folder, *arguments):
+    """The command as a process of its own; the other tests call it in this one, which spares seconds each."""
+    done = subprocess.run(
         [sys.executable, "-m", "magdr_core.cli", *arguments],
         cwd=folder,
         capture_output=True,
@@ -26,28 +28,37 @@ def magdr(folder, *arguments):
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         timeout=120,
     )
+    return Done(done.returncode, done.stdout, done.stderr)
 
 
-def refuse(folder, text, *expected, before=()):
-    """`magdr bench` with this registry must be refused with a line that says all of `expected`."""
-    if text is not None:
-        (folder / "bad.toml").write_text(text)
-    there = sorted(p.name for p in folder.rglob("*"))
-    done = magdr(folder, *before, "bench", "bad.toml")
-    assert done.returncode == 2, done.stderr
-    assert len(done.stderr.splitlines()) == 1, done.stderr
+def refused(done, *expected):
+    """The outcome is one line that says all of `expected`."""
+    assert done.code == 2, done.err
+    assert len(done.err.splitlines()) == 1, done.err
     for words in expected:
-        assert words in done.stderr
-    assert sorted(p.name for p in folder.rglob("*")) == there
-    return done.stderr
+        assert words in done.err
+
+
+@pytest.fixture
+def refuse(magdr, tmp_path):
+    """`magdr bench` with this registry must be refused with a line that says all of `expected`."""
+
+    def check(text, *expected):
+        (tmp_path / "bad.toml").write_text(text)
+        there = sorted(p.name for p in tmp_path.rglob("*"))
+        refused(magdr("bench", "bad.toml"), *expected)
+        assert sorted(p.name for p in tmp_path.rglob("*")) == there
+
+    return check
 
 
 def test_a_missing_registry(tmp_path):
-    refuse(tmp_path, None, "bad.toml", "does not exist")
+    refused(process(tmp_path, "bench", "bad.toml"), "bad.toml", "does not exist")
+    assert not list(tmp_path.iterdir())
 
 
-def test_a_registry_that_is_not_toml(tmp_path):
-    refuse(tmp_path, "[registry\nname = 3", "bad.toml", "not valid TOML")
+def test_a_registry_that_is_not_toml(refuse, tmp_path):
+    refuse("[registry\nname = 3", "bad.toml", "not valid TOML")
 
 
 @pytest.mark.parametrize(
@@ -70,70 +81,70 @@ def test_a_registry_that_is_not_toml(tmp_path):
         ("[calibration]", MISSING_PLUGIN + "[calibration]", []),
     ],
 )  # fmt: skip
-def test_a_mistake_in_the_registry(tmp_path, old, new, expected):
+def test_a_mistake_in_the_registry(refuse, tmp_path, old, new, expected):
     assert old in SMALL
     text = SMALL.replace(old, new)
     if not expected:
         text = text.replace('attacks = ["pgd", "noise"]', 'attacks = ["x"]')
         expected = ["acme", "gone.py", "does not exist"]
-    refuse(tmp_path, text, *expected)
+    refuse(text, *expected)
 
 
-def test_a_truncated_weight_file(tmp_path):
+def test_a_truncated_weight_file(refuse, tmp_path):
     (tmp_path / "half.safetensors").write_bytes(b'\x40\x00\x00\x00\x00\x00\x00\x00{"a":')
     text = SMALL.replace(RANDOM, RANDOM.replace("random", "half.safetensors"))
-    refuse(tmp_path, text, "half.safetensors", "damaged or truncated")
+    refuse(text, "half.safetensors", "damaged or truncated")
 
 
-def test_a_plugin_of_another_api(tmp_path):
+def test_a_plugin_of_another_api(magdr, tmp_path):
     (tmp_path / "old.py").write_text("MAGDR_API = 0\n")
     text = SMALL + '\n[plugins]\nlocal = { old = "./old.py" }\n[restoration.o]\nuse = "old/x"\n'
     text = text.replace(DEFENSES, 'defenses = ["o"]')
     (tmp_path / "small.toml").write_text(text)
-    done = magdr(tmp_path, "bench", "small.toml")
-    assert done.returncode == 1, "its cells fail, the others are computed"
-    told = " ".join(done.stdout.split())
+    done = magdr("bench", "small.toml")
+    assert done.code == 1, "its cells fail, the others are computed"
+    told = " ".join(done.out.split())
     assert "old.py" in told
     assert "declares MAGDR_API = 0, this core speaks 1" in told
-    assert "Traceback" not in done.stdout + done.stderr
+    assert "Traceback" not in done.out + done.err
 
 
-def test_an_unknown_profile(tmp_path):
+def test_an_unknown_profile(magdr, tmp_path):
     (tmp_path / "small.toml").write_text(SMALL)
-    done = magdr(tmp_path, "bench", "small.toml", "--profile", "ful")
-    assert done.returncode == 2
-    assert "no profile 'ful'" in done.stderr
+    done = magdr("bench", "small.toml", "--profile", "ful")
+    assert done.code == 2
+    assert "no profile 'ful'" in done.err
 
 
-def test_a_device_that_is_not_here(tmp_path):
+def test_a_device_that_is_not_here(magdr, tmp_path):
     (tmp_path / "small.toml").write_text(SMALL)
-    done = magdr(tmp_path, "bench", "small.toml", "--device", "gpu")
-    assert done.returncode == 2
-    assert len(done.stderr.splitlines()) == 1
+    done = magdr("bench", "small.toml", "--device", "gpu")
+    assert done.code == 2
+    assert len(done.err.splitlines()) == 1
 
 
-def test_an_unknown_command_is_corrected(tmp_path):
-    done = magdr(tmp_path, "benhc")
-    assert done.returncode == 2
-    assert "did you mean 'bench'?" in done.stderr
+def test_an_unknown_command_is_corrected(magdr, tmp_path):
+    done = magdr("benhc")
+    assert done.code == 2
+    assert "did you mean 'bench'?" in done.err
 
 
-def test_a_run_folder_that_is_a_file(tmp_path):
+def test_a_run_folder_that_is_a_file(magdr, tmp_path):
     (tmp_path / "small.toml").write_text(SMALL)
     (tmp_path / "taken").write_text("")
-    done = magdr(tmp_path, "bench", "small.toml", "--out", "taken")
-    assert done.returncode == 2
-    assert "taken" in done.stderr
+    done = magdr("bench", "small.toml", "--out", "taken")
+    assert done.code == 2
+    assert "taken" in done.err
 
 
-def test_report_of_a_folder_that_is_not_there(tmp_path):
-    done = magdr(tmp_path, "report", "gone")
-    assert done.returncode == 2
-    assert "no run folder 'gone'" in done.stderr
+def test_report_of_a_folder_that_is_not_there(magdr, tmp_path):
+    done = magdr("report", "gone")
+    assert done.code == 2
+    assert "no run folder 'gone'" in done.err
 
 
-def test_nothing_to_train_of_that_name(tmp_path):
-    done = magdr(tmp_path, "train", "stargan-faces65")
-    assert done.returncode == 2
-    assert "did you mean 'stargan-faces64'?" in done.stderr
+def test_nothing_to_train_of_that_name(magdr, tmp_path):
+    done = magdr("train", "stargan-faces65")
+    assert done.code == 2
+    assert "did you mean 'stargan-faces64'?" in done.err
     assert list(tmp_path.iterdir()) == []
