@@ -29,27 +29,24 @@ def groups(rows: list[Row], role: str) -> Iterator[tuple[str, str, list[Row]]]:
             yield task, f"{float(found[0]['eps']) * 255:.0f}/255", found
 
 
-def attacked(rows: list[Row]) -> list[str]:
-    return list(dict.fromkeys(r["component"] for r in rows if r["knowledge"] == KNOWN))
+def components(rows: list[Row]) -> Iterator[tuple[str, list[Row], list[Row]]]:
+    """(component, rows of the attack that knows it, rows of the one that does not)."""
+    for name in dict.fromkeys(r["component"] for r in rows if r["knowledge"] == KNOWN):
+        own = [r for r in rows if r["component"] == name]
+        known = [r for r in own if r["knowledge"] == KNOWN]
+        yield name, known, [r for r in own if r["knowledge"] in (BLIND, UNDEFENDED)]
 
 
-def strongest(rows: list[Row], component: str, metric: str) -> str:
+def strongest(known: list[Row], metric: str) -> str:
     """The mode that does most on average; the pool takes the best one for each image."""
-    own = [
-        r
-        for r in rows
-        if (r["component"], r["metric"], r["knowledge"]) == (component, metric, KNOWN) and r["variant"]
-    ]
-    return max(own, key=lambda r: float(r["value"]))["variant"] if own else "-"
+    modes = [r for r in known if r["metric"] == metric and r["variant"]]
+    return max(modes, key=lambda r: float(r["value"]))["variant"] if modes else "-"
 
 
 def detectors(rows: list[Row]) -> str:
     lines = []
     for task, eps, found in groups(rows, "detector"):
-        for name in attacked(found):
-            own = [r for r in found if r["component"] == name]
-            known = [r for r in own if r["knowledge"] == KNOWN]
-            blind = [r for r in own if r["knowledge"] in (BLIND, UNDEFENDED)]
+        for name, known, blind in components(found):
             lines.append(
                 [
                     task,
@@ -61,7 +58,7 @@ def detectors(rows: list[Row]) -> str:
                     figure(known, ".3f", metric="mse_o_undetected", variant=BLIND).split(" ")[0],
                     figure(known, ".3f", metric="mse_o_undetected"),
                     figure(known, ".2f", metric="kept_at_95_evasion"),
-                    strongest(found, name, "mse_o_undetected"),
+                    strongest(known, "mse_o_undetected"),
                 ]
             )
     return table(
@@ -85,15 +82,13 @@ def curves(rows: list[Row]) -> str:
     """Detection rate and disruption of each penalty; the pool takes undetected images first."""
     lines = []
     for task, eps, found in groups(rows, "detector"):
-        for name in attacked(found):
-            known = [r for r in found if r["component"] == name and r["knowledge"] == KNOWN]
+        for name, known, _ in components(found):
             penalties = [
                 r["variant"] for r in known if r["metric"] == "mse_o" and r["variant"].startswith("penalty=")
             ]
             for variant in (BLIND, *sorted(penalties, key=_weight), ""):
-                recall = figure(
-                    known, ".2f", metric="recall", variant=", ".join(filter(None, ("fpr1", variant)))
-                )
+                point = f"fpr1, {variant}" if variant else "fpr1"
+                recall = figure(known, ".2f", metric="recall", variant=point)
                 disruption = figure(known, ".3f", metric="mse_o", variant=variant)
                 lines.append([task, eps, name, variant or "pool", recall, disruption])
     return table(["task", "eps", "detector", "attack", "detected", "disruption"], lines)
@@ -107,10 +102,7 @@ def defenses(rows: list[Row]) -> str:
     """Output MSE, 0 to 255 squared."""
     lines = []
     for task, eps, found in groups(rows, "defense"):
-        for name in attacked(found):
-            own = [r for r in found if r["component"] == name]
-            known = [r for r in own if r["knowledge"] == KNOWN]
-            blind = [r for r in own if r["knowledge"] in (BLIND, UNDEFENDED)]
+        for name, known, blind in components(found):
             lines.append(
                 [
                     task,
@@ -119,7 +111,7 @@ def defenses(rows: list[Row]) -> str:
                     known[0]["n"],
                     figure(blind, ".0f", metric="mse_o"),
                     figure(known, ".0f", metric="mse_o"),
-                    strongest(found, name, "mse_o"),
+                    strongest(known, "mse_o"),
                 ]
             )
     return table(["task", "eps", "defense", "n", "oblivious", "adaptive", "strongest mode"], lines)
