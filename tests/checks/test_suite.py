@@ -9,26 +9,18 @@ from magdr_core.bench.run import Bench
 from magdr_core.cli import cli
 from magdr_core.registry import parse_registry
 from magdr_core.toolkit import Toolkit
+from tests.checks.world import WORLD
 from tests.conftest import TOY
 
-RUN = """
+RUN = (
+    WORLD
+    + """
 [registry]
 name = "checked"
 device = "cpu"
 
 [plugins]
 local = { toy = "./toy.py", cut = "./cut.py" }
-
-[generator.toy]
-use = "toy/net"
-params = { gain = 4.0 }
-
-[dataset.faces]
-use = "procedural-faces"
-params = { size = 32 }
-
-[attack.pgd]
-params = { eps = "12/255", steps = 3 }
 
 [restoration.median]
 
@@ -41,6 +33,7 @@ attacks = ["pgd"]
 defenses = ["median", "cut"]
 checks = { faces = 4, steps = 2, draws = 1 }
 """
+)
 
 CUT = '''
 """A defense whose author says that its gradient is exact, and cuts it."""

@@ -5,9 +5,12 @@ import pytest
 from magdr_core.bench.run import Bench
 from magdr_core.registry import parse_registry
 from magdr_core.toolkit import Toolkit
+from tests.checks.world import WORLD
 from tests.conftest import TOY
 
-RUN = """
+RUN = (
+    WORLD
+    + """
 [registry]
 name = "wrong"
 device = "cpu"
@@ -15,18 +18,7 @@ device = "cpu"
 [plugins]
 local = { toy = "./toy.py", wrong = "./wrong.py" }
 
-[generator.toy]
-use = "toy/net"
-params = { gain = 4.0 }
-
-[dataset.faces]
-use = "procedural-faces"
-params = { size = 32 }
-
 [parser.whole]
-
-[attack.pgd]
-params = { eps = "12/255", steps = 3 }
 
 [magdr]
 parser = "whole"
@@ -51,6 +43,7 @@ attacks = ["pgd"]
 detectors = ["magdr", "cut"]
 checks = { faces = 4, steps = 2, draws = 1 }
 """
+)
 
 WRONG = '''
 """MagDR as it could go wrong: the image is detached on its way in, and the spec says otherwise."""
