@@ -7,7 +7,6 @@ import pytest
 from PIL import Image
 
 from tests.bench.conftest import DEFENSES, SMALL
-from tests.cli.test_bad_input import magdr
 
 # The README's plugin, which is design and documentation at once.
 README = Path(__file__).parents[2] / "README.md"
@@ -20,24 +19,24 @@ def readme_block(language, containing):
     )
 
 
-def test_a_plugin_file_outside_the_repository_appears_in_the_tables(tmp_path):
+def test_a_plugin_file_outside_the_repository_appears_in_the_tables(magdr, tmp_path):
     code = readme_block("python", "Median-filter")
     assert len([line for line in code.splitlines() if line.strip()]) <= 14
     (tmp_path / "acme_median.py").write_text(code)
     text = SMALL.replace(DEFENSES, 'defenses = ["acme-median"]')
     text = text.replace('detectors = ["magdr", "distortion"]', "detectors = []")
     (tmp_path / "mine.toml").write_text(text + readme_block("toml", "acme"))
-    done = magdr(tmp_path, "bench", "mine.toml", "--out", "run")
-    assert done.returncode == 0, done.stderr
-    assert "acme-median" in done.stdout
+    done = magdr("bench", "mine.toml", "--out", "run")
+    assert done.code == 0, done.err
+    assert "acme-median" in done.out
     assert "acme-median" in (tmp_path / "run" / "results.csv").read_text()
     assert "acme-median" in (tmp_path / "run" / "report.html").read_text()
 
 
-def test_plugins_list_names_every_built_in(tmp_path):
-    done = magdr(tmp_path, "plugins", "list", "--json")
-    assert done.returncode == 0, done.stderr
-    names = {(e["kind"], e["name"]) for e in json.loads(done.stdout)}
+def test_plugins_list_names_every_built_in(magdr):
+    done = magdr("plugins", "list", "--json")
+    assert done.code == 0, done.err
+    names = {(e["kind"], e["name"]) for e in json.loads(done.out)}
     for kind, wanted in {
         "metric": "l1 l2 ssim psnr",
         "augmentation": "jpeg flip shift resize bilateral median",
@@ -52,52 +51,52 @@ def test_plugins_list_names_every_built_in(tmp_path):
         assert {(kind, name) for name in wanted.split()} <= names
 
 
-def test_a_blocked_plugin_is_not_listed(tmp_path):
-    done = magdr(tmp_path, "plugins", "list", "--block", "builtin.attacks.*")
-    assert "builtin.attacks" not in done.stdout
-    assert "builtin.metrics" in done.stdout
+def test_a_blocked_plugin_is_not_listed(magdr):
+    done = magdr("plugins", "list", "--block", "builtin.attacks.*")
+    assert "builtin.attacks" not in done.out
+    assert "builtin.metrics" in done.out
 
 
-def test_plugins_show_tells_parameters_source_and_file(tmp_path):
-    done = magdr(tmp_path, "plugins", "show", "pgd")
+def test_plugins_show_tells_parameters_source_and_file(magdr):
+    done = magdr("plugins", "show", "pgd")
     for words in ("eps", "steps", "= 30", "Madry", "builtin.attacks.pgd", "pgd.py"):
-        assert words in done.stdout
+        assert words in done.out
 
 
-def test_faces_saves_a_grid(tmp_path):
-    done = magdr(tmp_path, "faces", "grid.png", "--count", "6", "--columns", "3", "--size", "64")
-    assert done.returncode == 0, done.stderr
+def test_faces_saves_a_grid(magdr, tmp_path):
+    done = magdr("faces", "grid.png", "--count", "6", "--columns", "3", "--size", "64")
+    assert done.code == 0, done.err
     assert Image.open(tmp_path / "grid.png").size == (3 * 66 - 2, 2 * 66 - 2)
 
 
-def test_calibrate_writes_a_file_that_a_registry_can_use(tmp_path):
+def test_calibrate_writes_a_file_that_a_registry_can_use(magdr, tmp_path):
     (tmp_path / "small.toml").write_text(SMALL)
-    done = magdr(tmp_path, "calibrate", "small.toml", "--out", "small.calibration.json")
-    assert done.returncode == 0, done.stderr
+    done = magdr("calibrate", "small.toml", "--out", "small.calibration.json")
+    assert done.code == 0, done.err
     data = json.loads((tmp_path / "small.calibration.json").read_text())
     assert {e["label"] for e in data["entries"].values()} == {"magdr", "distortion", "fixed-chain"}
     assert data["provenance"]["policy"]["clean"] == 40
     text = SMALL.replace("[calibration]", '[calibration]\nfile = "small.calibration.json"')
     (tmp_path / "with.toml").write_text(text)
-    done = magdr(tmp_path, "bench", "with.toml", "--cache", "other")
-    assert done.returncode == 0, done.stderr
+    done = magdr("bench", "with.toml", "--cache", "other")
+    assert done.code == 0, done.err
     assert not (tmp_path / "other" / "calibrations").exists()
 
 
-def test_a_calibration_of_another_composition_is_refused(tmp_path):
+def test_a_calibration_of_another_composition_is_refused(magdr, tmp_path):
     (tmp_path / "empty.json").write_text('{"schema": 1, "entries": {}}')
     text = SMALL.replace("[calibration]", '[calibration]\nfile = "empty.json"')
     (tmp_path / "with.toml").write_text(text)
-    done = magdr(tmp_path, "bench", "with.toml", "--out", "run")
-    assert done.returncode == 1
-    assert "run `magdr calibrate`" in done.stdout
+    done = magdr("bench", "with.toml", "--out", "run")
+    assert done.code == 1
+    assert "run `magdr calibrate`" in done.out
 
 
 @pytest.mark.slow
-def test_a_short_training_can_be_continued(tmp_path):
+def test_a_short_training_can_be_continued(magdr, tmp_path):
     arguments = ("train", "stargan-faces64", "--steps", "2", "--out", "out")
-    first = magdr(tmp_path, *arguments)
-    assert first.returncode == 0, first.stderr
+    first = magdr(*arguments)
+    assert first.code == 0, first.err
     assert (tmp_path / "out" / "stargan-faces64.toml").is_file()
-    again = magdr(tmp_path, *arguments)
-    assert "continuing at step 2" in again.stdout
+    again = magdr(*arguments)
+    assert "continuing at step 2" in again.out
