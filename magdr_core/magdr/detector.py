@@ -17,10 +17,10 @@ from magdr_core.magdr.standard import Standard, Standardised
 from magdr_core.protocols import FitData, Generator, Parser
 from magdr_core.types import Condition, Samples
 
-Form = Literal["learned", "one-sided", "standardised", "literal"]
+Form = Literal["learned", "one-sided", "per-edit", "standardised", "literal"]
 Use = Literal["both", "distortion", "consistency"]
 
-LEARNED: tuple[Form, ...] = ("learned", "one-sided")
+LEARNED: tuple[Form, ...] = ("learned", "one-sided", "per-edit")
 """Forms whose evidence is weighed by a fit."""
 
 BATCH = 16
@@ -51,7 +51,8 @@ class MagDRDetector:
             used); `standardised` adds log distances in units of their spread on clean faces, and has never
             seen an attack; `learned` weighs them by a fit to attacked, noisy and harmlessly edited faces;
             `one-sided` does so with evidence of which none speaks for an image: an f_k or a region that looks
-            cleaner than clean faces cannot make up for another.
+            cleaner than clean faces cannot make up for another; `per-edit` with consistency in units of clean
+            faces with the same target region, as distortion always is.
         evidence: which half is used.
         distortion_weight: lambda of Eq. 9 (not of the learned form, which has weights of its own).
         leave_out: attacks of the calibration that the learned form must not see.
@@ -164,7 +165,8 @@ class MagDRDetector:
 
     def fit_standard(self, data: FitData, G: Generator, **options: Any) -> Standard:
         """Standardise on the clean faces; `options` as for `measure`."""
-        return Standard.fit(self._evidence(data.clean, data, G, **options))
+        clean = self._evidence(data.clean, data, G, **options)
+        return Standard.fit(clean, per_edit=self.form == "per-edit")
 
     def _evidence(self, samples: Samples, data: FitData, G: Generator, **options: Any) -> Evidence:
         parts = []

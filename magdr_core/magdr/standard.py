@@ -2,8 +2,8 @@
 
 Raw distances cannot be compared: SSIM and L1 have other scales, hair changes more than background, and an
 added pair of glasses touches the skin around it. So each (criterion, region) is standardised on clean faces
-with the same target region, each (criterion, f_k) on all clean faces, and means of those are what is
-combined.
+with the same target region, each (criterion, f_k) on all clean faces (or, if wanted, on those with the same
+target region as well), and means of those are what is combined.
 """
 
 from __future__ import annotations
@@ -77,8 +77,11 @@ class Standard:
         self._state = state
 
     @classmethod
-    def fit(cls, clean: Evidence) -> Standard:
+    def fit(cls, clean: Evidence, *, per_edit: bool = False) -> Standard:
         """Standardise on clean faces.
+
+        Args:
+            per_edit: consistency, too, in units of faces with the same target region.
 
         Raises:
             ValueError: fewer than `MIN_COUNT` of them.
@@ -89,20 +92,25 @@ class Standard:
         log_d = (clean.distortion + FLOOR).log()
         valid = clean.others[:, None].expand_as(log_d)
         names = target_names(clean.target)
+        log_k = (clean.consistency + FLOOR).log()
+        all_k = torch.ones_like(log_k, dtype=torch.bool)
         patterns: dict[str, Any] = {}
+        processings: dict[str, Any] = {}
         for name in [POOLED, *sorted(set(names))]:
             rows = torch.tensor([name in (POOLED, given) for given in names], device=log_d.device)
             if int(rows.sum()) < MIN_COUNT:
                 continue
             mean, std, count = _moments(log_d[rows], valid[rows])
             patterns[name] = {"mean": mean.tolist(), "std": std.tolist(), "count": count.tolist()}
-        log_k = (clean.consistency + FLOOR).log()
-        mean, std, _ = _moments(log_k, torch.ones_like(log_k, dtype=torch.bool))
+            mean, std, _ = _moments(log_k[rows], all_k[rows])
+            processings[name] = {"mean": mean.tolist(), "std": std.tolist()}
         state: dict[str, Any] = {
             "regions": patterns,
-            "processings": {"mean": mean.tolist(), "std": std.tolist()},
+            "processings": processings.pop(POOLED),
             "scores": {"distortion": [0.0, 1.0], "consistency": [0.0, 1.0]},
         }
+        if per_edit:
+            state["processings_per_edit"] = processings
         raw = cls(state).apply(clean)
         for part in ("distortion", "consistency"):
             values = getattr(raw, part).double()
@@ -118,10 +126,7 @@ class Standard:
         by_region = self._regions(evidence, names)  # [B,J,N]
         seen = ~by_region.isnan()
         distortion_by = torch.where(seen, by_region, 0.0).sum(2) / seen.sum(2).clamp_min(1)
-        # A screening measures the first few f_k only.
-        count = evidence.consistency.shape[1]
-        processings = {k: v[:count] for k, v in self._state["processings"].items()}
-        z_k = self._z((evidence.consistency + FLOOR).log(), processings)
+        z_k = self._processings(evidence, names)
         consistency = z_k.mean((1, 2)) if z_k.shape[1] else z_k.new_zeros(len(z_k))
         covered = torch.tensor([n in self._state["regions"] for n in names], device=z_k.device)
         return Standardised(
@@ -148,6 +153,19 @@ class Standard:
             seen = evidence.others[rows][:, None] & enough
             by_region = by_region.index_copy(0, rows, torch.where(seen, z, torch.nan))
         return by_region
+
+    def _processings(self, evidence: Evidence, names: Sequence[str]) -> Tensor:
+        """`[B,K,J]`."""
+        log_k = (evidence.consistency + FLOOR).log()
+        count = log_k.shape[1]  # a screening measures the first few f_k only
+        pooled, per_edit = self._state["processings"], self._state.get("processings_per_edit", {})
+        z = torch.empty_like(log_k)
+        for name in dict.fromkeys(names) if per_edit else [POOLED]:
+            figures = {k: v[:count] for k, v in per_edit.get(name, pooled).items()}
+            rows = [i for i, other in enumerate(names) if name in (POOLED, other)]
+            at = torch.tensor(rows, device=z.device)
+            z = z.index_copy(0, at, self._z(log_k[at], figures))
+        return z
 
     @staticmethod
     def _z(log_values: Tensor, figures: Mapping[str, Any]) -> Tensor:

@@ -15,7 +15,7 @@ def magdr(
     parser: Parser,
     criteria: Sequence[Metric],
     augmentations: Sequence[ImageMap],
-    form: Literal["learned", "one-sided", "standardised", "literal"] = "learned",
+    form: Literal["learned", "one-sided", "per-edit", "standardised", "literal"] = "learned",
     evidence: Literal["both", "distortion", "consistency"] = "both",
     distortion_weight: Annotated[float, Field(ge=0, le=100)] = 1.0,
     leave_out: tuple[str, ...] = (),

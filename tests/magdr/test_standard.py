@@ -1,11 +1,13 @@
 """Standardised evidence on synthetic measurements."""
 
+import numpy as np
 import pytest
+import scipy.stats
 import torch
 
 from magdr_core.functional import PARTS, part_index
 from magdr_core.magdr.evidence import Evidence
-from magdr_core.magdr.standard import MIN_COUNT, Standard, target_names
+from magdr_core.magdr.standard import FLOOR, MIN_COUNT, Standard, target_names
 
 
 def evidence(n=200, *, part="hair", shift=0.0, seed=0):
@@ -81,3 +83,20 @@ def test_target_names_list_the_parts():
     assert target_names(row[None]) == ["none"]
     row[[part_index("eyes"), part_index("brows")]] = True
     assert target_names(row[None]) == ["brows+eyes"]
+
+
+@pytest.mark.parametrize("per_edit", [False, True])
+def test_consistency_is_in_units_of_all_edits_or_of_ones_own(per_edit):
+    hair, mouth = evidence(seed=1), evidence(part="mouth", shift=1.0, seed=2)
+    both = Evidence.cat([hair, mouth])
+    z = Standard.fit(both, per_edit=per_edit).apply(both).consistency_by.numpy()
+    for seen in (np.s_[:200], np.s_[200:]) if per_edit else (np.s_[:],):
+        expected = scipy.stats.zscore(np.log(both.consistency.numpy()[seen] + FLOOR), ddof=1)
+        np.testing.assert_allclose(z[seen], expected, atol=1e-4)
+
+
+def test_an_edit_of_which_there_are_few_faces_is_measured_against_all():
+    rare = evidence(MIN_COUNT - 1, part="mouth", shift=1.0)
+    both = Evidence.cat([evidence(), rare])
+    found = [Standard.fit(both, per_edit=p).apply(rare).consistency_by for p in (False, True)]
+    assert torch.equal(*found)
