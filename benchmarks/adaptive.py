@@ -86,7 +86,7 @@ def curves(rows: list[Row]) -> str:
             penalties = [
                 r["variant"] for r in known if r["metric"] == "mse_o" and r["variant"].startswith("penalty=")
             ]
-            for variant in (BLIND, *sorted(penalties, key=_weight), ""):
+            for variant in (BLIND, *sorted(penalties, key=weight_of), ""):
                 point = f"fpr1, {variant}" if variant else "fpr1"
                 recall = figure(known, ".2f", metric="recall", variant=point)
                 disruption = figure(known, ".3f", metric="mse_o", variant=variant)
@@ -94,7 +94,7 @@ def curves(rows: list[Row]) -> str:
     return table(["task", "eps", "detector", "attack", "detected", "disruption"], lines)
 
 
-def _weight(variant: str) -> float:
+def weight_of(variant: str) -> float:
     return float(variant.partition("=")[2].split(" ")[0])
 
 
