@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,15 +12,16 @@ import torch
 from torch import Tensor
 
 from magdr_core.adaptive import AdaptiveAttack, Attacked, Target
-from magdr_core.adaptive.attack import OBLIVIOUS, REFRESH, SCALINGS, summary
+from magdr_core.adaptive.attack import REFRESH, SCALINGS, summary
 from magdr_core.adaptive.target import DRAWS, MOST_FLAGGED
 from magdr_core.bench import evaluate
+from magdr_core.bench.evasion import key_of
 from magdr_core.bench.images import GroupImages, Workplace
 from magdr_core.bench.plan import Cell, Slice
 from magdr_core.functional import mse
 from magdr_core.guard import GuardedAttack, GuardedDefense, GuardedDetector, GuardedGenerator
 from magdr_core.identity import digest
-from magdr_core.objective import SUCCESS, symmetric_mse
+from magdr_core.objective import symmetric_mse
 from magdr_core.profiles import Adaptive
 from magdr_core.protocols import CalibratedDetector
 from magdr_core.rng import SampleRng
@@ -36,9 +37,6 @@ PROBED = 4
 
 FITTED = 32
 """Others, which stand-ins for detectors without gradients are fitted to."""
-
-EVASION = 0.95
-"""Share of images that have to go undetected for `kept_at_95_evasion`."""
 
 SETTINGS = {"steps", "restarts", "penalties", "queries", "precision"}
 """What a profile says of how hard the attack tries."""
@@ -143,7 +141,7 @@ class AdaptiveCells:
                 own = _defense_values(mode, seen, defended.defense, self.G, yardsticks, rng)
             else:
                 own = _detector_values(seen, defended.guarded, self.G, reference, rng)
-            values |= {_key(mode, metric): v for metric, v in own.items()}
+            values |= {key_of(mode, metric): v for metric, v in own.items()}
             own_passes = self._take_passes()
             passes = passes if mode else own_passes
         guarded = defended.guarded
@@ -306,61 +304,3 @@ def _defense_values(
         return dict(evaluate.defense_values(seen, defense, G, yardsticks, rng)[0])
     outputs = [evaluate.defended(b, defense, G, rng)[1] for b in seen.batches(evaluate.BATCH)]
     return {"mse_o": (mse(yardsticks.outputs.images, torch.cat(outputs)) * 255**2).tolist()}
-
-
-def _key(mode: str, metric: str) -> str:
-    return f"{mode}/{metric}" if mode else metric
-
-
-# -- figures of detectors -------------------------------------------------------------------------------
-
-
-def modes_of(values: Mapping[str, Any]) -> list[str]:
-    """The pool (an empty name) first, then the modes."""
-    return sorted(name.rpartition("/")[0] for name in values if name.rpartition("/")[2] == "score")
-
-
-@dataclass(frozen=True, eq=False)
-class Evaded:
-    """One mode's images as numbers.
-
-    Attributes:
-        flagged: bool `[n]`, at the threshold for the wanted rate of false alarms.
-        disruption: `[n]`, undefended output MSE, [-1,1] units.
-    """
-
-    flagged: Array
-    disruption: Array
-
-    @classmethod
-    def of(cls, cell: Mapping[str, Any], mode: str) -> Evaded:
-        values = cell["values"]
-        score = np.asarray(values[_key(mode, "score")])
-        return cls(score > cell["thresholds"]["fpr"], np.asarray(values[_key(mode, "disruption")]))
-
-    def figures(self) -> Iterator[tuple[str, Array]]:
-        """Per-sample values whose means are the figures."""
-        undetected = np.where(self.flagged, 0.0, self.disruption)
-        yield "recall", self.flagged.astype(float)
-        yield "mse_o", self.disruption
-        yield "mse_o_undetected", undetected
-        yield "success_undetected", (undetected > SUCCESS).astype(float)
-
-
-def kept(cell: Mapping[str, Any], clean_flagged: Array) -> Callable[[Array], float]:
-    """The disruption that evades 95% of the time, as a share of the undefended attack's: of rows.
-
-    Flagged images keep nothing. An image that nothing evades is sent as it is, without any disruption; it is
-    flagged only if it is a false alarm. NaN where even so fewer than 95% go undetected.
-    """
-    pool, whole = Evaded.of(cell, ""), Evaded.of(cell, OBLIVIOUS)
-    left = np.where(pool.flagged, 0.0, pool.disruption)
-    caught = pool.flagged & clean_flagged
-
-    def share(rows: Array) -> float:
-        total = float(whole.disruption[rows].sum())
-        if total <= 0 or float(1 - caught[rows].mean()) < EVASION:
-            return math.nan
-        return float(left[rows].sum()) / total
-
-    return share

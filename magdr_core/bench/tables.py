@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from magdr_core.bench.adaptive import Evaded, kept, modes_of
+from magdr_core.bench.evasion import Evaded, kept, modes_of
 from magdr_core.bench.statistics import (
     Array,
     Reduce,

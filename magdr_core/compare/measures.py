@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from scipy.stats import rankdata
 
+from magdr_core.adaptive.attack import OBLIVIOUS
+from magdr_core.bench.evasion import kept_share, key_of
 from magdr_core.bench.statistics import Array, of_counts
 from magdr_core.bench.tables import DECISIONS, POOLED
 from magdr_core.compare.load import ComparedCell
@@ -27,6 +29,9 @@ PER_IMAGE = tuple(f"{name}_{side}" for side in "oi" for name in _MEASURES)
 _RANKED = ("auroc", "auroc_noise", "tpr_at_1fpr", "tpr_at_5fpr")
 _ALARMS = ("fpr_clean", "fpr_benign")
 _OF_ATTACKS = ("mse_o", "median_mse_o", "success")
+_EVADED = ("mse_o_undetected", "kept_at_95_evasion")
+"""Of attacks that know the detector."""
+
 NAMES = (
     *DECISIONS,
     *_RANKED,
@@ -35,6 +40,7 @@ NAMES = (
     *(f"median_{name}" for name in PER_IMAGE),
     *(f"{name}_{side}" for name in POOLED for side in "oi"),
     "success",
+    *_EVADED,
 )
 
 
@@ -94,15 +100,15 @@ def parse_metric(text: str) -> Metric:
 
 def higher_is_better(role: str, name: str) -> bool:
     """An attack that disrupts more is the better attack."""
-    return role == "attack" or not _stem(name).startswith(("mse", "fpr", "l2"))
+    return role == "attack" or not _stem(name).startswith(("mse", "fpr", "l2", "kept"))
 
 
 def default_threshold(role: str, name: str) -> Threshold:
     """What is too small to matter, whatever its interval."""
     stem = _stem(name)
     if stem.startswith(("mse", "l2")):
-        # Squared levels of 0 to 255; an attack's are on [-1,1].
-        return Threshold(0.005, 0.1) if role == "attack" else Threshold(1.0, 0.1)
+        # Squared levels of 0 to 255; those of attacks, and of what a detector lets pass, are on [-1,1].
+        return Threshold(1.0, 0.1) if role == "defense" else Threshold(0.005, 0.1)
     if stem.startswith("psnr"):
         return Threshold(0.5)
     if stem.startswith(("ssim", "fsim", "featsim", "auroc", "fpr")):
@@ -132,7 +138,7 @@ class Size:
         """The threshold for a figure; what is said of an MSE is in squared levels of 0 to 255."""
         if self.share:
             return replace(default_threshold(role, name), relative=self.value)
-        unit = 127.5**2 if role == "attack" and _stem(name).startswith("mse") else 1.0
+        unit = 127.5**2 if role != "defense" and _stem(name).startswith("mse") else 1.0
         return Threshold(self.value / unit)
 
 
@@ -169,6 +175,8 @@ def _per_image(metric: Metric, cell: ComparedCell) -> Inputs | None:
 
 def _detector_inputs(metric: Metric, cell: ComparedCell, cells: Sequence[ComparedCell]) -> Inputs | None:
     role, scores = cell.facts["slice_role"], cell.values.values.get("score")
+    if metric.name in _EVADED:
+        return _evaded_inputs(metric, cell, cells)
     if scores is None or metric.name not in (*DECISIONS, *_RANKED, *_ALARMS):
         return None
     if metric.name in _ALARMS:
@@ -189,6 +197,20 @@ def _detector_inputs(metric: Metric, cell: ComparedCell, cells: Sequence[Compare
         return Inputs(_decision(metric.name), (_flags(cell, variant), _flags(beside, variant)[rows]), variant)
     statistic = {"tpr_at_1fpr": _tpr_at(0.01), "tpr_at_5fpr": _tpr_at(0.05)}.get(metric.name, _auroc)
     return Inputs(statistic, (scores, beside.values.values["score"][rows]))
+
+
+def _evaded_inputs(metric: Metric, cell: ComparedCell, cells: Sequence[ComparedCell]) -> Inputs | None:
+    """What an attack that knows the detector gets past it, and what one that does not disrupts."""
+    disruption, whole = (cell.values.values.get(key_of(mode, "disruption")) for mode in ("", OBLIVIOUS))
+    clean = _sibling(cell, cells, "clean")
+    rows = None if clean is None else _rows(clean, cell)
+    if disruption is None or whole is None or clean is None or rows is None:
+        return None
+    flagged = _flags(cell, STRICT)
+    left = np.where(flagged, 0.0, disruption)
+    if metric.name == "mse_o_undetected":
+        return Inputs(_mean, (left,))
+    return Inputs(kept_share, (left, whole, flagged & _flags(clean, STRICT)[rows]))
 
 
 def _rows(beside: ComparedCell, cell: ComparedCell) -> Array | None:

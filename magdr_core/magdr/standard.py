@@ -158,13 +158,14 @@ class Standard:
         """`[B,K,J]`."""
         log_k = (evidence.consistency + FLOOR).log()
         count = log_k.shape[1]  # a screening measures the first few f_k only
-        pooled, per_edit = self._state["processings"], self._state.get("processings_per_edit", {})
+        pooled, per_edit = self._state["processings"], self._state.get("processings_per_edit")
+        if per_edit is None or not count:
+            return self._z(log_k, {k: v[:count] for k, v in pooled.items()})
         z = torch.empty_like(log_k)
-        for name in dict.fromkeys(names) if per_edit else [POOLED]:
+        for name in dict.fromkeys(names):
             figures = {k: v[:count] for k, v in per_edit.get(name, pooled).items()}
-            rows = [i for i, other in enumerate(names) if name in (POOLED, other)]
-            at = torch.tensor(rows, device=z.device)
-            z = z.index_copy(0, at, self._z(log_k[at], figures))
+            rows = torch.tensor([i for i, other in enumerate(names) if other == name], device=z.device)
+            z = z.index_copy(0, rows, self._z(log_k[rows], figures))
         return z
 
     @staticmethod

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from magdr_core.bench.adaptive import kept, suite_of
+from magdr_core.bench.adaptive import suite_of
+from magdr_core.bench.evasion import kept
 from magdr_core.errors import MagdrError
 from magdr_core.functional import round_toward, to_8bit
 from magdr_core.magdr.detector import Inspection

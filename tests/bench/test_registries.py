@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from magdr_core.bench.adaptive import suite_of
 from magdr_core.bench.run import Bench
 from magdr_core.functional import PARTS
 from magdr_core.registry import read_registry
@@ -34,7 +35,9 @@ def test_every_profile_can_be_planned(path, tmp_path):
     kit = Toolkit.from_registry(path, device="cpu")
     # Those have no demonstration size: fitting every baseline takes longer than testing it, and so does an
     # attack on the whole of MagDR. Their names say which profile is meant.
-    assert ("quick" in kit.registry.profiles) == (path.stem not in ("tables", "adaptive"))
+    assert ("quick" in kit.registry.profiles) == (
+        path.stem not in ("tables", "adaptive", "adaptive-hardened")
+    )
     for name, profile in kit.registry.profiles.items():
         bench = Bench(kit, name, out=tmp_path / "run", cache=tmp_path / "cache")
         roles = {c.role for g in bench.groups for c in g.cells}
@@ -70,16 +73,33 @@ def test_the_adaptive_registry_has_the_sizes_and_the_strengths_that_are_shown():
     kit = toolkit("adaptive")
     profiles = kit.registry.profiles
     sizes = {name: (p.samples, p.adaptive.steps) for name, p in profiles.items()}
-    assert sizes == {"quick-adaptive": (8, 30), "adaptive": (32, 50), "adaptive-gpu": (256, 500)}
-    for profile in profiles.values():
+    both = {"quick-adaptive": (8, 30), "adaptive-gpu": (256, 500)}
+    assert sizes == {**both, "adaptive": (32, 50), "adaptive-12": (8, 30)}
+
+    def strengths(labels):
+        return {round(255 * kit.resolve("attack", label).params["eps"]) for label in labels}
+
+    for name, profile in profiles.items():
         assert set(profile.generators) == set(TASKS)
-        assert profile.checked is not None
         assert set(profile.adaptive.detectors) <= set(profile.detectors), "oblivious figures stand beside"
         assert set(profile.adaptive.defenses) <= set(profile.defenses)
-        params = {label: kit.resolve("attack", label).params for label in profile.adaptive.others}
-        placed = {(round(255 * p["eps"]), p["placement"]) for p in params.values()}
-        assert placed >= {(6, "input"), (12, "input")}, "behind the generator Eq. 3 evades nobody"
-    assert {"jpeg", "nlm", "purifier", "magnet-reformer", "magdr"} <= set(profiles["adaptive"].defenses)
+        assert {"jpeg", "nlm", "purifier", "magdr"} <= set(profile.defenses)
+        assert strengths(profile.adaptive.attacks) == (
+            {6, 12} if name in both else {12 if "12" in name else 6}
+        )
+        assert strengths(profile.adaptive.others) <= strengths(profile.adaptive.attacks)
+        assert (profile.checked is None) == (name == "adaptive-12"), "rows of a suite are checked once"
+
+
+def test_hardened_magdr_meets_the_same_suite_and_differs_in_its_detector_alone():
+    kits = [toolkit(name) for name in ("adaptive", "adaptive-hardened")]
+    options = [kit.registry.profiles["adaptive"].adaptive for kit in kits]
+    assert suite_of(kits[0], options[0]) == suite_of(kits[1], options[1])
+    policies = [kit.registry.calibration for kit in kits]
+    assert policies[0] == policies[1]
+    ours, theirs = (kit.resolve("detector", "magdr") for kit in kits)
+    assert theirs.params["form"] == "per-edit"
+    assert ours.needs == theirs.needs, "criteria and f_k: as many passes"
 
 
 @pytest.mark.parametrize("task", TASKS)

@@ -22,6 +22,9 @@ def fill(run):
     run.cell("detector", "magdr", {"score": RNG.normal(2, size=N)})
     run.cell("detector", "magdr", {"score": RNG.normal(0.5, size=N)}, **noise)
     run.cell("detector", "magdr", {"score": RNG.normal(size=N)}, "benign:jpeg", slice_role="benign")
+    adaptive = {"slice_role": "adaptive", "knowledge": "adaptive"}
+    told = [f"{mode}{name}" for mode in ("", "oblivious/") for name in ("score", "disruption")]
+    run.cell("detector", "magdr", {name: 2 * RNG.random(N) for name in told}, "cw", **adaptive)
     for component in ("identity", "jpeg"):
         for attack in ("none", "pgd"):
             run.cell("defense", component, {name: RNG.random(N) for name in (*measures, *together)}, attack)
