@@ -108,7 +108,7 @@ def default_threshold(role: str, name: str) -> Threshold:
     stem = _stem(name)
     if stem.startswith(("mse", "l2")):
         # Squared levels of 0 to 255; those of attacks, and of what a detector lets pass, are on [-1,1].
-        return Threshold(1.0, 0.1) if role == "defense" else Threshold(0.005, 0.1)
+        return Threshold({"defense": 1.0, "attack": 0.005}.get(role, 0.001), 0.1)
     if stem.startswith("psnr"):
         return Threshold(0.5)
     if stem.startswith(("ssim", "fsim", "featsim", "auroc", "fpr")):

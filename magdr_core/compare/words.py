@@ -33,7 +33,7 @@ def figure(row: Compared, value: float) -> str:
     """A figure of a row with as many digits as its metric deserves."""
     if math.isnan(value):
         return "-"
-    squared = row.metric.startswith(("mse", "median_mse", "l2")) and row.place.role != "attack"
+    squared = row.metric.startswith(("mse", "median_mse", "l2")) and row.place.role == "defense"
     digits = 1 if squared else 2 if "psnr" in row.metric else 3
     text = f"{value:.{digits}f}"
     return text.lstrip("-") if float(text) == 0 else text
