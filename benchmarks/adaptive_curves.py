@@ -101,7 +101,8 @@ def draw(rows: list[Row]) -> str:
     for task, eps, own in found:
         column, line = tasks.index(task), strengths.index(eps)
         left, top = 10 + column * (WIDTH + GAP) + LEFT, TOP + line * (HEIGHT + GAP)
-        n = next(known[0]["n"] for _, known, _ in components(own))
+        sizes = sorted({int(known[0]["n"]) for _, known, _ in components(own)})
+        n = " to ".join(map(str, dict.fromkeys((sizes[0], sizes[-1]))))
         parts += panel(own, names, f"{task}, {eps} (n = {n})", left, top, most)
     bottom = height - 40
     words = "Share detected (up) against disruption (right; 100%: the attack that knows the generator alone)"
