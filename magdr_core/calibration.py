@@ -21,7 +21,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from magdr_core.errors import CalibrationError, ComponentError, MagdrError, one_line
+from magdr_core.errors import CalibrationError
+from magdr_core.expectations import deferred
 from magdr_core.functional import to_8bit
 from magdr_core.guard import GuardedDefense, GuardedGenerator
 from magdr_core.identity import digest
@@ -156,7 +157,7 @@ class Calibrator:
         detector = self.toolkit.build("detector", label)
         entry = self._entry("detector", label, lambda: self._calibrate_detector(label, detector))
         if isinstance(detector.component, Fittable):
-            detector.component.load(entry["state"])
+            detector.load(entry["state"])
         return CalibratedDetector(detector, entry["thresholds"])
 
     def defense(self, label: str) -> GuardedDefense:
@@ -172,7 +173,7 @@ class Calibrator:
             entry = self._entry(
                 "defense", label, lambda: self._fit(f"fitting {label}", "defense", label, defense)
             )
-            defense.component.load(entry["state"])
+            defense.load(entry["state"])
         return defense
 
     def _entry(self, kind: str, label: str, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -185,7 +186,7 @@ class Calibrator:
                     "run `magdr calibrate`"
                 )
             # Through JSON and back, so that a fresh entry and a stored one are the same to the last bit.
-            with self.generator.plain():
+            with self.generator.plain(), deferred():
                 computed = compute()
             entry = json.loads(json.dumps({"kind": kind, "label": label, "task": self.task, **computed}))
             self.store.put_json("calibrations", key, entry)
@@ -283,17 +284,12 @@ class Calibrator:
             progress=lambda done, total: self.progress(what, done, total),
             training=lambda: {a: self._attacked(a, 0, policy.train, False, "train") for a in policy.attacks},
         )
-        try:
-            return {"state": component.fit(data, self.generator)}
-        except MagdrError:
-            raise
-        except Exception as e:
-            raise ComponentError(f"{guarded.where}: fitting failed: {one_line(e)}") from e
+        return {"state": guarded.fit(data, self.generator)}
 
     def _calibrate_detector(self, label: str, detector: Any) -> dict[str, Any]:
         fitted = self._fit(f"fitting {label}", "detector", label, detector)
         if isinstance(detector.component, Fittable):
-            detector.component.load(fitted["state"])
+            detector.load(fitted["state"])
         oracle, policy = self.wants_oracle("detector", label), self.policy
         clean = self._scores(label, detector, self._clean(policy.fit, policy.clean, oracle))
         first = policy.fit + policy.clean
