@@ -100,7 +100,8 @@ class OwnDraws(TorchDispatchMode):
     def _profile(self, frame: FrameType, event: str, arg: Any) -> None:
         if event == "c_call":
             if getattr(arg, "__self__", None) is random._inst:
-                self.seen.add("Python")
+                if arg.__name__ != "getstate":  # which guards of inner components ask for
+                    self.seen.add("Python")
             elif getattr(arg, "__self__", None) is torch.default_generator and arg.__name__ in (
                 "manual_seed",
                 "seed",

@@ -177,6 +177,9 @@ class _Environment(dict[Any, Any]):
     def __eq__(self, other: object) -> bool:
         return dict.__eq__(self, other) or (isinstance(other, dict) and not _foreign(self, other))
 
+    def __ne__(self, other: object) -> bool:  # dict has one of its own
+        return not self == other
+
     __hash__ = None
 
 
