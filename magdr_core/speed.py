@@ -16,7 +16,13 @@ import torch.nn.functional as F
 from pydantic import BaseModel, ConfigDict, model_validator
 from torch import Tensor, nn
 
-from magdr_core.functional import column_filters, conv_by_columns, winograd_conv3x3, winograd_filters
+from magdr_core.functional import (
+    clamp_inclusive,
+    column_filters,
+    conv_by_columns,
+    winograd_conv3x3,
+    winograd_filters,
+)
 from magdr_core.functional.winograd import TILE
 from magdr_core.rng import SampleRng
 from magdr_core.types import Condition
@@ -89,7 +95,7 @@ def faster(component: Any, speed: Speed, device: torch.device) -> Forward:
             with torch.autocast(x.device.type, dtype=torch.bfloat16):
                 y = run(x, c, **streams)
             # bfloat16 has one value just above 1 for a tanh that is rounded up.
-            return y.float().clamp(0.0, 1.0).contiguous()
+            return clamp_inclusive(y.float()).contiguous()
         return run(x, c, **streams).contiguous()
 
     return passed
