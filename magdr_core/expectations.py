@@ -59,6 +59,11 @@ class Expectations:
 _current: ContextVar[Expectations | None] = ContextVar("expectations", default=None)
 
 
+def collecting() -> bool:
+    """Whether expectations of tensors on an accelerator are collected at present."""
+    return _current.get() is not None
+
+
 def expect(holds: Tensor, failure: Failure) -> None:
     """Raise `failure()` unless the boolean tensor `holds` (one element) is true; now, or when it is settled."""
     collected = _current.get()
