@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from typing import AnyStr
 
-def edited(text: str, old: str, new: str, *, times: int = 1) -> str:
-    """`text` with `old` replaced by `new` everywhere.
+
+def edited(text: AnyStr, *changes: tuple[AnyStr, AnyStr], first: bool = False) -> AnyStr:
+    """`text` with each `(old, new)` of the changes replaced, one after the other.
 
     `str.replace` returns the text as it was where nothing matches; the test would go on, and pass, with a
     registry that it did not mean.
 
     Args:
-        times: how often `old` must stand in the text.
+        first: only the first place of each.
 
     Raises:
-        AssertionError: it does not.
+        AssertionError: an `old` is not there.
     """
-    found = text.count(old)
-    assert found == times, f"{old!r} stands {found} times in the text, not {times}:\n{text}"
-    return text.replace(old, new)
+    for old, new in changes:
+        assert old in text, f"{old!r} is not in the text:\n{text!r}"
+        text = text.replace(old, new, 1 if first else -1)
+    return text

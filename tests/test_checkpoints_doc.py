@@ -8,6 +8,7 @@ import torch
 from magdr_core.errors import RegistryError
 from magdr_core.registry import parse_registry
 from magdr_core.toolkit import Toolkit
+from tests.edits import edited
 
 BLOCKS = (
     (Path(__file__).parents[1] / "docs" / "checkpoints.md").read_text(encoding="utf-8").split("```")[1::2]
@@ -26,7 +27,7 @@ def test_a_documented_line_builds_the_published_network(tmp_path, text):
     file = instance.params["weights"]
     with pytest.raises(RegistryError, match=f"weight file '{file}' does not exist"):
         Toolkit(registry, device="cpu").build(kind, label)
-    untrained = parse_registry(text.replace(file, "random"), path)
+    untrained = parse_registry(edited(text, (file, "random")), path)
     built = Toolkit(untrained, device="cpu").build(kind, label).component
     assert sum(p.numel() for p in built.parameters()) == PARAMETERS[instance.use]
 

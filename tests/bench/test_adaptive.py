@@ -15,14 +15,18 @@ from magdr_core.functional import round_toward, to_8bit
 from magdr_core.magdr.detector import Inspection
 from magdr_core.magdr.outcome import Reconstruction
 from tests.bench.conftest import SMALL
+from tests.edits import edited
 
 ADAPTIVE = (
-    SMALL.replace('benign = ["jpeg"]\n', "")
-    .replace('ensemble = ["flip"]', "")
-    .replace("samples = 5", "samples = 3")
-    .replace('attacks = ["pgd", "noise"]', 'attacks = ["pgd"]')
-    .replace('detectors = ["magdr", "distortion"]', 'detectors = ["distortion"]')
-    .replace('defenses = ["magdr", "jpeg", "fixed-chain"]', 'defenses = ["jpeg"]')
+    edited(
+        SMALL,
+        ('benign = ["jpeg"]\n', ""),
+        ('ensemble = ["flip"]', ""),
+        ("samples = 5", "samples = 3"),
+        ('attacks = ["pgd", "noise"]', 'attacks = ["pgd"]'),
+        ('detectors = ["magdr", "distortion"]', 'detectors = ["distortion"]'),
+        ('defenses = ["magdr", "jpeg", "fixed-chain"]', 'defenses = ["jpeg"]'),
+    )
     + """
 [profile.quick.adaptive]
 attacks = ["pgd"]
@@ -145,7 +149,7 @@ def test_a_resumed_run_equals_an_unbroken_one_and_computes_only_what_is_missing(
 
 
 def test_more_penalties_are_another_attack_and_a_new_label_is_not(done):
-    other = ADAPTIVE.replace("penalties = [0.1, 1.0]", "penalties = [0.1]")
+    other = edited(ADAPTIVE, ("penalties = [0.1, 1.0]", "penalties = [0.1]"))
     first, second = (done.bench(text).groups[0].cells for text in (ADAPTIVE, other))
     assert [str(c) for c in first] == [str(c) for c in second]
 
@@ -184,8 +188,10 @@ def magdr_defenses():
 '''
     )
     before = 'defenses = ["jpeg", "acme/bad"]\nbehind = "distortion"'
-    text = ADAPTIVE.replace('defenses = ["jpeg", "magdr"]', before)
-    text = text.replace("[dataset.faces]", '[plugins]\nlocal = { acme = "./bad.py" }\n[dataset.faces]', 1)
+    text = edited(ADAPTIVE, ('defenses = ["jpeg", "magdr"]', before))
+    text = edited(
+        text, ("[dataset.faces]", '[plugins]\nlocal = { acme = "./bad.py" }\n[dataset.faces]'), first=True
+    )
     run = done.run(text, out="failing")
     assert {c["facts"]["component"] for c in run.failures} == {"acme/bad"}
     assert "bad" in run.failures[0]["error"]
@@ -199,8 +205,8 @@ def magdr_defenses():
 
 
 def test_another_attack_of_a_strength_that_no_adaptive_one_has_is_refused(done):
-    text = ADAPTIVE.replace(
-        '[attack.eq3]\nparams = { eps = "6/255"', '[attack.eq3]\nparams = { eps = "8/255"'
+    text = edited(
+        ADAPTIVE, ('[attack.eq3]\nparams = { eps = "6/255"', '[attack.eq3]\nparams = { eps = "8/255"')
     )
     with pytest.raises(MagdrError, match=r"the other attack 'eq3' has eps = 8/255.* \(6/255\)"):
         done.bench(text)
@@ -213,10 +219,14 @@ def suite(done, text):
 
 def test_a_suite_has_the_same_name_whatever_it_attacks(done):
     name = suite(done, ADAPTIVE)
-    victims = ADAPTIVE.replace('defenses = ["jpeg", "magdr"]', 'defenses = ["magdr"]\nbehind = "distortion"')
-    others = victims.replace("samples = 3", "samples = 2").replace("[attack.pgd]", "[attack.pgd-2]")
-    others = others.replace('attacks = ["pgd"]', 'attacks = ["pgd-2"]').replace(
-        "[attack.pgd-2]", '[attack.pgd-2]\nuse = "pgd"'
+    victims = edited(
+        ADAPTIVE, ('defenses = ["jpeg", "magdr"]', 'defenses = ["magdr"]\nbehind = "distortion"')
+    )
+    others = edited(victims, ("samples = 3", "samples = 2"), ("[attack.pgd]", "[attack.pgd-2]"))
+    others = edited(
+        others,
+        ('attacks = ["pgd"]', 'attacks = ["pgd-2"]'),
+        ("[attack.pgd-2]", '[attack.pgd-2]\nuse = "pgd"'),
     )
     assert suite(done, victims) == suite(done, others) == name
 
@@ -235,7 +245,7 @@ def test_a_suite_has_the_same_name_whatever_it_attacks(done):
 )
 def test_a_suite_has_another_name_when_it_attacks_otherwise(done, before, after):
     assert before in ADAPTIVE
-    assert suite(done, ADAPTIVE.replace(before, after)) != suite(done, ADAPTIVE)
+    assert suite(done, edited(ADAPTIVE, (before, after))) != suite(done, ADAPTIVE)
 
 
 def test_a_suite_has_another_name_in_another_version(done, monkeypatch):

@@ -19,6 +19,7 @@ from magdr_core.cli.tables import print_tables
 from magdr_core.errors import DataError, MagdrError
 from magdr_core.samples import attack_samples
 from tests.bench.conftest import DEFENSES, SMALL
+from tests.edits import edited
 
 TABLES = """
 [generator.other]
@@ -37,8 +38,8 @@ transfer = [
 sweep = { attacks = ["eq3", "pgd"], steps = [4, 1, 2] }"""
 NAMES = ["pgd@other", "pgd@unknown-condition", "pgd@other+unknown-condition"]
 
-TEXT = SMALL.replace('attacks = ["pgd", "noise"]', SETTINGS).replace(DEFENSES, 'defenses = ["jpeg"]')
-TEXT = TEXT.replace('detectors = ["magdr", "distortion"]', 'detectors = ["distortion"]') + TABLES
+TEXT = edited(SMALL, ('attacks = ["pgd", "noise"]', SETTINGS), (DEFENSES, 'defenses = ["jpeg"]'))
+TEXT = edited(TEXT, ('detectors = ["magdr", "distortion"]', 'detectors = ["distortion"]')) + TABLES
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +123,7 @@ def test_sweep_points_are_checkpoints_of_one_run(settled):
     assert torch.equal(images(run, "pgd", "sweep"), images(run, "pgd"))
     assert not torch.equal(images(run, "pgd", "sweep", 4), images(run, "pgd"))
     bench = settled.bench(
-        TEXT.replace("steps = [4, 1, 2]", "steps = [3, 4, 8]"), name="more.toml", out="more"
+        edited(TEXT, ("steps = [4, 1, 2]", "steps = [3, 4, 8]")), name="more.toml", out="more"
     )
     attack = bench.toolkit.build("attack", "pgd")
     calls = []
@@ -174,28 +175,29 @@ def test_shards_and_the_limit_hold_for_settings(settled):
 def test_wrong_settings_are_refused_before_a_run(fresh_shop, old, new, message):
     assert old in TEXT
     with pytest.raises(MagdrError) as e:
-        fresh_shop.bench(TEXT.replace(old, new))
+        fresh_shop.bench(edited(TEXT, (old, new)))
     assert message in str(e.value)
 
 
 def test_a_task_without_conditions_has_none_to_be_unknown(fresh_shop):
-    text = TEXT.replace('use = "stargan"', 'use = "cyclegan"')
+    text = edited(TEXT, ('use = "stargan"', 'use = "cyclegan"'))
     with pytest.raises(MagdrError, match="editing has no condition that could be unknown"):
         fresh_shop.bench(text)
 
 
-SEVERAL = (
-    TEXT.replace(
+SEVERAL = edited(
+    TEXT,
+    (
         "[generator.other]",
         """[generator.replacement]
 use = "cyclegan"
 params = { weights = "random", width = 8, blocks = 1, size = 32 }
 
 [generator.other]""",
-    )
-    .replace('surrogate = "other"', 'surrogate = "other", generators = ["editing"]')
-    .replace('{ attack = "pgd", condition', '{ attack = "pgd", generators = ["editing"], condition')
-    .replace("steps = [4, 1, 2]", 'steps = [4, 1, 2], generators = ["replacement"], samples = 3')
+    ),
+    ('surrogate = "other"', 'surrogate = "other", generators = ["editing"]'),
+    ('{ attack = "pgd", condition', '{ attack = "pgd", generators = ["editing"], condition'),
+    ("steps = [4, 1, 2]", 'steps = [4, 1, 2], generators = ["replacement"], samples = 3'),
 )
 
 
@@ -234,12 +236,12 @@ def test_a_surrogate_is_no_task_for_any_command(fresh_shop):
 def test_tasks_of_a_setting_are_checked_before_a_run(fresh_shop, old, new, message):
     assert old in SEVERAL
     with pytest.raises(MagdrError) as e:
-        fresh_shop.bench(SEVERAL.replace(old, new))
+        fresh_shop.bench(edited(SEVERAL, (old, new)))
     assert message in str(e.value)
 
 
 def test_a_sweep_may_be_of_the_first_images_alone(settled):
-    few = TEXT.replace("steps = [4, 1, 2]", "steps = [4, 1, 2], samples = 3")
+    few = edited(TEXT, ("steps = [4, 1, 2]", "steps = [4, 1, 2], samples = 3"))
     run = settled.run(few, name="few.toml", out="few")
     assert not run.failures
     swept = [c for c in run.cells if c["facts"]["slice_role"] == "sweep"]

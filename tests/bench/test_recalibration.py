@@ -96,7 +96,7 @@ def rows_of(run):
 def test_recalibrated_components_are_measured_again(fresh_shop, tmp_path_factory):
     (fresh_shop.folder / "scored.py").write_text(PLUGIN)
     before = fresh_shop.run(TEXT)
-    other = edited(TEXT, "fit = 12", "fit = 15")
+    other = edited(TEXT, ("fit = 12", "fit = 15"))
     after = fresh_shop.run(other, out="again")
     elsewhere = Workshop(tmp_path_factory.mktemp("elsewhere"))
     (elsewhere.folder / "scored.py").write_text(PLUGIN)

@@ -14,6 +14,7 @@ from magdr_core.report.paper import TABLE1, TABLE2, TASKS
 from magdr_core.store import Store
 from magdr_core.toolkit import Toolkit
 from tests.bench.conftest import DEFENSES, SMALL
+from tests.edits import edited
 
 FOLDER = Path(__file__).parents[2] / "benchmarks" / "registries"
 WEIGHTS = Path(__file__).parents[2] / "plugins" / "weights"
@@ -148,10 +149,10 @@ def test_paper_literal_is_literal_throughout():
 
 @pytest.mark.parametrize("half", ["distortion", "consistency"])
 def test_half_the_evidence_can_reconstruct(fresh_shop, half):
-    text = SMALL.replace('criteria = ["l1"]', f'criteria = ["l1"]\nevidence = "{half}"')
-    text = text.replace('params = { evidence = "distortion" }', "").replace("= 40", "= 20")
-    text = text.replace('detectors = ["magdr", "distortion"]', 'detectors = ["magdr"]')
-    text = text.replace('ensemble = ["flip"]', "").replace(DEFENSES, 'defenses = ["magdr"]')
+    text = edited(SMALL, ('criteria = ["l1"]', f'criteria = ["l1"]\nevidence = "{half}"'))
+    text = edited(text, ('params = { evidence = "distortion" }', ""), ("= 40", "= 20"))
+    text = edited(text, ('detectors = ["magdr", "distortion"]', 'detectors = ["magdr"]'))
+    text = edited(text, ('ensemble = ["flip"]', ""), (DEFENSES, 'defenses = ["magdr"]'))
     run = fresh_shop.run(text, limit=2)
     assert not run.failures
     kept = (fresh_shop.folder / "cache" / "calibrations").rglob("*.json")

@@ -16,6 +16,7 @@ from magdr_core.bench.pictures import load_pictures, worst_of
 from magdr_core.bench.tables import COLUMNS
 from magdr_core.report import write_report
 from tests.bench.conftest import DEFENSES, SMALL
+from tests.edits import edited
 
 BROKEN = '''
 """A defense that fails on its third call, in a local plugin."""
@@ -172,7 +173,7 @@ def test_detectors_have_both_conventions_of_table_1(shop):
 
 def test_a_profile_may_start_further_on_in_the_split(shop):
     ids = {i for c in shop.first.cells for i in c["ids"]}
-    text = SMALL.replace("samples = 5", "samples = 5\nfirst = 5")
+    text = edited(SMALL, ("samples = 5", "samples = 5\nfirst = 5"))
     later = {i for c in shop.run(text, name="later.toml", out="later").cells for i in c["ids"]}
     assert later
     assert not later & ids
@@ -191,15 +192,15 @@ def test_a_run_from_nothing_gives_the_same_results(shop, fresh_shop):
 
 
 def test_two_registries_share_what_they_have_in_common(shop):
-    other = SMALL.replace(DEFENSES, DEFENSES.replace("[", '["blur", '))
-    other = other.replace('name = "small"', 'name = "other"') + '\n[restoration.blur]\nuse = "gaussian"\n'
+    other = edited(SMALL, (DEFENSES, edited(DEFENSES, ("[", '["blur", '))))
+    other = edited(other, ('name = "small"', 'name = "other"')) + '\n[restoration.blur]\nuse = "gaussian"\n'
     run = shop.run(other, "other.toml", "other")
     new = [c for c in run.cells if not c.get("reused")]
     assert {c["facts"]["component"] for c in new} == {"blur"}
 
 
 def test_a_changed_parameter_is_computed_again(shop):
-    other = SMALL.replace("steps = 2", "steps = 1")
+    other = edited(SMALL, ("steps = 2", "steps = 1"))
     run = shop.run(other, "steps.toml", "steps")
     changed = {c["facts"]["attack"] for c in run.cells if not c.get("reused")}
     assert "pgd" in changed
@@ -219,7 +220,7 @@ def test_a_damaged_cell_is_computed_again(shop):
 
 def test_a_failing_component_is_attributed_and_the_others_finish(shop):
     (shop.folder / "bad.py").write_text(BROKEN)
-    text = SMALL.replace(DEFENSES, DEFENSES.replace("[", '["broken", '))
+    text = edited(SMALL, (DEFENSES, edited(DEFENSES, ("[", '["broken", '))))
     text += '\n[plugins]\nlocal = { acme = "./bad.py" }\n[defense.broken]\nuse = "acme/bad"\n'
     run = shop.run(text, "broken.toml", "broken")
     assert {c["facts"]["component"] for c in run.failures} == {"broken"}

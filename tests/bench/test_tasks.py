@@ -12,6 +12,7 @@ from magdr_core.errors import MagdrError
 from magdr_core.objective import TARGET_TAU, symmetric_mse
 from magdr_core.samples import draw_samples, objective_of
 from magdr_core.toolkit import Toolkit
+from tests.edits import edited
 
 TASKS = """
 [dataset.faces]
@@ -102,14 +103,17 @@ def test_every_task_is_run_on_its_own_faces(bench):
 
 
 def test_a_profile_s_dataset_takes_the_place_of_the_tasks_own(bench):
-    text = TASKS.replace("samples = 4", 'samples = 4\ndataset = "faces"')
+    text = edited(TASKS, ("samples = 4", 'samples = 4\ndataset = "faces"'))
     assert {g.dataset for g in bench(text).groups} == {"faces"}
 
 
 def test_too_few_images_are_said_before_anything_is_written(bench, tmp_path):
-    text = TASKS.replace(
-        '[dataset.faces]\nuse = "procedural-faces"\nparams = { size = 32 }',
-        '[dataset.faces]\nuse = "folder"\nparams = { path = "pictures", size = 32 }',
+    text = edited(
+        TASKS,
+        (
+            '[dataset.faces]\nuse = "procedural-faces"\nparams = { size = 32 }',
+            '[dataset.faces]\nuse = "folder"\nparams = { path = "pictures", size = 32 }',
+        ),
     )
     (tmp_path / "pictures").mkdir()
     from PIL import Image
@@ -125,8 +129,9 @@ def test_too_few_images_are_said_before_anything_is_written(bench, tmp_path):
 
 def test_a_checkpoint_that_does_not_fit_is_said_before_anything_is_written(bench, tmp_path):
     torch.save({"nothing": torch.zeros(1)}, tmp_path / "w.pth")
-    text = TASKS.replace(
-        'use = "cyclegan"\nparams = { weights = "random"', 'use = "cyclegan"\nparams = { weights = "w.pth"'
+    text = edited(
+        TASKS,
+        ('use = "cyclegan"\nparams = { weights = "random"', 'use = "cyclegan"\nparams = { weights = "w.pth"'),
     )
     with pytest.raises(MagdrError, match=r"tasks.toml \[generator.replacement\]: w.pth does not fit"):
         bench(text)

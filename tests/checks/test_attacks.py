@@ -4,6 +4,7 @@ import pytest
 
 from magdr_core.bench.checks.attacks import Variants, attack_checks
 from magdr_core.bench.checks.victim import Victim
+from tests.edits import edited
 
 WRONG = '''
 """Attacks with a fault each, in a local plugin."""
@@ -71,7 +72,7 @@ def _with_wrong(monkeypatch):
     import tests.conftest
 
     local = 'local = { toy = "./toy.py", wrong = "./wrong.py" }'
-    registry = tests.conftest.TOY_REGISTRY.replace('local = { toy = "./toy.py" }', local)
+    registry = edited(tests.conftest.TOY_REGISTRY, ('local = { toy = "./toy.py" }', local))
     monkeypatch.setattr(tests.conftest, "TOY_REGISTRY", registry)
 
 

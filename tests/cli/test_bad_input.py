@@ -8,6 +8,7 @@ import pytest
 
 from tests.bench.conftest import DEFENSES, SMALL
 from tests.cli.conftest import Done
+from tests.edits import edited
 
 MISSING_PLUGIN = """
 [plugins]
@@ -83,23 +84,23 @@ def test_a_registry_that_is_not_toml(refuse, tmp_path):
 )  # fmt: skip
 def test_a_mistake_in_the_registry(refuse, tmp_path, old, new, expected):
     assert old in SMALL
-    text = SMALL.replace(old, new)
+    text = edited(SMALL, (old, new))
     if not expected:
-        text = text.replace('attacks = ["pgd", "noise"]', 'attacks = ["x"]')
+        text = edited(text, ('attacks = ["pgd", "noise"]', 'attacks = ["x"]'))
         expected = ["acme", "gone.py", "does not exist"]
     refuse(text, *expected)
 
 
 def test_a_truncated_weight_file(refuse, tmp_path):
     (tmp_path / "half.safetensors").write_bytes(b'\x40\x00\x00\x00\x00\x00\x00\x00{"a":')
-    text = SMALL.replace(RANDOM, RANDOM.replace("random", "half.safetensors"))
+    text = edited(SMALL, (RANDOM, edited(RANDOM, ("random", "half.safetensors"))))
     refuse(text, "half.safetensors", "damaged or truncated")
 
 
 def test_a_plugin_of_another_api(magdr, tmp_path):
     (tmp_path / "old.py").write_text("MAGDR_API = 0\n")
     text = SMALL + '\n[plugins]\nlocal = { old = "./old.py" }\n[restoration.o]\nuse = "old/x"\n'
-    text = text.replace(DEFENSES, 'defenses = ["o"]')
+    text = edited(text, (DEFENSES, 'defenses = ["o"]'))
     (tmp_path / "small.toml").write_text(text)
     done = magdr("bench", "small.toml")
     assert done.code == 1, "its cells fail, the others are computed"

@@ -7,6 +7,7 @@ import pytest
 
 from magdr_core.cli import main
 from tests.cli.conftest import Done
+from tests.edits import edited
 
 TINY = """
 [registry]
@@ -39,11 +40,7 @@ attacks = ["pgd"]
 defenses = ["jpeg", "blur", "bits"]
 pictures = 0
 """
-WORSE = (
-    TINY.replace('"one"', '"two"')
-    .replace("sigma = 0.6", "sigma = 2.5")
-    .replace("quality = 75", "quality = 74")
-)
+WORSE = edited(TINY, ('"one"', '"two"'), ("sigma = 0.6", "sigma = 2.5"), ("quality = 75", "quality = 74"))
 
 
 def run_in(folder, monkeypatch, capsys, *arguments):
@@ -147,7 +144,7 @@ def test_a_registry_named_twice_is_refused_before_anything_runs(benched, folder,
 
 
 def test_a_wrong_second_registry_stops_the_first_too(benched, folder, monkeypatch, capsys):
-    (folder / "wrong.toml").write_text(TINY.replace("quality", "qality").replace('"one"', '"wrong"'))
+    (folder / "wrong.toml").write_text(edited(TINY, ("quality", "qality"), ('"one"', '"wrong"')))
     done = run_in(folder, monkeypatch, capsys, "bench", "one.toml", "wrong.toml", "--limit", "3")
     assert done.code == 2
     assert "wrong.toml" in done.err
@@ -155,7 +152,7 @@ def test_a_wrong_second_registry_stops_the_first_too(benched, folder, monkeypatc
 
 
 def test_registries_that_share_nothing_are_both_run_and_not_compared(benched, folder, monkeypatch, capsys):
-    other = TINY.replace('"one"', '"three"').replace("samples = 14", "samples = 2\nfirst = 20")
+    other = edited(TINY, ('"one"', '"three"'), ("samples = 14", "samples = 2\nfirst = 20"))
     (folder / "three.toml").write_text(other)
     done = run_in(folder, monkeypatch, capsys, "bench", "one.toml", "three.toml", "--device", "cpu")
     assert done.code == 0

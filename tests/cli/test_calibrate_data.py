@@ -7,6 +7,7 @@ import pytest
 from PIL import ImageEnhance
 
 from tests.bench.conftest import SMALL
+from tests.edits import edited
 
 COUNT = 26
 
@@ -47,7 +48,7 @@ def test_the_file_is_used_by_one_line_of_the_same_registry(magdr, photos, tmp_pa
     assert stored
     assert not stored & set(data["entries"])
 
-    text = SMALL.replace("[calibration]", '[calibration]\nfile = "mine.json"')
+    text = edited(SMALL, ("[calibration]", '[calibration]\nfile = "mine.json"'))
     (tmp_path / "with.toml").write_text(text)
     arguments = ("detect", "photos/0.png", "--whole", "--set", "Blond_Hair", "--json")
     by_line = magdr(*arguments, "--registry", "with.toml", "--cache", "other")

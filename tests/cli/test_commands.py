@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from tests.bench.conftest import DEFENSES, SMALL
+from tests.edits import edited
 
 # The README's plugin, which is design and documentation at once.
 README = Path(__file__).parents[2] / "README.md"
@@ -23,8 +24,8 @@ def test_a_plugin_file_outside_the_repository_appears_in_the_tables(magdr, tmp_p
     code = readme_block("python", "Median-filter")
     assert len([line for line in code.splitlines() if line.strip()]) <= 14
     (tmp_path / "acme_median.py").write_text(code)
-    text = SMALL.replace(DEFENSES, 'defenses = ["acme-median"]')
-    text = text.replace('detectors = ["magdr", "distortion"]', "detectors = []")
+    text = edited(SMALL, (DEFENSES, 'defenses = ["acme-median"]'))
+    text = edited(text, ('detectors = ["magdr", "distortion"]', "detectors = []"))
     (tmp_path / "mine.toml").write_text(text + readme_block("toml", "acme"))
     done = magdr("bench", "mine.toml", "--out", "run")
     assert done.code == 0, done.err
@@ -76,7 +77,7 @@ def test_calibrate_writes_a_file_that_a_registry_can_use(magdr, tmp_path):
     data = json.loads((tmp_path / "small.calibration.json").read_text())
     assert {e["label"] for e in data["entries"].values()} == {"magdr", "distortion", "fixed-chain"}
     assert data["provenance"]["policy"]["clean"] == 40
-    text = SMALL.replace("[calibration]", '[calibration]\nfile = "small.calibration.json"')
+    text = edited(SMALL, ("[calibration]", '[calibration]\nfile = "small.calibration.json"'))
     (tmp_path / "with.toml").write_text(text)
     done = magdr("bench", "with.toml", "--cache", "other")
     assert done.code == 0, done.err
@@ -85,7 +86,7 @@ def test_calibrate_writes_a_file_that_a_registry_can_use(magdr, tmp_path):
 
 def test_a_calibration_of_another_composition_is_refused(magdr, tmp_path):
     (tmp_path / "empty.json").write_text('{"schema": 1, "entries": {}}')
-    text = SMALL.replace("[calibration]", '[calibration]\nfile = "empty.json"')
+    text = edited(SMALL, ("[calibration]", '[calibration]\nfile = "empty.json"'))
     (tmp_path / "with.toml").write_text(text)
     done = magdr("bench", "with.toml", "--out", "run")
     assert done.code == 1

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.edits import edited
 from tests.testing.hostile import CRASHING, EXITING, GOOD, HANGING
 
 SEVERAL = """
@@ -71,7 +72,7 @@ def test_plugins_check_attributes_what_ends_the_process_and_goes_on(magdr, tmp_p
         (folder / "__init__.py").touch()
     texts = {"crashing": CRASHING, "exiting": EXITING, "hanging": HANGING, "sound": GOOD}
     for name, text in texts.items():
-        (package / f"{name}.py").write_text(text.replace('name="bad"', f'name="{name}"'))
+        (package / f"{name}.py").write_text(edited(text, ('name="bad"', f'name="{name}"')))
     (tmp_path / "acme" / "pyproject.toml").write_text(
         '[project]\nname = "acme-dist"\nversion = "2.0"\n[project.entry-points.magdr]\nacme = "acme_pkg"\n'
     )

@@ -6,6 +6,7 @@ from magdr_core.compare.changes import causes, changes, tables
 from magdr_core.compare.load import load_compared
 from magdr_core.compare.match import Place
 from tests.compare.conftest import REGISTRY, filled
+from tests.edits import edited
 
 
 @pytest.fixture
@@ -16,7 +17,7 @@ def changed(folder):
         text = REGISTRY
         for old, new in replacements:
             assert old in text
-            text = text.replace(old, new)
+            text = edited(text, (old, new))
         more = {"settings": settings} if settings else {}
         folders = filled(folder("a")), filled(folder("b", text=text, manifest=manifest or {}, **more))
         runs = [load_compared(f.write(), f.path / "none") for f in folders]

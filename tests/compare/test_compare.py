@@ -11,6 +11,7 @@ from magdr_core.compare.output import COLUMNS, to_csv, to_json
 from magdr_core.compare.words import counted, rule_lines
 from magdr_core.errors import MagdrError
 from tests.compare.conftest import REGISTRY, errors, filled
+from tests.edits import edited
 
 
 def compare(folders, rule=None, cache=None):
@@ -200,9 +201,7 @@ def test_json_and_csv_hold_every_row(two):
 
 def test_what_changed_is_named_where_it_may_have_moved_a_figure(folder):
     a = filled(folder("a")).write()
-    text = REGISTRY.replace('layers = [["jpeg"]]', 'layers = [["median"]]').replace(
-        "clean = 40", "clean = 80"
-    )
+    text = edited(REGISTRY, ('layers = [["jpeg"]]', 'layers = [["median"]]'), ("clean = 40", "clean = 80"))
     b = filled(folder("b", text=text), mse=130.0, found=8).write()
     found = compare((a, b))
     assert row_of(found, "defense", "jpeg").causes == ("[defense.jpeg]", "[calibration]")

@@ -7,6 +7,7 @@ import pytest
 from magdr_core.compare import compare_folders
 from magdr_core.report.compare import page_name, write_page
 from tests.compare.conftest import REGISTRY, Folder, errors, filled
+from tests.edits import edited
 from tests.report.browser import Browser, chromium
 from tests.report.page import Page
 
@@ -27,7 +28,7 @@ def crowd(run: Folder, shift: float) -> Folder:
 def written(tmp_path_factory):
     """The page of two runs with regressions, improvements, changes, a failure and a hostile label."""
     root = tmp_path_factory.mktemp("page")
-    text = REGISTRY.replace('eps = "6/255", steps = 30', f'eps = "6/255", steps = 30, remark = "{HOSTILE}"')
+    text = edited(REGISTRY, ('eps = "6/255", steps = 30', f'eps = "6/255", steps = 30, remark = "{HOSTILE}"'))
     a = crowd(Folder(root / "a"), 0).cell("defense", "gone", {"mse_o": errors(1)})
     b = crowd(Folder(root / "b", text=text), 30)
     b.cell("defense", "gone", error=f"gone: {HOSTILE}").cell("defense", HOSTILE, {"mse_o": errors(1)})

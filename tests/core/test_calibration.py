@@ -6,6 +6,7 @@ from magdr_core.errors import MagdrError
 from magdr_core.store import Store
 from tests.bench.conftest import SMALL
 from tests.conftest import TOY
+from tests.edits import edited
 
 SPY = '''
 """A detector that remembers the faces it was given, in its state."""
@@ -150,7 +151,7 @@ def test_supervised_baselines_learn_from_attacked_faces_of_the_train_split(
     calibrated, toolkit_from, tmp_path
 ):
     calibrator, spied = calibrated
-    text = TABLES.replace("attacked = 4", "attacked = 4\ntrain = 6")
+    text = edited(TABLES, ("attacked = 4", "attacked = 4\ntrain = 6"))
     small = toolkit_from(text).calibrator("toy", "faces", Store(tmp_path / "cache"))
     learned = small.detector("learner").detector.component.state
     train = small.data.split("train")[list(range(6))].ids
@@ -186,7 +187,7 @@ def test_an_entry_is_computed_once_and_then_read(calibrated, tmp_path):
 def test_an_unknown_benign_edit_is_an_error(toolkit_from, tmp_path):
     (tmp_path / "spy.py").write_text(SPY)
     (tmp_path / "toy.py").write_text(TOY)
-    kit = toolkit_from(TABLES.replace('"median"', '"medain"'))
+    kit = toolkit_from(edited(TABLES, ('"median"', '"medain"')))
     with pytest.raises(MagdrError, match="did you mean 'median'"):
         kit.calibrator("toy", "faces", Store(tmp_path)).detector("spy")
 
@@ -196,14 +197,14 @@ def test_an_unknown_benign_edit_is_an_error(toolkit_from, tmp_path):
 )
 def test_what_is_left_out_must_leave_something_and_be_there(tmp_path, toolkit_from, left_out, said):
     params = f'[detector.magdr]\nparams = {{ leave_out = ["{left_out}"] }}\n'
-    kit = toolkit_from(SMALL.replace("[detector.magdr]\n", params))
+    kit = toolkit_from(edited(SMALL, ("[detector.magdr]\n", params)))
     with pytest.raises(MagdrError, match=said):
         kit.calibrator("editing", "faces", Store(tmp_path / "cache")).detector("magdr")
 
 
 def test_leaving_an_attack_out_changes_what_is_learned(tmp_path, toolkit_from):
     text = SMALL + '[attack.weak]\nuse = "pgd"\nparams = { eps = "1/255", steps = 1 }\n'
-    text = text.replace("attacked = 6\n", 'attacked = 6\nattacks = ["pgd", "weak"]\n')
+    text = edited(text, ("attacked = 6\n", 'attacked = 6\nattacks = ["pgd", "weak"]\n'))
     text += '[detector.less]\nuse = "magdr"\nparams = { leave_out = ["weak"] }\n'
     calibrator = toolkit_from(text).calibrator("editing", "faces", Store(tmp_path / "cache"))
     everything, less = (calibrator.detector(name).detector.component for name in ("magdr", "less"))
@@ -214,7 +215,7 @@ def test_leaving_an_attack_out_changes_what_is_learned(tmp_path, toolkit_from):
 @pytest.mark.parametrize("form", ["learned", "standardised"])
 def test_fitting_a_defense_does_not_change_it(tmp_path, toolkit_from, form):
     params = f'params = {{ detector = "magdr", form = "{form}" }}'
-    kit = toolkit_from(SMALL.replace('params = { detector = "magdr" }', params))
+    kit = toolkit_from(edited(SMALL, ('params = { detector = "magdr" }', params)))
     calibrator = kit.calibrator("editing", "faces", Store(tmp_path / "cache"))
     defense = kit.build("defense", "magdr", detector=calibrator.detector("magdr"))
     before = set(vars(defense.component.reconstructor))

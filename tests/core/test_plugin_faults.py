@@ -11,6 +11,7 @@ from plugin_fakes import METRIC, FakeEntry, assert_clean, fault, names
 from magdr_core.errors import PluginError
 from magdr_core.hookspecs import hookimpl
 from magdr_core.plugins import Origin, PluginHost
+from tests.edits import edited
 
 # -- broken plugins -------------------------------------------------------------------------------------
 
@@ -101,7 +102,7 @@ def test_plugins_refused_plugin_is_rolled_back_entirely(local, case):
         f"@hookimpl\ndef magdr_metrics():\n    return {SPEC}\n"
     )
     assert old in text
-    host = local(text.replace(old, new))
+    host = local(edited(text, (old, new)))
     said = fault(host)
     assert message in said
     assert "plugin 'acme' (old.py)" in said

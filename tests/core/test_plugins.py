@@ -12,6 +12,7 @@ from magdr_core import discovery
 from magdr_core.errors import PluginError
 from magdr_core.functional import median_blur
 from magdr_core.plugins import PluginHost
+from tests.edits import edited
 
 # The design's example, to the letter.
 MEDIAN = '''
@@ -107,7 +108,7 @@ def test_plugins_unnamed_ones_are_not_imported(package, tmp_path):
 
 @pytest.mark.parametrize("api_line", ["MAGDR_API = 1", ""])
 def test_plugins_one_module_distribution(package, api_line):
-    package({"__init__.py": METRIC.format(name="one").replace("MAGDR_API = 1", api_line)})
+    package({"__init__.py": edited(METRIC.format(name="one"), ("MAGDR_API = 1", api_line))})
     host = PluginHost()
     if api_line:
         host.load("acme")
@@ -215,7 +216,7 @@ params = { radius = 2 }
     origin = kit.resolve("restoration", "median").entry.origin
     assert str(origin) == "acme (acme_median.py)"
     with pytest.raises(Exception, match="radious") as e:
-        toolkit_from(text.replace("radius", "radious")).resolve("restoration", "median")
+        toolkit_from(edited(text, ("radius", "radious"))).resolve("restoration", "median")
     assert str(e.value) == (
         "bad.toml [restoration.median]: acme/median has no parameter 'radious'; did you mean 'radius'?"
     )

@@ -12,6 +12,7 @@ from magdr_core.errors import RegistryError
 from magdr_core.params import WeightsFile, marked_parameters
 from magdr_core.protocols import Family
 from magdr_core.toolkit import Toolkit
+from tests.edits import edited
 
 # A defense that needs others, a restoration with every sort of grid value, and things that fail.
 MINE = '''
@@ -146,7 +147,7 @@ def test_toolkit_broken_plugin_says_so(tmp_path, toolkit_from):
     assert fault(kit.resolve, "attack", "my/x") == (
         "bad.toml: plugin 'my' (mine.py): declares MAGDR_API = 0, this core speaks 1"
     )
-    said = fault(toolkit_from, HEAD.replace("[metric", "use = ['my']\n[metric"))
+    said = fault(toolkit_from, edited(HEAD, ("[metric", "use = ['my']\n[metric")))
     assert said.startswith("bad.toml [plugins] use: plugin 'my' (mine.py): declares")
 
 
@@ -209,8 +210,8 @@ def test_toolkit_injects_needs_from_table_composition_and_declaration(mine):
 
 
 def test_toolkit_table_s_needs_win_over_the_composition(mine):
-    text = TAKES.replace('"my/takes"', '"my/takes"\nparams = { layers = [["jpeg"]], metric = "ssim" }')
-    resolved = mine(text.replace('["r"]', '["median"]', 1)).resolve("defense", "t")
+    text = edited(TAKES, ('"my/takes"', '"my/takes"\nparams = { layers = [["jpeg"]], metric = "ssim" }'))
+    resolved = mine(edited(text, ('["r"]', '["median"]'), first=True)).resolve("defense", "t")
     assert resolved.needs["layers"] == [["jpeg"]]
     assert resolved.needs["metric"] == "ssim"
 
@@ -218,16 +219,19 @@ def test_toolkit_table_s_needs_win_over_the_composition(mine):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (TAKES.replace("restorations", "#"), "[defense.t]: needs restorations: a list of restoration labels"),
-        (TAKES.replace('["r"]\n', '"r"\n'), "[defense.t]: restorations = 'r': expected a list of labels"),
-        (TAKES.replace('["r"]\n', "[]\n"), "[defense.t]: restorations = []: expected a list of labels"),
         (
-            TAKES.replace('[["r"], ["jpeg", "median"]]', '["jpeg"]') + SOFTEN,
+            edited(TAKES, ("restorations", "#")),
+            "[defense.t]: needs restorations: a list of restoration labels",
+        ),
+        (edited(TAKES, ('["r"]\n', '"r"\n')), "[defense.t]: restorations = 'r': expected a list of labels"),
+        (edited(TAKES, ('["r"]\n', "[]\n")), "[defense.t]: restorations = []: expected a list of labels"),
+        (
+            edited(TAKES, ('[["r"], ["jpeg", "median"]]', '["jpeg"]')) + SOFTEN,
             "[defense.t]: layers = ['jpeg']: expected a list of lists of labels",
         ),
         (TAKES, "[defense.t]: no restoration named 'r'; known: "),
         (
-            TAKES.replace('["r"]', '["medain"]', 1),
+            edited(TAKES, ('["r"]', '["medain"]'), first=True),
             "[defense.t]: no restoration named 'medain'; did you mean 'median'?",
         ),
         (

@@ -19,6 +19,7 @@ from torch import nn
 
 from magdr_core.errors import WeightsError
 from magdr_core.weights import file_sha256, load_state, read_card, read_state, resolve_weights
+from tests.edits import edited
 
 
 def net():
@@ -208,7 +209,7 @@ def test_weights_pickle_that_would_run_code_does_not(tmp_path, state, form):
 def test_weights_huge_declared_size_is_refused_without_allocating_it(tmp_path):
     """Of the old stream: a storage of 2**60 elements, in a file of some hundred bytes."""
     content = torch_bytes({"a": torch.ones(3)}, old=True)
-    huge = content.replace(b"K\x03Nt", b"\x8a\x08" + (2**60).to_bytes(8, "little") + b"Nt")
+    huge = edited(content, (b"K\x03Nt", b"\x8a\x08" + (2**60).to_bytes(8, "little") + b"Nt"))
     assert len(huge) > len(content)
     refused(tmp_path, huge)
 

@@ -12,6 +12,7 @@ from PIL import Image, ImageCms
 from magdr_core.errors import DataError
 from magdr_core.media import PICTURE_SUFFIXES, read_picture, write_picture
 from magdr_core.media.pictures import MAX_PIXELS
+from tests.edits import edited
 
 LEVELS = np.random.default_rng(0).integers(0, 256, (20, 24, 3), dtype=np.uint8)
 
@@ -159,9 +160,7 @@ def test_a_colour_profile_is_converted(tmp_path):
         name = bytes(data[at : at + 4])
         if name in (b"rXYZ", b"gXYZ"):
             data[at : at + 4] = {b"rXYZ": b"gXYZ", b"gXYZ": b"rXYZ"}[name]
-    data = (
-        bytes(data).replace("sRGB".encode("utf-16-be"), "swap".encode("utf-16-be")).replace(b"sRGB", b"swap")
-    )
+    data = edited(bytes(data), ("sRGB".encode("utf-16-be"), "swap".encode("utf-16-be")), (b"sRGB", b"swap"))
     path = tmp_path / "swapped.png"
     Image.fromarray(smooth()).save(path, icc_profile=bytes(data))
     given = levels_of(path)

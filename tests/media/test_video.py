@@ -9,6 +9,7 @@ import torch
 
 from magdr_core.errors import DataError
 from magdr_core.media import VIDEO_SUFFIXES, read_video, write_video
+from tests.edits import edited
 
 av = pytest.importorskip("av", reason="PyAV is not installed (pip install 'magdr[video]')")
 
@@ -75,7 +76,7 @@ def test_rotation_that_the_file_asks_for_is_applied(tmp_path, stored, quarters):
     # PyAV reads display matrices but does not write them.
     data = path.read_bytes()
     track = data.index(b"tkhd")
-    path.write_bytes(data[:track] + data[track:].replace(matrix(1, 0, 0, 1), matrix(*stored), 1))
+    path.write_bytes(data[:track] + edited(data[track:], (matrix(1, 0, 0, 1), matrix(*stored)), first=True))
     video = read_video(path)
     turned = next(iter(video))
     assert (video.height, video.width) == tuple(turned.shape[1:])

@@ -9,6 +9,7 @@ from magdr_plugins.attacks.eq3 import _Passed, _Seen
 from magdr_core.objective import build_objective, symmetric_mse
 from magdr_core.plugins import PluginHost
 from magdr_core.types import Condition
+from tests.edits import edited
 
 TABLE = """
 [attack.eq3]
@@ -125,7 +126,7 @@ params = { augmentations = ["flip"] }
 [attack.short]
 """
     steps = (1, 3, 6)
-    kit = toolkit_from(tables.replace("[attack.short]", ""))
+    kit = toolkit_from(edited(tables, ("[attack.short]", "")))
     G = kit.generator("toy")
     x = torch.randint(0, 256, (2, 3, 16, 16), generator=torch.Generator().manual_seed(0)).float() / 255
     values = torch.tensor([[0.0, 1, 0, 1, 0]]).expand(2, -1)

@@ -6,6 +6,7 @@ import torch
 from magdr_core.errors import MagdrError
 from magdr_core.objective import build_objective
 from magdr_core.types import Condition
+from tests.edits import edited
 
 TABLES = """
 [attack.weak]
@@ -45,6 +46,6 @@ def test_an_image_gets_the_same_attack_alone_and_in_any_batch(toy):
 
 
 def test_eps_must_cover_the_strongest_of_them(toy):
-    kit = toy(TABLES.replace('"strong"], eps = "8/255"', '"strong"], eps = "4/255"'))
+    kit = toy(edited(TABLES, ('"strong"], eps = "8/255"', '"strong"], eps = "4/255"')))
     with pytest.raises(MagdrError, match="goes up to"):
         kit.build("attack", "mixed")

@@ -10,6 +10,7 @@ from magdr_plugins.defenses.adversarial_training import adversarial_training
 
 from magdr_core.errors import MagdrError
 from magdr_core.types import Condition
+from tests.edits import edited
 
 TABLES = """
 [generator.second]
@@ -91,4 +92,4 @@ def test_a_generator_of_another_task_keeps_its_place(toy):
 
 def test_a_misspelt_generator_is_corrected(toy):
     with pytest.raises(MagdrError, match=r"\[defense.ruiz\].*did you mean 'second'"):
-        toy(TABLES.replace('generator = "second"', 'generator = "secnod"')).build("defense", "ruiz")
+        toy(edited(TABLES, ('generator = "second"', 'generator = "secnod"'))).build("defense", "ruiz")

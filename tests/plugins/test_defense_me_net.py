@@ -13,6 +13,7 @@ from magdr_core.errors import MagdrError
 from magdr_core.guard import GuardedDefense
 from magdr_core.rng import SampleRng
 from magdr_core.types import Condition
+from tests.edits import edited
 
 METHODS = ["usvt", "soft-impute", "nuclear"]
 
@@ -229,4 +230,4 @@ def test_a_registry_reaches_every_parameter_and_is_checked(toolkit_from):
     assert guarded.stochastic
     assert (guarded.component.method, guarded.component.keep, guarded.component.mu) == ("nuclear", 0.5, 2)
     with pytest.raises(MagdrError, match=r"\[defense.yang\].*keep"):
-        toolkit_from(table.replace("keep = 0.5", "keep = 0")).build("defense", "yang")
+        toolkit_from(edited(table, ("keep = 0.5", "keep = 0"))).build("defense", "yang")

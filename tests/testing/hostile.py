@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from tests.edits import edited
+
 GOOD = '''
 import torch
 from magdr_core.api import RestorationSpec, hookimpl
@@ -38,7 +40,7 @@ RARE = """if ((1e6 * x.mean((1, 2, 3))).long() % 100 == 7).any():
 
 def changed(old: str, new: str) -> str:
     assert GOOD.count(old) == 1
-    return GOOD.replace(old, new)
+    return edited(GOOD, (old, new))
 
 
 HOSTILE: dict[str, tuple[str, str, str]] = {

@@ -8,11 +8,12 @@ import pytest
 
 from magdr_core.cli import main
 from tests.bench.conftest import DEFENSES, SMALL
+from tests.edits import edited
 from tests.testing.hostile import HOSTILE
 
-REGISTRY = SMALL.replace(DEFENSES, 'defenses = ["jpeg", "bad"]').replace("pictures = 2", "pictures = 0")
-REGISTRY = REGISTRY.replace('detectors = ["magdr", "distortion"]', "detectors = []")
-REGISTRY = REGISTRY.replace('ensemble = ["flip"]', "").replace('benign = ["jpeg"]\n', "")
+REGISTRY = edited(SMALL, (DEFENSES, 'defenses = ["jpeg", "bad"]'), ("pictures = 2", "pictures = 0"))
+REGISTRY = edited(REGISTRY, ('detectors = ["magdr", "distortion"]', "detectors = []"))
+REGISTRY = edited(REGISTRY, ('ensemble = ["flip"]', ""), ('benign = ["jpeg"]\n', ""))
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +43,7 @@ def bench(tmp_path, monkeypatch, capsys, cache):
 @pytest.mark.parametrize("case", HOSTILE)
 def test_bench_with_a_hostile_plugin_finishes_the_other_cells(tmp_path, bench, case):
     # Of the few pictures here every second one is refused, so that there is one.
-    text = HOSTILE[case][0].replace("% 100 == 7", "% 2 == 0")
+    text = edited(HOSTILE[case][0], ("% 100 == 7", "% 2 == 0"))
     (tmp_path / f"{case}.py").write_text(text)
     own = f'[plugins]\nlocal = {{ hostile = "./{case}.py" }}\n[restoration.bad]\nuse = "hostile/bad"\n'
     code, failed, rows = bench(f"{REGISTRY}\n{own}")
@@ -58,7 +59,7 @@ def test_bench_with_a_hostile_plugin_finishes_the_other_cells(tmp_path, bench, c
 def test_bench_with_a_broken_attack_finishes_the_other_attacks(tmp_path, bench):
     (tmp_path / "gone.py").write_text(HOSTILE["import_error"][0])
     own = '[plugins]\nlocal = { hostile = "./gone.py" }\n[attack.odd]\nuse = "hostile/odd"\n'
-    text = REGISTRY.replace('"bad"', '"identity"').replace('["pgd", "noise"]', '["pgd", "odd", "noise"]')
+    text = edited(REGISTRY, ('"bad"', '"identity"'), ('["pgd", "noise"]', '["pgd", "odd", "noise"]'))
     code, failed, rows = bench(f"{text}\n{own}")
     assert code == 1
     assert {line.split(" / ")[2].split(" ")[0] for line in failed} >= {"odd", "identity", "jpeg"}

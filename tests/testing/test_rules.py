@@ -14,6 +14,7 @@ from magdr_core.testing.checks import EVERY_RULE
 from magdr_core.testing.examples import EXAMPLES
 from magdr_core.testing.suite import Target, checks_in
 from magdr_core.testing.world import TOYS, World
+from tests.edits import edited
 from tests.testing.hostile import HOSTILE
 
 HELP = """
@@ -51,9 +52,9 @@ def mean():
 def magdr_detectors():
     return [DetectorSpec(name="mean", build=mean, gradient="exact")]
 """
-OUTPUT = (
-    EXAMPLES["defense"]
-    .replace(
+OUTPUT = edited(
+    EXAMPLES["defense"],
+    (
         "@hookimpl",
         """class Whole:
     def __call__(self, x, c, G, *, rng):
@@ -62,12 +63,12 @@ OUTPUT = (
         return G(drown(x, c, G, rng=rng), c)
 
 @hookimpl""",
-    )
-    .replace("stateless(drown)", "lambda: Whole()")
+    ),
+    ("stateless(drown)", "lambda: Whole()"),
 )
-STEPWISE = (
-    EXAMPLES["attack"]
-    .replace(
+STEPWISE = edited(
+    EXAMPLES["attack"],
+    (
         "@hookimpl",
         """class Stepwise:
     def __init__(self, eps):
@@ -81,18 +82,21 @@ def stepwise(*, eps: Eps = 6 / 255):
     return Stepwise(eps)
 
 @hookimpl""",
-    )
-    .replace("stateless(sign_step)", "stepwise")
+    ),
+    ("stateless(sign_step)", "stepwise"),
 )
-FEATURED = EXAMPLES["generator"].replace(
-    "    def edited",
-    """    def features(self, x, c):
+FEATURED = edited(
+    EXAMPLES["generator"],
+    (
+        "    def edited",
+        """    def features(self, x, c):
         return [x, x[..., ::2, ::2]]
 
     def classes(self, c):
         return [c]
 
     def edited""",
+    ),
 )
 SOUND = {**EXAMPLES, "fitted": FITTED, "output": OUTPUT, "stepwise": STEPWISE, "featured": FEATURED}
 
@@ -196,7 +200,7 @@ def test_rule_finds_its_fault_alone(tmp_path, sound, old, new, rule, words):
     text = SOUND[sound]
     assert old in text
     path = tmp_path / "acme.py"
-    path.write_text(HELP + text.replace(old, new, 1))
+    path.write_text(HELP + edited(text, (old, new), first=True))
     found = rules_of(path)
     assert set(found) == {rule}, found
     assert words in found[rule][0]

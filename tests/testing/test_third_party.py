@@ -10,6 +10,7 @@ import pytest
 
 from magdr_core.cli import main
 from magdr_core.testing import conformance_checks
+from tests.edits import edited
 from tests.testing.test_hostile_bench import REGISTRY
 
 SOUND = '''
@@ -59,8 +60,8 @@ def test_third_party_defense_of_under_25_lines_holds_and_stands_in_the_tables(tm
     (tmp_path / "acme_dither.py").write_text(SOUND)
     assert list(judged(tmp_path / "acme_dither.py")) == []
     own = '[plugins]\nlocal = { acme = "./acme_dither.py" }\n[defense.dither]\nuse = "acme/dither"\n'
-    text = REGISTRY.replace('defenses = ["jpeg", "bad"]', 'defenses = ["jpeg", "dither"]')
-    (tmp_path / "mine.toml").write_text(text.replace("[defense.identity]", f"{own}[defense.identity]"))
+    text = edited(REGISTRY, ('defenses = ["jpeg", "bad"]', 'defenses = ["jpeg", "dither"]'))
+    (tmp_path / "mine.toml").write_text(edited(text, ("[defense.identity]", f"{own}[defense.identity]")))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.argv", ["magdr", "bench", "mine.toml", "--out", "run", "--device", "cpu"])
     with pytest.raises(SystemExit) as ended:

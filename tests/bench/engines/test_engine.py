@@ -17,17 +17,19 @@ from tests.bench.engines.crew import InlineEngine
 from tests.bench.test_adaptive import ADAPTIVE
 from tests.bench.test_attack_settings import TEXT as SETTINGS
 from tests.bench.test_run import BROKEN, without_seconds
+from tests.edits import edited
 
-FITTED = (
-    SMALL.replace("fit = 40\nclean = 40\nattacked = 6", "fit = 20\nclean = 20\nattacked = 4")
-    .replace(DEFENSES, 'defenses = ["magdr", "jpeg"]')
-    .replace('attacks = ["pgd", "noise"]', 'attacks = ["pgd"]')
-    .replace('detectors = ["magdr", "distortion"]', 'detectors = ["distortion"]')
+FITTED = edited(
+    SMALL,
+    ("fit = 40\nclean = 40\nattacked = 6", "fit = 20\nclean = 20\nattacked = 4"),
+    (DEFENSES, 'defenses = ["magdr", "jpeg"]'),
+    ('attacks = ["pgd", "noise"]', 'attacks = ["pgd"]'),
+    ('detectors = ["magdr", "distortion"]', 'detectors = ["distortion"]'),
 )
 """A calibrated detector, and a calibrated defense behind another one."""
 
-CHECKED = FITTED.replace(
-    "pictures = 2", "pictures = 2\nchecks = { faces = 2, steps = 2, draws = 1, passes = 100 }"
+CHECKED = edited(
+    FITTED, ("pictures = 2", "pictures = 2\nchecks = { faces = 2, steps = 2, draws = 1, passes = 100 }")
 )
 
 LIGHT = """
@@ -185,7 +187,7 @@ def test_a_component_that_kills_its_workers_in_calibration_takes_its_own_cells_o
 
 def test_a_broken_component_is_attributed_as_it_is_here(light, fresh_shop):
     (fresh_shop.folder / "bad.py").write_text(BROKEN)
-    text = LIGHT.replace('defenses = ["jpeg"]', 'defenses = ["jpeg", "broken"]')
+    text = edited(LIGHT, ('defenses = ["jpeg"]', 'defenses = ["jpeg", "broken"]'))
     text += '\n[plugins]\nlocal = { acme = "./bad.py" }\n[defense.broken]\nuse = "acme/bad"\n'
     local = fresh_shop.run(text, out="local")
     shown = list(fresh_shop.messages)

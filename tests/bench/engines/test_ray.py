@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.edits import edited
+
 ray = pytest.importorskip("ray", reason='needs the extra "ray"')
 
 from magdr_core.bench.engines.crew_ray import RayEngine, _connect, _ray  # noqa: E402
@@ -114,10 +116,10 @@ def test_what_has_no_room_or_no_cluster_is_refused_before_anything_is_written(fr
 def test_crashing_and_broken_plugins_fail_alone(fresh_shop, monkeypatch):
     (fresh_shop.folder / "fatal.py").write_text(CRASHING)
     (fresh_shop.folder / "bad.py").write_text(BROKEN)
-    text = LIGHT.replace('defenses = ["jpeg"]', 'defenses = ["jpeg", "fatal", "broken"]')
-    text = text.replace('seeds = [0, 1]\nattacks = ["pgd", "noise"]\n', "")
+    text = edited(LIGHT, ('defenses = ["jpeg"]', 'defenses = ["jpeg", "fatal", "broken"]'))
+    text = edited(text, ('seeds = [0, 1]\nattacks = ["pgd", "noise"]\n', ""))
     text += '\n[plugins]\nlocal = { a = "./fatal.py", b = "./bad.py" }\n[defense.fatal]\nuse = "a/fatal"\n'
-    text += '[defense.broken]\nuse = "b/bad"\n' + TWO.replace("retries = 1", "retries = 0")
+    text += '[defense.broken]\nuse = "b/bad"\n' + edited(TWO, ("retries = 1", "retries = 0"))
     run = fresh_shop.run(text, engine=RayEngine())
     errors = {c["facts"]["component"]: c["error"] for c in run.failures}
     assert errors.keys() == {"fatal", "broken"}

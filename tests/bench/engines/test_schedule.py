@@ -9,6 +9,7 @@ from magdr_core.bench.engines.engine import Job
 from magdr_core.bench.engines.schedule import Done, Failed, Lost, Ready, Schedule
 from magdr_core.bench.engines.units import Unit, units_of
 from tests.bench.conftest import SMALL
+from tests.edits import edited
 
 
 class Notes:
@@ -107,7 +108,7 @@ def units(fresh_shop):
 
 
 def test_seeds_share_calibrations_but_not_images(units):
-    found = units(SMALL.replace("samples = 5", "samples = 5\nseeds = [3, 4]"))
+    found = units(edited(SMALL, ("samples = 5", "samples = 5\nseeds = [3, 4]")))
     fits = [(u.about.role, u.about.component) for u in found.values() if u.kind == "fit"]
     defenses = [("defense", label) for label in ("identity", "magdr", "fixed-chain")]
     assert sorted(fits) == sorted([*defenses, ("detector", "magdr"), ("detector", "distortion")])
@@ -127,7 +128,7 @@ def test_components_that_learn_from_the_same_faces_wait_for_one_that_makes_them(
 
 def test_supervised_baselines_wait_for_the_first_of_them(units):
     names = ["magdr", "distortion", "metzen", "safetynet"]
-    text = SMALL.replace('detectors = ["magdr", "distortion"]', f"detectors = {names}".replace("'", '"'))
+    text = edited(SMALL, ('detectors = ["magdr", "distortion"]', f"detectors = {names}".replace("'", '"')))
     text += "\n[detector.metzen]\n[detector.safetynet]\n"
     found = units(text)
     fit = "editing/fit/detector/"

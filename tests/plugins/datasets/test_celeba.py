@@ -10,6 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.edits import edited
+
 NAMES = ("Bald", "Smiling", "Young")
 PART = (0, 0, 1, 2, 0, 1, 2, 2)
 
@@ -169,7 +171,7 @@ def test_celeba_fingerprint_follows_tables_pictures_and_settings(root, dataset, 
     second = dataset("celeba", path=root).fingerprint()
     assert second != first
     text = (root / "list_attr_celeba.txt").read_text(encoding="utf-8")
-    (root / "list_attr_celeba.txt").write_text(text.replace(" 1", "-1", 1), encoding="utf-8")
+    (root / "list_attr_celeba.txt").write_text(edited(text, (" 1", "-1"), first=True), encoding="utf-8")
     assert dataset("celeba", path=root).fingerprint() not in (first, second)
 
 
@@ -202,7 +204,7 @@ def test_celeba_path_may_name_a_variable(root, dataset, monkeypatch):
 
 def test_celeba_picture_without_partition_is_named(root, dataset, refusal):
     path = root / "list_eval_partition.txt"
-    path.write_text(path.read_text(encoding="utf-8").replace("000005.jpg 0\n", ""), encoding="utf-8")
+    path.write_text(edited(path.read_text(encoding="utf-8"), ("000005.jpg 0\n", "")), encoding="utf-8")
     assert "has no line for 000005.jpg" in refusal(lambda: dataset("celeba", path=root).split("train"))
 
 
