@@ -24,7 +24,7 @@ from magdr_core.api import (
 )
 from magdr_core.functional import PARTS, part_index
 
-from ._backbone import STALE_KEYS, backbone, head, stages, with_condition
+from ._backbone import STALE_KEYS, backbone, head, made_with, stages, with_condition
 
 MAGDR_API = 1
 
@@ -123,7 +123,13 @@ def stargan(
 ) -> StarGAN:
     """Face editing by attribute labels; the default weights edit procedural faces at 64 px."""
     net = StarGAN(attributes, width=width, blocks=blocks, size=size)
-    load_state(net, weights, stale=STALE_KEYS)
+    count = len(attributes)
+    load_state(
+        net,
+        weights,
+        stale=STALE_KEYS,
+        remedy=lambda state: made_with(state, "main.", count, width=width, blocks=blocks),
+    )
     return net.eval()
 
 

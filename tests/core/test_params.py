@@ -18,7 +18,8 @@ from magdr_core.params import (
     schema_of,
     validate,
 )
-from magdr_core.resolver import located
+from magdr_core.errors import DataError
+from magdr_core.textfile import user_path
 
 
 def build(
@@ -153,8 +154,7 @@ def test_data_paths_start_from_the_registry(tmp_path, monkeypatch):
     monkeypatch.setenv("PICTURES", "mine")
     home = tmp_path / "home"
     monkeypatch.setenv("HOME", str(home))
-    assert located("", tmp_path) == ""
-    assert located("faces", tmp_path) == str(tmp_path / "faces")
-    assert located("$PICTURES/faces", tmp_path) == str(tmp_path / "mine" / "faces")
-    assert located("~/faces", tmp_path) == str(home / "faces")
-    assert located("/data/faces", tmp_path) == "/data/faces"
+    assert user_path("faces", tmp_path, error=DataError) == (tmp_path / "faces")
+    assert user_path("$PICTURES/faces", tmp_path, error=DataError) == (tmp_path / "mine" / "faces")
+    assert user_path("~/faces", tmp_path, error=DataError) == (home / "faces")
+    assert user_path("/data/faces", tmp_path, error=DataError) == Path("/data/faces")
