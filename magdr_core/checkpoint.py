@@ -74,15 +74,13 @@ def read_state(path: Path) -> dict[str, Tensor]:
     if form == "zip":
         _check_archive(path)
     elif path.stat().st_size > STREAM:
-        raise WeightsError(f"{path.name} is older than torch 1.6 or none of it, and has over {STREAM:,} bytes")
+        raise WeightsError(f"{path.name} is no archive of torch and has over {STREAM:,} bytes")
     _check_calls(path)
     state = _unpickled(path, mapped=form == "zip")
     if not isinstance(state, Mapping) or not all(
         isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items()
     ):
-        holds = (
-            listed([shown(str(k)) for k in state]) if isinstance(state, Mapping) else type(state).__name__
-        )
+        holds = listed([shown(str(k)) for k in state]) if isinstance(state, Mapping) else type(state).__name__
         raise WeightsError(f"{path.name} does not hold a plain state dict, but {holds or 'nothing'}")
     odd = [k for k, v in state.items() if v.layout != torch.strided or v.is_quantized or v.is_meta]
     if odd:
@@ -167,7 +165,9 @@ def _check_header(path: Path) -> None:
     with _opened(path) as f:
         declared = int.from_bytes(_first(f, 8, path), "little")
     if declared > min(HEADER, path.stat().st_size - 8):
-        raise WeightsError(f"{path.name} is damaged or truncated (a header of {declared:,} bytes is declared)")
+        raise WeightsError(
+            f"{path.name} is damaged or truncated (it declares a header of {declared:,} bytes)"
+        )
     with _safetensors_errors(path), safe_open(str(path), framework="pt") as f:
         f.keys()
 
@@ -218,8 +218,8 @@ def _check_archive(path: Path) -> None:
                         pass
             except Exception:  # a header that does not fit can fail in any way
                 raise WeightsError(
-                    f"{path.name} is damaged: {shown(record.filename)} does not have the checksum that it was "
-                    "saved with; copy or download the file again"
+                    f"{path.name} is damaged: {shown(record.filename)} does not have the checksum that it "
+                    "was saved with; copy or download the file again"
                 ) from None
 
 

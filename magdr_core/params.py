@@ -112,7 +112,8 @@ def validate(
     """
     for name, value in values.items():
         if name not in schema.model_fields:
-            raise ParameterError(f"{owner} has no {noun} {brief(name)}{suggestion(name, schema.model_fields)}")
+            known = suggestion(name, schema.model_fields)
+            raise ParameterError(f"{owner} has no {noun} {brief(name)}{known}")
         # pydantic would read true as 1 and "3" as 3; in a registry both are slips.
         kind = schema.model_fields[name].annotation
         converted = any(isinstance(m, BeforeValidator) for m in schema.model_fields[name].metadata)

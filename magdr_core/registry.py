@@ -187,7 +187,8 @@ class _Reader:
         known = {"registry", "plugins", "magdr", "calibration", "engine", "speed", "profile", *SPECS}
         for name, table in data.items():
             if name not in known:
-                raise RegistryError(f"{self.path.name}: unknown table {_shown(name)}{suggestion(name, known)}")
+                hint = suggestion(name, known)
+                raise RegistryError(f"{self.path.name}: unknown table {_shown(name)}{hint}")
             if not isinstance(table, dict):
                 raise RegistryError(f"{self.path.name}: {name!r} must be a table, got {brief(table)}")
         header = self.table(_Header, "[registry]", data.get("registry", {}))
@@ -195,7 +196,7 @@ class _Reader:
             raise self.fail("[registry]", f"api = {header['api']}, this magdr speaks {MAGDR_API}")
         if fault := unsafe(header["name"] or self.path.stem):
             whose = f"name = {brief(header['name'])}" if header["name"] else "the file's name"
-            raise self.fail("[registry]", f"{whose} {fault}; folders are called by it: name = \"my-faces\", say")
+            raise self.fail("[registry]", f'{whose} {fault}; folders are called by it: name = "faces", say')
         plugins = self.table(_Plugins, "[plugins]", data.get("plugins", {}))
         for name in plugins["local"]:
             self.check_label("[plugins] local", name)

@@ -7,7 +7,6 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from magdr_core.errors import MagdrError, RegistryError, one_line, suggestion
@@ -19,7 +18,6 @@ from magdr_core.registry import Instance, Registry
 from magdr_core.specs import AttackSpec, GeneratorSpec, Need, RestorationSpec
 from magdr_core.textfile import user_path
 from magdr_core.weights import file_sha256, resolve_weights
-
 
 SETTINGS = 128
 """Settings of one restoration's grid; each is a candidate that Rec-Net tries on every image."""
@@ -212,7 +210,8 @@ class Resolver:
             grid = {k: v for k, v in spec.grid.items() if k not in own}
         count = math.prod(len(values) for values in grid.values())
         if count > SETTINGS:
-            raise RegistryError(f"the grid of {resolved.entry.name} has {count:,} settings, at most {SETTINGS}")
+            name = resolved.entry.name
+            raise RegistryError(f"the grid of {name} has {count:,} settings, at most {SETTINGS} are tried")
         settings = []
         for values in itertools.product(*grid.values()):
             setting = dict(zip(grid, values, strict=True))

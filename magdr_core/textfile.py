@@ -126,7 +126,7 @@ def text_lines(path: Path, *, error: Error, subject: str = "", most: int = LIST)
 
 
 def not_the_file(head: bytes) -> str:
-    """What a download left in a file's place, told by its first bytes; empty if it is nothing of that kind."""
+    """What a download left in a file's place, by its first bytes; empty if it is nothing of that kind."""
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if text.startswith((b"<!doctype", b"<html", b"<?xml", b"<head", b"<script", b"<!--")):
         return "is a web page; a download saved its page instead of the file"

@@ -8,6 +8,7 @@ from typing import Annotated
 import pytest
 from pydantic import Field
 
+from magdr_core.errors import DataError
 from magdr_core.params import (
     Eps,
     ParameterError,
@@ -18,7 +19,6 @@ from magdr_core.params import (
     schema_of,
     validate,
 )
-from magdr_core.errors import DataError
 from magdr_core.textfile import user_path
 
 

@@ -57,7 +57,7 @@ def test_attributes_broken_tables_are_named_with_the_line(written, refusal, word
 
 def test_attributes_of_another_encoding_or_missing_are_refused(written, refusal, tmp_path):
     path = written("Bald\nä.jpg 1\n", encoding="latin-1")
-    assert "is not a text file (UTF-8)" in refusal(lambda: read_attributes(path))
+    assert "is not UTF-8 text: byte 0xe4 at 5, line 2" in refusal(lambda: read_attributes(path))
     assert "does not exist" in refusal(lambda: read_attributes(tmp_path / "none.txt"))
 
 
