@@ -158,3 +158,18 @@ def test_data_paths_start_from_the_registry(tmp_path, monkeypatch):
     assert user_path("$PICTURES/faces", tmp_path, error=DataError) == (tmp_path / "mine" / "faces")
     assert user_path("~/faces", tmp_path, error=DataError) == (home / "faces")
     assert user_path("/data/faces", tmp_path, error=DataError) == Path("/data/faces")
+
+
+@pytest.mark.parametrize(
+    "text", ["1e999999999", "1e999999999/255", "9" * 400, "1/0", "6/255; x", "nan", "inf"]
+)
+def test_params_fraction_that_is_none_or_too_large_is_told_at_once(text):
+    with pytest.raises(ParameterError, match="parameter 'eps' of x"):
+        validate(SCHEMA, {"eps": text}, "x")
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("6/255", 6 / 255), (" 1 / 4", 0.25), ("0.05", 0.05), ("1e-3", 1e-3)]
+)
+def test_params_fractions_are_numbers(text, value):
+    assert validate(SCHEMA, {"eps": text}, "x")["eps"] == value
