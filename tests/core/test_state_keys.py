@@ -28,8 +28,10 @@ class Wrapper(nn.Module):
 
 @pytest.mark.parametrize(
     "form",
-    ["{}", "module.{}", "_orig_mod.{}", "module._orig_mod.{}", "_orig_mod.module.module.{}", "model.{}"]
-    + ["module.model.{}", "generator.model.{}", "netG.module.{}", "G.{}"],
+    [
+        *("{}", "module.{}", "_orig_mod.{}", "module._orig_mod.{}", "_orig_mod.module.module.{}", "model.{}"),
+        *("module.model.{}", "generator.model.{}", "netG.module.{}", "G.{}"),
+    ],
 )
 def test_wrappers_around_a_network_are_taken_away(tmp_path, form):
     saved, net = Net(), Net()
@@ -55,7 +57,7 @@ def test_owner_of_some_keys_only_stays():
 
 
 def test_key_with_and_without_its_wrapper_is_refused():
-    with pytest.raises(WeightsError, match="holds a twice: as a and as module.a"):
+    with pytest.raises(WeightsError, match=r"holds a twice: as a and as module\.a"):
         unwrapped({"a": torch.zeros(1), "module.a": torch.ones(1)}, {"a": torch.zeros(1)})
 
 

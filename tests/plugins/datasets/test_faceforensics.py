@@ -272,10 +272,10 @@ def test_faceforensics_pairs_that_are_none_are_named(root, dataset, refusal, con
 
 def test_faceforensics_frames_that_were_extracted_with_gaps_are_found(root, dataset):
     """Of each stretch of `stride` frames the first one that is there."""
-    for i in (0, 4, 5):
+    for i in (4, 5):
         (root / "original_sequences" / "youtube" / "c23" / "images" / "005" / f"{i:04d}.png").unlink()
     split = dataset("faceforensics", path=root, size=32, stride=4).split("test")
     assert [split[[i]].ids[0] for i in range(len(split))] == [
-        *("ff-original-002-0000", "ff-original-005-0001"),
+        *("ff-original-002-0000", "ff-original-005-0000"),
         *("ff-original-002-0004", "ff-original-005-0006"),
     ]
