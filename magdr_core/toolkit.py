@@ -68,7 +68,8 @@ class Toolkit:
         self.resolver = Resolver(registry, self.block)
         for name, specs in self.plugins.items():
             self.host.add(name, specs)
-        self.device = _device(device or registry.device)
+        own = device or self.resolver.at("[registry]", lambda: str(_device(registry.device)))
+        self.device = _device(own)
         self._builder = Builder(self.resolver, self.device)
 
     @property

@@ -146,7 +146,7 @@ def made_with(state: Mapping[str, Tensor], *, width: int, blocks: int, dropout: 
     Returns:
         A sentence without its full stop; empty if that cannot be told, or is the same.
     """
-    numbers = [found[1] for key in state if (found := _SECOND.fullmatch(key))]
+    numbers = [match[1] for key in state if (match := _SECOND.fullmatch(key))]
     if not numbers:
         return "It is of another network: a discriminator, or a U-Net generator?"
     given = {"width": width, "blocks": blocks, "dropout": dropout}
