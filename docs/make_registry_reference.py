@@ -166,7 +166,7 @@ def tables() -> Iterator[str]:
     kinds = ", ".join(f"`[{kind}.LABEL]`" for kind in SPECS)
     yield "## [kind.LABEL]\n"
     yield f"One component each: {kinds}. A label takes letters, digits and single `. _ -`.\n"
-    yield "Labels, seeds and attributes are listed once each; NaN and whole numbers beyond 64 bits are refused.\n"
+    yield "Labels and seeds are listed once each; NaN and whole numbers beyond 64 bits are refused.\n"
     yield table(schemas._Component)
     for kind, schema in (
         ("restoration", schemas._Restoration),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import torch
+from pydantic import AfterValidator
 from torch import Tensor, nn
 
 from magdr_core.api import (
@@ -113,10 +114,19 @@ class StarGAN(nn.Module):
         return found
 
 
+def _once(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(names)) < len(names):
+        raise ValueError(f"{next(n for n in names if names.count(n) > 1)!r} is listed twice")
+    return names
+
+
+Attributes = Annotated[tuple[str, ...], AfterValidator(_once)]
+
+
 def stargan(
     *,
     weights: Weights = "builtin:stargan-faces64",
-    attributes: tuple[str, ...] = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Smiling", "Eyeglasses"),
+    attributes: Attributes = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Smiling", "Eyeglasses"),
     width: Annotated[int, Field(ge=4, le=256)] = 32,
     blocks: Annotated[int, Field(ge=1, le=16)] = 4,
     size: Annotated[int, Field(ge=16, le=1024, multiple_of=4)] = 64,
