@@ -29,7 +29,7 @@ PAGE = Path(__file__).with_name("registry.md")
 MEANINGS = {
     "_Header": {
         "api": "version of these contracts",
-        "name": "of the run folder and of results; the file's name if empty",
+        "name": "of results and of the run folder: one part of a file name; the file's name if empty",
         "seed": "of conditions and all random draws, unless a profile names seeds",
         "device": '`"auto"` (CUDA where there is one), `"cpu"`, `"cuda"`, `"cuda:N"`',
     },
@@ -42,7 +42,9 @@ MEANINGS = {
         "use": "the component: a bare name is built in, `plugin/name` is not; the label if left out",
         "params": "its parameters",
     },
-    "_Restoration": {"grid": "parameter names with the settings that Rec-Net may choose from; else its own"},
+    "_Restoration": {
+        "grid": "parameter names with the settings that Rec-Net may choose from, at most 128; else its own"
+    },
     "_Attack": {"objective": "what it aims at; else what the generator's task says"},
     "_Generator": {"dataset": "label of the faces that it is for; else the first dataset"},
     "CalibrationPolicy": {
@@ -164,6 +166,7 @@ def tables() -> Iterator[str]:
     kinds = ", ".join(f"`[{kind}.LABEL]`" for kind in SPECS)
     yield "## [kind.LABEL]\n"
     yield f"One component each: {kinds}. A label takes letters, digits and single `. _ -`.\n"
+    yield "Labels and seeds are listed once each; NaN and whole numbers beyond 64 bits are refused.\n"
     yield table(schemas._Component)
     for kind, schema in (
         ("restoration", schemas._Restoration),

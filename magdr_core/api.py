@@ -49,6 +49,7 @@ from magdr_core.specs import (
     RestorationSpec,
     stateless,
 )
+from magdr_core.textfile import read_json, text_lines, user_path
 from magdr_core.types import Batch, Condition, Samples
 from magdr_core.weights import load_state
 
@@ -102,11 +103,14 @@ __all__ = [
     "hookimpl",
     "load_state",
     "pack_tensors",
+    "read_json",
     "read_picture",
     "read_video",
     "stateless",
     "suggestion",
+    "text_lines",
     "unpack_tensors",
+    "user_path",
     "write_picture",
     "write_video",
 ]

@@ -2,24 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from typing import Any
 from weakref import WeakSet
 
 import torch
 from torch import nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from magdr_core import global_random
 from magdr_core.containment import contained
-from magdr_core.errors import PluginError
+from magdr_core.errors import MagdrError, PluginError
 from magdr_core.guard import GuardedGenerator
+from magdr_core.params import WeightsFile, marked_parameters
 from magdr_core.protocols import Family, Setting
 from magdr_core.resolver import Resolved, Resolver
 from magdr_core.specs import Need
 from magdr_core.speed import faster
 from magdr_core.watch import modules_of
 from magdr_core.wrapping import wrapped
+
+UNTRAINED = 2**27
+"""Weights that a network may have which is left at random: half a gigabyte. One with a file has its size."""
+
+
+@contextmanager
+def _bounded(most: int) -> Iterator[None]:
+    """Raises MagdrError as soon as a network that is being built has more weights than that."""
+    total = 0
+
+    def count(module: nn.Module, name: str, parameter: nn.Parameter) -> None:
+        nonlocal total
+        total += parameter.numel()
+        if total > most:
+            raise MagdrError(
+                f"an untrained network may have {most:,} weights, this one would have more; take a smaller "
+                "width, or fewer blocks"
+            )
+
+    handle = register_module_parameter_registration_hook(count)
+    try:
+        yield
+    finally:
+        handle.remove()
 
 
 class Builder:
@@ -81,21 +107,25 @@ class Builder:
         return Family(resolved.instance.label, tuple(settings))
 
     def _construct(self, resolved: Resolved, arguments: Mapping[str, Any]) -> Any:
+        spec = resolved.entry.spec
+        random = any(arguments.get(name, "") is None for name in marked_parameters(spec.schema, WeightsFile))
+
         def build() -> Any:
             # Building a network draws initial weights; they are replaced or seeded, never left to chance,
             # and the caller's random state stays as it was.
             seed = self.resolver.registry.seed
             own = global_random.SeededDraws(seed) if global_random.others_run() else nullcontext()
-            with torch.random.fork_rng(devices=[]), own:
+            size = _bounded(UNTRAINED) if random else nullcontext()
+            with torch.random.fork_rng(devices=[]), own, size:
                 torch.default_generator.manual_seed(seed)
-                return resolved.entry.spec.build(**arguments)
+                return spec.build(**arguments)
 
         before = global_random.state(torch.device("cpu"))
         try:
             component = contained(_where(resolved), build, error=PluginError, failed="cannot be built")
         finally:
             global_random.restore(before)
-        device = torch.device("cpu") if resolved.entry.spec.device == "cpu" else self.device
+        device = torch.device("cpu") if spec.device == "cpu" else self.device
         for module in modules_of(component):
             module.to(device)
         if isinstance(component, nn.Module):

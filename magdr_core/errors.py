@@ -38,6 +38,15 @@ class CalibrationError(MagdrError):
     """A calibration that is missing, damaged or was made for another composition."""
 
 
+def brief(value: object, most: int = 100) -> str:
+    """`repr` of a value of the user's, cut to `most` characters: messages stay one readable line."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # a number of thousands of digits, lists inside each other
+        return f"a {type(value).__name__} that is too large to show"
+    return text if len(text) <= most else f"{text[: most - 4]}...{text[-1]}"
+
+
 def suggestion(name: str, known: Iterable[str]) -> str:
     """`"; did you mean 'x'?"` for the closest known name, else `"; known: a, b"`, else an empty text."""
     choices = sorted(set(known))

@@ -7,14 +7,14 @@ them; `validate` turns the values of a registry table into keyword arguments, or
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Mapping
-from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, create_model
 
-from magdr_core.errors import MagdrError, suggestion
+from magdr_core.errors import MagdrError, brief, suggestion
 
 
 class WeightsFile:
@@ -37,15 +37,24 @@ DataPath = Annotated[str, FromRegistry()]
 variables. Core hands the factory where it is; empty stays empty."""
 
 
+_FRACTION = re.compile(r"([+-]?[0-9]{1,15})/([0-9]{1,15})")
+
+
+def _number(text: str) -> float:
+    """A decimal number or a fraction of two whole ones. `Fraction` would write out `1e999999999`."""
+    parts = _FRACTION.fullmatch(text)
+    return int(parts[1]) / int(parts[2]) if parts else float(text)
+
+
 def _unit_interval(value: Any) -> Any:
     number = value
     if isinstance(value, str):
         try:
-            number = float(Fraction(value.replace(" ", "")))
+            number = _number(value.replace(" ", ""))
         except (ValueError, ZeroDivisionError):
-            raise ValueError(f'{value!r} is not a number or a fraction such as "6/255"') from None
+            raise ValueError(f'{brief(value)} is not a number or a fraction such as "6/255"') from None
     if isinstance(number, int | float) and not 0.0 <= number <= 1.0:
-        shown = repr(value) if isinstance(value, str) else f"{value:g}"
+        shown = brief(value) if isinstance(value, str) else f"{value:g}"
         steps = number is value and 1.0 < number <= 255.0
         hint = f'; strengths are in [0,1] units, write 8-bit steps as "{value:g}/255"' if steps else ""
         raise ValueError(f"{shown} is outside [0, 1]{hint}")
@@ -103,7 +112,8 @@ def validate(
     """
     for name, value in values.items():
         if name not in schema.model_fields:
-            raise ParameterError(f"{owner} has no {noun} {name!r}{suggestion(name, schema.model_fields)}")
+            known = suggestion(name, schema.model_fields)
+            raise ParameterError(f"{owner} has no {noun} {brief(name)}{known}")
         # pydantic would read true as 1 and "3" as 3; in a registry both are slips.
         kind = schema.model_fields[name].annotation
         converted = any(isinstance(m, BeforeValidator) for m in schema.model_fields[name].metadata)
@@ -111,7 +121,7 @@ def validate(
             raise ParameterError(f"{noun} {name!r} of {owner}: expected a number, got {value!r}")
         if isinstance(value, str) and kind in (int, float) and not converted:
             wanted = "an integer" if kind is int else "a number"
-            raise ParameterError(f"{noun} {name!r} of {owner}: expected {wanted}, got {value!r}")
+            raise ParameterError(f"{noun} {name!r} of {owner}: expected {wanted}, got {brief(value)}")
     try:
         model = schema(**values)
     except ValidationError as e:
@@ -125,7 +135,7 @@ def _first_fault(error: ValidationError, owner: str, noun: str) -> str:
     message = fault["msg"].removeprefix("Value error, ")
     message = message[0].lower() + message[1:] if message[:1].isupper() else message
     given = fault.get("input")
-    shown = "" if isinstance(given, Mapping) or repr(given) in message else f", got {given!r}"
+    shown = "" if isinstance(given, Mapping) or brief(given) in message else f", got {brief(given)}"
     return f"{noun} {name!r} of {owner}: {message}{shown}"
 
 

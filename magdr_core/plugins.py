@@ -40,6 +40,7 @@ from magdr_core.errors import BrokenPluginError, MagdrError, PluginError, one_li
 from magdr_core.hookspecs import MAGDR_API
 from magdr_core.identity import source_of
 from magdr_core.specs import SPECS, ComponentSpec
+from magdr_core.textfile import user_path
 
 
 @dataclass(frozen=True)
@@ -210,9 +211,10 @@ class PluginHost:
                 origin = dataclasses.replace(origin, source_hash=hashlib.sha256(source).hexdigest())
             self.register(module, origin)
             return
-        path = Path(self.base, Path(target).expanduser()).resolve()
+        what = f"plugin {namespace!r}: local file"
+        path = user_path(target, self.base, error=PluginError, what=what).resolve()
         if not path.is_file():
-            raise PluginError(f"plugin {namespace!r}: local file {target!r} does not exist")
+            raise PluginError(f"{what} {target!r} {'is no file' if path.exists() else 'does not exist'}")
         source = path.read_bytes()
         digest = hashlib.sha256(source).hexdigest()
         # The name holds the place, so that two registries may call different files by one name.

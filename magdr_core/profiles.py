@@ -7,9 +7,27 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-Labels = tuple[str, ...]
+
+def _once(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Whatever is listed twice would be computed, counted and averaged twice."""
+    twice = next((v for v in values if values.count(v) > 1), None) if len(set(values)) < len(values) else None
+    if twice is not None:
+        raise ValueError(f"{twice!r} is listed twice")
+    return values
+
+
+Labels = Annotated[tuple[str, ...], AfterValidator(_once)]
+"""Labels of components, each once."""
+
+Globs = tuple[str, ...]
+"""Names or patterns of plugins."""
+
+Seeds = Annotated[tuple[Annotated[int, Field(ge=0)], ...], AfterValidator(_once)]
+
+FACES = 1_000_000
+"""Faces of one part of a calibration at most: more than any dataset of faces that fits a memory."""
 
 
 class CalibrationPolicy(BaseModel):
@@ -23,10 +41,10 @@ class CalibrationPolicy(BaseModel):
     """
 
     file: str = "auto"
-    fit: Annotated[int, Field(ge=12)] = 512
-    clean: Annotated[int, Field(ge=20)] = 1000
-    attacked: Annotated[int, Field(ge=4)] = 128
-    train: Annotated[int, Field(ge=4)] = 256
+    fit: Annotated[int, Field(ge=12, le=FACES)] = 512
+    clean: Annotated[int, Field(ge=20, le=FACES)] = 1000
+    attacked: Annotated[int, Field(ge=4, le=FACES)] = 128
+    train: Annotated[int, Field(ge=4, le=FACES)] = 256
     attacks: Labels = ("pgd",)
     benign: Labels = ()
     fpr: Annotated[float, Field(gt=0, lt=1)] = 0.01
@@ -120,7 +138,7 @@ class Adaptive(BaseModel):
     behind: str = ""
     steps: Annotated[int, Field(ge=1)] = 50
     restarts: Annotated[int, Field(ge=1)] = 1
-    penalties: tuple[Annotated[float, Field(ge=0)], ...] = (0.1, 0.3, 1.0, 3.0)
+    penalties: tuple[Annotated[float, Field(ge=0, allow_inf_nan=False)], ...] = (0.1, 0.3, 1.0, 3.0)
     queries: Annotated[int, Field(ge=0)] = 100
     precision: Literal["float32", "bfloat16"] = "float32"
 
@@ -139,7 +157,7 @@ class Profile(BaseModel):
     dataset: str | None = None
     split: Literal["test", "calibration"] = "test"
     samples: Annotated[int, Field(ge=1)] = 16
-    seeds: Annotated[tuple[int, ...], Field(min_length=1)] | None = None
+    seeds: Annotated[Seeds, Field(min_length=1)] | None = None
     generators: Labels | None = None
     attacks: Labels = ()
     detectors: Labels = ()

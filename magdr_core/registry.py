@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib.resources
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,13 +16,15 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
-from magdr_core.errors import RegistryError, suggestion
+from magdr_core.errors import RegistryError, brief, suggestion
 from magdr_core.hookspecs import MAGDR_API
+from magdr_core.names import LONGEST, unsafe
 from magdr_core.objective import ObjectiveName
 from magdr_core.params import ParameterError, validate
-from magdr_core.profiles import CalibrationPolicy, EngineSettings, Labels, Profile
+from magdr_core.profiles import CalibrationPolicy, EngineSettings, Globs, Profile
 from magdr_core.specs import SPECS
 from magdr_core.speed import Speed
+from magdr_core.textfile import parse_toml, read_text
 
 _LABEL = re.compile(r"[A-Za-z0-9]+([._-][A-Za-z0-9]+)*")
 
@@ -37,8 +38,8 @@ class _Header(BaseModel):
 
 class _Plugins(BaseModel):
     local: dict[str, str] = {}
-    block: Labels = ()
-    use: Labels = ()
+    block: Globs = ()
+    use: Globs = ()
 
 
 class _Component(BaseModel):
@@ -98,8 +99,8 @@ class Registry:
     seed: int
     device: str
     local: Mapping[str, str]
-    block: Labels
-    use: Labels
+    block: Globs
+    use: Globs
     instances: Mapping[tuple[str, str], Instance]
     composition: Mapping[str, Any]
     calibration: CalibrationPolicy
@@ -166,21 +167,12 @@ def read_registry(path: Path | str) -> Registry:
         RegistryError: missing file, not TOML, unknown table or key, wrong type; one line with the place.
     """
     path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise RegistryError(f"registry {str(path)!r} does not exist") from None
-    except (OSError, UnicodeDecodeError) as e:
-        raise RegistryError(f"registry {str(path)!r} cannot be read: {e}") from None
-    return parse_registry(text, path)
+    return parse_registry(read_text(path, error=RegistryError, subject=f"registry {str(path)!r}"), path)
 
 
 def parse_registry(text: str, path: Path) -> Registry:
     """The registry in a text; `path` is where relative paths start and what errors name."""
-    try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as e:
-        raise RegistryError(f"{path.name}: is not valid TOML: {e}") from None
+    data = parse_toml(text, error=RegistryError, subject=f"{path.name}:")
     return _Reader(path).registry(text, data)
 
 
@@ -195,13 +187,19 @@ class _Reader:
         known = {"registry", "plugins", "magdr", "calibration", "engine", "speed", "profile", *SPECS}
         for name, table in data.items():
             if name not in known:
-                raise RegistryError(f"{self.path.name}: unknown table [{name}]{suggestion(name, known)}")
+                hint = suggestion(name, known)
+                raise RegistryError(f"{self.path.name}: unknown table {_shown(name)}{hint}")
             if not isinstance(table, dict):
-                raise RegistryError(f"{self.path.name}: {name!r} must be a table, got {table!r}")
+                raise RegistryError(f"{self.path.name}: {name!r} must be a table, got {brief(table)}")
         header = self.table(_Header, "[registry]", data.get("registry", {}))
         if header["api"] != MAGDR_API:
             raise self.fail("[registry]", f"api = {header['api']}, this magdr speaks {MAGDR_API}")
+        if fault := unsafe(header["name"] or self.path.stem):
+            whose = f"name = {brief(header['name'])}" if header["name"] else "the file's name"
+            raise self.fail("[registry]", f'{whose} {fault}; folders are called by it: name = "faces", say')
         plugins = self.table(_Plugins, "[plugins]", data.get("plugins", {}))
+        for name in plugins["local"]:
+            self.check_label("[plugins] local", name)
         instances = {
             (kind, label): self.instance(kind, label, table)
             for kind in SPECS
@@ -210,6 +208,9 @@ class _Reader:
         calibration = self.table(CalibrationPolicy, "[calibration]", data.get("calibration", {}))
         engine = self.table(EngineSettings, "[engine]", data.get("engine", {}))
         speed = self.table(Speed, "[speed]", data.get("speed", {}))
+        for name in data.get("profile", {}):
+            if fault := unsafe(name):
+                raise self.fail(_shown(f"profile.{name}"), f"the profile's name {fault}")
         profiles = {
             name: Profile(**self.table(Profile, f"[profile.{name}]", table))
             for name, table in data.get("profile", {}).items()
@@ -232,9 +233,8 @@ class _Reader:
         )
 
     def instance(self, kind: str, label: str, table: Any) -> Instance:
-        place = f"[{kind}.{label}]"
-        if not _LABEL.fullmatch(label):
-            raise self.fail(place, "a label takes letters, digits and single . _ -")
+        place = _shown(f"{kind}.{label}")
+        self.check_label(place, label)
         schemas: dict[str, type[BaseModel]] = {
             "restoration": _Restoration,
             "attack": _Attack,
@@ -244,10 +244,22 @@ class _Reader:
         values["use"] = values["use"] or label
         return Instance(kind=kind, label=label, **values)
 
+    def check_label(self, place: str, label: str) -> None:
+        """Labels are parts of file names and of module names."""
+        if not _LABEL.fullmatch(label) or len(label) > LONGEST:
+            limit = f", at most {LONGEST} of them" if len(label) > LONGEST else ""
+            of = "" if place.startswith("[") and label in place else f"{brief(label)}: "
+            raise self.fail(place, f"{of}a label takes letters, digits and single . _ -{limit}")
+
     def table(self, schema: type[BaseModel], place: str, values: Any) -> dict[str, Any]:
         if not isinstance(values, dict):
-            raise self.fail(place, f"must be a table, got {values!r}")
+            raise self.fail(place, f"must be a table, got {brief(values)}")
         try:
             return validate(schema, values, "this table", noun="key")
         except ParameterError as e:
             raise self.fail(place, str(e)) from None
+
+
+def _shown(table: str) -> str:
+    """A table's name in brackets, cut and in quotes where it is no plain one."""
+    return f"[{table}]" if table.isprintable() and len(table) <= 2 * LONGEST else f"[{brief(table)}]"

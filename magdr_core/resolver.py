@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import itertools
-import os
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from magdr_core.errors import MagdrError, RegistryError, one_line, suggestion
 from magdr_core.identity import digest
+from magdr_core.magdr.chains import chain_count
 from magdr_core.params import FromRegistry, WeightsFile, marked_parameters, validate
 from magdr_core.plugins import Entry, PluginHost
 from magdr_core.registry import Instance, Registry
 from magdr_core.specs import AttackSpec, GeneratorSpec, Need, RestorationSpec
+from magdr_core.textfile import user_path
 from magdr_core.weights import file_sha256, resolve_weights
+
+SETTINGS = 128
+"""Settings of one restoration's grid; each is a candidate that Rec-Net tries on every image."""
+
+CHAINS = 10_000
+"""Restorations and chains of them that a calibration may try; each runs on all of its images."""
+
+PARTS = 10_000
+"""Components inside one component; best-of of best-of grows with every level by a factor."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +71,7 @@ class Resolver:
             ),
         )
         self._resolved: dict[tuple[str, str], Resolved] = {}
+        self._parts = 0
         for namespace in registry.use:
             self.at("[plugins] use", partial(self.host.load, namespace))
 
@@ -82,6 +93,7 @@ class Resolver:
         """
         known = self._resolved.get((kind, label))
         if known is None:
+            self._parts = 0
             known = self.at("", lambda: self._resolve(kind, label, ()))
             self._resolved[(kind, label)] = known
         return known
@@ -89,6 +101,9 @@ class Resolver:
     def _resolve(self, kind: str, label: str, above: tuple[str, ...]) -> Resolved:
         instance = self.registry.instance(kind, label)
         place = self.place(instance)
+        self._parts += 1
+        if self._parts > PARTS:
+            raise RegistryError(f"{' -> '.join(above[:3])}: needs more than {PARTS:,} components in all")
         if (kind, label) in self.registry.instances:
             return self.at(place, lambda: self.check(instance, self.host.find(kind, instance.use), above))
         # A label without a table must be a component; whoever misspelt it may have meant either.
@@ -118,7 +133,8 @@ class Resolver:
         told: dict[str, str] = {}  # what the identity says of files, whose places do not matter
         for name in marked_parameters(spec.schema, FromRegistry):
             told[name] = params[name]
-            params[name] = located(params[name], base)
+            place = params[name]
+            params[name] = str(user_path(place, base, error=RegistryError, what=name)) if place else ""
         for name in marked_parameters(spec.schema, WeightsFile):
             reference = params[name]
             params[name] = resolve_weights(reference, package=entry.origin.package, base=base)
@@ -127,6 +143,8 @@ class Resolver:
         for name, need in spec.needs.items():
             needs[name] = self._labels(name, need, wanted[name])
             inner[name] = self.identities(need, needs[name], (*above, mark))
+            if need.family and need.depth == 2 and inner[name] is not None:
+                _check_search(name, inner[name])
         identity = {
             "kind": instance.kind,
             "use": entry.name,
@@ -190,6 +208,10 @@ class Resolver:
         grid = resolved.instance.grid
         if grid is None:
             grid = {k: v for k, v in spec.grid.items() if k not in own}
+        count = math.prod(len(values) for values in grid.values())
+        if count > SETTINGS:
+            name = resolved.entry.name
+            raise RegistryError(f"the grid of {name} has {count:,} settings, at most {SETTINGS} are tried")
         settings = []
         for values in itertools.product(*grid.values()):
             setting = dict(zip(grid, values, strict=True))
@@ -200,13 +222,20 @@ class Resolver:
         return settings
 
 
-def located(path: str, base: Path) -> str:
-    """Where a path of a registry is: `~` and environment variables filled in, relative ones from `base`."""
-    return str(base / Path(os.path.expandvars(path)).expanduser()) if path else ""
-
-
 def _nested_labels(value: Any, depth: int) -> bool:
     if depth == 0:
         return isinstance(value, str)
     several = isinstance(value, list | tuple) and bool(value)
     return several and all(_nested_labels(v, depth - 1) for v in value)
+
+
+def _check_search(name: str, layers: list[list[Mapping[str, Any]]]) -> None:
+    """Raises RegistryError for layers of restorations that no calibration would get through."""
+    tried = sum(len(member["settings"]) for layer in layers for member in layer)
+    tried += chain_count([len(layer) for layer in layers])
+    if tried > CHAINS:
+        shown = f"{tried:,}" if tried < 10**9 else f"{tried:.1e}" if tried < 1e300 else "over 1e300"
+        raise RegistryError(
+            f"{name}: {len(layers)} layers make {shown} chains of restorations, at most {CHAINS:,}; take "
+            "fewer layers, or fewer restorations in each"
+        )

@@ -11,7 +11,7 @@ from torch import nn
 
 from magdr_core.builder import Builder
 from magdr_core.calibration import Calibrator, Progress
-from magdr_core.errors import RegistryError, suggestion
+from magdr_core.errors import RegistryError, brief, suggestion
 from magdr_core.front import Pipeline, generator_spec
 from magdr_core.front.module import ValueRange
 from magdr_core.front.wrapped import FACE
@@ -68,7 +68,8 @@ class Toolkit:
         self.resolver = Resolver(registry, self.block)
         for name, specs in self.plugins.items():
             self.host.add(name, specs)
-        self.device = _device(device or registry.device)
+        own = device or self.resolver.at("[registry]", lambda: str(_device(registry.device)))
+        self.device = _device(own)
         self._builder = Builder(self.resolver, self.device)
 
     @property
@@ -285,12 +286,20 @@ class Toolkit:
 
 
 def _device(name: str) -> torch.device:
+    """Raises RegistryError if there is no such device here, or it is one that magdr does not run on."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    known = f"device {brief(name)} is not one of auto, cpu, cuda, cuda:N"
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise RegistryError(f"device {name!r} is not one of auto, cpu, cuda, cuda:N") from None
-    if device.type == "cuda" and not torch.cuda.is_available():
+        raise RegistryError(known) from None
+    if device.type == "cpu" and not device.index:
+        return torch.device("cpu")
+    if device.type != "cuda":
+        raise RegistryError(f"{known}; other kinds are not supported, use --device cpu")
+    if not torch.cuda.is_available():
         raise RegistryError(f"device {name!r}: CUDA is not available here; use --device cpu")
+    if device.index is not None and not 0 <= device.index < torch.cuda.device_count():
+        raise RegistryError(f"device {name!r}: there are {torch.cuda.device_count()} here, from cuda:0 on")
     return device

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import permutations, product
+from math import factorial, prod
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,11 @@ class Chain:
 
     def state(self) -> list[Any]:
         return [[label, dict(s.params)] for label, s in self.steps]
+
+
+def chain_count(sizes: Sequence[int], top: int = TOP) -> int:
+    """How many chains :func:`explore` tries of layers with so many categories: in every order of them."""
+    return factorial(len(sizes)) * prod(min(size, top) for size in sizes) if len(sizes) > 1 else 0
 
 
 def chain_of(layers: Layers, steps: Sequence[Any]) -> Chain:

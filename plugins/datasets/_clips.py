@@ -113,8 +113,18 @@ class VideoClip:
 
 
 def sampled(positions: Sequence[int], stride: int, limit: int = 0) -> list[int]:
-    """Every `stride`-th position that is there, at most `limit` of them (0: all)."""
-    chosen = [p for p in positions if p % stride == 0]
+    """Every `stride`-th position, at most `limit` of them (0: all).
+
+    Where frames were extracted with gaps, the next one of the same `stride` takes a missing one's place; a
+    whole stretch that is missing gives none.
+
+    Args:
+        positions: those that are there, ascending.
+
+    >>> sampled(range(9), 3), sampled([0, 4, 5, 9], 3)
+    ([0, 3, 6], [0, 4, 9])
+    """
+    chosen = list({p // stride: p for p in reversed(positions)}.values())[::-1]
     return chosen[:limit] if limit else chosen
 
 

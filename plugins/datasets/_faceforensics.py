@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from magdr_core.api import DataError
+from magdr_core.api import DataError, read_json
 
 from ._clips import Clip, PictureClip, VideoClip
 from ._pictures import Box, find
@@ -19,6 +20,8 @@ OFFICIAL = ("train", "val", "test")
 """The official names of `SPLITS`."""
 
 Pair = tuple[str, str]
+
+_VIDEO = re.compile(r"[A-Za-z0-9-]{1,64}")
 
 MASK_FROM = 0.25
 """A channel of a mask above this counts as manipulated: masks are compressed videos, black is not quite 0."""
@@ -38,15 +41,31 @@ def read_splits(root: Path) -> dict[str, list[Pair]]:
     for split, official in zip(SPLITS, OFFICIAL, strict=True):
         name = f"{official}.json"
         path = find(root, [f"splits/{name}", f"dataset/splits/{name}", name], "official split file")
-        try:
-            pairs = json.loads(path.read_text(encoding="utf-8-sig"))
-            splits[split] = [(str(a), str(b)) for a, b in pairs]
-        except (OSError, ValueError, TypeError) as e:
-            raise DataError(f'{path}: is not a list of pairs such as ["000", "003"] ({e})') from None
+        splits[split] = _pairs(read_json(path, error=DataError), path)
         for video in videos_of(splits[split]):
             if owner.setdefault(video, name) != name:
                 raise DataError(f"{path}: video {video} is also in {owner[video]}")
     return splits
+
+
+def _pairs(content: Any, path: Path) -> list[Pair]:
+    pairs: list[Pair] = []
+    seen: set[frozenset[str]] = set()
+    for number, pair in enumerate(content if isinstance(content, list) else [None], 1):
+        if not (isinstance(pair, list) and len(pair) == 2 and all(_is_video(v) for v in pair)):
+            raise DataError(f'{path}: is not a list of pairs such as ["000", "003"] (entry {number})')
+        pairs.append((pair[0], pair[1]))
+        if pair[0] == pair[1] or frozenset(pair) in seen:
+            raise DataError(
+                f"{path}: entry {number}: {pair[0]} and {pair[1]} are paired already, or the same"
+            )
+        seen.add(frozenset(pair))
+    return pairs
+
+
+def _is_video(name: Any) -> bool:
+    """Names become parts of paths and of ids."""
+    return isinstance(name, str) and _VIDEO.fullmatch(name) is not None
 
 
 def videos_of(pairs: Sequence[Pair]) -> list[str]:

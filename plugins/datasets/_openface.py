@@ -21,6 +21,8 @@ from ._tables import fields
 UNITS = tuple(f"AU{n:02d}_r" for n in (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 25, 26, 45))
 """The 17 intensities, in the order of `Batch.action_units`."""
 
+_FACTS = ("frame", "confidence", "success")
+
 CONFIDENCE = 0.88
 """Rows below are dropped by default, as the public reenactment code does."""
 
@@ -108,6 +110,9 @@ def _named(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
         if not header:
             header = cells
             missing = [u for u in UNITS if u not in header]
+            twice = next((name for name in (*UNITS, *_FACTS) if header.count(name) > 1), None)
+            if twice is not None:
+                raise DataError(f"{path}:{number}: has the column {twice} twice")
             if missing:
                 raise DataError(f"{path}: has no column {missing[0]}; run OpenFace with -aus")
             continue

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from magdr_core.api import DataError, read_picture
+from magdr_core.api import DataError, read_picture, user_path
 
 Box = tuple[int, int, int, int]
 """Left, upper, right, lower, as PIL counts them."""
@@ -50,7 +50,7 @@ def beside(root: Path, path: str) -> Path | None:
     """
     if not path:
         return None
-    found = root / Path(os.path.expandvars(path)).expanduser()
+    found = user_path(path, root, error=DataError)
     if not found.exists():
         raise DataError(f"{found}: does not exist")
     return found

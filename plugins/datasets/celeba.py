@@ -26,7 +26,7 @@ from ._pictures import (
     squared,
 )
 from ._splits import SPLITS, RowSplit, check_split, digest
-from ._tables import AttributeTable, read_attributes, read_numbers
+from ._tables import AttributeTable, check_ids, read_attributes, read_numbers
 
 MAGDR_API = 1
 
@@ -72,7 +72,9 @@ class CelebA:
 
     @cached_property
     def _table(self) -> AttributeTable:
-        return read_attributes(self._table_path)
+        table = read_attributes(self._table_path)
+        check_ids([Path(file).stem for file in table.files], self._table_path)
+        return table
 
     @cached_property
     def _identities(self) -> Tensor | None:
@@ -91,7 +93,7 @@ class CelebA:
         if self._partition_path is None:
             rows = stargan_split(len(files))
         else:
-            known = read_numbers(self._partition_path)
+            known = read_numbers(self._partition_path, allowed=range(len(SPLITS)))
             part = [_lookup(known, f, self._partition_path) for f in files]
             rows = {name: [i for i, p in enumerate(part) if p == n] for n, name in enumerate(SPLITS)}
         if self._units_path is not None:

@@ -15,7 +15,7 @@ from magdr_core.functional import CLASSES, resize_masks
 
 from ._pictures import file_digest, find, find_optional, given_folder, listing, read_listed, squared
 from ._splits import SPLITS, RowSplit, check_split, digest
-from ._tables import AttributeTable, read_attributes, read_mapping, read_numbers
+from ._tables import AttributeTable, check_ids, read_attributes, read_mapping, read_numbers
 
 MAGDR_API = 1
 
@@ -59,9 +59,10 @@ class CelebAMaskHQ:
     def _index(self) -> list[int]:
         """The number in each row's file name."""
         numbers = [Path(file).stem for file in self._table.files]
-        wrong = [n for n in numbers if not n.isdigit()]
+        wrong = [n for n in numbers if not (n.isascii() and n.isdigit() and len(n) < 10)]
         if wrong:
             raise DataError(f"{self._table_path}: {wrong[0]!r} is not named by a number")
+        check_ids([str(int(n)) for n in numbers], self._table_path)
         return [int(n) for n in numbers]
 
     @cached_property
@@ -77,7 +78,10 @@ class CelebAMaskHQ:
     def _identities(self) -> Tensor | None:
         if self._identity_path is None:
             return None
-        known = {int(Path(f).stem): who for f, who in read_numbers(self._identity_path).items()}
+        try:
+            known = {int(Path(f).stem): who for f, who in read_numbers(self._identity_path).items()}
+        except ValueError as e:
+            raise DataError(f"{self._identity_path}: a picture is not named by a number ({e})") from None
         missing = [o for o in self._originals if o not in known]
         if missing:
             raise DataError(f"{self._identity_path}: has no line for {missing[0]:06d}.jpg")

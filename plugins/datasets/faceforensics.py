@@ -28,7 +28,7 @@ from ._splits import SPLITS, RowSplit, by_time, check_split, digest, stacked
 
 MAGDR_API = 1
 
-VERSION = 1
+VERSION = 2
 """Raised whenever the same files would give other pictures."""
 
 Row = tuple[str, int]

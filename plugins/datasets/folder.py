@@ -16,7 +16,7 @@ from magdr_core.api import PICTURE_SUFFIXES, DataError, DataPath, DatasetSpec, F
 from ._openface import CONFIDENCE, find_units, image_units, units_digest
 from ._pictures import beside, centre_square, file_digest, given_folder, squared
 from ._splits import RowSplit, all_in, by_hash, check_split, digest
-from ._tables import AttributeTable, read_attributes
+from ._tables import AttributeTable, check_ids, read_attributes
 
 MAGDR_API = 1
 
@@ -34,6 +34,11 @@ def pictures_below(root: Path) -> list[str]:
             if file.lower().endswith(PICTURE_SUFFIXES) and not file.startswith("."):
                 found.append(Path(folder, file).relative_to(root).as_posix())
     return sorted(found)
+
+
+def _id(name: str) -> str:
+    """A name that is no Unicode cannot be written to a result file; what stands for its bytes can."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 class Folder:
@@ -65,6 +70,7 @@ class Folder:
             names = [n for n in names if find_units(self._units, n) is not None]
             if not names:
                 raise DataError(f"{self._units_path}: is about none of the pictures below {self._root}")
+        check_ids([_id(name) for name in names], self._root)
         return names
 
     @cached_property
@@ -94,8 +100,7 @@ class Folder:
         return RowSplit(self, name, rows[name])
 
     def ids(self, rows: Sequence[int]) -> tuple[str, ...]:
-        # A name that is no Unicode cannot be written to a result file; what stands for its bytes can.
-        return tuple(self._names[row].encode("utf-8", "backslashreplace").decode("utf-8") for row in rows)
+        return tuple(_id(self._names[row]) for row in rows)
 
     def image(self, row: int) -> Tensor:
         image = read_picture(self._root / self._names[row]).image

@@ -7,6 +7,9 @@ as those implementations do in practice.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
@@ -61,6 +64,27 @@ def backbone(conditions: int, *, width: int, blocks: int) -> list[nn.Module]:
 def head(width: int, channels: int) -> nn.Conv2d:
     """The last convolution, without its activation."""
     return nn.Conv2d(width, channels, 7, padding=3, bias=False)
+
+
+def made_with(state: Mapping[str, Tensor], layers: str, conditions: int, *, width: int, blocks: int) -> str:
+    """What a state dict that does not fit was made with, for the message: the parameters to write.
+
+    Args:
+        layers: what its keys of :func:`backbone` begin with, such as `main.`.
+        conditions, width, blocks: of the network that it does not fit.
+
+    Returns:
+        A sentence without its full stop; empty if the state has no such backbone, or the same.
+    """
+    first = state[f"{layers}0.weight"]
+    if first.ndim != 4 or first.shape[2:] != (7, 7):
+        return "It is of another network: is it the discriminator's file?"
+    residual = re.compile(re.escape(layers) + r"\d+\.main\.0\.weight")
+    found = {"width": first.shape[0], "blocks": sum(residual.fullmatch(key) is not None for key in state)}
+    wanted = [f"{k} = {v}" for k, v in found.items() if v != {"width": width, "blocks": blocks}[k]]
+    if first.shape[1] - 3 != conditions:
+        wanted.append(f"{first.shape[1] - 3} conditions in place of {conditions}")
+    return f"The file was made with {', '.join(wanted)}" if wanted else ""
 
 
 def with_condition(x: Tensor, c: Condition, network: str) -> Tensor:

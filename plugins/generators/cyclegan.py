@@ -7,6 +7,8 @@ so that its checkpoints load; norms use instance statistics always, as that impl
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from typing import Annotated
 
 import torch
@@ -131,6 +133,28 @@ class CycleGAN(nn.Module):
         return Condition(nothing, nothing.bool())
 
 
+_SECOND = re.compile(r"model\.\d+\.conv_block\.(5|6)\.weight")
+"""The second convolution of a residual block; its number tells of the idle layer before it."""
+
+
+def made_with(state: Mapping[str, Tensor], *, width: int, blocks: int, dropout: bool) -> str:
+    """What a state dict that does not fit was made with, for the message: the parameters to write.
+
+    Args:
+        width, blocks, dropout: of the network that it does not fit.
+
+    Returns:
+        A sentence without its full stop; empty if that cannot be told, or is the same.
+    """
+    numbers = [match[1] for key in state if (match := _SECOND.fullmatch(key))]
+    if not numbers:
+        return "It is of another network: a discriminator, or a U-Net generator?"
+    given = {"width": width, "blocks": blocks, "dropout": dropout}
+    found = {"width": state["model.1.weight"].shape[0], "blocks": len(numbers), "dropout": "6" in numbers}
+    wanted = [f"{k} = {str(v).lower()}" for k, v in found.items() if v != given[k]]
+    return f"The file was made with {', '.join(wanted)}" if wanted else ""
+
+
 def cyclegan(
     *,
     weights: Weights = "builtin:cyclegan-faces64",
@@ -141,7 +165,12 @@ def cyclegan(
 ) -> CycleGAN:
     """Face replacement, identity A by B; the default weights know two drawn persons at 64 px."""
     net = CycleGAN(width=width, blocks=blocks, dropout=dropout, size=size)
-    load_state(net, weights, stale=STALE_KEYS)
+    load_state(
+        net,
+        weights,
+        stale=STALE_KEYS,
+        remedy=lambda state: made_with(state, width=width, blocks=blocks, dropout=dropout),
+    )
     return net.eval()
 
 

@@ -29,7 +29,7 @@ from magdr_core.api import (
 )
 from magdr_core.functional import PARTS, clamp_inclusive, part_index
 
-from ._backbone import STALE_KEYS, backbone, head, stages, with_condition
+from ._backbone import STALE_KEYS, backbone, head, made_with, stages, with_condition
 from ._expressions import ACTION_UNITS, draw_expression
 
 MAGDR_API = 1
@@ -126,8 +126,6 @@ def published(state: dict[str, Tensor]) -> Mapping[str, Tensor]:
     Raises:
         WeightsError: a `debug` tensor is not the one of `main`: nobody can tell which was meant.
     """
-    # The authors' training on several cards leaves the wrapper's name before every key.
-    state = {key.removeprefix("module."): value for key, value in state.items()}
     result = {}
     for key, value in state.items():
         copied = re.sub(r"^debug[1-4]\.", "main.", key)
@@ -152,7 +150,14 @@ def ganimation(
 ) -> GANimation:
     """Facial reenactment by 17 action units; the default weights animate procedural faces at 64 px."""
     net = GANimation(width=width, blocks=blocks, size=size, saturate=saturate)
-    load_state(net, weights, stale=STALE_KEYS, adapt=published)
+    count = len(ACTION_UNITS)
+    load_state(
+        net,
+        weights,
+        stale=STALE_KEYS,
+        adapt=published,
+        remedy=lambda state: made_with(state, "main.", count, width=width, blocks=blocks),
+    )
     return net.eval()
 
 

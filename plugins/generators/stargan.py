@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import torch
+from pydantic import AfterValidator
 from torch import Tensor, nn
 
 from magdr_core.api import (
@@ -24,7 +25,7 @@ from magdr_core.api import (
 )
 from magdr_core.functional import PARTS, part_index
 
-from ._backbone import STALE_KEYS, backbone, head, stages, with_condition
+from ._backbone import STALE_KEYS, backbone, head, made_with, stages, with_condition
 
 MAGDR_API = 1
 
@@ -113,17 +114,32 @@ class StarGAN(nn.Module):
         return found
 
 
+def _once(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(names)) < len(names):
+        raise ValueError(f"{next(n for n in names if names.count(n) > 1)!r} is listed twice")
+    return names
+
+
+Attributes = Annotated[tuple[str, ...], AfterValidator(_once)]
+
+
 def stargan(
     *,
     weights: Weights = "builtin:stargan-faces64",
-    attributes: tuple[str, ...] = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Smiling", "Eyeglasses"),
+    attributes: Attributes = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Smiling", "Eyeglasses"),
     width: Annotated[int, Field(ge=4, le=256)] = 32,
     blocks: Annotated[int, Field(ge=1, le=16)] = 4,
     size: Annotated[int, Field(ge=16, le=1024, multiple_of=4)] = 64,
 ) -> StarGAN:
     """Face editing by attribute labels; the default weights edit procedural faces at 64 px."""
     net = StarGAN(attributes, width=width, blocks=blocks, size=size)
-    load_state(net, weights, stale=STALE_KEYS)
+    count = len(attributes)
+    load_state(
+        net,
+        weights,
+        stale=STALE_KEYS,
+        remedy=lambda state: made_with(state, "main.", count, width=width, blocks=blocks),
+    )
     return net.eval()
 
 

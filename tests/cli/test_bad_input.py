@@ -58,6 +58,14 @@ def test_a_missing_registry(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_the_package_is_the_command(tmp_path):
+    """`python -m magdr_core`, where no script is on the path."""
+    command = [sys.executable, "-m", "magdr_core", "--help"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0
+    assert done.stdout.startswith("Usage: magdr [OPTIONS] COMMAND")
+
+
 def test_a_registry_that_is_not_toml(refuse, tmp_path):
     refuse("[registry\nname = 3", "bad.toml", "not valid TOML")
 

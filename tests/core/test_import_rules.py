@@ -12,7 +12,10 @@ ROOT = Path(__file__).parents[2]
 
 # A module imports only from lines above its own (and from its own package).
 ORDER = """
-errors types rng threads identity functional interrupts left_threads streams expectations global_random
+errors types rng threads identity names functional interrupts left_threads streams expectations global_random
+textfile
+checkpoint
+state_keys
 process_state copies content
 params weights store memory packing containment speed
 watch
@@ -30,6 +33,7 @@ bench train testing
 compare
 report
 cli
+__main__
 """
 RANK = {name: i for i, line in enumerate(ORDER.strip().splitlines()) for name in line.split()}
 
@@ -38,7 +42,11 @@ PURE = {
     "types": set(),
     "errors": set(),
     "threads": set(),
-    "weights": {"errors"},
+    "names": set(),
+    "textfile": {"errors"},
+    "checkpoint": {"errors", "textfile"},
+    "state_keys": {"errors", "checkpoint"},
+    "weights": {"errors", "names", "textfile", "checkpoint", "state_keys"},
     "magdr": {"functional", "protocols", "types", "errors"},
 }
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import pytest
 from pydantic import Field
 
+from magdr_core.errors import DataError
 from magdr_core.params import (
     Eps,
     ParameterError,
@@ -18,7 +19,7 @@ from magdr_core.params import (
     schema_of,
     validate,
 )
-from magdr_core.resolver import located
+from magdr_core.textfile import user_path
 
 
 def build(
@@ -153,8 +154,23 @@ def test_data_paths_start_from_the_registry(tmp_path, monkeypatch):
     monkeypatch.setenv("PICTURES", "mine")
     home = tmp_path / "home"
     monkeypatch.setenv("HOME", str(home))
-    assert located("", tmp_path) == ""
-    assert located("faces", tmp_path) == str(tmp_path / "faces")
-    assert located("$PICTURES/faces", tmp_path) == str(tmp_path / "mine" / "faces")
-    assert located("~/faces", tmp_path) == str(home / "faces")
-    assert located("/data/faces", tmp_path) == "/data/faces"
+    assert user_path("faces", tmp_path, error=DataError) == (tmp_path / "faces")
+    assert user_path("$PICTURES/faces", tmp_path, error=DataError) == (tmp_path / "mine" / "faces")
+    assert user_path("~/faces", tmp_path, error=DataError) == (home / "faces")
+    assert user_path("/data/faces", tmp_path, error=DataError) == Path("/data/faces")
+
+
+@pytest.mark.parametrize(
+    "text", ["1e999999999", "1e999999999/255", "9" * 400, "1/0", "6/255; x", "nan", "inf"]
+)
+def test_params_fraction_that_is_none_or_too_large_is_told_at_once(text):
+    with pytest.raises(ParameterError, match="parameter 'eps' of x"):
+        validate(SCHEMA, {"eps": text}, "x")
+
+
+FRACTIONS = [("6/255", 6 / 255), (" 1 / 4", 0.25), ("0.05", 0.05), ("1e-3", 0.001)]
+
+
+@pytest.mark.parametrize(("text", "value"), FRACTIONS)
+def test_params_fractions_are_numbers(text, value):
+    assert validate(SCHEMA, {"eps": text}, "x")["eps"] == value

@@ -145,6 +145,31 @@ def test_registry_is_frozen():
         ("[profile.q]\natacks = []", "bad.toml [profile.q]: this table has no key 'atacks'; did you mean"),
         ("[profile.q]\nseeds = []", "bad.toml [profile.q]: key 'seeds' of this table: "),
         ("[profile]\nq = 1", "bad.toml [profile.q]: must be a table, got 1"),
+        ("[registry]\nname = '../x'", "bad.toml [registry]: name = '../x' holds '/'"),
+        ("[registry]\nname = '/x'", "bad.toml [registry]: name = '/x' holds '/'"),
+        ("[registry]\nname = '.'", "bad.toml [registry]: name = '.' begins or ends with a blank or a dot"),
+        (
+            '[registry]\nname = "\\u001b[31m"',
+            "bad.toml [registry]: name = '\\x1b[31m' holds a character",
+        ),
+        ("[profile.'../x']", "bad.toml [profile.../x]: the profile's name holds '/'"),
+        ("[plugins]\nlocal = { '../x' = 'x.py' }", "bad.toml [plugins] local: '../x': a label takes letters"),
+        (f"[attack.{'a' * 200}]", "a label takes letters, digits and single . _ -, at most 100 of them"),
+        ("[profile.q]\nseeds = [1, 2, 1]", "key 'seeds' of this table: 1 is listed twice"),
+        ("[profile.q]\nseeds = [-1]", "key 'seeds.0' of this table: "),
+        ("[profile.q]\ndetectors = ['a', 'a']", "key 'detectors' of this table: 'a' is listed twice"),
+        ("[profile.q.adaptive]\nattacks = ['a', 'a']", "key 'adaptive.attacks' of this table: 'a' is listed"),
+        ("[calibration]\nbenign = ['a', 'a']", "key 'benign' of this table: 'a' is listed twice"),
+        ("[calibration]\nclean = 10_000_000", "bad.toml [calibration]: key 'clean'"),
+        (
+            "[profile.q]\nsamples = 1" + "0" * 30,
+            "bad.toml: profile.q.samples: is a whole number beyond",
+        ),
+        (
+            f"[profile.q]\nsamples = '{'x' * 10**5}'",
+            "key 'samples' of this table: expected an integer, got",
+        ),
+        ("attack = " + "[" * 3000, "bad.toml: is nested too deeply"),
     ],
 )
 def test_registry_faults_name_the_place(text, message):
@@ -153,6 +178,7 @@ def test_registry_faults_name_the_place(text, message):
     assert str(e.value).startswith(message) or message in str(e.value)
     assert str(e.value).startswith("bad.toml")
     assert "\n" not in str(e.value)
+    assert len(str(e.value)) < 400
 
 
 @pytest.mark.parametrize("label", ["pgd", "PGD-30", "a.b_c-d", "0"])
@@ -171,10 +197,10 @@ def test_registry_profile_lookup():
 def test_registry_files(tmp_path):
     with pytest.raises(RegistryError, match=r"registry '.*nope.toml' does not exist"):
         read_registry(tmp_path / "nope.toml")
-    with pytest.raises(RegistryError, match="cannot be read"):
+    with pytest.raises(RegistryError, match="is a folder"):
         read_registry(tmp_path)
     (tmp_path / "latin.toml").write_bytes("[registry]\nname = 'ä'".encode("latin-1"))
-    with pytest.raises(RegistryError, match="cannot be read"):
+    with pytest.raises(RegistryError, match=r"is not UTF-8 text: byte 0xe4 at 19, line 2"):
         read_registry(tmp_path / "latin.toml")
 
 
@@ -201,3 +227,11 @@ def test_registry_import_imports_no_plugin():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_registry_file_that_cannot_name_a_folder_must_say_a_name(tmp_path):
+    (tmp_path / "a:b.toml").write_text("")
+    with pytest.raises(RegistryError, match=r"a:b.toml \[registry\]: the file's name holds ':'"):
+        read_registry(tmp_path / "a:b.toml")
+    (tmp_path / "a:b.toml").write_text("[registry]\nname = 'ab'")
+    assert read_registry(tmp_path / "a:b.toml").name == "ab"

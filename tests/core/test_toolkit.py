@@ -400,3 +400,54 @@ def test_toolkit_every_builtin_builds(toolkit_from, kind):
         )
         kit = toolkit_from(f"[{kind}.{entry.name}.params]\n{random_weights}")
         assert kit.build(kind, entry.name).where.startswith(f"{kind} {entry.name} of builtin.{kind}s.")
+
+
+# -- what would take too much ---------------------------------------------------------------------------
+
+
+def test_toolkit_grid_of_too_many_settings_is_counted_not_tried(toolkit_from):
+    grid = ", ".join(f"{name} = {list(range(1, 100))}" for name in ("sigma_color", "sigma_space", "kernel"))
+    kit = toolkit_from(
+        f"[restoration.b]\nuse = 'bilateral'\ngrid = {{ {grid} }}\n"
+        "[defense.d]\nuse = 'fixed-chain'\nparams = { layers = [['b']] }"
+    )
+    said = fault(kit.resolve, "defense", "d")
+    assert (
+        said == "bad.toml [restoration.b]: the grid of bilateral has 970,299 settings, at most 128 are tried"
+    )
+
+
+def test_toolkit_layers_of_too_many_chains_are_counted_not_tried(toolkit_from):
+    layers = [["jpeg", "median"]] * 24
+    kit = toolkit_from(f"[defense.d]\nuse = 'fixed-chain'\nparams = {{ layers = {layers} }}")
+    said = fault(kit.resolve, "defense", "d")
+    assert said.startswith("bad.toml [defense.d]: layers: 24 layers make 1.0e+31 chains of restorations")
+    assert toolkit_from(f"[defense.d]\nuse = 'fixed-chain'\nparams = {{ layers = {layers[:4]} }}").resolve(
+        "defense", "d"
+    )
+
+
+def test_toolkit_components_that_double_with_every_level_are_counted_not_built(toolkit_from):
+    tables = ["[defense.d0]\nuse = 'identity'"]
+    for i in range(1, 40):
+        tables.append(f"[defense.d{i}]\nuse = 'best-of'\nparams = {{ defenses = ['d{i - 1}', 'd{i - 1}'] }}")
+    said = fault(toolkit_from("\n".join(tables)).resolve, "defense", "d39")
+    assert "needs more than 10,000 components in all" in said
+
+
+def test_toolkit_untrained_network_is_bounded_while_it_is_built(toolkit_from):
+    text = "[generator.g]\nuse = 'stargan'\nparams = {{ weights = 'random', width = {}, blocks = {} }}"
+    said = fault(toolkit_from(text.format(256, 16)).build, "generator", "g")
+    assert said == (
+        "bad.toml [generator.g]: an untrained network may have 134,217,728 weights, this one would have "
+        "more; take a smaller width, or fewer blocks"
+    )
+    assert toolkit_from(text.format(8, 1)).build("generator", "g")
+
+
+@pytest.mark.parametrize("name", ["mps", "xpu", "meta", "cpu:7", "cuda:99999999999", "", "gpu", "x" * 1000])
+def test_toolkit_devices_that_magdr_does_not_run_on_are_refused(toolkit_from, name):
+    text = f"[registry]\ndevice = '{name}'"
+    with pytest.raises(RegistryError, match="is not one of auto, cpu, cuda, cuda:N") as e:
+        toolkit_from(text, device=None)
+    assert len(str(e.value)) < 250

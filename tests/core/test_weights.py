@@ -254,7 +254,7 @@ def test_weights_that_do_not_fit_are_listed(tmp_path, state):
 
 def test_weights_long_lists_are_shortened(tmp_path, state):
     save_file(state | {f"x{i}": torch.zeros(1) for i in range(9)}, tmp_path / "w.safetensors")
-    with pytest.raises(WeightsError, match=r"unexpected x5 and 3 more$"):
+    with pytest.raises(WeightsError, match=r"unexpected x2 and 6 more unexpected$"):
         load_state(net(), tmp_path / "w.safetensors")
 
 
@@ -313,9 +313,9 @@ def test_weights_files_are_recognised_by_content(tmp_path, state):
 
 
 def test_weights_of_another_implementation_are_adapted(tmp_path, state):
-    torch.save({f"module.{k}": v for k, v in state.items()} | {"n": torch.ones(1)}, tmp_path / "w.ckpt")
+    torch.save({f"theirs.{k}": v for k, v in state.items()} | {"n": torch.ones(1)}, tmp_path / "w.ckpt")
     module = net()
-    with pytest.raises(WeightsError, match=r"missing 0.weight.*unexpected module.0.weight"):
+    with pytest.raises(WeightsError, match=r"missing 0.weight.*unexpected theirs.0.weight"):
         load_state(module, tmp_path / "w.ckpt", stale=("n",))
     load_state(module, tmp_path / "w.ckpt", stale=("n",), adapt=lambda s: {k[7:]: v for k, v in s.items()})
     assert torch.equal(module[0].weight, state["0.weight"])
@@ -331,3 +331,28 @@ def test_weights_card(tmp_path):
     assert read_card(tmp_path / "w.safetensors") == {}
     (tmp_path / "w.toml").write_text("seed = 3")
     assert read_card(tmp_path / "w.safetensors") == {"seed": 3}
+
+
+def test_weights_paths_hold_environment_variables_and_have_bounds(tmp_path, monkeypatch):
+    torch.save({"a": torch.ones(2)}, tmp_path / "w.pth")
+    monkeypatch.setenv("MODELS", str(tmp_path))
+    assert resolve_weights("$MODELS/w.pth", package=None, base=tmp_path / "x") == tmp_path / "w.pth"
+    os.mkfifo(tmp_path / "pipe.pth")
+    for reference, said in [
+        ("pipe.pth", "weight file 'pipe.pth' is a device, pipe or socket"),
+        ("/dev/zero", "weight file '/dev/zero' is a device, pipe or socket"),
+        ("/proc/self/mem", "mem is empty"),
+        ("~nobody-of-that-name/w.pth", "there is no such home folder"),
+        ("w" * 5000, "cannot be used: File name too long"),
+        ("a\0b", "cannot be used"),
+    ]:
+        with pytest.raises(WeightsError) as e:
+            resolve_weights(reference, package=None, base=tmp_path)
+        assert said in str(e.value)
+        assert len(str(e.value)) < 250
+
+
+@pytest.mark.parametrize("name", ["../small", "/etc/passwd", "small\0", "s" * 5000])
+def test_weights_of_a_package_lie_in_its_folder(package, tmp_path, name):
+    with pytest.raises(WeightsError, match="no built-in weights"):
+        resolve_weights(f"builtin:{name}", package=package, base=tmp_path)

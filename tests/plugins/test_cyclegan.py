@@ -149,8 +149,12 @@ def test_cyclegan_wrong_checkpoint_lists_the_keys(cyclegan, tmp_path):
 
 def test_cyclegan_weights_trained_with_dropout_need_that_to_be_said(cyclegan, tmp_path):
     torch.save(cyclegan(dropout=True, **SMALL).component.state_dict(), tmp_path / "w.pth")
-    with pytest.raises(RegistryError, match=r"unexpected model\.10\.conv_block\.6\.weight"):
+    with pytest.raises(RegistryError, match=r"unexpected model\.10\.conv_block\.6\.weight") as e:
         cyclegan(weights="w.pth", **SMALL)
+    assert str(e.value).endswith("The file was made with dropout = true")
+    torch.save(cyclegan(**SMALL).component.state_dict(), tmp_path / "w.pth")
+    with pytest.raises(RegistryError, match=r"made with width = 4, blocks = 1, dropout = false$"):
+        cyclegan(weights="w.pth", width=8, blocks=2, dropout=True)
 
 
 @pytest.mark.parametrize("dropout", [False, True])

@@ -185,8 +185,11 @@ def test_ganimation_unknown_keys_are_listed(ganimation, tmp_path):
 
 def test_ganimation_wrong_width_is_listed(ganimation, tmp_path):
     torch.save(random_state(width=8), tmp_path / "w.pth")
-    with pytest.raises(RegistryError, match=r"main.0.weight is \(8, 20, 7, 7\), expected \(4, 20, 7, 7\)"):
+    with pytest.raises(
+        RegistryError, match=r"main.0.weight is \(8, 20, 7, 7\), expected \(4, 20, 7, 7\)"
+    ) as e:
         ganimation(weights="w.pth", width=4, blocks=6)
+    assert "The file was made with width = 8" in str(e.value)
 
 
 # -- the network ----------------------------------------------------------------------------------------

@@ -136,6 +136,11 @@ def test_stargan_public_checkpoint_agrees_with_the_reference(stargan, tmp_path, 
     assert torch.allclose(G(x, condition(2)), expected, atol=1e-5, rtol=0)
 
 
+def test_stargan_attribute_that_is_listed_twice_is_refused(stargan):
+    with pytest.raises(RegistryError, match="parameter 'attributes' of stargan: 'Young' is listed twice"):
+        stargan(attributes=["Young", "Male", "Young"])
+
+
 def test_stargan_wrong_checkpoint_lists_the_keys(stargan, tmp_path):
     state = stargan(**SMALL).component.state_dict()
     del state["main.1.bias"]

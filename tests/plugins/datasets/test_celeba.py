@@ -217,3 +217,26 @@ def test_celeba_action_units_leave_out_pictures_without(root, dataset):
     assert batch.ids == ("celeba-000004", "celeba-000008")
     assert batch.action_units.shape == (2, 17)
     assert torch.allclose(batch.action_units[:, 0], torch.tensor([2 / 5, 4 / 5]))
+
+
+@pytest.mark.parametrize("file", ["list_attr_celeba.txt", "list_eval_partition.txt", "identity_CelebA.txt"])
+@pytest.mark.parametrize("content", ["<!DOCTYPE html><html></html>\n", "image_id Bald Smiling Young\n", ""])
+def test_celeba_page_or_header_in_place_of_a_list_is_refused(root, dataset, refusal, file, content):
+    (root / file).write_text(content)
+    data = dataset("celeba", path=root, size=32)
+    assert file in refusal(lambda: data.split("test")[[0]])
+
+
+def test_celeba_partition_that_means_nothing_is_named(root, dataset, refusal):
+    file = root / "list_eval_partition.txt"
+    file.write_text(file.read_text().replace("000003.jpg 1", "000003.jpg 7"))
+    assert f"{file}:3: 7 is not one of 0, 1, 2" in refusal(
+        lambda: dataset("celeba", path=root).split("train")
+    )
+
+
+def test_celeba_pictures_with_one_id_are_refused(root, dataset, refusal):
+    file = root / "list_attr_celeba.txt"
+    file.write_text(file.read_text(encoding="utf-8-sig").replace("000002.jpg", "000001.png"))
+    said = refusal(lambda: dataset("celeba", path=root, split="stargan").split("test"))
+    assert f"{file}: lists the id '000001' twice" in said

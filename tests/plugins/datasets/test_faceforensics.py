@@ -249,3 +249,33 @@ def test_faceforensics_videos_are_read_at_the_sampled_frames(tmp_path, holds, da
 
     other = dataset("faceforensics", path=root, size=16, source="images")
     assert "images/002: does not exist" in refusal(lambda: other.split("test"))
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ('[["002", "005"], ["005", "002"]]', "entry 2: 005 and 002 are paired already"),
+        ('[["002", "002"]]', "entry 1: 002 and 002 are paired already, or the same"),
+        ('[["../002", "005"]]', "is not a list of pairs"),
+        ('[[["002"], "005"]]', "is not a list of pairs"),
+        ('{"002": "005"}', "is not a list of pairs"),
+        ("[" * 10_000, "is nested too deeply"),
+        ("<!DOCTYPE html>", "is not valid JSON"),
+    ],
+)
+def test_faceforensics_pairs_that_are_none_are_named(root, dataset, refusal, content, said):
+    (root / "splits" / "test.json").write_text(content)
+    text = refusal(lambda: dataset("faceforensics", path=root))
+    assert str(root / "splits" / "test.json") in text
+    assert said in text
+
+
+def test_faceforensics_frames_that_were_extracted_with_gaps_are_found(root, dataset):
+    """Of each stretch of `stride` frames the first one that is there."""
+    for i in (4, 5):
+        (root / "original_sequences" / "youtube" / "c23" / "images" / "005" / f"{i:04d}.png").unlink()
+    split = dataset("faceforensics", path=root, size=32, stride=4).split("test")
+    assert [split[[i]].ids[0] for i in range(len(split))] == [
+        *("ff-original-002-0000", "ff-original-005-0000"),
+        *("ff-original-002-0004", "ff-original-005-0006"),
+    ]

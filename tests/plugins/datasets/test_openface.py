@@ -43,7 +43,7 @@ def test_openface_further_columns_do_not_shift_the_units(tmp_path):
     assert torch.allclose(image_units(tmp_path, 0.88)["a"], torch.tensor(VALUES) / 5)
 
 
-@pytest.mark.parametrize("separator", [",", ", ", " ,  "])
+@pytest.mark.parametrize("separator", [",", ", ", " ,  ", ";", "; "])
 def test_openface_blanks_around_fields_do_not_matter(tmp_path, separator):
     (tmp_path / "a.csv").write_text(table([((0, 0.95), VALUES)], separator=separator))
     assert torch.allclose(image_units(tmp_path, 0.88)["a"], torch.tensor(VALUES) / 5)
@@ -126,3 +126,19 @@ def test_openface_damaged_files_are_named(tmp_path, refusal):
 def test_openface_pickle_is_not_opened(tmp_path, refusal):
     bomb = broken(tmp_path, "cos\nsystem\n(S'touch ran'\ntR.", "aus_openface.pkl")
     assert "a pickle can run code" in refusal(lambda: image_units(bomb, 0.88))
+
+
+def test_openface_spreadsheet_with_decimal_commas_is_read(tmp_path):
+    (tmp_path / "a.csv").write_text(table([((0, 0.95), VALUES)], separator=";").replace(".", ","))
+    assert torch.allclose(image_units(tmp_path, 0.88)["a"], torch.tensor(VALUES) / 5)
+
+
+def test_openface_column_that_is_there_twice_is_refused(tmp_path, refusal):
+    path = tmp_path / "a.csv"
+    path.write_text(table([((0, 0.95, 0.1), VALUES)], before=("face", "confidence", "confidence")))
+    assert f"{path}:1: has the column confidence twice" in refusal(lambda: image_units(tmp_path, 0.88))
+
+
+def test_openface_page_in_place_of_a_csv_is_refused(tmp_path, refusal):
+    (tmp_path / "a.csv").write_text("<html></html>")
+    assert f"{tmp_path / 'a.csv'}: is a web page" in refusal(lambda: image_units(tmp_path, 0.88))

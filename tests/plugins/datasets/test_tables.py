@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from magdr_plugins.datasets._splits import by_hash, by_time
-from magdr_plugins.datasets._tables import read_attributes, read_mapping, read_numbers
+from magdr_plugins.datasets._tables import fields, read_attributes, read_mapping, read_numbers
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_attributes_broken_tables_are_named_with_the_line(written, refusal, word
 
 def test_attributes_of_another_encoding_or_missing_are_refused(written, refusal, tmp_path):
     path = written("Bald\nä.jpg 1\n", encoding="latin-1")
-    assert "is not a text file (UTF-8)" in refusal(lambda: read_attributes(path))
+    assert "is not UTF-8 text: byte 0xe4 at 5, line 2" in refusal(lambda: read_attributes(path))
     assert "does not exist" in refusal(lambda: read_attributes(tmp_path / "none.txt"))
 
 
@@ -100,3 +100,54 @@ def test_splits_by_hash_depend_on_the_own_name_only():
 def test_splits_by_time_follow_each_other(count):
     rows = by_time(count)
     assert rows["train"] + rows["calibration"] + rows["test"] == list(range(count))
+
+
+def test_tables_with_semicolons_and_decimal_commas_are_read(written):
+    table = read_attributes(written('\ufeff"image_id";Bald;Young\r\n"a;b.jpg";-1;1\r\nc.jpg;1;-1;\r\n'))
+    assert (table.files, table.values.tolist()) == (("a;b.jpg", "c.jpg"), [[0, 1], [1, 0]])
+    assert list(fields(written("a;b\n0,88;-1,5\n")))[1] == (2, ["0.88", "-1.5"])
+
+
+PAGE = "<!DOCTYPE html><html><head><title>Quota exceeded</title></head><body></body></html>\n"
+
+
+@pytest.mark.parametrize("read", [read_attributes, read_numbers, read_mapping])
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (PAGE, "is a web page; a download saved its page instead of the file"),
+        (" \n", ""),
+        ("", ""),
+        ("version https://git-lfs.github.com/spec/v1\n", "is a Git LFS pointer"),
+        ("idx orig_idx orig_file\n", ""),
+        ('a,"b\n', ""),
+    ],
+    ids=["page", "blank", "empty", "pointer", "header", "open-quote"],
+)
+def test_tables_without_a_picture_are_refused(written, refusal, read, content, said):
+    path = written(content)
+    text = refusal(lambda: read(path))
+    assert str(path) in text
+    assert said in text
+
+
+def test_tables_name_pictures_inside_their_folder(written, refusal):
+    for name in ("../x.jpg", "/etc/x.jpg", "a/../../x.jpg"):
+        path = written(f"Bald\n{name} 1\n")
+        assert f"{path}:2: {name!r} is not a picture inside" in refusal(lambda p=path: read_attributes(p))
+
+
+def test_numbers_that_are_out_of_range_or_listed_twice_are_named(written, refusal):
+    path = written("a.jpg 0\nb.jpg 3\n")
+    assert f"{path}:2: 3 is not one of 0, 1, 2" in refusal(lambda: read_numbers(path, allowed=range(3)))
+    assert read_numbers(path) == {"a.jpg": 0, "b.jpg": 3}
+    path = written("a.jpg 0\na.jpg 1\n")
+    assert f"{path}:2: lists 'a.jpg' twice" in refusal(lambda: read_numbers(path))
+    for odd in ("--5", "²", "9" * 30):
+        path = written(f"a.jpg 0\nb.jpg {odd}\n")
+        assert f"{path}:2: expected a file name and a number" in refusal(lambda p=path: read_numbers(p))
+
+
+def test_mapping_lists_each_picture_once(written, refusal):
+    path = written("0 1 000002.jpg\n0 2 000003.jpg\n")
+    assert f"{path}:2: lists 0 twice" in refusal(lambda: read_mapping(path))
