@@ -45,7 +45,7 @@ class Sound:
     def start(self, container: Any) -> None:
         """Add the tracks to a file that is about to be written."""
         self._container = container
-        errors = pyav_errors()
+        errors: tuple[type[Exception], ...] = (DataError, *pyav_errors())
         try:
             source = self._open.enter_context(opened(self.path))
             self._begin = begin_of(source)
@@ -54,7 +54,7 @@ class Sound:
                 self._tracks[stream.index] = (_Copied if copied else _Encoded)(stream, container)
             if self._tracks:
                 self._packets = source.demux(list(source.streams.audio))
-        except (DataError, *errors) as e:
+        except errors as e:
             self._give_up(e)
 
     def mux_until(self, seconds: float | None) -> None:

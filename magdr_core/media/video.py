@@ -223,7 +223,7 @@ def read_video(path: Path | str) -> Video:
     first = _tensor(frame)
     if min(first.shape[1:]) < MIN_SIDE:
         raise DataError(f"{path}: frames of {first.shape[2]} x {first.shape[1]} pixels are too small")
-    notes = ()
+    notes: tuple[str, ...] = ()
     if said and said > MAX_RATE:
         notes = (
             f"declares {float(said):g} frames a second; they are taken to be {1000 / MAX_RATE:g} ms apart",
