@@ -37,7 +37,7 @@ def command(
     bound, and how much of it survives in the written file is measured and said. Written are, for each NAME:
 
     \b
-      NAME.attacked.png   the perturbed picture (clips: .mkv, lossless, without sound)
+      NAME.attacked.png   the perturbed picture (clips: .mkv, lossless, with their sound)
       NAME.output.png     what the generator then makes of it (clips: .mp4)
       NAME.compare.png    given, attacked, and the outputs on both (clips: .mp4)
 

@@ -26,6 +26,7 @@ from magdr_core.media import (
     without_colours,
     write_picture,
 )
+from magdr_core.media.pictures import in_unit
 from magdr_core.types import Condition
 
 BATCH = 16
@@ -43,7 +44,7 @@ class Loaded(Generic[S]):
 
     Attributes:
         given: where it came from.
-        image: `[3,H,W]`, all of it.
+        levels: `[3,H,W]` uint8, all of it.
         box: the cut's place.
         face: `[3,S,S]`, the cut at the generator's size.
         facts: what reading and cutting did, JSON-able.
@@ -51,17 +52,23 @@ class Loaded(Generic[S]):
     """
 
     given: S
-    image: Tensor
+    levels: Tensor
     box: Box
     face: Tensor
     facts: dict[str, Any]
     grey: bool = False
 
+    @property
+    def image(self) -> Tensor:
+        """`[3,H,W]` in [0,1]; made anew each time, since it is four times as large as `levels`."""
+        return in_unit(self.levels)
+
     def changed(self, face: Tensor, *, limit: float | None = None) -> Tensor:
         """The whole picture with another face in its place, `[3,H,W]`, as `paste_change` puts it; grey if it
         was."""
-        whole = paste_change(self.image, self.box, self.face, face, limit=limit)
-        return without_colours(whole) if self.grey and whole is not self.image else whole
+        image = self.image
+        whole = paste_change(image, self.box, self.face, face, limit=limit)
+        return without_colours(whole) if self.grey and whole is not image else whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,12 +148,13 @@ def load(given: S, size: int, whole: bool) -> Loaded[S]:
         DataError: the file cannot be used, or shows no face.
     """
     picture = given.read()
-    height, width = picture.image.shape[1:]
+    image = picture.image
+    height, width = image.shape[1:]
     facts: dict[str, Any] = {"width": width, "height": height, "notes": list(picture.notes)}
     if whole:
         box = whole_cut(height, width)
     else:
-        faces = find_faces(picture.image)
+        faces = find_faces(image)
         if not faces:
             raise DataError(
                 f"{given.path}: no face was found; with --whole (whole=True) its middle square is used"
@@ -157,7 +165,7 @@ def load(given: S, size: int, whole: bool) -> Loaded[S]:
     if box.side < size:
         facts["notes"].append(f"the cut has {box.side} pixels a side and is enlarged to {size}")
     facts["cut"] = {"top": box.top, "left": box.left, "side": box.side}
-    return Loaded(given, picture.image, box, cut(picture.image, box, size), facts, picture.grey)
+    return Loaded(given, picture.levels, box, cut(image, box, size), facts, picture.grey)
 
 
 def loaded_batches(sources: Iterable[S], size: int, whole: bool) -> Iterator[list[Loaded[S]] | Skipped[S]]:
@@ -171,7 +179,7 @@ def loaded_batches(sources: Iterable[S], size: int, whole: bool) -> Iterator[lis
             yield Skipped(given, because(given, e))
             continue
         batch.append(loaded)
-        pixels += loaded.image[0].numel()
+        pixels += loaded.levels[0].numel()
         if len(batch) == BATCH or pixels > BATCH_PIXELS:
             yield batch
             batch, pixels = [], 0
@@ -207,6 +215,7 @@ def treated(
             yield batch
             continue
         yield from _worked_on(batch, job, condition.to(device), device)
+        del batch  # before the next one is read
 
 
 def _worked_on(

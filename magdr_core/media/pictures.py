@@ -40,15 +40,20 @@ class Picture:
     """A picture as magdr sees it.
 
     Attributes:
-        image: `[3,H,W]` float32 RGB in [0,1], 8-bit levels, upright.
+        levels: `[3,H,W]` uint8 RGB, upright.
         notes: what reading changed besides the format ("turned as its EXIF data says", ...); what is written
             back is this image, so they are also what a copy would lose.
         grey: the file has no colours, so that what is written back shall have none.
     """
 
-    image: Tensor
+    levels: Tensor
     notes: tuple[str, ...] = ()
     grey: bool = False
+
+    @property
+    def image(self) -> Tensor:
+        """`[3,H,W]` float32 in [0,1], 8-bit levels; made anew each time, since it is four times as large."""
+        return in_unit(self.levels)
 
 
 def read_picture(path: Path | str) -> Picture:
@@ -114,7 +119,8 @@ def _picture(path: Path, image: Image.Image) -> Picture:
     shown = _rgb(path, _upright(image, notes), notes)
     if grey:  # a colour profile may have tinted it
         shown = shown.convert("L").convert("RGB")
-    return Picture(_tensor(shown), tuple(notes), grey)
+    levels = torch.from_numpy(np.array(shown, dtype=np.uint8)).permute(2, 0, 1)
+    return Picture(levels.contiguous(), tuple(notes), grey)
 
 
 def _from_array(array: np.ndarray[tuple[int, ...], Any], name: str) -> Image.Image:
@@ -130,10 +136,9 @@ def _from_array(array: np.ndarray[tuple[int, ...], Any], name: str) -> Image.Ima
     return Image.fromarray(array)
 
 
-def _tensor(image: Image.Image) -> Tensor:
-    levels = torch.from_numpy(np.array(image, dtype=np.uint8)).permute(2, 0, 1)
-    # In this order, and in place: a large picture is held as floats once.
-    return levels.contiguous().float().div_(255)
+def in_unit(levels: Tensor) -> Tensor:
+    """uint8 -> float32 in [0,1], held once."""
+    return levels.float().div_(255)
 
 
 def _check_size(name: Path | str, width: int, height: int) -> None:

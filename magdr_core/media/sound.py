@@ -50,6 +50,8 @@ class Sound:
             source = self._open.enter_context(opened(self.path))
             self._begin = begin_of(source)
             for stream in source.streams.audio:
+                if stream.codec_context is None:
+                    raise ValueError("its codec is not known")
                 copied = self._copied is None or stream.codec_context.name in self._copied
                 self._tracks[stream.index] = (_Copied if copied else _Encoded)(stream, container)
             if self._tracks:

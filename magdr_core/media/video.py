@@ -134,9 +134,9 @@ def begin_of(container: Any) -> Fraction:
 
 
 def picture_stream(container: Any) -> Any:
-    """The first video stream that is no cover picture; None if there is none."""
+    """The first video stream of a known codec that is no cover picture; None if there is none."""
     for stream in container.streams.video:
-        if not _is_cover(stream):
+        if stream.codec_context is not None and not _is_cover(stream):
             # The decoder's own bound, since a frame in the middle may declare another size than the first.
             stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
             return stream
