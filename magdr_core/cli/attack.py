@@ -8,6 +8,7 @@ import click
 
 from magdr_core.cli import own
 from magdr_core.cli.common import check_writable, open_toolkit
+from magdr_core.cli.document import for_a_program
 from magdr_core.cli.inputs import check_results, collect
 from magdr_core.cli.jobs import Attack
 from magdr_core.errors import DataError, suggestion
@@ -36,27 +37,30 @@ def command(
     bound, and how much of it survives in the written file is measured and said. Written are, for each NAME:
 
     \b
-      NAME.attacked.png   the perturbed picture (clips: .mkv, lossless, without sound)
+      NAME.attacked.png   the perturbed picture (clips: .mkv, lossless, with their sound)
       NAME.output.png     what the generator then makes of it (clips: .mp4)
       NAME.compare.png    given, attacked, and the outputs on both (clips: .mp4)
 
     Exit code 1: some files could not be used and were skipped; 2: nothing was written.
     """
-    inputs = collect(paths)
-    wanted = own.parsed_edits(edits)
-    check_results(inputs, out, "attacked")
-    check_writable(out)
-    toolkit = open_toolkit(registry, device, block)
-    label = own.chosen_task(toolkit, task, wanted)
-    attacks = toolkit.registry.labels("attack")
-    if attack is None and not attacks:
-        raise DataError(f"{toolkit.registry.path.name} has no [attack.LABEL] table")
-    chosen = attack or attacks[0]
-    if chosen not in attacks:
-        raise DataError(f"{toolkit.registry.path.name} has no [attack.{chosen}]{suggestion(chosen, attacks)}")
-    generator = toolkit.generator(label)
-    condition = own.chosen_condition(generator, wanted, has)
-    job = Attack(generator, toolkit.build("attack", chosen), toolkit.registry.seed)
-    head = {"command": "attack", **own.conditions_told(label, generator, wanted, has), "attack": chosen}
-    told = own.Told(own.new_display(as_json), as_json, head)
-    own.work_through(inputs, job, condition, toolkit, told, whole=whole, out=out)
+    with for_a_program(as_json) as stdout:
+        inputs = collect(paths)
+        wanted = own.parsed_edits(edits)
+        check_results(inputs, out, "attacked")
+        check_writable(out)
+        toolkit = open_toolkit(registry, device, block)
+        label = own.chosen_task(toolkit, task, wanted)
+        attacks = toolkit.registry.labels("attack")
+        if attack is None and not attacks:
+            raise DataError(f"{toolkit.registry.path.name} has no [attack.LABEL] table")
+        chosen = attack or attacks[0]
+        if chosen not in attacks:
+            raise DataError(
+                f"{toolkit.registry.path.name} has no [attack.{chosen}]{suggestion(chosen, attacks)}"
+            )
+        generator = toolkit.generator(label)
+        condition = own.chosen_condition(generator, wanted, own.checked_has(has))
+        job = Attack(generator, toolkit.build("attack", chosen), toolkit.registry.seed)
+        head = {"command": "attack", **own.conditions_told(label, generator, wanted, has), "attack": chosen}
+        told = own.Told(own.new_display(as_json), as_json, head, stdout)
+        own.work_through(inputs, job, condition, toolkit, told, whole=whole, out=out)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -17,17 +18,46 @@ from magdr_core.cli.jobs import Attack, Defend, Detect, Result
 from magdr_core.cli.photos import PhotoWork
 from magdr_core.cli.told import verdict_line
 from magdr_core.errors import DataError
+from magdr_core.front.pictures import because
 from magdr_core.media import Box, Video, cut, paste, paste_change, read_video, video_writer, whole_cut
 from magdr_core.media.panels import side_by_side
+from magdr_core.media.sound import Sound
 from magdr_core.media.track import face_track, half_second_medians, steady, stretches
 from magdr_core.types import Condition
 
 BATCH = 16
 
+BATCH_PIXELS = 8_000_000
+"""Of all frames that are held at once, so that large ones do not take sixteen times their size."""
+
 SAMPLED = 8
 """Disrupted frames on which the restoration of a clip is chosen."""
 
 Step = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class _Followed:
+    """A clip whose face was followed: when each frame is shown, and where its cut is."""
+
+    video: Video
+    times: Sequence[float]
+    boxes: Sequence[Box]
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    @property
+    def end(self) -> float:
+        """When the last frame ends, which is taken to be shown as long as frames usually are."""
+        usual = float(np.median(np.diff(self.times))) if len(self) > 1 else 1 / float(self.video.fps)
+        return self.times[-1] + usual
+
+    @property
+    def fps(self) -> float:
+        """On average: what the file declares, unless its frames' times say something else."""
+        declared, measured = float(self.video.fps), len(self) / (self.end - self.times[0])
+        return declared if abs(measured / declared - 1) < 0.02 else measured
 
 
 class ClipWork:
@@ -42,72 +72,80 @@ class ClipWork:
         self.step = step
 
     def run(self, given: Input) -> None:
+        """Whatever goes wrong costs this clip alone."""
         try:
-            video = read_video(given.path)
-            boxes = self._boxes(video)
-            if not boxes:
-                raise DataError(f"{given.path}: no face was found in any frame; try --whole")
-        except DataError as e:
-            self.work.skip(given, e)
-            return
+            facts = self._treated(given)
+        except Exception as e:
+            self.work.skip(given, because(given, e))
+        else:
+            self.work.done(given, facts)
+
+    def _treated(self, given: Input) -> dict[str, Any]:
+        clip = self._follow(read_video(given.path))
+        if not clip.boxes:
+            raise DataError(f"{given.path}: no face was found in any frame; try --whole")
         facts: dict[str, Any] = {
             "kind": "clip",
-            "width": video.width,
-            "height": video.height,
-            "frames": len(boxes),
-            "fps": round(float(video.fps), 3),
+            "width": clip.video.width,
+            "height": clip.video.height,
+            "frames": len(clip),
+            "fps": round(clip.fps, 3),
+            "seconds": round(clip.end, 3),
+            "times": [round(t, 6) for t in clip.times],
+            "notes": list(clip.video.notes),
         }
         job = self.work.job
         before = job.generator.passes
         if isinstance(job, Attack):
-            names = [f"{given.name}#{i}" for i in range(len(boxes))]
-            self._write(given, video, boxes, facts, lambda x, at: job(x, self._c(x), names[at : at + len(x)]))
+            names = [f"{given.name}#{i}" for i in range(len(clip))]
+            self._write(given, clip, facts, lambda x, at: job(x, self._c(x), names[at : at + len(x)]))
             self._sum_up_attack(facts)
         else:
             assert isinstance(job, Detect | Defend)
-            states = self._judge(video, boxes, facts, job)
+            states = self._judge(clip, facts, job)
             if isinstance(job, Defend):
-                facts["plan"] = self._plan(video, boxes, states, job)
+                facts["plan"] = self._plan(clip, states, job)
                 work = _Restoring(job, self._c, states, facts["plan"])
-                self._write(given, video, boxes, facts, work)
+                self._write(given, clip, facts, work)
                 del facts["of_frames"]
-            facts["forwards"] = round((job.generator.passes - before) / len(boxes), 1)
-        self.work.done(given, facts)
+            facts["forwards"] = round((job.generator.passes - before) / len(clip), 1)
+        return facts
 
     def _c(self, x: Tensor) -> Condition:
         return self.work.conditions(len(x))
 
-    def _boxes(self, video: Video) -> list[Box]:
+    def _follow(self, video: Video) -> _Followed:
         name = video.path.name
         if self.work.whole:
-            return [whole_cut(video.height, video.width) for _ in video]
-        expected = max(1, video.declared)
-        return face_track(
-            video, video.fps, progress=lambda done: self.step(f"{name}: following the face", done, expected)
+            times = [seconds for seconds, _ in video.timed()]
+            return _Followed(video, times, [whole_cut(video.height, video.width)] * len(times))
+        expected = max(1, video.expected)
+        times, boxes = face_track(
+            video.timed(), progress=lambda done: self.step(f"{name}: following the face", done, expected)
         )
+        return _Followed(video, times, boxes)
 
-    def _cuts(self, video: Video, boxes: Sequence[Box]) -> Iterator[tuple[int, list[Tensor], Tensor]]:
-        """(first frame, frames, their cuts on the device), `BATCH` at a time."""
+    def _cuts(self, clip: _Followed) -> Iterator[tuple[int, list[Tensor], Tensor]]:
+        """(first frame, frames, their cuts on the device), up to `BATCH` at a time."""
         size = self.work.job.generator.size
-        frames, first = iter(video), 0
-        while batch := list(islice(frames, BATCH)):
-            cuts = [cut(frame, box, size) for frame, box in zip(batch, boxes[first:], strict=False)]
+        together = min(BATCH, max(1, BATCH_PIXELS // (clip.video.height * clip.video.width)))
+        frames, first = iter(clip.video), 0
+        while batch := list(islice(frames, together)):
+            cuts = [cut(frame, box, size) for frame, box in zip(batch, clip.boxes[first:], strict=False)]
             yield first, batch, torch.stack(cuts).to(self.work.device)
             first += len(batch)
 
     # -- judging ----------------------------------------------------------------------------------------
 
-    def _judge(
-        self, video: Video, boxes: Sequence[Box], facts: dict[str, Any], job: Detect | Defend
-    ) -> list[bool]:
+    def _judge(self, clip: _Followed, facts: dict[str, Any], job: Detect | Defend) -> list[bool]:
         """Score every frame; the clip's verdict goes into `facts`."""
         told: list[dict[str, Any]] = []
-        for first, _, x in self._cuts(video, boxes):
+        for first, _, x in self._cuts(clip):
             outcome = job.pipeline.inspect(x, self._c(x))
             told += [job.evidence(outcome, i) for i in range(len(x))]
-            self.step(f"{video.path.name}: judging", first + len(x), len(boxes))
+            self.step(f"{clip.video.path.name}: judging", first + len(x), len(clip))
         scores = [t["score"] for t in told]
-        medians = half_second_medians(scores, video.fps)
+        medians = half_second_medians(scores, clip.times)
         states = steady(medians, told[0]["threshold"])
         of_interest = [t for t, s in zip(told, states, strict=True) if s] or told
         facts |= {
@@ -118,7 +156,7 @@ class ClipWork:
             > len(of_interest),
             "frames_flagged": sum(t["flagged"] for t in told),
             "frames_disrupted": sum(states),
-            "stretches": stretches(states, video.fps),
+            "stretches": stretches(states, clip.times, clip.end),
             "scores": scores,
         }
         for key in ("regions", "processings"):
@@ -126,12 +164,12 @@ class ClipWork:
             facts[key] = {n: _median([t[key][n] for t in of_interest if n in t[key]]) for n in names}
         return states
 
-    def _plan(self, video: Video, boxes: Sequence[Box], states: Sequence[bool], job: Defend) -> list[str]:
+    def _plan(self, clip: _Followed, states: Sequence[bool], job: Defend) -> list[str]:
         """What MagDR chooses most often on up to `SAMPLED` disrupted frames, spread over the clip."""
         disrupted = [i for i, state in enumerate(states) if state]
         chosen = {disrupted[k * len(disrupted) // SAMPLED] for k in range(SAMPLED)} if disrupted else set()
         plans: Counter[tuple[str, ...]] = Counter()
-        for first, _, x in self._cuts(video, boxes):
+        for first, _, x in self._cuts(clip):
             here = [i - first for i in sorted(chosen) if first <= i < first + len(x)]
             if here:
                 plans.update(tuple(p) for p in job.pipeline.defend(x[here], self._c(x[here])).plans)
@@ -150,35 +188,42 @@ class ClipWork:
     def _write(
         self,
         given: Input,
-        video: Video,
-        boxes: Sequence[Box],
+        clip: _Followed,
         facts: dict[str, Any],
         work: Callable[[Tensor, int], list[Result]],
     ) -> None:
-        """The changed clip without loss, the output and the comparison for players."""
+        """The changed clip without loss, the output and the comparison for players, all with the sound."""
         job, out = self.work.job, self.work.out
         assert out is not None
         paths = given.results(out, job.suffix)
         facts["of_frames"] = []
         caption = f"{given.path.name}: {verdict_line(facts)}" if "verdict" in facts else given.path.name
+        sounds = [Sound.under(path, given.path) for path in paths.values()]
         with ExitStack() as stack:
             changed_clip, output_clip, compare_clip = (
-                stack.enter_context(video_writer(path, video.fps, lossless=path.suffix == ".mkv"))
-                for path in paths.values()
+                stack.enter_context(
+                    video_writer(path, clip.video.fps, lossless=path.suffix == ".mkv", sound=sound)
+                )
+                for path, sound in zip(paths.values(), sounds, strict=True)
             )
-            for first, frames, x in self._cuts(video, boxes):
+            for first, frames, x in self._cuts(clip):
                 for i, result in enumerate(work(x, first)):
-                    frame, box = frames[i], boxes[first + i]
+                    frame, box, at = frames[i], clip.boxes[first + i], clip.times[first + i]
                     changed = paste_change(frame, box, x[i].cpu(), result.changed.cpu(), limit=job.limit)
                     if isinstance(job, Attack):
                         again = cut(changed, box, job.generator.size).to(self.work.device)
                         result.facts.update(job.survived(x[i], again, self.work.condition))
-                    changed_clip(changed)
-                    output_clip(paste(changed, box, result.output.cpu()))
+                    changed_clip(changed, at)
+                    output_clip(paste(changed, box, result.output.cpu()), at)
                     panels = [(label, image.cpu()) for label, image in result.panels]
-                    compare_clip(side_by_side(panels, caption))
+                    compare_clip(side_by_side(panels, caption), at)
                     facts["of_frames"].append(result.facts)
-                self.step(f"{given.path.name}: writing", first + len(frames), len(boxes))
+                self.step(f"{given.path.name}: writing", first + len(frames), len(clip))
+        facts["notes"] += [
+            f"its sound could not be kept in {path.name} ({sound.lost})"
+            for path, sound in zip(paths.values(), sounds, strict=True)
+            if sound.lost
+        ]
         facts["files"] = {name: str(path) for name, path in paths.items()}
 
 

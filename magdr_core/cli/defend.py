@@ -22,7 +22,7 @@ def command(paths: tuple[Path, ...], **options: Any) -> None:
     change is put back into the picture, whose rest stays as it is. Written are, for each NAME:
 
     \b
-      NAME.restored.png   the picture, restored (clips: .mkv, lossless, without sound)
+      NAME.restored.png   the picture, restored (clips: .mkv, lossless, with their sound)
       NAME.output.png     what the generator then makes of it (clips: .mp4)
       NAME.compare.png    received, restored, and the outputs on both (clips: .mp4)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -31,7 +32,7 @@ def check_results(inputs: Sequence[Input], out: Path, changed: str) -> None:
     Raises:
         click.UsageError: two inputs share a name, or a result would have an input's path.
     """
-    known = {i.path.resolve() for i in inputs}
+    known = {os.path.realpath(i.path) for i in inputs}
     taken: dict[str, Input] = {}
     for given in inputs:
         other = taken.setdefault(given.name, given)
@@ -40,5 +41,5 @@ def check_results(inputs: Sequence[Input], out: Path, changed: str) -> None:
                 f"{other.path} and {given.path} would have results of one name; name the folder above them"
             )
         for result in given.results(out, changed).values():
-            if result.resolve() in known:
+            if os.path.realpath(result) in known:
                 raise click.UsageError(f"{result} is an input and would be overwritten; choose another --out")

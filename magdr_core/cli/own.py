@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-from rich.console import Console
 
 from magdr_core.cli.clips import ClipWork
 from magdr_core.cli.common import (
-    ProgressDisplay,
     block_option,
     cache_option,
     check_writable,
     device_option,
     open_toolkit,
 )
+from magdr_core.cli.document import for_a_program
 from magdr_core.cli.inputs import Input, check_results, collect
 from magdr_core.cli.jobs import Defend, Detect, Job
 from magdr_core.cli.photos import PhotoWork
-from magdr_core.cli.told import ADVICE, detail_lines, verdict_line
+from magdr_core.cli.results import Told, new_display
 from magdr_core.conditions import condition_of, known_name
-from magdr_core.errors import DataError, MagdrError, one_line, suggestion
+from magdr_core.errors import DataError, suggestion
 from magdr_core.guard import GuardedGenerator
 from magdr_core.toolkit import Toolkit
 from magdr_core.types import Condition
@@ -84,7 +82,7 @@ def parsed_edits(texts: Sequence[str]) -> dict[str, float]:
     """`NAME` or `NAME=VALUE`; without a value 1.
 
     Raises:
-        click.UsageError: no name, or a value outside 0 to 1.
+        click.UsageError: no name, a name twice, or a value outside 0 to 1.
     """
     edits = {}
     for text in texts:
@@ -95,8 +93,22 @@ def parsed_edits(texts: Sequence[str]) -> dict[str, float]:
             number = math.nan
         if not name or not 0 <= number <= 1:
             raise click.UsageError(f"--set {text}: expected NAME or NAME=VALUE with a value from 0 to 1")
+        if name in edits:
+            raise click.UsageError(f"--set {name} is given twice; say it once")
         edits[name] = number
     return edits
+
+
+def checked_has(names: Sequence[str]) -> tuple[str, ...]:
+    """What --has names.
+
+    Raises:
+        click.UsageError: a name twice.
+    """
+    twice = next((name for i, name in enumerate(names) if name in names[:i]), None)
+    if twice is not None:
+        raise click.UsageError(f"--has {twice} is given twice; say it once")
+    return tuple(names)
 
 
 def chosen_task(toolkit: Toolkit, task: str | None, edits: Iterable[str] = ()) -> str:
@@ -112,8 +124,12 @@ def chosen_task(toolkit: Toolkit, task: str | None, edits: Iterable[str] = ()) -
     if task is not None:
         raise DataError(f"{name} has no [generator.{task}]{suggestion(task, known)}")
     if edits and len(tasks) > 1:
-        knowing = [t for t in tasks if set(edits) <= set(toolkit.generator(t).condition_names)]
-        tasks = knowing or tasks
+        names = {t: toolkit.generator(t).condition_names for t in tasks}
+        every = {name for known in names.values() for name in known}
+        for edit in edits:
+            if edit not in every:
+                raise DataError(f"no generator of {name} has a condition {edit!r}{suggestion(edit, every)}")
+        tasks = [t for t in tasks if set(edits) <= set(names[t])] or tasks
     if len(tasks) != 1:
         raise DataError(f"{name} has {len(tasks)} generators; choose with --task: {', '.join(tasks)}")
     return tasks[0]
@@ -157,73 +173,6 @@ def calibration_told(toolkit: Toolkit, task: str) -> dict[str, Any]:
     dataset = toolkit.registry.dataset_of(task)
     name = toolkit.resolve("dataset", dataset).entry.name
     return {"calibrated_on": name, "synthetic": toolkit.drawn(dataset)}
-
-
-@dataclass
-class Told:
-    """Says what became of each input, or gathers it for one JSON document.
-
-    Attributes:
-        results: for the document alone: a folder may be of any size.
-    """
-
-    display: ProgressDisplay
-    as_json: bool
-    head: dict[str, Any]
-    results: list[dict[str, Any]] = field(default_factory=list)
-    count: int = 0
-    judged: int = 0
-    disrupted: int = 0
-    skipped: list[dict[str, str]] = field(default_factory=list)
-
-    def start(self) -> None:
-        if self.as_json:
-            return
-        if self.head["assumed_absent"]:
-            names = ", ".join(self.head["assumed_absent"])
-            self.display.say(f"taken for absent, since --has does not name them: {names}")
-        if self.head.get("synthetic"):
-            self.display.say(
-                f"calibrated on {self.head['calibrated_on']}, no photographs: verdicts are guesses until you "
-                f"{ADVICE}"
-            )
-
-    def done(self, given: Input, facts: dict[str, Any]) -> None:
-        if facts.get("covered_by_calibration") is False:
-            facts["advice"] = ADVICE
-        self.count += 1
-        self.judged += "verdict" in facts
-        self.disrupted += facts.get("verdict") == "disrupted"
-        if self.as_json:
-            self.results.append({"path": str(given.path), **facts})
-        else:
-            lines = [f"{given.path}: {verdict_line(facts)}", *(f"  {line}" for line in detail_lines(facts))]
-            lines += [f"  {path}" for path in facts.get("files", {}).values()]
-            self.display.say("\n".join(lines))
-        self.display.advance("")
-
-    def skip(self, given: Input, error: MagdrError) -> None:
-        message = one_line(error)
-        self.skipped.append({"path": str(given.path), "error": message})
-        self.display.say(f"skipped {message}")
-        self.display.advance("")
-
-    def finish(self) -> None:
-        """Print the document or the count, and exit 1 if something was skipped."""
-        if self.as_json:
-            document = {**self.head, "results": self.results, "skipped": self.skipped}
-            click.echo(json.dumps(document, indent=1, allow_nan=False))
-        else:
-            judged = f", {self.disrupted} disrupted" if self.judged else ""
-            skipped = f", {len(self.skipped)} skipped" if self.skipped else ""
-            self.display.say(f"{self.count} done{judged}{skipped}")
-        if self.skipped:
-            raise SystemExit(1)
-
-
-def new_display(as_json: bool) -> ProgressDisplay:
-    """On stderr if stdout is for a program."""
-    return ProgressDisplay(Console(stderr=as_json))
 
 
 def work_through(
@@ -271,20 +220,22 @@ def judge(
     Args:
         out: where restored pictures go; None if nothing is written.
     """
-    inputs = collect(paths)
-    wanted = parsed_edits(edits)
-    if out is not None:
-        check_results(inputs, out, job.suffix)
-        check_writable(out)
-    toolkit = open_toolkit(registry, device, block)
-    with_calibration(toolkit, calibration)
-    label = chosen_task(toolkit, task, wanted)
-    generator = toolkit.generator(label)
-    condition = chosen_condition(generator, wanted, has)
-    display = new_display(as_json)
-    with display.running("calibrating", 1):
-        pipeline = toolkit.magdr(label, defense=defense, cache=cache, progress=display.step)
-    facts = conditions_told(label, generator, wanted, has) | calibration_told(toolkit, label)
-    told = Told(new_display(as_json), as_json, {"command": command, **facts, "defense": defense})
-    done = job(pipeline, synthetic=bool(facts.get("synthetic")))
-    work_through(inputs, done, condition, toolkit, told, whole=whole, out=out)
+    with for_a_program(as_json) as stdout:
+        inputs = collect(paths)
+        wanted = parsed_edits(edits)
+        if out is not None:
+            check_results(inputs, out, job.suffix)
+            check_writable(out)
+        toolkit = open_toolkit(registry, device, block)
+        with_calibration(toolkit, calibration)
+        label = chosen_task(toolkit, task, wanted)
+        generator = toolkit.generator(label)
+        condition = chosen_condition(generator, wanted, checked_has(has))
+        display = new_display(as_json)
+        with display.running("calibrating", 1):
+            pipeline = toolkit.magdr(label, defense=defense, cache=cache, progress=display.step)
+        facts = conditions_told(label, generator, wanted, has) | calibration_told(toolkit, label)
+        head = {"command": command, **facts, "defense": defense}
+        told = Told(new_display(as_json), as_json, head, stdout)
+        done = job(pipeline, synthetic=bool(facts.get("synthetic")))
+        work_through(inputs, done, condition, toolkit, told, whole=whole, out=out)

@@ -15,6 +15,7 @@ from magdr_core.cli.common import ProgressDisplay
 from magdr_core.cli.inputs import collect
 from magdr_core.cli.photos import load
 from magdr_core.errors import DataError
+from magdr_core.front.pictures import because
 from magdr_core.media.album import COARSE_BELOW, Album
 from magdr_core.registry import Registry
 from magdr_core.store import Store
@@ -79,10 +80,10 @@ class OwnPictures:
                 try:
                     faces.append(load(given, size, self.whole).face)
                     names.append(given.name)
-                except DataError as e:
+                except Exception as e:
                     self.skipped += 1
                     if not self._faces:
-                        self.display.say(f"skipped {e}")
+                        self.display.say(f"skipped {because(given, e)}")
                 self.display.step("finding faces", i + 1, len(self.inputs))
             self._faces[size] = faces, names
         return self._faces[size]

@@ -12,9 +12,9 @@ from torch import Tensor
 from magdr_core.cli.inputs import Input
 from magdr_core.cli.jobs import Attack, Job, Result
 from magdr_core.cli.told import verdict_line
-from magdr_core.errors import MagdrError
-from magdr_core.front.pictures import Loaded, Skipped, load, treated
-from magdr_core.media import cut, face_cut, find_faces, paste, paste_change, write_picture
+from magdr_core.errors import DataError, MagdrError
+from magdr_core.front.pictures import Loaded, Skipped, because, load, treated
+from magdr_core.media import cut, face_cut, find_faces, paste, write_picture
 from magdr_core.media.panels import side_by_side
 from magdr_core.types import Condition
 
@@ -62,9 +62,13 @@ class PhotoWork:
                 continue
             one, result = found
             facts = {"kind": "picture", **one.facts, **result.facts}
-            if self.out is not None:
-                facts["files"] = self._write(one, result, facts, self.out)
-            self.done(one.given, facts)
+            try:
+                if self.out is not None:
+                    facts["files"] = self._write(one, result, facts, self.out)
+            except Exception as e:
+                self.skip(one.given, because(one.given, e))
+            else:
+                self.done(one.given, facts)
 
     def _survived(self, one: Loaded[Input], changed: Tensor, job: Attack) -> dict[str, Any]:
         """What the attack still does to whoever is given the file, and cuts the face out anew."""
@@ -77,7 +81,7 @@ class PhotoWork:
 
     def _write(self, one: Loaded[Input], result: Result, facts: dict[str, Any], out: Path) -> dict[str, str]:
         job, given = self.job, one.given
-        changed = paste_change(one.image, one.box, one.face, result.changed.cpu(), limit=job.limit)
+        changed = one.changed(result.changed.cpu(), limit=job.limit)
         if isinstance(job, Attack):
             facts.update(self._survived(one, changed, job))
         panels = [(label, image.cpu()) for label, image in result.panels]
@@ -87,6 +91,13 @@ class PhotoWork:
             "compare": side_by_side(panels, f"{given.path.name}: {verdict_line(facts)}"),
         }
         paths = given.results(out, job.suffix)
-        for name, path in paths.items():
-            write_picture(path, pictures[name])
+        written: list[Path] = []
+        try:
+            for name, path in paths.items():
+                write_picture(path, pictures[name], grey=one.grey and name == job.suffix)
+                written.append(path)
+        except DataError:
+            for path in written:
+                path.unlink(missing_ok=True)
+            raise
         return {name: str(path) for name, path in paths.items()}

@@ -65,8 +65,8 @@ def check_plugin(plugin: str, registry: Registry | None, *, timeout: float, devi
     World({}, base=Path.cwd(), device=device)  # a wrong device is told here, not found in the plugin
     with tempfile.TemporaryDirectory(prefix="magdr-check-") as folder:
         paths: list[str] = []
-        if Path(plugin).expanduser().is_dir() and not plugin.endswith(".py"):
-            project = Path(plugin).expanduser().resolve()
+        if Path(os.path.expanduser(plugin)).is_dir() and not plugin.endswith(".py"):
+            project = Path(os.path.expanduser(plugin)).resolve()
             name, module = pretend_installed(project, Path(folder))
             paths = [folder, str(project), str(project / "src")]
             target, file = Target(name, {}, project), f"{module.partition(':')[0]}"

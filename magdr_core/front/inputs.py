@@ -13,9 +13,13 @@ from PIL import Image
 
 from magdr_core.errors import DataError
 from magdr_core.media import PICTURE_SUFFIXES, VIDEO_SUFFIXES, Picture, picture_of, read_picture
+from magdr_core.media.formats import UNREADABLE, UNREADABLE_CLIPS
 
 FOR_PEOPLE = (".restored.png", ".output.png", ".compare.png", ".restored.mkv", ".output.mp4", ".compare.mp4")
 """What `defend` and `attack` write and nobody wants to defend again; `.attacked.png` is no part of it."""
+
+
+_ONE = (str, bytes, np.ndarray, Image.Image)
 
 
 class Source(Protocol):
@@ -49,7 +53,8 @@ class Input:
 
     @property
     def is_video(self) -> bool:
-        return self.path.suffix.lower() in VIDEO_SUFFIXES
+        suffix = self.path.suffix.lower()
+        return suffix in VIDEO_SUFFIXES or suffix in UNREADABLE_CLIPS
 
     def results(self, out: Path, changed: str) -> dict[str, Path]:
         """Where the changed picture, the generator's output and the comparison go.
@@ -85,10 +90,10 @@ def sources_of(pictures: Any) -> Iterator[Source]:
     Raises:
         DataError: something else, a path that does not exist, a folder without a picture.
     """
-    several = isinstance(pictures, Iterable) and not isinstance(pictures, str | np.ndarray | Image.Image)
+    several = isinstance(pictures, Iterable) and not isinstance(pictures, _ONE)
     for number, given in enumerate(pictures if several else [pictures]):
         if isinstance(given, str | os.PathLike):
-            yield from below(Path(given), videos=False)
+            yield from below(Path(os.fsdecode(given)), videos=False)
         elif isinstance(given, Image.Image | np.ndarray):
             yield Held(given, f"picture {number}")
         else:
@@ -102,13 +107,15 @@ def below(path: Path, *, videos: bool) -> list[Input]:
     """A file as it is; of a folder all pictures (and clips) below it, sorted by path.
 
     Hidden files, other kinds of files and what magdr itself wrote for people to look at are passed over.
+    Pictures in formats that cannot be read here, and folders that may not be looked into, are in the list:
+    reading them says so.
 
     Raises:
         DataError: a path that does not exist, or a folder without any picture.
     """
-    if not path.exists():
+    if not os.path.lexists(path):  # Path.exists raises where a name is too long
         raise DataError(f"{str(path)!r} does not exist")
-    if not path.is_dir():
+    if not os.path.isdir(path):
         return [Input(path, path.name)]
     found = [Input(p, p.relative_to(path).as_posix()) for p in _files(path, videos)]
     if not found:
@@ -117,9 +124,15 @@ def below(path: Path, *, videos: bool) -> list[Input]:
 
 
 def _files(folder: Path, videos: bool) -> list[Path]:
-    wanted = PICTURE_SUFFIXES + (VIDEO_SUFFIXES if videos else ())
-    paths = []
-    for place, folders, files in os.walk(folder):
+    wanted = (*PICTURE_SUFFIXES, *UNREADABLE)
+    if videos:
+        wanted += (*VIDEO_SUFFIXES, *UNREADABLE_CLIPS)
+    paths: list[Path] = []
+
+    def closed(error: OSError) -> None:
+        paths.append(Path(error.filename))
+
+    for place, folders, files in os.walk(folder, onerror=closed):
         folders[:] = [f for f in folders if not f.startswith(".")]
         for name in files:
             low = name.lower()

@@ -18,6 +18,11 @@ ValueRange = Literal["unit", "symmetric"]
 RANGES: tuple[ValueRange, ...] = ("unit", "symmetric")
 
 
+def full_precision(device: torch.device) -> torch.autocast:
+    """Inside, autocast of a model around MagDR does not reach it: its thresholds are those of float32."""
+    return torch.autocast(device.type, enabled=False)
+
+
 class Front(Protocol):
     """What the module asks of a pipeline."""
 
@@ -86,7 +91,10 @@ class MagDRModule(nn.Module):
         restored, condition = self.defended(x, c, before)
         if self.generator is None:
             assert self.outcome is not None
-            return self._back(self.magdr.generator(self.outcome.restored, condition), x)
+            if not len(x):
+                return self._back(self.outcome.restored, x)
+            with full_precision(self.magdr.device):
+                return self._back(self.magdr.generator(self.outcome.restored, condition), x)
         if c is None:
             y: Tensor = self.generator(restored)
             return y
@@ -97,6 +105,9 @@ class MagDRModule(nn.Module):
     @torch.no_grad()
     def defended(self, x: Tensor, c: Any = None, before: Tensor | None = None) -> tuple[Tensor, Condition]:
         """What the generator is given instead of `x`, as `x` is given, and the condition that was meant."""
+        if not isinstance(x, Tensor) or x.ndim != 4:
+            shown = tuple(x.shape) if isinstance(x, Tensor) else f"a {type(x).__name__}"
+            raise DataError(f"a layer takes images [B,3,S,S], got {shown}")
         condition = self._condition(len(x), c, before)
         self.outcome = self.magdr.defend(self._unit(x).float(), condition)
         return self._back(self.outcome.restored, x), condition

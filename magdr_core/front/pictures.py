@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,15 +11,28 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import Tensor
 
-from magdr_core.errors import DataError
+from magdr_core.errors import DataError, MagdrError, one_line
 from magdr_core.front.inputs import Source
 from magdr_core.front.jobs import Job, Result
 from magdr_core.magdr import Verdict
-from magdr_core.media import Box, cut, face_cut, find_faces, paste, paste_change, whole_cut, write_picture
-from magdr_core.media.pictures import MAX_PIXELS
+from magdr_core.media import (
+    Box,
+    cut,
+    face_cut,
+    find_faces,
+    paste,
+    paste_change,
+    whole_cut,
+    without_colours,
+    write_picture,
+)
+from magdr_core.media.pictures import in_unit
 from magdr_core.types import Condition
 
 BATCH = 16
+
+BATCH_PIXELS = 16_000_000
+"""Of all pictures that are held at once; a batch ends with the one that exceeds it."""
 
 S = TypeVar("S", bound=Source)
 T = TypeVar("T")
@@ -31,17 +44,31 @@ class Loaded(Generic[S]):
 
     Attributes:
         given: where it came from.
-        image: `[3,H,W]`, all of it.
+        levels: `[3,H,W]` uint8, all of it.
         box: the cut's place.
         face: `[3,S,S]`, the cut at the generator's size.
         facts: what reading and cutting did, JSON-able.
+        grey: the file has no colours.
     """
 
     given: S
-    image: Tensor
+    levels: Tensor
     box: Box
     face: Tensor
     facts: dict[str, Any]
+    grey: bool = False
+
+    @property
+    def image(self) -> Tensor:
+        """`[3,H,W]` in [0,1]; made anew each time, since it is four times as large as `levels`."""
+        return in_unit(self.levels)
+
+    def changed(self, face: Tensor, *, limit: float | None = None) -> Tensor:
+        """The whole picture with another face in its place, `[3,H,W]`, as `paste_change` puts it; grey if it
+        was."""
+        image = self.image
+        whole = paste_change(image, self.box, self.face, face, limit=limit)
+        return without_colours(whole) if self.grey and whole is not image else whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +76,22 @@ class Skipped(Generic[S]):
     """A picture that cannot be used, and why."""
 
     given: S
-    error: DataError
+    error: MagdrError
+
+
+def because(given: Source, error: Exception) -> MagdrError:
+    """Why an input was skipped, in a line that names it, whatever went wrong with it."""
+    if isinstance(error, MagdrError) and str(given.path) in str(error):
+        return error
+    reason = "there is not enough memory" if _is_out_of_memory(error) else one_line(error)
+    return DataError(f"{given.path}: {reason}")
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    # torch's allocator on a CPU has no exception of its own.
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
+        isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +108,7 @@ class Photo:
         image: `[3,H,W]`, the received picture, upright, 8-bit.
         restored: `[3,H,W]`, 8-bit; the received picture itself where nothing was reconstructed.
         output: `[3,H,W]`, the generator's output in its place; None if nothing was to be restored.
+        grey: the file has no colours, so `restored` and what is saved have none.
     """
 
     path: Path
@@ -77,6 +120,7 @@ class Photo:
     image: Tensor | None = field(default=None, repr=False)
     restored: Tensor | None = field(default=None, repr=False)
     output: Tensor | None = field(default=None, repr=False)
+    grey: bool = False
 
     def __str__(self) -> str:
         return self.error or f"{self.path}: {self.verdict}"
@@ -90,7 +134,7 @@ class Photo:
         if self.restored is None:
             raise DataError(self.error or f"{self.path}: nothing was restored, so there is nothing to save")
         path = Path(folder) / f"{self.name}.restored.png"
-        write_picture(path, self.restored)
+        write_picture(path, self.restored, grey=self.grey)
         return path
 
 
@@ -104,12 +148,13 @@ def load(given: S, size: int, whole: bool) -> Loaded[S]:
         DataError: the file cannot be used, or shows no face.
     """
     picture = given.read()
-    height, width = picture.image.shape[1:]
+    image = picture.image
+    height, width = image.shape[1:]
     facts: dict[str, Any] = {"width": width, "height": height, "notes": list(picture.notes)}
     if whole:
         box = whole_cut(height, width)
     else:
-        faces = find_faces(picture.image)
+        faces = find_faces(image)
         if not faces:
             raise DataError(
                 f"{given.path}: no face was found; with --whole (whole=True) its middle square is used"
@@ -120,7 +165,7 @@ def load(given: S, size: int, whole: bool) -> Loaded[S]:
     if box.side < size:
         facts["notes"].append(f"the cut has {box.side} pixels a side and is enlarged to {size}")
     facts["cut"] = {"top": box.top, "left": box.left, "side": box.side}
-    return Loaded(given, picture.image, box, cut(picture.image, box, size), facts)
+    return Loaded(given, picture.levels, box, cut(image, box, size), facts, picture.grey)
 
 
 def loaded_batches(sources: Iterable[S], size: int, whole: bool) -> Iterator[list[Loaded[S]] | Skipped[S]]:
@@ -130,12 +175,12 @@ def loaded_batches(sources: Iterable[S], size: int, whole: bool) -> Iterator[lis
     for given in sources:
         try:
             loaded = load(given, size, whole)
-        except DataError as e:
-            yield Skipped(given, e)
+        except Exception as e:
+            yield Skipped(given, because(given, e))
             continue
         batch.append(loaded)
-        pixels += loaded.image[0].numel()
-        if len(batch) == BATCH or pixels > MAX_PIXELS:
+        pixels += loaded.levels[0].numel()
+        if len(batch) == BATCH or pixels > BATCH_PIXELS:
             yield batch
             batch, pixels = [], 0
     if batch:
@@ -169,10 +214,29 @@ def treated(
         if isinstance(batch, Skipped):
             yield batch
             continue
+        yield from _worked_on(batch, job, condition.to(device), device)
+        del batch  # before the next one is read
+
+
+def _worked_on(
+    batch: Sequence[Loaded[S]], job: Job, condition: Condition, device: torch.device
+) -> Iterator[tuple[Loaded[S], Result] | Skipped[S]]:
+    """A batch through the job; if that fails, one by one, so that only the picture at fault is lost."""
+    try:
         faces = torch.stack([one.face for one in batch])
-        x = faces.pin_memory().to(device, non_blocking=True) if cuda else faces.to(device)
-        results = job(x, condition.to(device).repeat(len(x)), [one.given.name for one in batch])
+        x = faces.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else faces.to(device)
+        results = job(x, condition.repeat(len(x)), [one.given.name for one in batch])
+    except Exception as e:
+        failure = e
+    else:
         yield from zip(batch, results, strict=True)
+        return
+    if len(batch) == 1:
+        yield Skipped(batch[0].given, because(batch[0].given, failure))
+        return
+    del failure  # its traceback holds the batch's memory
+    for one in batch:
+        yield from _worked_on([one], job, condition, device)
 
 
 def photo_of(done: tuple[Loaded[S], Result] | Skipped[S], *, restore: bool) -> Photo:
@@ -182,7 +246,7 @@ def photo_of(done: tuple[Loaded[S], Result] | Skipped[S], *, restore: bool) -> P
     one, result = done
     restored = output = None
     if restore:
-        restored = paste_change(one.image, one.box, one.face, result.changed.cpu())
+        restored = one.changed(result.changed.cpu())
         output = paste(restored, one.box, result.output.cpu())
     return Photo(
         one.given.path,
@@ -193,4 +257,5 @@ def photo_of(done: tuple[Loaded[S], Result] | Skipped[S], *, restore: bool) -> P
         image=one.image,
         restored=restored,
         output=output,
+        grey=one.grey,
     )

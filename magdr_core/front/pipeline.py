@@ -15,7 +15,7 @@ from magdr_core.errors import DataError
 from magdr_core.front.images import as_faces
 from magdr_core.front.inputs import sources_of
 from magdr_core.front.jobs import Defend, Detect, Job
-from magdr_core.front.module import MagDRModule, ValueRange
+from magdr_core.front.module import MagDRModule, ValueRange, full_precision
 from magdr_core.front.pictures import Photo, photo_of, treated
 from magdr_core.guard import GuardedGenerator
 from magdr_core.magdr import MagDR, Outcome, Verdict
@@ -111,19 +111,23 @@ class Pipeline:
                 nothing; another number of rows than of images.
         """
         names = self.generator.condition_names
+        if edits is not None and not isinstance(edits, Mapping):
+            raise DataError(f"edits are {{NAME: VALUE}}, got a {type(edits).__name__}")
         if c is None:
             if names and not edits:
                 known = ", ".join(names)
                 raise DataError(f"say what the generator shall do: edits={{NAME: VALUE}} with {known}")
-            before = has if isinstance(has, Mapping) else dict.fromkeys(has, 1.0)
+            before = _as_mapping(has)
             known_name(self.generator, before)
-            for name, value in (*before.items(), *(edits or {}).items()):
-                rows = torch.as_tensor(value).numel()
-                if rows not in (1, count):
-                    raise DataError(f"{name!r} has {rows} values for {count} images")
             c = condition_of(self.generator, before, edits or {}, count=count)
+        elif not isinstance(c, Condition):
+            raise DataError(
+                f"a {type(c).__name__} is no Condition; give edits={{NAME: VALUE}} or a Condition"
+            )
         elif edits or has:
             raise DataError("give a Condition or edits (with has), not both")
+        elif not bool(c.values.isfinite().all()):
+            raise DataError("the condition holds NaN or infinite values")
         if c.values.shape[1] != len(names):
             raise DataError(
                 f"the condition has {c.values.shape[1]} entries, the generator takes {len(names)}"
@@ -162,7 +166,8 @@ class Pipeline:
         x, c = self._asked(images, c, edits, has, whole)
         only = copy(self.magdr)
         only.rounds = 0
-        return self._told(only.run(x, c, self.generator))
+        with full_precision(self.device):
+            return self._told(only.run(x, c, self.generator))
 
     @torch.no_grad()
     def reconstruct(
@@ -176,10 +181,11 @@ class Pipeline:
     ) -> Tensor:
         """One pass of Rec-Net whatever the detector says: `[B,3,S,S]`, 8-bit."""
         x, c = self._asked(images, c, edits, has, whole)
-        parts = [
-            self.magdr.reconstruct(x[i : i + BATCH], c[i : i + BATCH], self.generator).images
-            for i in range(0, len(x), BATCH)
-        ]
+        with full_precision(self.device):
+            parts = [
+                self.magdr.reconstruct(x[i : i + BATCH], c[i : i + BATCH], self.generator).images
+                for i in range(0, len(x), BATCH)
+            ]
         return torch.cat(parts) if parts else x
 
     @torch.no_grad()
@@ -194,7 +200,8 @@ class Pipeline:
     ) -> Outcome:
         """Detect, and reconstruct what is disrupted; the outcome holds the images and the evidence."""
         x, c = self._asked(images, c, edits, has, whole)
-        return self._told(self.magdr.run(x, c, self.generator))
+        with full_precision(self.device):
+            return self._told(self.magdr.run(x, c, self.generator))
 
     @torch.no_grad()
     def __call__(
@@ -208,7 +215,9 @@ class Pipeline:
     ) -> Tensor:
         """The generator's output on the defended input, `[B,3,S,S]`."""
         x, c = self._asked(images, c, edits, has, whole)
-        return self.generator(self.defend(x, c).restored, c)
+        restored = self.defend(x, c).restored
+        with full_precision(self.device):
+            return self.generator(restored, c) if len(x) else x
 
     def _told(self, outcome: Outcome) -> Outcome:
         return replace(outcome, doubtful=bool(self.doubt))
@@ -255,3 +264,16 @@ class Pipeline:
         """A `torch.nn.Module` whose `forward(x, c)` is the generator's output on the defended input; see
         :class:`MagDRModule`."""
         return MagDRModule(self, generator, value_range=value_range)
+
+
+def _as_mapping(has: Has) -> Mapping[str, float | Tensor]:
+    """What the pictures show, by name.
+
+    Raises:
+        DataError: no names.
+    """
+    if isinstance(has, Mapping):
+        return has
+    if isinstance(has, str) or not isinstance(has, Iterable):
+        raise DataError(f"has is a list of names, or names with values; got {has!r:.40}")
+    return dict.fromkeys(has, 1.0)

@@ -99,8 +99,26 @@ class MagDR:
     @torch.no_grad()
     def run(self, x: Tensor, c: Condition, G: Generator) -> Outcome:
         """Detect and reconstruct a batch of any size."""
+        if not len(x):
+            return self._nothing(x)
         every = torch.arange(len(x), device=x.device).split(BATCH)
         return Outcome.cat([self._run(x[idx], c[idx], G) for idx in every])
+
+    def _nothing(self, x: Tensor) -> Outcome:
+        """The outcome of no images: no component is asked."""
+        none = torch.zeros(0, device=x.device)
+        return Outcome(
+            score=none,
+            threshold=self.detector.threshold,
+            gate=self.gate,
+            flagged=none.bool(),
+            restored=x,
+            rounds=none.long(),
+            round_scores=none[None],
+            plans=[],
+            covered=none.bool(),
+            forwards=0.0,
+        )
 
     def _run(self, x: Tensor, c: Condition, G: Generator) -> Outcome:
         before = G.passes

@@ -5,8 +5,10 @@ is a :class:`~magdr_core.errors.DataError` of one line that names it.
 """
 
 from magdr_core.media.faces import Box, cut, face_cut, find_faces, paste, paste_change, whole_cut
-from magdr_core.media.pictures import PICTURE_SUFFIXES, Picture, picture_of, read_picture, write_picture
-from magdr_core.media.video import VIDEO_SUFFIXES, Video, read_video, video_writer, write_video
+from magdr_core.media.formats import PICTURE_SUFFIXES, VIDEO_SUFFIXES
+from magdr_core.media.pictures import Picture, picture_of, read_picture, without_colours, write_picture
+from magdr_core.media.video import Video, read_video
+from magdr_core.media.video_writer import video_writer, write_video
 
 __all__ = [
     "PICTURE_SUFFIXES",
@@ -24,6 +26,7 @@ __all__ = [
     "read_video",
     "video_writer",
     "whole_cut",
+    "without_colours",
     "write_picture",
     "write_video",
 ]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import warnings
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
@@ -14,12 +15,15 @@ from PIL import Image, ImageCms, ImageOps
 from torch import Tensor
 
 from magdr_core.errors import DataError
+from magdr_core.functional import luma, to_8bit
+from magdr_core.media.formats import SNIFFED, unreadable
+from magdr_core.media.regular import open_regular
 from magdr_core.store import write_atomically
 
-PICTURE_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
-
 # Named one by one: Pillow also knows formats that it hands to other programs (EPS to Ghostscript).
-_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+_FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+
+_GREY = ("1", "L", "LA", "La")
 
 MIN_SIDE = 16
 """A picture with a shorter side holds no face."""
@@ -27,50 +31,66 @@ MIN_SIDE = 16
 MAX_PIXELS = 64_000_000
 """More than that is refused from the header, before anything is decoded (12 bytes a pixel as float32)."""
 
+MAX_BYTES = 400_000_000
+"""Of a file: what `MAX_PIXELS` take with 16 bits a channel and no compression."""
+
 
 @dataclass(frozen=True, eq=False)
 class Picture:
     """A picture as magdr sees it.
 
     Attributes:
-        image: `[3,H,W]` float32 RGB in [0,1], 8-bit levels, upright.
+        levels: `[3,H,W]` uint8 RGB, upright.
         notes: what reading changed besides the format ("turned as its EXIF data says", ...); what is written
             back is this image, so they are also what a copy would lose.
+        grey: the file has no colours, so that what is written back shall have none.
     """
 
-    image: Tensor
+    levels: Tensor
     notes: tuple[str, ...] = ()
+    grey: bool = False
+
+    @property
+    def image(self) -> Tensor:
+        """`[3,H,W]` float32 in [0,1], 8-bit levels; made anew each time, since it is four times as large."""
+        return in_unit(self.levels)
 
 
 def read_picture(path: Path | str) -> Picture:
-    """Read a JPEG, PNG, WebP, TIFF, BMP, GIF or PPM file.
+    """Read a JPEG, PNG, WebP, AVIF, TIFF, BMP, GIF or PPM file.
 
     EXIF rotation is applied. Grey and palette become RGB; an embedded colour profile other than sRGB (CMYK,
     Display P3, ...) is converted to sRGB; 16 bits are rounded to 8, since every clean image is an 8-bit image
     here; a transparent picture is put on white. Of a JPEG with several pictures (MPO) the first is taken.
 
     Raises:
-        DataError: missing, empty, not a picture, damaged or truncated; animated or with several pages;
+        DataError: missing, empty, larger than `MAX_BYTES`, no regular file, not a picture, of a format that
+            cannot be read here (HEIC, camera files), damaged or truncated; animated or with several pages;
             floating-point pixels; a side below `MIN_SIDE` or more than `MAX_PIXELS` pixels. One line.
     """
     path = Path(path)
-    data = _content(path)
-    try:
-        with warnings.catch_warnings():
-            # Pillow's own warnings about large or odd files would go to the terminal; ours are errors.
-            warnings.simplefilter("ignore")
-            image, notes = _decode(path, data)
-    except DataError:
-        raise
-    except Image.DecompressionBombError:
-        raise DataError(f"{path}: is larger than {MAX_PIXELS // 10**6} megapixels") from None
-    except Image.UnidentifiedImageError:
-        known = "JPEG, PNG, WebP, TIFF, BMP, GIF or PPM"
-        raise DataError(f"{path}: is not a picture ({known}), whatever its name says") from None
-    except Exception as e:
-        # Decoders fail in many ways on damaged files (OSError, SyntaxError, struct.error, ...).
-        raise DataError(f"{path}: is damaged or truncated ({' '.join(str(e).split())})") from None
-    return Picture(_tensor(image), tuple(notes))
+    with open_regular(path, MAX_BYTES) as file:
+        try:
+            unknown = unreadable(path, file.read(SNIFFED))
+            if unknown:
+                raise DataError(f"{path}: cannot be read here: {unknown}; convert it to PNG or JPEG")
+            file.seek(0)
+            with warnings.catch_warnings():
+                # Pillow's own warnings about large or odd files would go to the terminal; ours are errors.
+                warnings.simplefilter("ignore")
+                return _decode(path, file)
+        except DataError:
+            raise
+        except Image.DecompressionBombError:
+            raise DataError(f"{path}: is larger than {MAX_PIXELS // 10**6} megapixels") from None
+        except Image.UnidentifiedImageError:
+            known = "JPEG, PNG, WebP, AVIF, TIFF, BMP, GIF or PPM"
+            raise DataError(f"{path}: is not a picture ({known}), whatever its name says") from None
+        except MemoryError:
+            raise DataError(f"{path}: needs more memory than there is") from None
+        except Exception as e:
+            # Decoders fail in many ways on damaged files (OSError, SyntaxError, struct.error, ...).
+            raise DataError(f"{path}: is damaged or truncated ({' '.join(str(e).split())})") from None
 
 
 def picture_of(given: Image.Image | np.ndarray[tuple[int, ...], Any], name: str) -> Picture:
@@ -85,11 +105,22 @@ def picture_of(given: Image.Image | np.ndarray[tuple[int, ...], Any], name: str)
     """
     image = given if isinstance(given, Image.Image) else _from_array(given, name)
     _check_size(name, *image.size)
-    notes: list[str] = []
     try:
-        return Picture(_tensor(_rgb(Path(name), _upright(image, notes), notes)), tuple(notes))
-    except OSError as e:  # PIL decodes a file when its pixels are asked for, which is now
+        return _picture(Path(name), image)
+    except DataError:
+        raise
+    except Exception as e:  # PIL decodes a file when its pixels are asked for, which is now
         raise DataError(f"{name}: is damaged or truncated ({' '.join(str(e).split())})") from None
+
+
+def _picture(path: Path, image: Image.Image) -> Picture:
+    notes: list[str] = []
+    grey = image.mode in _GREY or image.mode.startswith("I")
+    shown = _rgb(path, _upright(image, notes), notes)
+    if grey:  # a colour profile may have tinted it
+        shown = shown.convert("L").convert("RGB")
+    levels = torch.from_numpy(np.array(shown, dtype=np.uint8)).permute(2, 0, 1)
+    return Picture(levels.contiguous(), tuple(notes), grey)
 
 
 def _from_array(array: np.ndarray[tuple[int, ...], Any], name: str) -> Image.Image:
@@ -105,9 +136,9 @@ def _from_array(array: np.ndarray[tuple[int, ...], Any], name: str) -> Image.Ima
     return Image.fromarray(array)
 
 
-def _tensor(image: Image.Image) -> Tensor:
-    levels = torch.from_numpy(np.array(image, dtype=np.uint8)).permute(2, 0, 1)
-    return levels.float().div(255).contiguous()
+def in_unit(levels: Tensor) -> Tensor:
+    """uint8 -> float32 in [0,1], held once."""
+    return levels.float().div_(255)
 
 
 def _check_size(name: Path | str, width: int, height: int) -> None:
@@ -117,28 +148,32 @@ def _check_size(name: Path | str, width: int, height: int) -> None:
         raise DataError(f"{name}: {width} x {height} pixels are more than {MAX_PIXELS // 10**6} megapixels")
 
 
-def _content(path: Path) -> bytes:
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise DataError(f"{path}: does not exist") from None
-    except OSError as e:
-        raise DataError(f"{path}: cannot be read ({e.strerror})") from None
-    if not data:
-        raise DataError(f"{path}: is empty")
-    return data
-
-
-def _decode(path: Path, data: bytes) -> tuple[Image.Image, list[str]]:
-    with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+def _decode(path: Path, file: BinaryIO) -> Picture:
+    with Image.open(file, formats=_formats()) as image:
         _check_size(path, *image.size)
-        frames = getattr(image, "n_frames", 1)
-        if frames > 1 and image.format != "MPO":
-            what = "pages" if image.format == "TIFF" else "frames (it is animated)"
-            raise DataError(f"{path}: has {frames} {what}; save the one that is meant")
+        if image.format != "MPO" and _has_a_second(image):
+            what = "several pages" if image.format == "TIFF" else "several frames (it is animated)"
+            raise DataError(f"{path}: has {what}; save the one that is meant")
         image.load()
-        notes: list[str] = []
-        return _rgb(path, _upright(image, notes), notes), notes
+        return _picture(path, image)
+
+
+@cache
+def _formats() -> list[str]:
+    Image.init()
+    return [name for name in _FORMATS if name in Image.OPEN]
+
+
+def _has_a_second(image: Image.Image) -> bool:
+    """Whether there is another frame; to count them all can take minutes."""
+    if not getattr(image, "is_animated", False):
+        return False
+    try:
+        image.seek(1)
+        image.seek(0)
+    except EOFError:
+        return False
+    return True
 
 
 def _upright(image: Image.Image, notes: list[str]) -> Image.Image:
@@ -199,12 +234,21 @@ def _to_srgb(image: Image.Image, profile: bytes, notes: list[str]) -> Image.Imag
     return converted if converted is not None else image
 
 
-def write_picture(path: Path | str, image: Tensor) -> None:
+def without_colours(image: Tensor) -> Tensor:
+    """The brightness of a picture in all three channels: `[3,H,W] -> [3,H,W]`, 8-bit levels.
+
+    What is grey already does not change, and no pixel moves further from a grey picture than it did.
+    """
+    return to_8bit(luma(image[None]))[0].expand(3, -1, -1)
+
+
+def write_picture(path: Path | str, image: Tensor, *, grey: bool = False) -> None:
     """Write a PNG, without loss and atomically.
 
     Args:
         path: ends in `.png`; its folder is made if need be.
         image: `[3,H,W]` in [0,1]; 8-bit images come back to the last bit.
+        grey: as a file of one channel; of `image` the first is taken.
 
     Raises:
         DataError: another suffix, or the file cannot be written.
@@ -213,7 +257,8 @@ def write_picture(path: Path | str, image: Tensor) -> None:
     path = Path(path)
     if path.suffix.lower() != ".png":
         raise DataError(f"{path}: pictures are written without loss, as .png")
-    picture = Image.fromarray(to_levels(image))
+    levels = to_levels(image)
+    picture = Image.fromarray(np.ascontiguousarray(levels[..., 0]) if grey else levels)
     try:
         write_atomically(path, lambda p: picture.save(p, format="PNG"))
     except OSError as e:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
-from fractions import Fraction
 
 import numpy as np
 from torch import Tensor
@@ -21,60 +21,81 @@ HYSTERESIS = 0.5
 
 
 def face_track(
-    frames: Iterable[Tensor], fps: Fraction | float, *, progress: Callable[[int], None] = lambda done: None
-) -> list[Box]:
+    frames: Iterable[tuple[float, Tensor]], *, progress: Callable[[int], None] = lambda done: None
+) -> tuple[list[float], list[Box]]:
     """The cut of every frame: around the largest face where one is first seen, then around the nearest one.
 
     Looked for `LOOKS_PER_SECOND` times a second; outliers are dropped by a median, gaps interpolated and the
     path averaged, since a cut that jitters makes a generator's output flicker.
 
+    Args:
+        frames: (seconds, `[3,H,W]`), the times rising.
+
     Returns:
-        as many cuts as frames; none if no face was seen at all.
+        the times, and as many cuts; no cut if no face was seen at all.
     """
-    every = max(1, round(float(fps) / LOOKS_PER_SECOND))
-    seen: list[tuple[int, float, float, float]] = []
-    count = height = width = 0
-    for count, frame in enumerate(frames, 1):
+    times: list[float] = []
+    seen: list[tuple[float, float, float, float]] = []
+    height = width = 0
+    looked = -math.inf
+    for seconds, frame in frames:
         height, width = frame.shape[1:]
-        if (count - 1) % every == 0:
+        # The nearest frame to the wanted time, be it before it or after.
+        half_a_frame = (seconds - times[-1]) / 2 if times else 0.0
+        times.append(seconds)
+        if seconds - looked > 1 / LOOKS_PER_SECOND - half_a_frame:
+            looked = seconds
             faces = find_faces(frame)
             if faces:
                 face = faces[0] if not seen else min(faces, key=lambda f: _jump(f, seen[-1]))
-                seen.append((count - 1, *_centre(face), float(face.side)))
-        progress(count)
+                seen.append((seconds, *_centre(face), float(face.side)))
+        progress(len(times))
     if not seen:
-        return []
-    path = smoothed(np.array(seen), count, round(float(fps) * SMOOTH_SECONDS))
-    return [placed(row - LIFT * side, column, MARGIN * side, height, width) for row, column, side in path]
+        return times, []
+    path = smoothed(np.array(seen), times)
+    return times, [
+        placed(row - LIFT * side, column, MARGIN * side, height, width) for row, column, side in path
+    ]
 
 
 def _centre(face: Box) -> tuple[float, float]:
     return face.top + face.side / 2, face.left + face.side / 2
 
 
-def _jump(face: Box, last: tuple[int, float, float, float]) -> float:
+def _jump(face: Box, last: tuple[float, float, float, float]) -> float:
     """How far a face is from the last one, in place and size."""
     row, column = _centre(face)
     return abs(row - last[1]) + abs(column - last[2]) + abs(face.side - last[3])
 
 
 def smoothed(
-    seen: np.ndarray[tuple[int, ...], np.dtype[np.float64]], count: int, window: int
+    seen: np.ndarray[tuple[int, ...], np.dtype[np.float64]], times: Sequence[float]
 ) -> list[tuple[float, float, float]]:
-    """A path through `[n,4]` sightings (frame, row, column, side): one (row, column, side) per frame."""
-    times = np.arange(count)
+    """A path through `[n,4]` sightings (seconds, row, column, side): one (row, column, side) per frame.
+
+    Gaps are bridged in time; the average is over as many frames as `SMOOTH_SECONDS` have at the clip's usual
+    rate.
+    """
+    reach = max(1, _usual_frames(times) // 2)
+    kernel = np.hanning(2 * reach + 3)[1:-1]
     columns = []
     for values in seen[:, 1:].T:
         sound = values.copy()
         sound[1:-1] = running_median(values.tolist(), 3)[1:-1]
         path = np.interp(times, seen[:, 0], sound)
-        reach = max(1, window // 2)
-        kernel = np.hanning(2 * reach + 3)[1:-1]
         # The ends are mirrored through their own value, so that a moving face does not lag there.
         left, right = 2 * path[0] - path[reach:0:-1], 2 * path[-1] - path[-2 : -reach - 2 : -1]
         padded = np.concatenate([_long(left, reach, path[0]), path, _long(right, reach, path[-1])])
         columns.append(np.convolve(padded, kernel / kernel.sum(), mode="valid"))
     return [(float(r), float(c), float(s)) for r, c, s in zip(*columns, strict=True)]
+
+
+def _usual_frames(times: Sequence[float]) -> int:
+    """Frames in `SMOOTH_SECONDS`, at the median distance from one to the next; no more than there are."""
+    if len(times) < 2:
+        return 1
+    usual = float(np.median(np.diff(times)))
+    return round(min(SMOOTH_SECONDS / usual, float(len(times))))
 
 
 def _long(
@@ -90,9 +111,23 @@ def running_median(values: Sequence[float], window: int) -> list[float]:
     return [float(np.median(values[max(0, i - reach) : i + reach + 1])) for i in range(len(values))]
 
 
-def half_second_medians(scores: Sequence[float], fps: Fraction | float) -> list[float]:
-    """The running median over `SMOOTH_SECONDS`, of three frames at least."""
-    return running_median(scores, max(3, round(float(fps) * SMOOTH_SECONDS)))
+def half_second_medians(scores: Sequence[float], times: Sequence[float]) -> list[float]:
+    """The median over `SMOOTH_SECONDS` around each frame; of it and its neighbours where they are fewer.
+
+    Args:
+        times: of the frames, in seconds, rising.
+    """
+    near = SMOOTH_SECONDS / 2 + 1e-6
+    medians = []
+    first = last = 0
+    for i, seconds in enumerate(times):
+        while times[first] < seconds - near:
+            first += 1
+        while last < len(times) and times[last] <= seconds + near:
+            last += 1
+        low, high = (first, last) if last - first >= 3 else (max(0, i - 1), i + 2)
+        medians.append(float(np.median(scores[low:high])))
+    return medians
 
 
 def steady(medians: Sequence[float], threshold: float) -> list[bool]:
@@ -108,14 +143,19 @@ def steady(medians: Sequence[float], threshold: float) -> list[bool]:
     return states
 
 
-def stretches(states: Sequence[bool], fps: Fraction | float) -> list[tuple[float, float]]:
-    """(begin, end) in seconds of each run of True."""
+def stretches(states: Sequence[bool], times: Sequence[float], end: float) -> list[tuple[float, float]]:
+    """(begin, end) in seconds of each run of True: from its first frame to the next frame after its last.
+
+    Args:
+        times: of the frames, in seconds, rising.
+        end: when the last frame ends.
+    """
     found: list[tuple[float, float]] = []
-    begin: int | None = None
-    for i, state in enumerate([*states, False]):
+    begin: float | None = None
+    for state, seconds in zip([*states, False], [*times, end], strict=True):
         if state and begin is None:
-            begin = i
+            begin = seconds
         elif not state and begin is not None:
-            found.append((round(begin / float(fps), 3), round(i / float(fps), 3)))
+            found.append((round(begin, 3), round(seconds, 3)))
             begin = None
     return found

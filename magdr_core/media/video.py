@@ -1,10 +1,8 @@
-"""Reading clips frame by frame, and writing them, without loss where that matters (extra `video`: PyAV)."""
+"""Reading clips frame by frame, each frame with the time at which it is shown (extra `video`: PyAV)."""
 
 from __future__ import annotations
 
-import os
-import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -15,30 +13,36 @@ import torch
 from torch import Tensor
 
 from magdr_core.errors import DataError
-from magdr_core.media.pictures import MAX_PIXELS, MIN_SIDE, to_levels
+from magdr_core.media.formats import UNREADABLE_CLIPS
+from magdr_core.media.pictures import MIN_SIDE
+from magdr_core.media.regular import open_regular
+from magdr_core.media.timing import MAX_RATE, UNKNOWN, Clock, Extent, Length, sane_rate
 
-VIDEO_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".webm")
+MAX_BYTES = 2**40
+"""Clips are read piece by piece, so that their size costs no memory; anything above that is no clip."""
 
-_DEFAULT_RATE = Fraction(25)
-
-# A playlist named .mp4 could name other files or addresses; FFmpeg shall open this file and nothing else.
+# A playlist named .mp4 could name other files or addresses. FFmpeg is handed an open file and may open
+# nothing by itself.
 _OPEN = {
-    "protocol_whitelist": "file",
+    "protocol_whitelist": "none",
     "format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegvideo",
 }
 
+MAX_PIXELS = 36_000_000
+"""Of a frame; 8K has 33 million."""
 
-def _av() -> Any:
+
+def load_pyav() -> Any:
+    """The module `av`.
+
+    Raises:
+        DataError: PyAV is not installed.
+    """
     try:
         import av
     except ImportError:
         raise DataError("video needs PyAV: pip install 'magdr[video]'") from None
     return av
-
-
-def _allowed_missing(declared: int) -> int:
-    """Edit lists and a last group of pictures may cost a clip that is whole a frame or two."""
-    return max(2, declared // 100)
 
 
 @dataclass(frozen=True)
@@ -47,10 +51,11 @@ class Video:
 
     Attributes:
         path: the file.
-        fps: frames per second, on average.
-        declared: the number of frames that the file declares (for formats that declare only a duration:
-            duration times rate), 0 if it declares neither.
+        fps: frames per second as the file declares it, an average; at most `MAX_RATE`.
+        declared: the number of frames that the file declares; 0 if it declares none, as Matroska and WebM do.
         height, width: of a frame as it is shown, in pixels.
+        length: how long the file says it is.
+        notes: what of the file's own word was not believed.
     """
 
     path: Path
@@ -58,41 +63,94 @@ class Video:
     declared: int
     height: int
     width: int
+    length: Length = UNKNOWN
+    notes: tuple[str, ...] = ()
+
+    @property
+    def expected(self) -> int:
+        """About how many frames there are, for showing progress; 0 if nothing is known."""
+        seconds = self.length.seconds
+        return self.declared or (0 if seconds is None else min(10**9, int(seconds * self.fps)))
 
     def __iter__(self) -> Iterator[Tensor]:
         """`[3,H,W]` float32 in [0,1], 8-bit levels, turned as the file says.
 
         Raises:
-            DataError: a frame cannot be decoded, frames differ in size, or the file ends before the declared
-                number of frames; the frames before that have been given.
+            DataError: as for :meth:`timed`.
         """
-        count = 0
-        for count, frame in enumerate(self._decoded(), 1):
+        return (frame for _, frame in self.timed())
+
+    def timed(self) -> Iterator[tuple[float, Tensor]]:
+        """(seconds from the beginning of the file, frame), the times rising.
+
+        Raises:
+            DataError: a frame cannot be decoded, frames differ in size, or the last one ends before the
+                duration that the file declares; the frames before that have been given.
+        """
+        extent, clock, count = Extent(self.length), Clock(self.fps), 0
+        for seconds, frame in self._decoded(extent):
+            count += 1
             if frame.shape != (3, self.height, self.width):
                 raise DataError(f"{self.path}: frame {count} has another size than the first")
-            yield frame
-        if count < self.declared - _allowed_missing(self.declared):
-            raise DataError(
-                f"{self.path}: is damaged or truncated: {count} of {self.declared} declared frames decode"
-            )
+            try:
+                shown = clock.at(seconds)
+            except ValueError as e:
+                raise DataError(f"{self.path}: {e}") from None
+            yield shown, frame
+        if extent.is_cut_short:
+            raise DataError(f"{self.path}: is damaged or truncated: {count} frames decode, {extent}")
 
-    def _decoded(self) -> Iterator[Tensor]:
-        av = _av()
+    def _decoded(self, extent: Extent) -> Iterator[tuple[Fraction | None, Tensor]]:
         count = 0
         try:
-            with av.open(f"file:{self.path}", options=_OPEN) as container:
-                for frame in container.decode(video=0):
-                    if frame.is_corrupt:
-                        raise ValueError("damaged data")
-                    count += 1
-                    yield _tensor(frame)
-        except (av.error.FFmpegError, EOFError, ValueError) as e:
-            raise DataError(f"{self.path}: frame {count + 1} cannot be decoded ({_reason(e)})") from None
+            with opened(self.path) as container:
+                stream = picture_stream(container)
+                begin = begin_of(container)
+                for packet in container.demux():
+                    if packet.stream.type == "audio":
+                        extent.heard(packet, begin)
+                    if packet.stream is not stream:
+                        continue
+                    for frame in packet.decode():
+                        if frame.is_corrupt:
+                            raise ValueError("damaged data")
+                        count += 1
+                        extent.seen(frame, begin)
+                        yield seconds_of(frame.pts, frame.time_base, begin), _tensor(frame)
+        except pyav_errors() as e:
+            where = f"frame {count + 1} cannot be decoded ({reason(e)}); {count} frames decode, {extent}"
+            raise DataError(f"{self.path}: {where}: it is damaged or truncated") from None
+
+
+def seconds_of(pts: int | None, time_base: Fraction | None, begin: Fraction) -> Fraction | None:
+    """A timestamp in seconds from the beginning of the file; None where there is none."""
+    return None if pts is None or not time_base else pts * time_base - begin
+
+
+def begin_of(container: Any) -> Fraction:
+    """The first timestamp of all streams, in seconds: what a player shows as 0."""
+    start = container.start_time
+    return Fraction(0) if start is None else Fraction(start, 1_000_000)
+
+
+def picture_stream(container: Any) -> Any:
+    """The first video stream of a known codec that is no cover picture; None if there is none."""
+    for stream in container.streams.video:
+        if stream.codec_context is not None and not _is_cover(stream):
+            # The decoder's own bound, since a frame in the middle may declare another size than the first.
+            stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
+            return stream
+    return None
+
+
+def _is_cover(stream: Any) -> bool:
+    attached = getattr(stream.disposition, "attached_pic", None)
+    return attached is not None and bool(stream.disposition & attached)
 
 
 def _tensor(frame: Any) -> Tensor:
     levels = torch.from_numpy(frame.to_ndarray(format="rgb24")).permute(2, 0, 1)
-    return torch.rot90(levels, _turns(frame), (1, 2)).float().div(255).contiguous()
+    return torch.rot90(levels, _turns(frame), (1, 2)).contiguous().float().div_(255)
 
 
 def _turns(frame: Any) -> int:
@@ -100,144 +158,74 @@ def _turns(frame: Any) -> int:
     return round(frame.rotation / 90)
 
 
-def _reason(error: BaseException) -> str:
-    return str(getattr(error, "strerror", None) or error or type(error).__name__)
+def reason(error: BaseException) -> str:
+    """A decoder's or a disk's complaint, in a few words."""
+    text = str(getattr(error, "strerror", None) or error or type(error).__name__)
+    return " ".join(text.split())
+
+
+def pyav_errors() -> tuple[type[Exception], ...]:
+    """What PyAV raises on files that are no video, damaged, or declare what cannot be."""
+    av = load_pyav()
+    return (av.error.FFmpegError, EOFError, ValueError, OverflowError, MemoryError, OSError)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Any]:
+    """A PyAV container for reading; FFmpeg sees the open file and no name.
+
+    Raises:
+        DataError: PyAV is missing, or there is no such regular file.
+    """
+    av = load_pyav()
+    with (
+        open_regular(path, MAX_BYTES) as file,
+        av.open(_Nameless(file), options=_OPEN, metadata_errors="replace") as container,
+    ):
+        yield container
+
+
+class _Nameless:
+    """An open file without its name, which may be no text."""
+
+    def __init__(self, file: Any) -> None:
+        self.read, self.seek, self.tell = file.read, file.seek, file.tell
 
 
 def read_video(path: Path | str) -> Video:
     """Open a clip and decode its first frame, so that what is no video is refused at once.
 
     Raises:
-        DataError: PyAV is missing; the file is missing, empty, no video, damaged, or its frames are smaller
-            than `MIN_SIDE` or larger than `MAX_PIXELS`. One line.
+        DataError: PyAV is missing; the file is missing, empty, no regular file, no video, damaged, or its
+            frames are smaller than `MIN_SIDE` or larger than `MAX_PIXELS`. One line.
     """
     path = Path(path)
-    av = _av()
+    if path.suffix.lower() in UNREADABLE_CLIPS:
+        kind = UNREADABLE_CLIPS[path.suffix.lower()]
+        raise DataError(f"{path}: cannot be read here: {kind}; convert it to MP4 or Matroska")
+    load_pyav()
     try:
-        if not path.stat().st_size:
-            raise DataError(f"{path}: is empty")
-    except FileNotFoundError:
-        raise DataError(f"{path}: does not exist") from None
-    try:
-        with av.open(f"file:{path}", options=_OPEN) as container:
-            if not container.streams.video:
+        with opened(path) as container:
+            stream = picture_stream(container)
+            if stream is None:
                 raise DataError(f"{path}: has no video stream")
-            stream = container.streams.video[0]
             pixels = stream.codec_context.width * stream.codec_context.height
             if pixels > MAX_PIXELS:
                 raise DataError(f"{path}: frames of more than {MAX_PIXELS // 10**6} megapixels")
-            fps = stream.average_rate or stream.guessed_rate or _DEFAULT_RATE
-            declared = stream.frames or _estimate(container, stream, fps)
-            frame = next(container.decode(video=0), None)
-    except (av.error.FFmpegError, EOFError, ValueError) as e:
-        raise DataError(f"{path}: is not a video that can be read ({_reason(e)})") from None
+            said = stream.average_rate or stream.guessed_rate
+            length = Length.declared(container, stream)
+            declared = stream.frames
+            frame = next(container.decode(stream), None)
+    except pyav_errors() as e:
+        raise DataError(f"{path}: is not a video that can be read ({reason(e)})") from None
     if frame is None:
         raise DataError(f"{path}: has no frame that can be decoded")
     first = _tensor(frame)
     if min(first.shape[1:]) < MIN_SIDE:
         raise DataError(f"{path}: frames of {first.shape[2]} x {first.shape[1]} pixels are too small")
-    return Video(path, Fraction(fps), declared, first.shape[1], first.shape[2])
-
-
-def _estimate(container: Any, stream: Any, fps: Fraction) -> int:
-    """The number of frames by the declared duration; only where nothing but this stream sets it."""
-    if stream.duration is not None and stream.time_base is not None:
-        return int(stream.duration * stream.time_base * fps)
-    if container.duration is not None and len(container.streams) == 1:
-        return int(Fraction(container.duration, 1_000_000) * fps)
-    return 0
-
-
-@contextmanager
-def video_writer(
-    path: Path | str, fps: Fraction | float, *, lossless: bool = True
-) -> Iterator[Callable[[Tensor], None]]:
-    """Write a clip frame by frame, without sound; the file is there when the block ends well, else not.
-
-    Args:
-        path: ends in `.mkv` if lossless, else in `.mp4`.
-        fps: frames per second.
-        lossless: FFV1 in RGB, so that 8-bit frames come back to the last bit; else H.264, which every player
-            shows, with sides cropped to even numbers.
-
-    Yields:
-        a function that takes the next frame, `[3,H,W]` in [0,1], all of one size.
-
-    Raises:
-        DataError: another suffix, PyAV is missing, no frames, or the file cannot be written.
-    """
-    path = Path(path)
-    wanted = ".mkv" if lossless else ".mp4"
-    if path.suffix.lower() != wanted:
-        raise DataError(f"{path}: {'lossless clips' if lossless else 'clips for players'} end in {wanted}")
-    av = _av()
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        os.close(handle)
-    except OSError as e:
-        raise DataError(f"{path}: cannot be written ({e.strerror})") from None
-    try:
-        encoder = _Encoder(av, name, Fraction(fps).limit_denominator(100_000), lossless)
-        try:
-            yield encoder.add
-        finally:
-            encoder.close()
-        if not encoder.count:
-            raise DataError(f"{path}: there are no frames to write")
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except (av.error.FFmpegError, OSError) as e:
-        raise DataError(f"{path}: cannot be written ({_reason(e)})") from None
-    finally:
-        Path(name).unlink(missing_ok=True)
-
-
-class _Encoder:
-    def __init__(self, av: Any, name: str, fps: Fraction, lossless: bool) -> None:
-        self._av, self._fps, self._lossless = av, fps, lossless
-        self._container = av.open(name, "w", format="matroska" if lossless else "mp4")
-        self._stream: Any = None
-        self.count = 0
-
-    def add(self, image: Tensor) -> None:
-        levels = to_levels(image)
-        if not self._lossless:
-            levels = levels[: levels.shape[0] // 2 * 2, : levels.shape[1] // 2 * 2].copy()
-        if self._stream is None:
-            self._stream = self._new_stream(levels.shape[1], levels.shape[0])
-        frame = self._av.VideoFrame.from_ndarray(levels, format="rgb24")
-        frame.pts = self.count
-        frame.time_base = 1 / self._fps
-        self._container.mux(self._stream.encode(frame))
-        self.count += 1
-
-    def _new_stream(self, width: int, height: int) -> Any:
-        stream = self._container.add_stream("ffv1" if self._lossless else "libx264", rate=self._fps)
-        stream.width, stream.height = width, height
-        stream.pix_fmt = "bgr0" if self._lossless else "yuv420p"
-        stream.time_base = 1 / self._fps
-        if not self._lossless:
-            stream.options = {"crf": "16", "preset": "medium"}
-        return stream
-
-    def close(self) -> None:
-        if self._stream is not None:
-            self._container.mux(self._stream.encode())
-        self._container.close()
-
-
-def write_video(
-    path: Path | str, frames: Iterable[Tensor], fps: Fraction | float, *, lossless: bool = True
-) -> int:
-    """Write a clip; see :func:`video_writer`. Only one frame is held at a time.
-
-    Returns:
-        the number of frames.
-    """
-    count = 0
-    with video_writer(path, fps, lossless=lossless) as add:
-        for frame in frames:
-            add(frame)
-            count += 1
-    return count
+    notes: tuple[str, ...] = ()
+    if said and said > MAX_RATE:
+        notes = (
+            f"declares {float(said):g} frames a second; they are taken to be {1000 / MAX_RATE:g} ms apart",
+        )
+    return Video(path, sane_rate(said), declared, first.shape[1], first.shape[2], length, notes)

@@ -90,3 +90,47 @@ def test_wrong_requests_are_refused(calibrated, faces):
         layer(faces, EDITS, torch.zeros(3, 5))
     with pytest.raises(DataError, match="value_range"):
         calibrated().as_module(value_range="bytes")
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_autocast_does_not_reach_magdr(calibrated, faces, dtype):
+    layer = calibrated("always").as_module()
+    x = faces.to(dtype)
+    plain = layer(x, EDITS)
+    score = layer.outcome.score
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        cast = layer(x, EDITS)
+    assert cast.dtype == dtype
+    assert torch.equal(cast, plain)
+    assert torch.equal(layer.outcome.score, score)
+
+
+def test_autocast_reaches_a_network_of_ones_own_behind_magdr(calibrated, faces):
+    network = nn.Conv2d(3, 3, 1)
+    layer = calibrated().as_module(Wrapped(network))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert layer(faces, EDITS).dtype == torch.bfloat16
+
+
+class Wrapped(nn.Module):
+    """A network that takes no condition into account."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+
+    def forward(self, x, c):
+        return self.network(x)
+
+
+@pytest.mark.parametrize(
+    ("x", "words"),
+    [
+        ("a.png", r"\[B,3,S,S\], got a str"),
+        (torch.zeros(3, 32, 32), r"got \(3, 32, 32\)"),
+        (torch.full((1, 3, 32, 32), torch.nan), "nan"),
+    ],
+)
+def test_what_is_no_batch_of_images_is_refused(calibrated, x, words):
+    with pytest.raises(DataError, match=words):
+        calibrated().as_module()(x, EDITS)

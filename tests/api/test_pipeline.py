@@ -10,6 +10,7 @@ from PIL import Image
 from magdr_core.errors import DataError, RegistryError
 from magdr_core.front.pictures import BATCH
 from magdr_core.toolkit import Toolkit
+from magdr_core.types import Condition
 from tests.api.conftest import EDITS
 
 
@@ -47,6 +48,49 @@ def test_a_value_for_every_image(calibrated, faces):
 def test_what_was_not_said_right(calibrated, faces, asked, words):
     with pytest.raises(DataError, match=words):
         calibrated().detect(faces, **asked)
+
+
+@pytest.mark.parametrize(
+    "value", ["1", None, float("nan"), float("inf"), True, 2, -0.1, 1j, torch.tensor([[1.0]])]
+)
+def test_values_that_are_no_numbers_from_0_to_1_are_refused(calibrated, faces, value):
+    magdr = calibrated()
+    for ask in (
+        lambda: magdr.detect(faces, edits={"Smiling": value}),
+        lambda: magdr.condition({}, Smiling=value),
+        lambda: next(magdr.photos([], edits={"Smiling": value})),
+    ):
+        with pytest.raises(DataError, match=r"'Smiling' .*from 0 to 1|'Smiling' has values of shape"):
+            ask()
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"edits": EDITS, "has": {"Smiling": float("nan")}}, "'Smiling' is set to nan"),
+        ({"edits": EDITS, "has": "Smiling"}, "has is a list of names"),
+        ({"edits": EDITS, "has": 3}, "has is a list of names"),
+        ({"edits": "Smiling"}, "edits are {NAME: VALUE}, got a str"),
+        ({"edits": {None: 1}}, "None is no name of a condition"),
+        ({"edits": {"Blond_Hair": 1, "Black_Hair": 1}}, "hair has one colour, and Blond_Hair and Black_Hair"),
+        ({"c": torch.ones(3, 5)}, "a Tensor is no Condition"),
+        ({"c": Condition(torch.full((3, 5), torch.nan), torch.ones(3, 5).bool())}, "NaN or infinite"),
+    ],
+)
+def test_what_is_no_request_is_refused(calibrated, faces, asked, words):
+    with pytest.raises(DataError, match=words):
+        calibrated().detect(faces, **asked)
+
+
+def test_an_empty_batch_gives_an_empty_result(calibrated, faces):
+    magdr, none = calibrated("always"), faces[:0]
+    assert magdr.detect(none, edits=EDITS) == []
+    outcome = magdr.defend(none, edits=EDITS)
+    assert (len(outcome), outcome.verdicts, outcome.restored.shape) == (0, [], none.shape)
+    assert magdr.reconstruct(none, edits=EDITS).shape == none.shape
+    assert magdr(none, edits=EDITS).shape == none.shape
+    assert magdr.as_module()(none, EDITS).shape == none.shape
+    assert magdr.detect(none, magdr.condition({}, count=0, Smiling=1)) == []
 
 
 def test_conditions_that_do_not_fit(calibrated, faces):
@@ -118,6 +162,14 @@ def test_unknown_tasks_and_faces_of_another_size(workshop):
     bigger = toolkit.extended('[dataset.big]\nuse = "procedural-faces"\nparams = { size = 48 }')
     with pytest.raises(RegistryError, match=r"\[dataset.big\]: its faces have 48 pixels .* takes 32"):
         bigger.magdr("editing", dataset="big")
+
+
+def test_a_grey_photo_comes_back_and_is_saved_grey(calibrated, astronaut, tmp_path):
+    astronaut.convert("L").save(tmp_path / "a.png")
+    (photo,) = calibrated("always").photos(tmp_path / "a.png", edits=EDITS)
+    assert photo.grey
+    assert (photo.restored == photo.restored[:1]).all()
+    assert Image.open(photo.save(tmp_path / "out")).mode == "L"
 
 
 # -- pictures of any number ------------------------------------------------------------------------------

@@ -27,10 +27,14 @@ def walking(astronaut, count=20):
     return frames
 
 
+def timed(frames, fps):
+    return [(i / fps, frame) for i, frame in enumerate(frames)]
+
+
 def test_the_cut_follows_the_face_smoothly_and_bridges_gaps(astronaut):
     told = []
-    boxes = face_track(walking(astronaut), 10, progress=told.append)
-    assert told[-1] == len(boxes) == 20
+    times, boxes = face_track(timed(walking(astronaut), 10), progress=told.append)
+    assert told[-1] == len(boxes) == len(times) == 20
     lefts = [box.left for box in boxes]
     steps = np.diff(lefts)
     assert lefts[-1] - lefts[0] == pytest.approx(38, abs=4)
@@ -46,42 +50,46 @@ def test_another_larger_face_does_not_take_over(astronaut):
         frame[:, 20:100, 5:85] = resize(astronaut[None, :, :230, 110:340], 80)[0]
     for frame in frames[4:]:
         frame[:, 10:120, 88:198] = resize(astronaut[None, :, :230, 110:340], 110)[0]
-    boxes = face_track(frames, 6)
+    _, boxes = face_track(timed(frames, 6))
     assert all(box.left + box.side / 2 < 90 for box in boxes)
 
 
 def test_no_face_gives_no_track():
-    assert face_track([torch.full((3, 64, 64), 0.5)] * 4, 25) == []
+    assert face_track(timed([torch.full((3, 64, 64), 0.5)] * 4, 25)) == ([0.0, 0.04, 0.08, 0.12], [])
 
 
 def test_an_outlier_does_not_bend_the_path():
-    seen = np.array([[4 * i, 50.0, 60.0, 30.0] for i in range(6)])
+    seen = np.array([[4 * i / 12, 50.0, 60.0, 30.0] for i in range(6)])
     seen[3, 1:] = (5.0, 150.0, 80.0)
-    for row, column, side in smoothed(seen, 24, 6):
+    for row, column, side in smoothed(seen, np.arange(24) / 12):
         assert (row, column, side) == pytest.approx((50, 60, 30))
 
 
 def test_a_steady_motion_is_not_delayed():
-    seen = np.array([[i, 2.0 * i, 3.0 * i, 30.0] for i in range(0, 30, 3)])
-    path = np.array(smoothed(seen, 28, 8))
+    seen = np.array([[i / 16, 2.0 * i, 3.0 * i, 30.0] for i in range(0, 30, 3)])
+    path = np.array(smoothed(seen, np.arange(28) / 16))
     assert path[:, 0] == pytest.approx(2.0 * np.arange(28))
     assert path[:, 1] == pytest.approx(3.0 * np.arange(28))
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 5])
 def test_short_clips_have_a_path_too(count):
-    assert len(smoothed(np.array([[0, 5.0, 6.0, 7.0]]), count, 12)) == count
+    assert len(smoothed(np.array([[0, 5.0, 6.0, 7.0]]), np.arange(count) / 24)) == count
 
 
 def test_a_running_median_by_hand():
     assert running_median([1, 9, 2, 3, 8], 3) == [5, 2, 3, 3, 5.5]
 
 
+def medians(scores, fps):
+    return half_second_medians(scores, np.arange(len(scores)) / fps)
+
+
 def test_single_frames_decide_nothing():
     scores = [0.0] * 12 + [9.0] + [0.0] * 12
-    assert not any(steady(half_second_medians(scores, 10), 1.0))
+    assert not any(steady(medians(scores, 10), 1.0))
     scores = [5.0] * 12 + [-9.0] + [5.0] * 12
-    assert all(steady(half_second_medians(scores, 10), 1.0))
+    assert all(steady(medians(scores, 10), 1.0))
 
 
 def test_scores_around_the_threshold_do_not_flicker():
@@ -92,5 +100,42 @@ def test_scores_around_the_threshold_do_not_flicker():
 
 def test_stretches_are_told_in_seconds():
     states = [False, True, True, False, True]
-    assert stretches(states, 10) == [(0.1, 0.3), (0.4, 0.5)]
-    assert stretches([False], 10) == []
+    assert stretches(states, [0, 0.1, 0.2, 0.3, 0.4], 0.5) == [(0.1, 0.3), (0.4, 0.5)]
+    assert stretches([False], [0], 0.1) == []
+
+
+def test_stretches_of_unevenly_timed_frames_have_the_times_of_those_frames():
+    states = [False, True, True, False, True]
+    assert stretches(states, [0, 0.1, 3.0, 3.5, 10.0], 12.0) == [(0.1, 3.5), (10.0, 12.0)]
+
+
+def test_medians_look_at_half_a_second_however_many_frames_it_has():
+    times = [0, 0.1, 0.2, 5.0, 5.05, 5.1, 5.15, 5.2, 9.0]
+    scores = [1, 1, 1, 7, 8, 9, 8, 7, 3]
+    assert half_second_medians(scores, times) == [1, 1, 1, 8, 8, 8, 8, 8, 5]
+
+
+def test_medians_of_very_many_frames_a_second_are_bounded_by_time():
+    times = [i / 1000 for i in range(3000)]
+    found = half_second_medians([float(i) for i in range(3000)], times)
+    assert found[1500] == 1500
+    assert found[0] == 125
+
+
+def test_the_face_is_looked_for_by_time_not_by_number(astronaut):
+    shown = walking(astronaut, 6)
+    looked = []
+    import magdr_core.media.track as track
+
+    times = [0, 0.01, 0.02, 0.03, 1.0, 2.0]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(track, "find_faces", lambda frame: looked.append(frame) or [])
+        face_track(zip(times, shown, strict=True))
+    assert [any(frame is one for one in looked) for frame in shown] == [True, False, False, False, True, True]
+
+
+def test_gaps_are_bridged_in_time():
+    seen = np.array([[0.0, 0.0, 0.0, 30.0], [4.0, 40.0, 80.0, 30.0]])
+    path = np.array(smoothed(seen, [0.0, 1.0, 4.0]))
+    assert path[:, 0] == pytest.approx(np.convolve([-10, 0, 10, 40, 70], [0.25, 0.5, 0.25], "valid"), abs=8)
+    assert path[1, 0] < 20

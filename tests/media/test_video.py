@@ -1,14 +1,17 @@
 """Clips: frame by frame, exact where lossless, and refused in one line where damaged."""
 
+import os
+import re
 import struct
 import sys
 from fractions import Fraction
 
+import numpy as np
 import pytest
 import torch
 
 from magdr_core.errors import DataError
-from magdr_core.media import VIDEO_SUFFIXES, read_video, write_video
+from magdr_core.media import VIDEO_SUFFIXES, read_video, video_writer, write_video
 from tests.edits import edited
 
 av = pytest.importorskip("av", reason="PyAV is not installed (pip install 'magdr[video]')")
@@ -35,7 +38,7 @@ def moving():
 
 def test_a_lossless_clip_comes_back_to_the_last_bit(clip, frames):
     video = read_video(clip)
-    assert (video.fps, video.declared, video.height, video.width) == (25, 24, 48, 50)
+    assert (video.fps, video.declared, video.height, video.width) == (25, 0, 48, 50)
     assert torch.equal(torch.stack(list(video)), frames)
     assert torch.equal(next(iter(video)), frames[0])  # from the start again
 
@@ -89,7 +92,9 @@ def test_a_clip_that_was_cut_off_is_refused_after_what_decodes(tmp_path, clip, s
     path = tmp_path / "cut.mkv"
     path.write_bytes(data[: int(share * len(data))])
     video, given = read_video(path), []
-    with pytest.raises(DataError, match=r"cut\.mkv: is damaged or truncated: \d+ of 24 declared"):
+    with pytest.raises(
+        DataError, match=r"cut\.mkv: .*damaged or truncated|\d+ frames decode, the first .* of 0.96 seconds"
+    ):
         given.extend(video)
     assert 0 < len(given) < 24
 
@@ -158,3 +163,98 @@ def test_nothing_is_left_of_a_clip_that_could_not_be_written(tmp_path):
 
 def test_suffixes_are_lower_case_and_dotted():
     assert all(s.startswith(".") and s == s.lower() for s in VIDEO_SUFFIXES)
+
+
+# -- times ----------------------------------------------------------------------------------------------
+
+
+UNEVEN = [0.0, 0.04, 0.08, 0.12, 0.32, 0.52, 0.76]
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
+def test_frames_keep_their_times(tmp_path, suffix):
+    path = tmp_path / f"uneven{suffix}"
+    with video_writer(path, 25, lossless=suffix == ".mkv") as add:
+        for seconds, frame in zip(UNEVEN, moving(), strict=False):
+            add(frame, seconds)
+    video = read_video(path)
+    assert [seconds for seconds, _ in video.timed()] == pytest.approx(UNEVEN, abs=1e-5)
+    assert video.length.seconds >= Fraction(76, 100)
+
+
+def encoded(path, times, size=(48, 48), rate=25, codec="mpeg4", container=None, ticks=1000):
+    """A clip by PyAV itself, as others write them."""
+    with av.open(str(path), "w", format=container) as out:
+        stream = out.add_stream(codec, rate=rate)
+        stream.width, stream.height = size
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.time_base = Fraction(1, ticks)
+        for i, seconds in enumerate(times):
+            levels = np.full((size[1], size[0], 3), 10 * i % 256, np.uint8)
+            frame = av.VideoFrame.from_ndarray(levels, format="rgb24")
+            frame.pts, frame.time_base = round(seconds * ticks), Fraction(1, ticks)
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode())
+
+
+def test_a_clip_with_few_frames_for_its_length_is_whole(tmp_path):
+    times = [i / 25 for i in range(8)] + [0.52 + i / 5 for i in range(8)]
+    encoded(tmp_path / "vfr.mkv", times, container="matroska", codec="libx264")
+    video = read_video(tmp_path / "vfr.mkv")
+    assert [seconds for seconds, _ in video.timed()] == pytest.approx(times, abs=0.002)
+    assert video.declared == 0, "Matroska declares no number of frames, and none is made up"
+
+
+def test_times_are_counted_from_the_beginning_of_the_file(tmp_path):
+    encoded(tmp_path / "late.mkv", [5 + i / 25 for i in range(4)], container="matroska", codec="libx264")
+    times = [seconds for seconds, _ in read_video(tmp_path / "late.mkv").timed()]
+    assert times == pytest.approx([0, 0.04, 0.08, 0.12], abs=0.002)
+
+
+@pytest.mark.parametrize("share", [0.5, 0.7])
+def test_an_unevenly_timed_clip_that_was_cut_off_is_told_from_a_whole_one(tmp_path, share):
+    encoded(tmp_path / "a.mkv", [i / 5 for i in range(40)], size=(256, 256), container="matroska")
+    data = (tmp_path / "a.mkv").read_bytes()
+    (tmp_path / "cut.mkv").write_bytes(data[: int(share * len(data))])
+    with pytest.raises(DataError, match=r"damaged or truncated") as caught:
+        list(read_video(tmp_path / "cut.mkv"))
+    assert re.search(r"\d+ frames decode, the first [\d.]+ of [78][\d.]* seconds", str(caught.value))
+
+
+def test_a_declared_billion_frames_a_second_is_not_believed(tmp_path):
+    path = tmp_path / "fast.mp4"
+    encoded(path, [i / 10**9 for i in range(5)], rate=10**9, codec="libx264", ticks=10**9)
+    video = read_video(path)
+    assert video.fps == 1000
+    assert "1e+09 frames a second" in video.notes[0]
+    assert [seconds for seconds, _ in video.timed()] == [0, 0.001, 0.002, 0.003, 0.004]
+
+
+def test_frames_that_are_too_large_are_refused_before_they_are_decoded(tmp_path, monkeypatch):
+    encoded(tmp_path / "large.mp4", [0, 0.04], size=(512, 256))
+    monkeypatch.setattr("magdr_core.media.video.MAX_PIXELS", 100_000)
+    with pytest.raises(DataError, match=r"large\.mp4: frames of more than"):
+        read_video(tmp_path / "large.mp4")
+
+
+def test_a_clip_of_sound_alone_has_no_video_stream(tmp_path):
+    with av.open(str(tmp_path / "song.mp4"), "w") as out:
+        stream = out.add_stream("aac", rate=48000)
+        sound = av.AudioFrame.from_ndarray(np.zeros((2, 1024), np.float32), format="fltp", layout="stereo")
+        sound.rate, sound.pts, sound.time_base = 48000, 0, Fraction(1, 48000)
+        out.mux(stream.encode(sound))
+        out.mux(stream.encode())
+    with pytest.raises(DataError, match=r"song\.mp4: has no video stream"):
+        read_video(tmp_path / "song.mp4")
+
+
+def test_names_that_are_no_text_are_read_and_written(tmp_path):
+    path = tmp_path / os.fsdecode(b"a\xff%d\n.mkv")
+    write_video(path, moving()[:3], 25)
+    assert len(list(read_video(path))) == 3
+
+
+def test_a_long_name_is_written_if_the_folder_takes_it(tmp_path):
+    path = tmp_path / ("x" * 251 + ".mkv")
+    write_video(path, moving()[:2], 25)
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
