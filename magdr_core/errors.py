@@ -38,6 +38,10 @@ class CalibrationError(MagdrError):
     """A calibration that is missing, damaged or was made for another composition."""
 
 
+class WriteError(MagdrError):
+    """A file that cannot be written: a full disk, no permission. Whatever stood there before still does."""
+
+
 def suggestion(name: str, known: Iterable[str]) -> str:
     """`"; did you mean 'x'?"` for the closest known name, else `"; known: a, b"`, else an empty text."""
     choices = sorted(set(known))

@@ -14,7 +14,9 @@ ROOT = Path(__file__).parents[2]
 ORDER = """
 errors types rng threads identity functional interrupts left_threads streams expectations global_random
 process_state copies content
-params weights store memory packing containment speed
+files params tidy weights memory packing containment speed
+sealed
+store
 watch
 media
 specs protocols
