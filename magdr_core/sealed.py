@@ -128,5 +128,5 @@ def _digest(kind: str, key: str, body: bytes) -> str:
 
 def _tensor_digest(key: str, levels: Tensor) -> str:
     found = hashlib.sha256(f"images/{key} {levels.dtype} {list(levels.shape)}\n".encode())
-    found.update(memoryview(levels.numpy()))
+    found.update(levels.numpy().data)
     return found.hexdigest()

@@ -11,7 +11,6 @@ from magdr_core.bench import folder as folders
 from magdr_core.bench.folder import CELLS, MANIFEST, PICTURES, RESULTS
 from magdr_core.bench.recorded import RecordedRun
 from magdr_core.errors import MagdrError, WriteError
-from magdr_core.hookspecs import hookimpl
 from magdr_core.report import write_report
 from tests.bench.conftest import SMALL
 from tests.bench.test_run import without_seconds
@@ -19,14 +18,6 @@ from tests.bench.test_run import without_seconds
 
 class _Killed(BaseException):
     pass
-
-
-class _Killer:
-    """Ends a run at an event."""
-
-    @hookimpl
-    def magdr_cell_finished(self, run, cell):
-        raise _Killed
 
 
 @pytest.fixture
@@ -37,24 +28,29 @@ def again(shop, fresh_shop):
     return fresh_shop
 
 
-def killed(shop, text):
+def killed(shop, text, monkeypatch):
+    """A run that ends like a killed process, before anything is computed."""
     bench = shop.bench(text)
-    bench.toolkit.host.add_observer(_Killer(), "killer")
+
+    def kill(result):
+        raise _Killed
+
+    monkeypatch.setattr(bench, "_compute", kill)
     with pytest.raises(_Killed):
         bench.run()
 
 
-def test_a_run_that_is_killed_in_an_old_folder_is_not_taken_for_the_old_one(again):
+def test_a_run_that_is_killed_in_an_old_folder_is_not_taken_for_the_old_one(again, monkeypatch):
     run = again.folder / "run"
     write_report(run)
-    killed(again, SMALL.replace('eps = "6/255"', 'eps = "7/255"'))
+    killed(again, SMALL.replace('eps = "6/255"', 'eps = "7/255"'), monkeypatch)
     assert sorted(p.name for p in run.iterdir()) == [MANIFEST]
     with pytest.raises(MagdrError, match=r"not finished.*the same `magdr bench` command continues it"):
         write_report(run)
 
 
-def test_the_same_command_finishes_what_was_killed(again, shop):
-    killed(again, SMALL)
+def test_the_same_command_finishes_what_was_killed(again, shop, monkeypatch):
+    killed(again, SMALL, monkeypatch)
     run = again.run()
     assert (run.computed, run.failures) == (0, [])
     assert without_seconds(run) == without_seconds(shop.first)
