@@ -230,8 +230,8 @@ class Calibrator:
                     "data": [self.data.fingerprint(), split, first, count, self.policy.seed],
                 }
             )
-            images = self.store.images(key)
-            if images is None or images.shape != clean.images.shape:
+            images = self.store.images(key, clean.images.shape)
+            if images is None:
                 attack = self.toolkit.build("attack", label)
                 parts = []
                 for batch in clean.batches(ATTACK_BATCH):

@@ -47,6 +47,10 @@ def brief(value: object, most: int = 100) -> str:
     return text if len(text) <= most else f"{text[: most - 4]}...{text[-1]}"
 
 
+class WriteError(MagdrError):
+    """A file that cannot be written: a full disk, no permission. Whatever stood there before still does."""
+
+
 def suggestion(name: str, known: Iterable[str]) -> str:
     """`"; did you mean 'x'?"` for the closest known name, else `"; known: a, b"`, else an empty text."""
     choices = sorted(set(known))

@@ -17,6 +17,7 @@ from magdr_core.bench.images import GroupImages, Workplace
 from magdr_core.bench.measures import Yardstick, encoder_label
 from magdr_core.bench.pictures import BESIDE, split_sides, worst_of, worst_side
 from magdr_core.bench.plan import CLEAN, ORACLE, Cell, Group, is_restoration
+from magdr_core.bench.stored import check_cell
 from magdr_core.containment import take_notices
 from magdr_core.errors import ComponentError, MagdrError, one_line
 from magdr_core.expectations import deferred
@@ -73,7 +74,7 @@ class GroupRun:
             facts["seen_by_oracle"] = self._oracle(cell)
             facts["data"] = self._data  # runs are compared on the same pictures only
             facts["baseline"] = cell.role == "defense" and self._is_baseline(cell.component, component)
-            stored = self.store.json("cells", key)
+            stored = self._stored(cell, key)
             if stored is not None:
                 return stored | {"facts": facts, "reused": True}
             start = time.perf_counter()
@@ -121,6 +122,20 @@ class GroupRun:
         self.images.shared.restore()
         if self.G.memory is not None:
             self.G.memory.forget()
+
+    def _stored(self, cell: Cell, key: str) -> dict[str, Any] | None:
+        """A cell from the store with every picture that it was stored with, or None."""
+        schema = SCHEMAS.get(cell.role, SCHEMA)
+        stored = self.store.json("cells", key, lambda data: check_cell(data, key, schema))
+        if stored is not None and cell.role == "defense" and cell.slice.role != "adaptive":
+            clean = self.images.clean(False, cell.slice).images
+            counts = {"pictures": 2 * min(MOST_PICTURES, len(clean))}
+            if "worst" in stored:
+                counts["worst-pictures"] = len(BESIDE) * len(stored["worst"])
+            for name, count in counts.items():
+                if self.store.images(f"{key}-{name}", (count, *clean.shape[1:])) is None:
+                    return None
+        return stored
 
     def _take_passes(self) -> int:
         """Images through the task's generator, and through such that a component has of its own."""
@@ -177,7 +192,7 @@ class GroupRun:
         """Whether the store holds a cell, or nothing has to be computed since its component is broken."""
         try:
             self._component(cell)
-            return self.store.json("cells", self._key(cell)) is not None
+            return self._stored(cell, self._key(cell)) is not None
         except MagdrError:
             return True
 

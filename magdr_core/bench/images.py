@@ -120,8 +120,8 @@ class GroupImages:
         clean = self.clean(False, part)
         if part.role == "clean":
             return clean.images
-        images = self.work.store.images(digest(self.key(part)))
-        if images is None or images.shape != clean.images.shape:
+        images = self.work.store.images(digest(self.key(part)), clean.images.shape)
+        if images is None:
             with deferred():
                 made = self._sweep(part, clean) if part.role == "sweep" else {part: self._make(part, clean)}
             for one, of_one in made.items():

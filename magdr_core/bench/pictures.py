@@ -7,16 +7,21 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor
 
-from magdr_core.store import write_atomically
+from magdr_core.bench.folder import PICTURES, read_file
+from magdr_core.files import Unreadable, write_atomically
 
-FILE = "pictures.safetensors"
+FILE = PICTURES
 SEPARATOR = " | "
 
 WORST = 5
 """Images with the largest output error, whose pictures are kept with every defense's cell."""
+
+_LARGEST = 8192
+"""Pixels of a side."""
 
 BESIDE = ("clean-input", "clean-output", "attacked-input", "attacked-output", "input", "output")
 """What is kept of them: clean, received and restored images with the generator's outputs on them."""
@@ -34,8 +39,8 @@ def worst_side(side: str, seed: int) -> str:
     return f"worst-{side} {seed}"
 
 
-def save_pictures(run: Path, pictures: Mapping[tuple[str, str, str, str], Tensor]) -> None:
-    """Write pictures keyed by (task, attack, component, side).
+def pack_pictures(pictures: Mapping[tuple[str, str, str, str], Tensor]) -> bytes:
+    """The file of pictures keyed by (task, attack, component, side).
 
     A side is `input` or `output` of the first images, or what `worst_side` says.
     """
@@ -43,16 +48,52 @@ def save_pictures(run: Path, pictures: Mapping[tuple[str, str, str, str], Tensor
         SEPARATOR.join(name): (images * 255).round().byte().cpu().contiguous()
         for name, images in pictures.items()
     }
-    if levels:
-        write_atomically(run / FILE, lambda p: save_file(levels, str(p)))
+    return save(levels)
+
+
+def save_pictures(run: Path, pictures: Mapping[tuple[str, str, str, str], Tensor]) -> None:
+    """Write pictures into a run folder, if there are any.
+
+    Raises:
+        WriteError: they cannot be written.
+    """
+    if pictures:
+        content = pack_pictures(pictures)
+        write_atomically(run / FILE, lambda p: p.write_bytes(content))
 
 
 def load_pictures(run: Path) -> dict[tuple[str, ...], Tensor]:
-    """uint8 `[P,3,H,W]` by (task, attack, component, side); empty if the run has none."""
-    path = run / FILE
-    if not path.is_file():
-        return {}
-    return {tuple(name.split(SEPARATOR)): images for name, images in load_file(str(path)).items()}
+    """uint8 `[P,3,H,W]` by (task, attack, component, side); empty if the run has none.
+
+    Raises:
+        ValueError: the file is damaged, or holds something else; the message names the picture.
+    """
+    content = read_file(run, FILE)
+    if isinstance(content, Unreadable):
+        raise ValueError(content.why)
+    return {} if content is None else unpack_pictures(content)
+
+
+def unpack_pictures(content: bytes) -> dict[tuple[str, ...], Tensor]:
+    """As :func:`load_pictures`; of one task all have one size."""
+    try:
+        tensors = load(content)
+    except (SafetensorError, ValueError, KeyError, TypeError) as e:
+        raise ValueError(f"is damaged ({type(e).__name__})") from None
+    found: dict[tuple[str, ...], Tensor] = {}
+    sizes: dict[str, tuple[int, ...]] = {}
+    for name, images in sorted(tensors.items()):
+        key, shape = tuple(name.split(SEPARATOR)), tuple(images.shape)
+        if len(key) != 4 or str(images.dtype) != "torch.uint8" or len(shape) != 4 or shape[1] != 3:
+            raise ValueError(f"{name[:200]!r} is not 8-bit pictures of a task, attack, component and side")
+        if min(shape) < 1 or max(shape[2:]) > _LARGEST:
+            raise ValueError(f"{name[:200]!r} has shape {list(shape)}")
+        if sizes.setdefault(key[0], shape[2:]) != shape[2:]:
+            raise ValueError(
+                f"{name[:200]!r} has shape {list(shape)}, others of its task {list(sizes[key[0]])}"
+            )
+        found[key] = images
+    return found
 
 
 def split_sides(images: Tensor) -> tuple[Tensor, Tensor]:

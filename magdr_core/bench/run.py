@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -18,17 +17,18 @@ from magdr_core import __version__, interrupts
 from magdr_core.bench.adaptive import suite_of
 from magdr_core.bench.checks.badges import with_badges
 from magdr_core.bench.engines.engine import Engine, Job, LocalEngine
-from magdr_core.bench.pictures import save_pictures
+from magdr_core.bench.folder import CELLS, CHECKS, PICTURES, RESULTS, VALUES, RunWriter
+from magdr_core.bench.pictures import pack_pictures
 from magdr_core.bench.plan import plan
 from magdr_core.bench.tables import Row, result_rows, to_csv
-from magdr_core.bench.values import save_values
+from magdr_core.bench.values import pack_values
 from magdr_core.calibration import Progress
 from magdr_core.identity import digest
 from magdr_core.profiles import Profile
-from magdr_core.store import Store, write_atomically
+from magdr_core.store import Store
 from magdr_core.toolkit import Toolkit
 
-SCHEMA = 1
+CHECKS_SCHEMA = 1
 VERSIONS = ("magdr", "torch", "numpy", "pluggy", "scikit-image")
 
 
@@ -104,7 +104,7 @@ class Bench:
             self.groups = [g for g in own if g.cells]
         identity = digest([toolkit.registry.text, self.profile.model_dump(), __version__])[:8]
         self.folder = out or Path("runs") / f"{toolkit.registry.name}-{profile}-{identity}"
-        self.store = Store(cache)
+        self.store = Store(cache, report)
         self.engine: Engine = engine or LocalEngine()
         self.progress = progress
         self.report = report
@@ -116,29 +116,36 @@ class Bench:
     def run(self) -> RunResult:
         """Compute what is missing, write manifest, tables, per-sample values and the report's pictures.
 
-        Of a shard, only the store is written, and observers are told of the cells alone.
+        Of a shard, only the store is written, and observers are told of the cells alone. The manifest says
+        that the run is finished once everything is there; observers of its end find it so.
+
+        Raises:
+            WriteError: the folder or the store cannot be written to.
         """
         with interrupts.watched():
             return self._run()
 
     def _run(self) -> RunResult:
         self.engine.check(self.toolkit)
+        self.store.sweep()
         if self.shard is not None:
             result = RunResult(self.folder, self._manifest(), [], [])
             self._compute(result)
             return result
-        self.folder.mkdir(parents=True, exist_ok=True)
         result = RunResult(self.folder, self._manifest(), [], [])
-        self._write("manifest.json", json.dumps(result.manifest, indent=1, sort_keys=True))
+        writer = RunWriter(self.folder, result.manifest)
+        writer.begin()
         self._notify(result, "magdr_run_started", manifest=result.manifest, cells=self.total)
         self._compute(result)
         result.checks = with_badges(result.checks, result.cells)
         result.rows = result_rows(self.toolkit.registry.name, result.cells)
-        self._write("results.csv", to_csv(result.rows))
-        self._write("cells.json", json.dumps([_brief(c) for c in result.cells], indent=1))
-        save_values(self.folder, result.cells)
-        self._write("checks.json", json.dumps(self._checks_file(result), indent=1))
-        save_pictures(self.folder, result.pictures)
+        writer.write(RESULTS, to_csv(result.rows).encode())
+        writer.write_json(CELLS, [_brief(c) for c in result.cells])
+        writer.write(VALUES, pack_values(result.cells))
+        writer.write_json(CHECKS, self._checks_file(result))
+        if result.pictures:
+            writer.write(PICTURES, pack_pictures(result.pictures))
+        writer.finish()
         self._notify(result, "magdr_run_finished", manifest=result.manifest, rows=result.rows)
         return result
 
@@ -168,18 +175,14 @@ class Bench:
     def _checks_file(self, result: RunResult) -> dict[str, Any]:
         settings = self.profile.checked
         return {
-            "schema": SCHEMA,
+            "schema": CHECKS_SCHEMA,
             "settings": None if settings is None else settings.model_dump(),
             "rows": result.checks,
         }
 
-    def _write(self, name: str, text: str) -> None:
-        write_atomically(self.folder / name, lambda p: p.write_text(text, encoding="utf-8"))
-
     def _manifest(self) -> dict[str, Any]:
         device, adaptive = self.toolkit.device, self.profile.adaptive
         return {
-            "schema": SCHEMA,
             "registry": self.toolkit.registry.name,
             "registry_file": self.toolkit.registry.path.name,
             "registry_text": self.toolkit.registry.text,

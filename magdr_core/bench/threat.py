@@ -9,6 +9,7 @@ from torch import Tensor
 
 from magdr_core.bench.group import GroupRun
 from magdr_core.bench.plan import Cell, Slice
+from magdr_core.bench.stored import check_queries
 from magdr_core.errors import MagdrError
 from magdr_core.guard import GuardedAttack, GuardedGenerator
 from magdr_core.handle import GeneratorHandle
@@ -91,7 +92,7 @@ class Threats:
     def _count(self, part: Slice, attack: GuardedAttack) -> Mapping[str, float] | None:
         """Passes per image on a few faces; None if the attack fails on them."""
         key = digest(["queries", PROBED, self.run.images.key(part)])
-        stored = self.run.store.json("queries", key)
+        stored = self.run.store.json("queries", key, check_queries)
         if stored is None:
             clean = self.run.images.clean(False)[:PROBED]
             G = self.run.G

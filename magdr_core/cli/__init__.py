@@ -14,7 +14,7 @@ from typing import NoReturn
 import click
 
 from magdr_core import interrupts, left_threads
-from magdr_core.errors import MagdrError, one_line
+from magdr_core.errors import MagdrError, WriteError, one_line
 
 _COMMANDS = {
     "bench": "Run a benchmark: attack, detect, reconstruct, compare; resumes what was begun.",
@@ -65,7 +65,8 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Entry point: bad input is one line on stderr and exit code 2, an interrupt 130.
+    """Entry point: bad input is one line on stderr and exit code 2, what cannot be written or runs out of
+    memory one line and exit code 1, an interrupt 130.
 
     Threads that a plugin has left do not keep the process alive.
     """
@@ -92,9 +93,25 @@ def _run() -> int:
     except (click.Abort, KeyboardInterrupt):
         click.echo("\ninterrupted; what was finished is kept, the same command continues", err=True)
         code = 130
+    except WriteError as e:
+        click.echo(f"magdr: {one_line(e)}", err=True)
+        code = 1
     except MagdrError as e:
         click.echo(f"magdr: {one_line(e)}", err=True)
         code = 2
+    except BrokenPipeError:
+        # Whoever read the output has enough of it; closing it must not fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    except OSError as e:
+        place = f"{e.filename}: " if e.filename is not None else ""
+        click.echo(f"magdr: {' '.join(f'{place}{e.strerror or e}'.split())}", err=True)
+        code = 1
+    except (MemoryError, RuntimeError) as e:
+        if not _out_of_memory(e):
+            raise
+        click.echo("magdr: out of memory; what was finished is kept, the same command continues", err=True)
+        code = 1
     except SystemExit as e:
         if isinstance(e.code, str):
             click.echo(e.code, err=True)
@@ -112,3 +129,9 @@ def _leave(code: int, before: list[threading.Thread]) -> NoReturn:
             atexit._run_exitfuncs()  # temporary files are removed, a cluster is shut down
         os._exit(code)
     sys.exit(code)
+
+
+def _out_of_memory(error: Exception) -> bool:
+    """Also of torch, whose CPU allocator raises a plain RuntimeError."""
+    words = ("can't allocate memory", "not enough memory", "out of memory")
+    return isinstance(error, MemoryError) or any(w in str(error) for w in words)

@@ -74,7 +74,11 @@ def command(
     rule = make_rule(metrics, thresholds, correction)
     if run_a.resolve() == run_b.resolve():
         raise click.UsageError("RUN_A and RUN_B are the same folder")
+    if out is not None and out.is_dir():
+        raise click.UsageError(f"--out {out}: the page cannot be written (Is a directory)")
     comparison = compare_folders(run_a, run_b, cache, rule)
+    for note in (*comparison.a.notes, *comparison.b.notes):
+        click.echo(note, err=True)
     page = write_page(comparison, out or run_b / page_name(run_a))
     if form is None:
         show(comparison, page, Console(), everything=everything)

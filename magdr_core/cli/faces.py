@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from magdr_core.cli.common import check_writable
+from magdr_core.files import write_atomically
 from magdr_core.registry import parse_registry
 from magdr_core.toolkit import Toolkit
 
@@ -27,7 +28,9 @@ def command(out: Path, count: int, columns: int, size: int, split: str) -> None:
     text = f'[dataset.faces]\nuse = "procedural-faces"\nparams = {{ size = {size - size % 4} }}'
     toolkit = Toolkit(parse_registry(text, Path("faces")))
     images = toolkit.build("dataset", "faces").split(split)[list(range(count))].images
-    Image.fromarray(grid(images, columns)).save(out)
+    picture = Image.fromarray(grid(images, columns))
+    form = Image.registered_extensions().get(out.suffix.lower(), "PNG")
+    write_atomically(out, lambda p: picture.save(p, format=form))
     click.echo(out)
 
 

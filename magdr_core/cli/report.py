@@ -6,14 +6,15 @@ from pathlib import Path
 
 import click
 
-from magdr_core.errors import MagdrError
-from magdr_core.report import write_report
+from magdr_core.report.build import write_page
+from magdr_core.report.load import load_run
 
 
 @click.command("report", context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("run", type=click.Path(path_type=Path))
 def command(run: Path) -> None:
     """Write report.html of a RUN folder again."""
-    if not run.is_dir():
-        raise MagdrError(f"there is no run folder {str(run)!r}")
-    click.echo(write_report(run))
+    data = load_run(run)
+    for note in data.notes:
+        click.echo(note, err=True)
+    click.echo(write_page(data))

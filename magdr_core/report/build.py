@@ -41,9 +41,15 @@ def write_report(run: Path) -> Path:
 
     Raises:
         MagdrError: a file of the run is missing or damaged.
+        WriteError: the page cannot be written.
     """
-    page = render(load_run(run))
-    path = run / FILE
+    return write_page(load_run(run))
+
+
+def write_page(run: RunData) -> Path:
+    """Write report.html of a run that was read. Raises WriteError if it cannot be written."""
+    page = render(run)
+    path = run.folder / FILE
     write_atomically(path, lambda p: p.write_text(page, encoding="utf-8", newline="\n"))
     return path
 

@@ -15,7 +15,7 @@ from magdr_core.compare import Compared, Comparison
 from magdr_core.compare.load import ComparedRun
 from magdr_core.compare.match import Place, grouped
 from magdr_core.compare.words import MEANINGS, VERDICTS, counted, figure, p_value, rule_lines, sides, signed
-from magdr_core.errors import MagdrError
+from magdr_core.errors import WriteError
 from magdr_core.report.compare_plot import forest
 from magdr_core.store import write_atomically
 
@@ -78,15 +78,13 @@ def write_page(comparison: Comparison, path: Path) -> Path:
     """Write the page.
 
     Raises:
-        MagdrError: the place cannot be written to.
+        WriteError: the place cannot be written to.
     """
     page = render(comparison)
     try:
         write_atomically(path, lambda p: p.write_text(page, encoding="utf-8", newline="\n"))
-    except OSError as e:
-        raise MagdrError(
-            f"{path}: the page cannot be written ({e.strerror}); name a file with --out"
-        ) from None
+    except WriteError as e:
+        raise WriteError(f"{e}; name a file for the page with --out") from None
     return path
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import math
 import os
@@ -16,10 +17,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from magdr_core.errors import MagdrError, suggestion
+from magdr_core.files import write_atomically
 from magdr_core.protocols import Dataset, PairedSplit
 from magdr_core.registry import parse_registry
 from magdr_core.threads import single_thread
@@ -67,7 +69,7 @@ class TrainContext:
                 return {name: tensor.to(self.device) for name, tensor in kept.items()}
         with single_thread():
             images = draw()
-        torch.save({"made_of": made_of, **images}, self.cache)
+        _save(self.cache, {"made_of": made_of, **images})
         return images
 
     def chunks(self, count: int, size: int, first: int = 0) -> Iterator[list[int]]:
@@ -223,8 +225,8 @@ def _resume(path: Path, trainer: Trainer, recipe: Recipe, log: Log) -> tuple[int
 
 
 def _save_checkpoint(path: Path, trainer: Trainer, recipe: Recipe, step: int, seconds: float) -> None:
-    temporary = path.with_suffix(".tmp")
-    torch.save(
+    _save(
+        path,
         {
             "recipe": repr(recipe),
             "step": step,
@@ -232,9 +234,14 @@ def _save_checkpoint(path: Path, trainer: Trainer, recipe: Recipe, step: int, se
             "modules": {k: m.state_dict() for k, m in trainer.modules.items()},
             "optimisers": {k: o.state_dict() for k, o in trainer.optimisers.items()},
         },
-        temporary,
     )
-    os.replace(temporary, path)
+
+
+def _save(path: Path, data: Mapping[str, Any]) -> None:
+    """Through memory, since torch has no name of its own for a full disk."""
+    content = io.BytesIO()
+    torch.save(data, content)
+    write_atomically(path, lambda p: p.write_bytes(content.getbuffer()))
 
 
 def _half(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -243,10 +250,8 @@ def _half(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def _save_weights(net: nn.Module, path: Path) -> None:
     state = {k: v.cpu().contiguous() for k, v in _half(net.state_dict()).items()}
-    temporary = path.with_suffix(".tmp")
-    save_file(state, str(temporary))
-    temporary.chmod(0o644)  # safetensors makes private files
-    os.replace(temporary, path)
+    content = save(state)
+    write_atomically(path, lambda p: p.write_bytes(content))
 
 
 def _reload_half(net: nn.Module) -> None:
@@ -288,4 +293,5 @@ def _write_card(
         *(f"{k} = {v:.5f}" for k, v in quality.items()),
         "",
     ]
-    path.with_suffix(".toml").write_text("\n".join(lines), encoding="utf-8")
+    card = "\n".join(lines)
+    write_atomically(path.with_suffix(".toml"), lambda p: p.write_text(card, encoding="utf-8"))

@@ -81,7 +81,7 @@ def test_a_run_of_an_earlier_version_needs_its_cache(two, folder, tmp_path):
         compare((a, path))
     store = Store(tmp_path / "cache")
     for c in old.cells:
-        store.put_json("cells", c["key"], c)
+        store.put_json("cells", c["key"], {"schema": 1, **c})
     found = compare((a, path), cache=tmp_path / "cache")
     assert [r.place.component for r in found.regressions] == ["jpeg"]
 

@@ -17,7 +17,9 @@ textfile
 checkpoint
 state_keys
 process_state copies content
-params weights store memory packing containment speed
+files params tidy weights memory packing containment speed
+sealed
+store
 watch
 media
 specs protocols

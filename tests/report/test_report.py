@@ -237,7 +237,7 @@ def test_report_one_sample_pictures(whole):
 
 def test_report_escapes_what_users_and_plugins_say(whole):
     whole.settings["note"] = whole.manifest["registry"] = whole.manifest["device"] = XSS
-    whole.manifest["registry_text"] = XSS + "</pre>"
+    whole.manifest["registry_text"] = f"# {XSS}</pre>"
     whole.cell("defense", XSS, "pgd", output_error(1.0))
     whole.cell("defense", "y", XSS, output_error(1.0))
     whole.fail("defense", "bad", "pgd", f"broken: {XSS}")
@@ -311,10 +311,10 @@ def test_report_missing_file_is_named(whole, name):
         ("manifest.json", b"{", "damaged, not JSON"),
         ("manifest.json", b"[]", "not the manifest of a run"),
         ("manifest.json", b'{"schema": 9, "settings": {}}', "written in format 9, this version reads 1"),
-        ("manifest.json", b"\xff", "cannot be read"),
+        ("manifest.json", b"\xff", "damaged, not JSON: not UTF-8"),
         ("cells.json", b'[{"facts": {}}]', "not the cells of a run"),
         ("results.csv", b"a,b\n1,2\n", "its columns are not"),
-        ("results.csv", None, "line 2: damaged"),
+        ("results.csv", None, "damaged, line 2: 2 fields"),
         ("pictures.safetensors", b"nonsense", "damaged"),
     ],
 )

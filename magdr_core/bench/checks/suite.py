@@ -23,6 +23,7 @@ from magdr_core.bench.checks.verdicts import Check
 from magdr_core.bench.checks.victim import Victim
 from magdr_core.bench.group import GroupRun
 from magdr_core.bench.plan import ORACLE, Slice, is_restoration
+from magdr_core.bench.stored import check_checks
 from magdr_core.bench.threat import Threats
 from magdr_core.errors import MagdrError, one_line
 from magdr_core.guard import GuardedDefense
@@ -135,7 +136,7 @@ class Suite:
                 "main": self._images_key(),
             }
         )
-        stored = self.store.json("checks", key)
+        stored = self.store.json("checks", key, check_checks)
         if stored is None:
             try:
                 before = self.G.passes

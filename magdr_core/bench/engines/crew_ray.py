@@ -25,6 +25,7 @@ from magdr_core.bench.engines.parcel import Parcel, parcel_of
 from magdr_core.bench.engines.reader import Reader
 from magdr_core.bench.engines.schedule import Crew, Done, Event, Lost, Ready
 from magdr_core.errors import MagdrError, one_line
+from magdr_core.files import Content
 from magdr_core.profiles import EngineSettings
 from magdr_core.toolkit import Toolkit
 
@@ -237,10 +238,10 @@ class Worker:
         with interrupts.watched():
             return self._desk.do(order)
 
-    def _fetch(self, name: str) -> bytes | None:
+    def _fetch(self, name: str) -> Content:
         import ray
 
-        content: bytes | None = ray.get(self._reader.read.remote(name))
+        content: Content = ray.get(self._reader.read.remote(name))
         return content
 
     def _tell(self, what: str, done: int, total: int) -> None:

@@ -13,6 +13,7 @@ from magdr_core.bench.engines.units import Unit
 from magdr_core.bench.plan import Cell, Group, Slice
 from magdr_core.calibration import Progress
 from magdr_core.errors import MagdrError
+from magdr_core.files import Content
 from magdr_core.profiles import Profile
 from magdr_core.store import AwayStore
 from magdr_core.toolkit import Toolkit
@@ -52,7 +53,7 @@ class Desk:
     """Does units of work, one at a time.
 
     Args:
-        fetch: reads a file of the store by its name.
+        fetch: reads a file of the store by its name, as :meth:`Store.read` does.
         progress: told (what, done, total) of long steps.
     """
 
@@ -61,11 +62,11 @@ class Desk:
         toolkit: Toolkit,
         profile: Profile,
         groups: Sequence[Group],
-        fetch: Callable[[str], bytes | None],
+        fetch: Callable[[str], Content],
         progress: Progress,
     ) -> None:
         self.toolkit, self.profile, self.groups = toolkit, profile, groups
-        self.store = AwayStore(fetch)
+        self.store = AwayStore(fetch, self._say)
         self.progress = progress
         self._said: list[str] = []
         self._at: tuple[int, GroupWork] | None = None

@@ -34,6 +34,7 @@ class _Run:
         self.cells: list[dict[int, Data]] = [{} for _ in job.groups]
         self.rows: list[dict[int, Data]] = [{} for _ in job.groups]
         self.pictures: list[Any] = [{} for _ in job.groups]
+        self._said: set[str] = set()
         self._unmade: list[list[Data]] = [[] for _ in job.groups]
 
     def results(self, crew_of: CrewOf) -> list[GroupResult]:
@@ -64,7 +65,9 @@ class _Run:
         for name, content in outcome.made.items():
             self.job.store.write(name, content)
         for message in outcome.said:
-            self.job.report(message)
+            if message not in self._said:  # several workers may find one file of the store damaged
+                self._said.add(message)
+                self.job.report(message)
         return self._take(unit, outcome.value)
 
     def _take(self, unit: Unit, value: Any) -> Iterable[Unit]:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from magdr_core.files import Content, read_stored
+
 
 class Reader:
     """A store's files, by their names inside it."""
@@ -15,11 +17,8 @@ class Reader:
         self._root = Path(root)
         self._said: dict[int, tuple[str, int, int]] = {}
 
-    def read(self, name: str) -> bytes | None:
-        try:
-            return (self._root / name).read_bytes()
-        except OSError:
-            return None
+    def read(self, name: str) -> Content:
+        return read_stored(self._root / name)
 
     def hear(self, worker: int, what: str, done: int, total: int) -> None:
         """News of a worker's long step."""
