@@ -14,6 +14,7 @@ from typing import NoReturn
 import click
 
 from magdr_core import interrupts, left_threads
+from magdr_core.cli.terminal import never_fail_to_encode, say
 from magdr_core.errors import MagdrError, one_line
 
 _COMMANDS = {
@@ -82,22 +83,24 @@ def main() -> None:
 
 
 def _run() -> int:
+    never_fail_to_encode()
     try:
         code = cli.main(standalone_mode=False)
     except click.exceptions.Exit as e:
         code = e.exit_code
     except click.ClickException as e:
-        click.echo(f"magdr: {e.format_message()}", err=True)
+        say(f"magdr: {' '.join(e.format_message().split())}", err=True)
         code = 2
     except (click.Abort, KeyboardInterrupt):
-        click.echo("\ninterrupted; what was finished is kept, the same command continues", err=True)
+        say(err=True)
+        say("interrupted; what was finished is kept, the same command continues", err=True)
         code = 130
     except MagdrError as e:
-        click.echo(f"magdr: {one_line(e)}", err=True)
+        say(f"magdr: {one_line(e)}", err=True)
         code = 2
     except SystemExit as e:
         if isinstance(e.code, str):
-            click.echo(e.code, err=True)
+            say(e.code, err=True)
         code = int(bool(e.code)) if not isinstance(e.code, int) else e.code
     return code if isinstance(code, int) else 0
 

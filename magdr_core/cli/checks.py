@@ -5,21 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from rich.console import Console
-from rich.text import Text
-
 from magdr_core.bench.run import RunResult
+from magdr_core.cli.terminal import Terminal
 
 
-def print_checks(console: Console, result: RunResult) -> None:
+def print_checks(console: Terminal, result: RunResult) -> None:
     """Print the failed checks, and how many rows have which badge; nothing where nothing was checked."""
     if not result.checks:
         return
     for line in failed_lines(result.checks):
-        console.print(Text(line, style="red"), soft_wrap=True)
+        console.print(line, style="red", soft_wrap=True)
     badges = [row["badge"] for row in result.checks]
     counts = ", ".join(f"{badges.count(b)} {b}" for b in dict.fromkeys(sorted(badges)))
-    console.print(f"sanity checks: {counts}", highlight=False)
+    console.print(f"sanity checks: {counts}")
 
 
 def failed_lines(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:

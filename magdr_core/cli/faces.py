@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from magdr_core.cli.common import check_writable
+from magdr_core.cli.terminal import say
 from magdr_core.registry import parse_registry
 from magdr_core.toolkit import Toolkit
 
@@ -28,7 +29,7 @@ def command(out: Path, count: int, columns: int, size: int, split: str) -> None:
     toolkit = Toolkit(parse_registry(text, Path("faces")))
     images = toolkit.build("dataset", "faces").split(split)[list(range(count))].images
     Image.fromarray(grid(images, columns)).save(out)
-    click.echo(out)
+    say(out)
 
 
 def grid(images: Tensor, columns: int, gap: int = 2) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:

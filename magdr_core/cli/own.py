@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,7 +9,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-from rich.console import Console
 
 from magdr_core.cli.clips import ClipWork
 from magdr_core.cli.common import (
@@ -24,6 +22,7 @@ from magdr_core.cli.common import (
 from magdr_core.cli.inputs import Input, check_results, collect
 from magdr_core.cli.jobs import Defend, Detect, Job
 from magdr_core.cli.photos import PhotoWork
+from magdr_core.cli.terminal import Terminal, say_document
 from magdr_core.cli.told import ADVICE, detail_lines, verdict_line
 from magdr_core.conditions import condition_of, known_name
 from magdr_core.errors import DataError, MagdrError, one_line, suggestion
@@ -199,7 +198,8 @@ class Told:
         else:
             lines = [f"{given.path}: {verdict_line(facts)}", *(f"  {line}" for line in detail_lines(facts))]
             lines += [f"  {path}" for path in facts.get("files", {}).values()]
-            self.display.say("\n".join(lines))
+            for line in lines:
+                self.display.say(line)
         self.display.advance("")
 
     def skip(self, given: Input, error: MagdrError) -> None:
@@ -212,7 +212,7 @@ class Told:
         """Print the document or the count, and exit 1 if something was skipped."""
         if self.as_json:
             document = {**self.head, "results": self.results, "skipped": self.skipped}
-            click.echo(json.dumps(document, indent=1, allow_nan=False))
+            say_document(document)
         else:
             judged = f", {self.disrupted} disrupted" if self.judged else ""
             skipped = f", {len(self.skipped)} skipped" if self.skipped else ""
@@ -223,7 +223,7 @@ class Told:
 
 def new_display(as_json: bool) -> ProgressDisplay:
     """On stderr if stdout is for a program."""
-    return ProgressDisplay(Console(stderr=as_json))
+    return ProgressDisplay(Terminal(stderr=as_json))
 
 
 def work_through(

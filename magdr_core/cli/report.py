@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from magdr_core.cli.terminal import say
 from magdr_core.errors import MagdrError
 from magdr_core.report import write_report
 
@@ -16,4 +17,4 @@ def command(run: Path) -> None:
     """Write report.html of a RUN folder again."""
     if not run.is_dir():
         raise MagdrError(f"there is no run folder {str(run)!r}")
-    click.echo(write_report(run))
+    say(write_report(run))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from magdr_core.bench.run import RunResult
 from magdr_core.bench.tables import Row
+from magdr_core.cli.terminal import Terminal, stacked
 
 STYLES = {"verified": "green", "unreliable": "red", "oblivious-only": "dim"}
 
@@ -27,8 +27,8 @@ class _Figures:
     def badged(self, role: str, component: str, name: str = "") -> Text:
         """The name of a row, with what the sanity checks made of it where they looked at it."""
         badge = self.badges.get((role, component), "")
-        text = Text(name or component)
-        return text.append(f"\n{badge}", style=STYLES.get(badge, "")) if badge else text
+        text = stacked(name or component)
+        return text.append("\n").append(badge, style=STYLES.get(badge, "")) if badge else text
 
     def show(
         self, role: str, attack: str, component: str, metric: str, variant: str = "", form: str = ".3f"
@@ -40,7 +40,7 @@ class _Figures:
         return list(dict.fromkeys(r[column] for r in self.rows if r["role"] == role))
 
 
-def print_tables(console: Console, result: RunResult) -> None:
+def print_tables(console: Terminal, result: RunResult) -> None:
     """Print the tables of every task; of the first seed where there are several (results.csv has all)."""
     seeds = sorted({r["seed"] for r in result.rows})
     for task in dict.fromkeys(r["task"] for r in result.rows):
@@ -58,7 +58,7 @@ def print_tables(console: Console, result: RunResult) -> None:
         _sweep_table(console, rows, task)
 
 
-def _attack_table(console: Console, figures: _Figures, task: str, attacks: list[str], n: int) -> None:
+def _attack_table(console: Terminal, figures: _Figures, task: str, attacks: list[str], n: int) -> None:
     table = Table(title=f"{task}: undefended disruption (output MSE in [-1,1] units, n = {n})")
     for column in ("attack", "eps", "mean", "median", "success"):
         table.add_column(column, justify="left" if column == "attack" else "right")
@@ -71,7 +71,7 @@ def _attack_table(console: Console, figures: _Figures, task: str, attacks: list[
 
 
 def _detector_table(
-    console: Console, figures: _Figures, task: str, attacks: list[str], labels: list[str], n: int
+    console: Terminal, figures: _Figures, task: str, attacks: list[str], labels: list[str], n: int
 ) -> None:
     points = [v for v in figures.names("detector", "variant") if v.startswith("fpr")]
     point = points[0] if points else "fpr1"
@@ -79,7 +79,7 @@ def _detector_table(
     table.add_column("detector", no_wrap=True)
     table.add_column("clean FPR", justify="right")
     for attack in attacks:
-        table.add_column(f"{attack}\nF1 / recall / AUROC", justify="right")
+        table.add_column(stacked(attack, "F1 / recall / AUROC"), justify="right")
     table.add_column("passes", justify="right")
     for label in labels:
         cells = [
@@ -98,7 +98,7 @@ def _detector_table(
     console.print(table)
 
 
-def _sweep_table(console: Console, rows: Sequence[Row], task: str) -> None:
+def _sweep_table(console: Terminal, rows: Sequence[Row], task: str) -> None:
     """Figure 3: F1 of each detector against the attacker's steps."""
     swept = [r for r in rows if _is_point(r)]
     if not swept:
@@ -125,7 +125,7 @@ def _is_point(row: Row) -> bool:
 
 
 def _defense_table(
-    console: Console, figures: _Figures, task: str, attacks: list[str], labels: list[str], n: int
+    console: Terminal, figures: _Figures, task: str, attacks: list[str], labels: list[str], n: int
 ) -> None:
     table = Table(title=f"{task}: output MSE after defense (0-255, mean / median, n = {n})")
     table.add_column("defense", no_wrap=True)
