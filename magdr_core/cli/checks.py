@@ -1,4 +1,4 @@
-"""The console's view of checks.json: one line per failed check."""
+"""The console's view of checks.json: one line per failed check, and per row whose checks are incomplete."""
 
 from __future__ import annotations
 
@@ -15,6 +15,10 @@ def print_checks(console: Terminal, result: RunResult) -> None:
         return
     for line in failed_lines(result.checks):
         console.print(line, style="red", soft_wrap=True)
+    for row in result.checks:
+        if row["badge"] == "incomplete":
+            line = f"incomplete: {row['task']} / {_what(row)}: {row['why']}"
+            console.print(line, style="yellow", soft_wrap=True)
     badges = [row["badge"] for row in result.checks]
     counts = ", ".join(f"{badges.count(b)} {b}" for b in dict.fromkeys(sorted(badges)))
     console.print(f"sanity checks: {counts}")
@@ -23,7 +27,10 @@ def print_checks(console: Terminal, result: RunResult) -> None:
 def failed_lines(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """One line per failed check."""
     for row in rows:
-        what = "attack engine" if row["role"] == "planted" else f"{row['role']} {row['component']}"
         for check in row["checks"]:
             if check["verdict"] == "fail":
-                yield f"unreliable: {row['task']} / {what}: {check['name']}: {check['said']}"
+                yield f"unreliable: {row['task']} / {_what(row)}: {check['name']}: {check['said']}"
+
+
+def _what(row: Mapping[str, Any]) -> str:
+    return "attack engine" if row["role"] == "planted" else f"{row['role']} {row['component']}"

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from magdr_core.bench.plan import ORACLE
-from magdr_core.report.figures import CLEAN_IMAGES, FINE_POINT, IDENTITY, Figures
+from magdr_core.report.figures import CLEAN_IMAGES, FINE_POINT, IDENTITY, Condition, Figures
 from magdr_core.report.shown import MISSING, Block, Column, Line, Shown, Table, count, number, percent, shown
-from magdr_core.report.summary import MAGDR, magdr_label, strongest
+from magdr_core.report.summary import MAGDR, hardest, magdr_label
 
 _mse, _share = number(1), number(3)
 
 
 def key_figures(figures: Figures) -> Table | None:
-    """A row per task, under its strongest attack; None if no task was attacked."""
+    """A row per task under the attack that is the worst for MagDR, which may know it, and one under the worst
+    that knows nothing of it; None if no task was attacked."""
     columns = [
         Column("n", "images", show=number(0)),
         Column("F1", "MagDR's detector", show=_share),
@@ -24,10 +27,7 @@ def key_figures(figures: Figures) -> Table | None:
         Column("Forwards", "to detect + reconstruct"),
     ]
     lines = []
-    for task in figures.tasks:
-        attack = strongest(figures, task)
-        if attack is None:
-            continue
+    for task, attack in _shown(figures):
         detector = magdr_label(figures, task, "detector") or ""
         defense = magdr_label(figures, task, "defense") or ""
         others = {
@@ -60,4 +60,15 @@ def key_figures(figures: Figures) -> Table | None:
         lines.append(line)
     if not lines:
         return None
-    return Table("Key figures, under each task's strongest attack", "Task", columns, [Block("", "", lines)])
+    return Table("Key figures, under each task's worst attacks", "Task", columns, [Block("", "", lines)])
+
+
+def _shown(figures: Figures) -> Iterator[tuple[str, Condition]]:
+    """Each task with its worst attack; after one that knows the defense, the worst that does not, too."""
+    for task in figures.tasks:
+        worst = hardest(figures, task, "defense")
+        if worst is not None:
+            yield task, worst
+        blind = hardest(figures, task, "defense", knowing=False)
+        if blind is not None and blind != worst:
+            yield task, blind

@@ -50,18 +50,71 @@ def task_summary(figures: Figures, task: str) -> list[tuple[str, str]]:
     if attack is None:
         nothing = "No attack was run, so nothing can be said about disruption or defense."
         return [setting, ("Disruption", nothing)]
-    found = [
-        setting,
-        ("Disruption", _disruption(figures, task, attack)),
-        ("Detection", _detection(figures, task, attack)),
-        ("Reconstruction", " ".join(_defense(figures, task, attack))),
-        ("Cost", _cost(figures, task, attack)),
-    ]
+    found = [setting]
+    knowing = [hardest(figures, task, role) for role in ("detector", "defense")]
+    if any(c is not None and c.knowledge for c in knowing):
+        found += [(f"{head} under attacks that know it", w) for head, w in _under(figures, task, *knowing)]
+    blind = [hardest(figures, task, role, knowing=False) or attack for role in ("detector", "defense")]
+    found.append(("Disruption", _disruption(figures, task, attack)))
+    found += _under(figures, task, *blind, told=attack)
+    found.append(("Cost", _cost(figures, task, attack)))
     return [(head, words) for head, words in found if words]
 
 
+def _under(
+    figures: Figures,
+    task: str,
+    detected: Condition | None,
+    defended: Condition | None,
+    told: Condition | None = None,
+) -> list[tuple[str, str]]:
+    """Detection and reconstruction, each under its worst attack, which is named unless it was `told`."""
+    found = []
+    if detected is not None:
+        found.append(("Detection", _named(detected, told) + _detection(figures, task, detected)))
+    if defended is not None:
+        words = " ".join(_defense(figures, task, defended))
+        found.append(("Reconstruction", _named(defended, told) + words))
+    return found
+
+
+def _named(attack: Condition, told: Condition | None) -> str:
+    return "" if attack == told else f"The worst attack is {attack.label} ({attack.strength}). "
+
+
+def hardest(figures: Figures, task: str, role: str, *, knowing: bool = True) -> Condition | None:
+    """The attack that is the worst for MagDR's detector or defense, of all that were run against it.
+
+    Of a defense: the one that leaves the largest output error behind it. Of a detector: the one of which it
+    flags the smallest share, or has the smallest F1 where no share is known. Without such figures the one
+    that disrupts the undefended generator most; random noise only if there is nothing else.
+
+    Args:
+        knowing: whether attacks that know the component count; without them None if there is no other.
+    """
+    label = magdr_label(figures, task, role)
+    if label is None:  # no MagDR in this run: the best that there is
+        label = next(iter(figures.baselines(task, role, MAGDR)), None)
+    wanted = [c for c in figures.attacks(task) if knowing or not c.knowledge]
+    real = [c for c in wanted if not figures.is_noise(task, c)] or wanted
+    point = figures.strict_point(task)
+    measures = (
+        [("mse_o", "", 1.0)] if role == "defense" else [("recall", point, -1.0), ("f1", FINE_POINT, -1.0)]
+    )
+    for metric, variant, sign in measures:
+        known = {
+            c: sign * f.value
+            for c in real
+            if label is not None and (f := figures.get(task, c, role, label, metric, variant))
+        }
+        if known:
+            return max(known, key=lambda c: known[c])
+    return strongest(figures, task)
+
+
 def strongest(figures: Figures, task: str) -> Condition | None:
-    """The attack with the largest undefended output error; random noise only if there is nothing else."""
+    """The attack with the largest undefended output error of those that know no defense; random noise only if
+    there is nothing else."""
     conditions = figures.attacks(task)
     real = [c for c in conditions if not figures.is_noise(task, c) and not c.knowledge] or conditions
 
@@ -105,7 +158,7 @@ def _disruption(figures: Figures, task: str, attack: Condition) -> str:
     if figures.is_noise(task, attack):
         subject = f"Random noise, {name}, is the only disturbance here; it"
     elif len([a for a in figures.attacks(task) if not figures.is_noise(task, a)]) > 1:
-        subject = f"The strongest disruption, {name},"
+        subject = f"Undefended, the strongest disruption, {name},"
     else:
         subject = f"The disruption {name}"
     parts = []
