@@ -6,15 +6,15 @@ from collections.abc import Iterator
 
 from magdr_core.bench.plan import ORACLE
 from magdr_core.report.figures import CLEAN_IMAGES, FINE_POINT, IDENTITY, Condition, Figures
+from magdr_core.report.hardest import MAGDR, hardest, magdr_label
 from magdr_core.report.shown import MISSING, Block, Column, Line, Shown, Table, count, number, percent, shown
-from magdr_core.report.summary import MAGDR, hardest, magdr_label
 
 _mse, _share = number(1), number(3)
 
 
 def key_figures(figures: Figures) -> Table | None:
-    """A row per task under the attack that is the worst for MagDR, which may know it, and one under the worst
-    that knows nothing of it; None if no task was attacked."""
+    """A row per task under the worst attack that knows the defense, and one under the worst that does not; None
+    if no task was attacked."""
     columns = [
         Column("n", "images", show=number(0)),
         Column("F1", "MagDR's detector", show=_share),
@@ -64,11 +64,9 @@ def key_figures(figures: Figures) -> Table | None:
 
 
 def _shown(figures: Figures) -> Iterator[tuple[str, Condition]]:
-    """Each task with its worst attack; after one that knows the defense, the worst that does not, too."""
+    """Each task with the worst attack that knows the defense, and the worst that does not."""
     for task in figures.tasks:
-        worst = hardest(figures, task, "defense")
-        if worst is not None:
-            yield task, worst
-        blind = hardest(figures, task, "defense", knowing=False)
-        if blind is not None and blind != worst:
-            yield task, blind
+        for knowing in (True, False):
+            worst = hardest(figures, task, "defense", knowing=knowing)
+            if worst is not None:
+                yield task, worst

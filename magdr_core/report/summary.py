@@ -6,9 +6,9 @@ import math
 
 from magdr_core.bench.plan import ORACLE
 from magdr_core.report.figures import CLEAN_IMAGES, FINE_POINT, IDENTITY, Condition, Figure, Figures
+from magdr_core.report.hardest import KNOWING, MAGDR, hardest, magdr_label, strongest
 from magdr_core.report.shown import Format, count, number, percent
 
-MAGDR = "magdr"
 FEW = 100
 """Below so many images per seed a reader is told that the intervals are wide."""
 
@@ -51,91 +51,32 @@ def task_summary(figures: Figures, task: str) -> list[tuple[str, str]]:
         nothing = "No attack was run, so nothing can be said about disruption or defense."
         return [setting, ("Disruption", nothing)]
     found = [setting]
-    knowing = [hardest(figures, task, role) for role in ("detector", "defense")]
-    if any(c is not None and c.knowledge for c in knowing):
-        found += [(f"{head} under attacks that know it", w) for head, w in _under(figures, task, *knowing)]
-    blind = [hardest(figures, task, role, knowing=False) or attack for role in ("detector", "defense")]
+    if any(c.knowledge == KNOWING for c in figures.attacks(task)):
+        told = _under(figures, task, knowing=True)
+        found += [(f"{head} under attacks that know it", words) for head, words in told]
     found.append(("Disruption", _disruption(figures, task, attack)))
-    found += _under(figures, task, *blind, told=attack)
+    found += _under(figures, task, knowing=False, told=attack)
     found.append(("Cost", _cost(figures, task, attack)))
     return [(head, words) for head, words in found if words]
 
 
 def _under(
-    figures: Figures,
-    task: str,
-    detected: Condition | None,
-    defended: Condition | None,
-    told: Condition | None = None,
+    figures: Figures, task: str, *, knowing: bool, told: Condition | None = None
 ) -> list[tuple[str, str]]:
     """Detection and reconstruction, each under its worst attack, which is named unless it was `told`."""
     found = []
-    if detected is not None:
-        found.append(("Detection", _named(detected, told) + _detection(figures, task, detected)))
-    if defended is not None:
-        words = " ".join(_defense(figures, task, defended))
-        found.append(("Reconstruction", _named(defended, told) + words))
+    for role, head in (("detector", "Detection"), ("defense", "Reconstruction")):
+        attack = hardest(figures, task, role, knowing=knowing)
+        if attack is None:
+            continue
+        of = "all attacks" if attack == hardest(figures, task, role) else "these attacks"
+        named = "" if attack == told else f"The worst of {of} is {attack.label} ({attack.strength}). "
+        if role == "detector":
+            words = _detection(figures, task, attack)
+        else:
+            words = " ".join(_defense(figures, task, attack))
+        found.append((head, named + words))
     return found
-
-
-def _named(attack: Condition, told: Condition | None) -> str:
-    return "" if attack == told else f"The worst attack is {attack.label} ({attack.strength}). "
-
-
-def hardest(figures: Figures, task: str, role: str, *, knowing: bool = True) -> Condition | None:
-    """The attack that is the worst for MagDR's detector or defense, of all that were run against it.
-
-    Of a defense: the one that leaves the largest output error behind it. Of a detector: the one of which it
-    flags the smallest share, or has the smallest F1 where no share is known. Without such figures the one
-    that disrupts the undefended generator most; random noise only if there is nothing else.
-
-    Args:
-        knowing: whether attacks that know the component count; without them None if there is no other.
-    """
-    label = magdr_label(figures, task, role)
-    if label is None:  # no MagDR in this run: the best that there is
-        label = next(iter(figures.baselines(task, role, MAGDR)), None)
-    wanted = [c for c in figures.attacks(task) if knowing or not c.knowledge]
-    real = [c for c in wanted if not figures.is_noise(task, c)] or wanted
-    point = figures.strict_point(task)
-    measures = (
-        [("mse_o", "", 1.0)] if role == "defense" else [("recall", point, -1.0), ("f1", FINE_POINT, -1.0)]
-    )
-    for metric, variant, sign in measures:
-        known = {
-            c: sign * f.value
-            for c in real
-            if label is not None and (f := figures.get(task, c, role, label, metric, variant))
-        }
-        if known:
-            return max(known, key=lambda c: known[c])
-    return strongest(figures, task)
-
-
-def strongest(figures: Figures, task: str) -> Condition | None:
-    """The attack with the largest undefended output error of those that know no defense; random noise only if
-    there is nothing else."""
-    conditions = figures.attacks(task)
-    real = [c for c in conditions if not figures.is_noise(task, c) and not c.knowledge] or conditions
-
-    def error(condition: Condition) -> float:
-        undefended = figures.get(task, condition, "defense", IDENTITY, "mse_o")
-        if undefended is not None:
-            return undefended.value
-        # The attack's own row has the same error on [-1,1], which is 127.5 levels a unit.
-        own = figures.get(task, condition, "attack", condition.attack, "mse_o")
-        return own.value * 127.5**2 if own is not None else -1.0
-
-    return max(real, key=error, default=None)
-
-
-def magdr_label(figures: Figures, task: str, role: str) -> str | None:
-    """The label of MagDR in this registry: `magdr` itself, else the first instance of that component."""
-    names = figures.components(task, role)
-    if MAGDR in names:
-        return MAGDR
-    uses = figures.run.uses(role)
-    return next((name for name in names if uses.get(name) == MAGDR), None)
 
 
 def _setting(figures: Figures, task: str) -> str:
@@ -158,7 +99,7 @@ def _disruption(figures: Figures, task: str, attack: Condition) -> str:
     if figures.is_noise(task, attack):
         subject = f"Random noise, {name}, is the only disturbance here; it"
     elif len([a for a in figures.attacks(task) if not figures.is_noise(task, a)]) > 1:
-        subject = f"Undefended, the strongest disruption, {name},"
+        subject = f"The strongest disruption by an attack that knows no defense, {name},"
     else:
         subject = f"The disruption {name}"
     parts = []

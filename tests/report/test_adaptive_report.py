@@ -110,7 +110,7 @@ def test_the_summary_leads_with_the_attacks_that_know_the_defense(page):
     knowing = text.index("Reconstruction under attacks that know it.")
     assert text.index("Detection under attacks that know it.") < knowing < text.index("Disruption.")
     first = text[knowing : text.index("Disruption.")]
-    assert "The worst attack is pgd, adaptive (eps 6/255, 50 steps)." in first
+    assert "The worst of all attacks is pgd, adaptive (eps 6/255, 50 steps)." in first
     assert "lowers the output error from 700.0 to 432.1" in first
     assert "The best baseline, jpeg, leaves 600.0" in first
 
@@ -138,8 +138,19 @@ def test_the_worst_attack_is_that_of_what_is_left_and_not_of_what_is_disrupted(w
     for name, error in {"identity": 300.0, "magdr": 250.0, "jpeg": 260.0}.items():
         whole.cell("defense", name, "cw", {"mse_o": (error, error - 5, error + 5)})
     text = summary(whole).text
-    assert "The worst attack is cw (eps 6/255, 30 steps)." in text
-    assert "Undefended, the strongest disruption, pgd (eps 6/255, 30 steps)," in text
+    assert "The worst of all attacks is cw (eps 6/255, 30 steps)." in text
+    assert "The strongest disruption by an attack that knows no defense, pgd (eps 6/255, 30 steps)," in text
+
+
+def test_an_adaptive_attack_that_is_not_the_worst_comes_first_and_is_not_called_so(whole):
+    adaptive_rows(whole)
+    for row in whole.rows:
+        if (row["knowledge"], row["component"], row["metric"]) == ("adaptive", "magdr", "mse_o"):
+            row["value"] = 20.0
+    text = summary(whole).text
+    first = text[text.index("Reconstruction under attacks that know it.") :]
+    assert "The worst of these attacks is pgd, adaptive (eps 6/255, 50 steps)." in first
+    assert "lowers the output error from 700.0 to 20.0" in first
 
 
 def test_a_run_without_adaptive_rows_says_so_once(whole):
