@@ -150,9 +150,7 @@ class GuardedGenerator(Guard):
             expected = f"[{len(batch)},{len(self.condition_names)}]"
             raise self.fail(f"drew conditions {tuple(c.values.shape)}, expected {expected}")
         if c.changed.shape[1]:
-            expect(
-                c.changed.any(1).all(), lambda: self.fail("drew a condition that changes nothing")
-            )
+            expect(c.changed.any(1).all(), lambda: self.fail("drew a condition that changes nothing"))
         return c
 
     def classes(self, c: Condition) -> Sequence[Condition]:

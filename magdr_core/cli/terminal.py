@@ -8,6 +8,7 @@ own has its control characters escaped. No other module of the command line prin
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from collections.abc import Iterable
@@ -53,7 +54,8 @@ def stacked(*lines: object) -> Text:
 def never_fail_to_encode() -> None:
     """What stdout and stderr cannot encode (a name under `LANG=C`) is printed as an escape, not an error."""
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # not where somebody has put another object in their place
+        # Somebody may have put another object in their place, or have closed them.
+        with contextlib.suppress(AttributeError, ValueError, OSError):
             stream.reconfigure(errors="backslashreplace")
 
 

@@ -13,8 +13,8 @@ _mse, _share = number(1), number(3)
 
 
 def key_figures(figures: Figures) -> Table | None:
-    """A row per task under the worst attack that knows the defense, and one under the worst that does not; None
-    if no task was attacked."""
+    """A row per task under the worst attack that knows the defense, and one under the worst that does not;
+    None if no task was attacked."""
     columns = [
         Column("n", "images", show=number(0)),
         Column("F1", "MagDR's detector", show=_share),
