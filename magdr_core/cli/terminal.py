@@ -53,6 +53,7 @@ def stacked(*lines: object) -> Text:
 
 def never_fail_to_encode() -> None:
     """What stdout and stderr cannot encode (a name under `LANG=C`) is printed as an escape, not an error."""
+    stream: Any
     for stream in (sys.stdout, sys.stderr):
         # Somebody may have put another object in their place, or have closed them.
         with contextlib.suppress(AttributeError, ValueError, OSError):

@@ -32,7 +32,7 @@ def adaptive_checks(row: Mapping[str, Any], cells: Sequence[Cell]) -> Iterator[C
     """The checks of a row's adaptive cells, from their per-sample values by mode."""
     if row["role"] not in ("defense", "detector"):
         return
-    everything = next((c for c in row["checks"] if c["name"] == "eps-1"), {})
+    everything: Mapping[str, Any] = next((c for c in row["checks"] if c["name"] == "eps-1"), {})
     works = (everything.get("evidence") or {}).get("reached", 0) > 0
     for cell in cells:
         facts = cell["facts"]
