@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from magdr_core.text import visible
+
 
 class MagdrError(Exception):
     """Base class: the message alone must be enough for a user, so the CLI prints it without a traceback."""
@@ -64,13 +66,14 @@ def suggestion(name: str, known: Iterable[str]) -> str:
 
 
 def one_line(error: BaseException) -> str:
-    """The error's message on one line, with the notes that the layers above added."""
+    """The error's message on one line, visible to the last character, with the notes that the layers above
+    added."""
     said = _said(error)
     text = " ".join(said.split()) or type(error).__name__
     if not isinstance(error, MagdrError):
         text = f"{type(error).__name__}: {text}" if said else text
     notes = " ".join(" ".join(str(note).split()) for note in getattr(error, "__notes__", None) or ())
-    return f"{text} [{notes}]" if notes else text
+    return visible(f"{text} [{notes}]" if notes else text)
 
 
 def _said(error: BaseException) -> str:

@@ -65,5 +65,3 @@ class GeneratorHandle(metaclass=_Fixed):
     def private_copy(self) -> GeneratorHandle:
         """Itself: it holds nothing that could be changed."""
         return self
-
-

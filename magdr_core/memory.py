@@ -64,7 +64,6 @@ class OutputMemory:
             self.held -= self._outputs.popitem(last=False)[1].nbytes
         return torch.stack([found[key] for key in keys]) if keys else compute(x, c)
 
-
     def forget(self) -> None:
         """Let go of all outputs: after a component was at fault nothing that it asked for is believed."""
         self._outputs.clear()

@@ -51,7 +51,9 @@ class Guard:
     def fail(self, message: str) -> ComponentError:
         return ComponentError(f"{self.where}: {message}")
 
-    def call(self, function: Callable[..., Any], *given: Any, free: bool = False, failed: str = "", **named: Any) -> Any:
+    def call(
+        self, function: Callable[..., Any], *given: Any, free: bool = False, failed: str = "", **named: Any
+    ) -> Any:
         """`function(*given, **named)` on private copies of the tensors in there; its result as a copy.
 
         Args:

@@ -14,6 +14,7 @@ from typing import NoReturn
 import click
 
 from magdr_core import interrupts, left_threads
+from magdr_core.cli.terminal import never_fail_to_encode, say
 from magdr_core.errors import MagdrError, WriteError, one_line
 
 _COMMANDS = {
@@ -83,21 +84,23 @@ def main() -> None:
 
 
 def _run() -> int:
+    never_fail_to_encode()
     try:
         code = cli.main(prog_name="magdr", standalone_mode=False)
     except click.exceptions.Exit as e:
         code = e.exit_code
     except click.ClickException as e:
-        click.echo(f"magdr: {e.format_message()}", err=True)
+        say(f"magdr: {' '.join(e.format_message().split())}", err=True)
         code = 2
     except (click.Abort, KeyboardInterrupt):
-        click.echo("\ninterrupted; what was finished is kept, the same command continues", err=True)
+        say(err=True)
+        say("interrupted; what was finished is kept, the same command continues", err=True)
         code = 130
     except WriteError as e:
-        click.echo(f"magdr: {one_line(e)}", err=True)
+        say(f"magdr: {one_line(e)}", err=True)
         code = 1
     except MagdrError as e:
-        click.echo(f"magdr: {one_line(e)}", err=True)
+        say(f"magdr: {one_line(e)}", err=True)
         code = 2
     except BrokenPipeError:
         # Whoever read the output has enough of it; closing it must not fail again.
@@ -105,16 +108,16 @@ def _run() -> int:
         code = 1
     except OSError as e:
         place = f"{e.filename}: " if e.filename is not None else ""
-        click.echo(f"magdr: {' '.join(f'{place}{e.strerror or e}'.split())}", err=True)
+        say(f"magdr: {' '.join(f'{place}{e.strerror or e}'.split())}", err=True)
         code = 1
     except (MemoryError, RuntimeError) as e:
         if not _out_of_memory(e):
             raise
-        click.echo("magdr: out of memory; what was finished is kept, the same command continues", err=True)
+        say("magdr: out of memory; what was finished is kept, the same command continues", err=True)
         code = 1
     except SystemExit as e:
         if isinstance(e.code, str):
-            click.echo(e.code, err=True)
+            say(e.code, err=True)
         code = int(bool(e.code)) if not isinstance(e.code, int) else e.code
     return code if isinstance(code, int) else 0
 

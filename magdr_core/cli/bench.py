@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
 from magdr_core.bench.engines.engine import Engine, LocalEngine
 from magdr_core.bench.run import Bench, RunResult
@@ -24,6 +23,7 @@ from magdr_core.cli.common import (
 )
 from magdr_core.cli.compare import show
 from magdr_core.cli.tables import print_tables
+from magdr_core.cli.terminal import Terminal
 from magdr_core.compare import compare_folders
 from magdr_core.errors import MagdrError, one_line
 from magdr_core.hookspecs import hookimpl
@@ -103,7 +103,7 @@ def command(
         raise click.UsageError("--out takes one registry; several get a folder each")
     if address is not None and engine != "ray":
         raise click.UsageError("--address is of a Ray cluster; say --engine ray")
-    console = Console()
+    console = Terminal()
     display = ProgressDisplay(console)
     check_writable(cache)
     benches = []
@@ -146,28 +146,27 @@ def _engine(name: str, address: str | None) -> Engine:
     return LocalEngine()
 
 
-def _compare(first: Bench, later: Bench, cache: Path, console: Console) -> None:
+def _compare(first: Bench, later: Bench, cache: Path, console: Terminal) -> None:
     """Two registries may share nothing: each has its own tables then, and one line says so."""
     console.rule(f"{later.toolkit.registry.name} against {first.toolkit.registry.name}", align="left")
     try:
         comparison = compare_folders(first.folder, later.folder, cache)
     except MagdrError as e:
-        console.print(f"not compared: {one_line(e)}", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"not compared: {one_line(e)}", soft_wrap=True)
         return
     show(comparison, write_page(comparison, later.folder / page_name(first.folder)), console)
 
 
-def _run(bench: Bench, console: Console, display: ProgressDisplay) -> RunResult:
+def _run(bench: Bench, console: Terminal, display: ProgressDisplay) -> RunResult:
     registry, profile = bench.toolkit.registry, bench.profile
     console.print(
         f"{registry.name}, profile {bench.name}: {profile.samples} samples, {bench.total} cells, "
         f"{bench.toolkit.device}",
-        highlight=False,
     )
     if profile.note:
-        console.print(profile.note, style="yellow", highlight=False)
+        console.print(profile.note, style="yellow")
     if bench.shard is not None:
-        console.print(f"part {bench.shard[0]} of {bench.shard[1]}, into the cache", highlight=False)
+        console.print(f"part {bench.shard[0]} of {bench.shard[1]}, into the cache")
     host = bench.toolkit.host
     host.add_observer(ProgressObserver(display), "progress")
     host.add_observer(ReportObserver(), "report")
@@ -180,8 +179,7 @@ def _run(bench: Bench, console: Console, display: ProgressDisplay) -> RunResult:
     console.print(
         f"{result.computed} cells computed, {result.reused} kept, {len(result.failures)} failed, "
         f"{time.perf_counter() - start:.0f} s",
-        highlight=False,
     )
     if bench.shard is None:
-        console.print(f"{result.folder}/report.html", highlight=False, soft_wrap=True)
+        console.print(f"{result.folder}/report.html", soft_wrap=True)
     return result

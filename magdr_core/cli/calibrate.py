@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
 from magdr_core.bench.plan import defense_label, is_restoration
 from magdr_core.calibration import Calibrator, calibration_file
@@ -21,6 +20,7 @@ from magdr_core.cli.common import (
     open_toolkit,
 )
 from magdr_core.cli.own_data import OwnPictures
+from magdr_core.cli.terminal import Terminal
 from magdr_core.errors import RegistryError, suggestion
 from magdr_core.profiles import Profile
 from magdr_core.store import Store, write_atomically
@@ -83,7 +83,7 @@ def command(
         defense_label(toolkit, label)
     check_writable(out.parent)
     tasks = _tasks(toolkit, chosen, task)
-    display = ProgressDisplay(Console())
+    display = ProgressDisplay(Terminal())
     own = None if data is None else OwnPictures(toolkit, data, whole, display)
     entries: dict[str, Any] = {}
     fingerprint = ""

@@ -9,13 +9,17 @@ from typing import Any
 
 import click
 import torch
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from magdr_core.cli.terminal import Terminal
 from magdr_core.errors import MagdrError
 from magdr_core.registry import default_registry
+from magdr_core.text import visible
 from magdr_core.threads import probe_threads
 from magdr_core.toolkit import Toolkit
+
+LONGEST = 60
+"""Characters of a title beside a progress bar."""
 
 device_option = click.option("--device", help="auto, cpu, cuda or cuda:N; overrides the registry.")
 block_option = click.option(
@@ -45,17 +49,23 @@ def check_writable(folder: Path) -> None:
         raise MagdrError(f"{existing} is a file, a folder is needed there")
 
 
+def _fitting(title: str) -> str:
+    """A title beside a bar: harmless, and so short that the bar stays on its line."""
+    shown = visible(title)
+    return shown if len(shown) <= LONGEST else shown[: LONGEST - 3] + "..."
+
+
 class ProgressDisplay:
     """Nested progress: cells of a run, and the long step inside one. Plain lines without a terminal."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Terminal) -> None:
         self.console = console
         self.live = console.is_terminal
         self._bar = Progress(
-            TextColumn("{task.description}", table_column=None),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=30),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"),
+            TextColumn("{task.fields[rate]}", markup=False),
             TimeRemainingColumn(),
             console=console,
             transient=True,
@@ -70,29 +80,30 @@ class ProgressDisplay:
             yield self
             return
         with self._bar:
-            self._main = self._bar.add_task(title, total=total, rate="")
+            self._main = self._bar.add_task(_fitting(title), total=total, rate="")
             self._step = self._bar.add_task("", total=1, visible=False, rate="")
             yield self
 
     def advance(self, title: str) -> None:
         """One cell is done."""
         if self.live:
-            self._bar.update(self._main, advance=1, description=title or None)
+            self._bar.update(self._main, advance=1, description=_fitting(title) or None)
             self._bar.update(self._step, visible=False)
         elif title:
-            self.console.print(title, markup=False, highlight=False, soft_wrap=True)
+            self.console.print(title, soft_wrap=True)
 
     def step(self, what: str, done: int, total: int) -> None:
         """Progress of a long step."""
         if self.live:
+            what = _fitting(what)
             task = self._bar.tasks[self._step]
             if task.description != what:
                 self._bar.reset(self._step, total=total, description=what, visible=True, rate="")
             speed = f"{task.speed:.1f}/s" if task.speed else ""
             self._bar.update(self._step, completed=min(done, total), total=total, visible=True, rate=speed)
         elif what != self._said:
-            self.console.print(f"  {what} ...", markup=False, highlight=False)
+            self.console.print(f"  {what} ...", soft_wrap=True)
             self._said = what
 
     def say(self, message: str) -> None:
-        self.console.print(message, markup=False, highlight=False, soft_wrap=True)
+        self.console.print(message, soft_wrap=True)

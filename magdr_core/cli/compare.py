@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import get_args
 
 import click
-from rich.console import Console
 
 from magdr_core.cli.common import cache_option
 from magdr_core.cli.compared import print_comparison
+from magdr_core.cli.terminal import Terminal, say, say_lines
 from magdr_core.compare import Comparison, Rule, compare_folders
 from magdr_core.compare.measures import DEFAULT, Metric, Size, parse_metric
 from magdr_core.compare.output import to_csv, to_json
@@ -78,12 +77,12 @@ def command(
         raise click.UsageError(f"--out {out}: the page cannot be written (Is a directory)")
     comparison = compare_folders(run_a, run_b, cache, rule)
     for note in (*comparison.a.notes, *comparison.b.notes):
-        click.echo(note, err=True)
+        say(note, err=True)
     page = write_page(comparison, out or run_b / page_name(run_a))
     if form is None:
-        show(comparison, page, Console(), everything=everything)
+        show(comparison, page, Terminal(), everything=everything)
     else:
-        sys.stdout.write(FORMATS[form](comparison).rstrip("\n") + "\n")
+        say_lines(FORMATS[form](comparison))
     if comparison.found_worse:
         raise SystemExit(1)
 
@@ -104,7 +103,7 @@ def make_rule(metrics: tuple[str, ...], thresholds: tuple[str, ...], correction:
     return Rule(tuple(wanted), sizes, correction)
 
 
-def show(comparison: Comparison, page: Path, console: Console, *, everything: bool = False) -> None:
+def show(comparison: Comparison, page: Path, console: Terminal, *, everything: bool = False) -> None:
     """The tables and where the page is."""
     print_comparison(console, comparison, everything=everything)
-    console.print(str(page), highlight=False, markup=False, soft_wrap=True)
+    console.print(str(page), soft_wrap=True)

@@ -7,10 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich import box
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
+from magdr_core.cli.terminal import Terminal, stacked
 from magdr_core.compare import Compared, Comparison
 from magdr_core.compare.load import ComparedRun
 from magdr_core.compare.match import Place, grouped
@@ -23,11 +22,11 @@ _USUAL: tuple[Verdict, ...] = ("regression", "uncertain", "improvement")
 _MOST = 12
 
 
-def print_comparison(console: Console, comparison: Comparison, *, everything: bool = False) -> None:
+def print_comparison(console: Terminal, comparison: Comparison, *, everything: bool = False) -> None:
     """Print what was compared, what changed, the differences and the verdict."""
 
     def say(text: str, style: str | None = None) -> None:
-        console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+        console.print(text, style=style, soft_wrap=True)
 
     for name, run in (("A", comparison.a), ("B", comparison.b)):
         say(f"{name}  {run.folder}  {_what(run)}")
@@ -61,16 +60,16 @@ def _what(run: ComparedRun) -> str:
     return f"{manifest['registry']}, profile {manifest['profile']}, {manifest.get('started', '')[:16]}"
 
 
-def _changes(console: Console, comparison: Comparison) -> None:
+def _changes(console: Terminal, comparison: Comparison) -> None:
     if not comparison.changes:
-        console.print("registries, settings and environments are the same", highlight=False)
+        console.print("registries, settings and environments are the same")
         return
     table = Table(title="what changed", title_justify="left", box=box.SIMPLE, show_edge=False)
     for column in ("", "A", "B"):
         table.add_column(column, overflow="fold")
     for change in comparison.changes:
         what = f"{change.where} {change.what or change.kind}"
-        table.add_row(*map(escape, (what, *sides(change))))
+        table.add_row(what, *sides(change))
     console.print(table)
     console.print()
 
@@ -99,12 +98,12 @@ def _first(texts: list[str]) -> list[str]:
     return texts if len(texts) <= _MOST else [*texts[:_MOST], f"and {len(texts) - _MOST} more"]
 
 
-def _table(console: Console, title: str, rows: Sequence[Compared]) -> None:
+def _table(console: Terminal, title: str, rows: Sequence[Compared]) -> None:
     """Two lines a row, so that it fits on a terminal of 80 columns."""
     style = _STYLES.get(rows[0].verdict)
     table = Table(title=title, title_justify="left", title_style=style, box=box.SIMPLE, show_edge=False)
-    table.add_column("component, metric\nimages", overflow="fold")
-    for column in ("A, B\ndifference [95%]", "p\n(Holm)", "n"):
+    table.add_column(stacked("component, metric", "images"), overflow="fold")
+    for column in (stacked("A, B", "difference [95%]"), stacked("p", "(Holm)"), "n"):
         table.add_column(column, justify="right", no_wrap=True)
     seeds = len({row.place.seed for row in rows}) > 1
     for row in rows:
@@ -114,10 +113,12 @@ def _table(console: Console, title: str, rows: Sequence[Compared]) -> None:
         images = place.where.partition(", ")[2] + (f", seed {place.seed}" if seeds else "")
         interval = f"[{figure(row, row.low)}, {figure(row, row.high)}]"
         table.add_row(
-            escape(f"{what}, {metric}\n{images}"),
-            escape(f"{figure(row, row.a)}, {figure(row, row.b)}\n{signed(row, row.difference)} {interval}"),
+            stacked(f"{what}, {metric}", images),
+            stacked(
+                f"{figure(row, row.a)}, {figure(row, row.b)}", f"{signed(row, row.difference)} {interval}"
+            ),
             p_value(row.p_adjusted),
-            str(row.n) if row.n == row.n_a == row.n_b else f"{row.n} of\n{row.n_a}, {row.n_b}",
+            str(row.n) if row.n == row.n_a == row.n_b else stacked(f"{row.n} of", f"{row.n_a}, {row.n_b}"),
         )
     console.print(table)
     console.print()

@@ -10,6 +10,7 @@ import time
 import click
 import torch
 
+from magdr_core.cli.terminal import say
 from magdr_core.errors import MagdrError, one_line
 from magdr_core.registry import default_registry, packaged_registry
 from magdr_core.threads import probe_threads
@@ -24,19 +25,19 @@ def command() -> None:
     Exit code 1: something was found.
     """
     findings: list[str] = []
-    click.echo(f"python      {platform.python_version()} ({platform.machine()})")
+    say(f"python      {platform.python_version()} ({platform.machine()})")
     for name in ("magdr", "torch", "numpy", "pluggy", "scikit-image", "torchattacks"):
         try:
-            click.echo(f"{name:<11} {importlib.metadata.version(name)}")
+            say(f"{name:<11} {importlib.metadata.version(name)}")
         except importlib.metadata.PackageNotFoundError:
             findings.append(f"{name} is not installed")
     cuda = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "not available"
-    click.echo(f"cuda        {cuda}")
-    click.echo(f"cpu         {os.cpu_count()} cores; {probe_threads()} torch thread(s) are fastest now")
+    say(f"cuda        {cuda}")
+    say(f"cpu         {os.cpu_count()} cores; {probe_threads()} torch thread(s) are fastest now")
     try:
         toolkit = Toolkit.from_registry(packaged_registry())
         toolkit.host.load("builtin")
-        click.echo(f"plugins     {len(toolkit.host.entries())} built-in components")
+        say(f"plugins     {len(toolkit.host.entries())} built-in components")
         findings += [one_line(f.error) for f in toolkit.host.failures]
         findings += _weights()
         findings += _one_pass(toolkit)
@@ -46,12 +47,12 @@ def command() -> None:
     if local != packaged_registry():
         try:
             Toolkit.from_registry(local)
-            click.echo(f"registry    ./{local} is well-formed")
+            say(f"registry    ./{local} is well-formed")
         except MagdrError as e:
             findings.append(one_line(e))
     for finding in findings:
-        click.echo(f"FOUND       {finding}", err=True)
-    click.echo("all well" if not findings else f"{len(findings)} finding(s)")
+        say(f"FOUND       {finding}", err=True)
+    say("all well" if not findings else f"{len(findings)} finding(s)")
     if findings:
         raise SystemExit(1)
 
@@ -64,7 +65,7 @@ def _weights() -> list[str]:
         said = read_card(path).get("sha256")
         if said != file_sha256(path):
             findings.append(f"weights {path.name}: the checksum is not the card's; install again")
-    click.echo(f"weights     {len(paths)} files")
+    say(f"weights     {len(paths)} files")
     return findings
 
 
@@ -78,5 +79,5 @@ def _one_pass(toolkit: Toolkit) -> list[str]:
     condition = generator.draw(batch, toolkit.rng("doctor", batch.ids))
     with torch.no_grad():
         parser(generator(batch.images, condition))
-    click.echo(f"one pass    {time.perf_counter() - start:.2f} s for 8 faces on {toolkit.device}")
+    say(f"one pass    {time.perf_counter() - start:.2f} s for 8 faces on {toolkit.device}")
     return []

@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from magdr_core.cli.common import check_writable
+from magdr_core.cli.terminal import say
 from magdr_core.files import write_atomically
 from magdr_core.registry import parse_registry
 from magdr_core.toolkit import Toolkit
@@ -31,7 +32,7 @@ def command(out: Path, count: int, columns: int, size: int, split: str) -> None:
     picture = Image.fromarray(grid(images, columns))
     form = Image.registered_extensions().get(out.suffix.lower(), "PNG")
     write_atomically(out, lambda p: picture.save(p, format=form))
-    click.echo(out)
+    say(out)
 
 
 def grid(images: Tensor, columns: int, gap: int = 2) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:

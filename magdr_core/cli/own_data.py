@@ -133,4 +133,5 @@ class OwnPictures:
     def say_how_to_use(self, file: Path) -> None:
         name = self.toolkit.registry.path.name
         self.display.say(f"use it with `magdr defend --calibration {file}`, or in {name}:")
-        self.display.say(f'  [calibration]\n  file = "{file}"')
+        self.display.say("  [calibration]")
+        self.display.say(f'  file = "{file}"')

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import click
 
 from magdr_core.cli.common import block_option
+from magdr_core.cli.terminal import say, say_document
 from magdr_core.errors import MagdrError, PluginError, one_line, suggestion
 from magdr_core.params import describe
 from magdr_core.plugins import Entry, PluginHost
@@ -47,12 +47,12 @@ def _print(entries: list[Entry]) -> None:
     kind = ""
     for e in entries:
         if e.kind != kind:
-            click.echo(f"{e.kind}s")
+            say(f"{e.kind}s")
             kind = e.kind
         missing = f" (needs {', '.join(e.spec.missing)})" if e.spec.missing else ""
         first = e.spec.summary.partition(". ")[0].rstrip(".")
         line = f"  {e.name:<{names}}  {e.origin.plugin:<{plugins}}  {first}{missing}"
-        click.echo(line if len(line) <= width else line[: width - 3] + "...")
+        say(line if len(line) <= width else line[: width - 3] + "...")
 
 
 registry_option = click.option(
@@ -74,11 +74,11 @@ def list_(kind: str | None, as_json: bool, registry: Path | None, block: tuple[s
         raise MagdrError(f"no kind {kind!r}{suggestion(kind, kinds)}")
     entries = host.entries(kind)
     if as_json:
-        click.echo(json.dumps([_facts(e) for e in entries], indent=1))
+        say_document([_facts(e) for e in entries])
     else:
         _print(entries)
     for fault in faults:
-        click.echo(f"magdr: {fault}", err=True)
+        say(f"magdr: {fault}", err=True)
     if faults:
         raise SystemExit(1)
 
@@ -97,22 +97,22 @@ def show(name: str, as_json: bool, registry: Path | None, block: tuple[str, ...]
         names = {e.name for e in host.entries()}
         raise MagdrError(f"no component named {name!r}{suggestion(name, names)}")
     if as_json:
-        click.echo(json.dumps([_facts(e) for e in found], indent=1))
+        say_document([_facts(e) for e in found])
         return
     for e in found:
-        click.echo(f"{e.kind} {e.name} (version {e.spec.version})")
-        click.echo(f"  {e.spec.summary}")
+        say(f"{e.kind} {e.name} (version {e.spec.version})")
+        say(f"  {e.spec.summary}")
         if e.spec.cite:
-            click.echo(f"  source: {e.spec.cite}")
+            say(f"  source: {e.spec.cite}")
         for parameter, form, default in describe(e.spec.schema):
-            click.echo(f"  {parameter}: {form} = {default}")
+            say(f"  {parameter}: {form} = {default}")
         for need, what in e.spec.needs.items():
             several = ("one", "a list of", "a list of lists of")[what.depth]
-            click.echo(f"  {need}: {several} [{what.kind}.LABEL]")
+            say(f"  {need}: {several} [{what.kind}.LABEL]")
         if isinstance(e.spec, RestorationSpec) and e.spec.grid:
-            click.echo(f"  grid: {dict(e.spec.grid)}")
-        click.echo(f"  plugin: {e.origin}")
-        click.echo(f"  file: {e.origin.file}")
+            say(f"  grid: {dict(e.spec.grid)}")
+        say(f"  plugin: {e.origin}")
+        say(f"  file: {e.origin.file}")
 
 
 @command.command("new")
@@ -123,8 +123,8 @@ def new(name: str, kind: str) -> None:
     from magdr_core.cli.plugins_new import write_package
 
     place, component = write_package(name, kind, Path())
-    click.echo(f"{place}/ holds {kind} {component}; next:")
-    click.echo(f"  pip install -e {place} && magdr plugins check {name}")
+    say(f"{place}/ holds {kind} {component}; next:")
+    say(f"  pip install -e {place} && magdr plugins check {name}")
 
 
 @command.command("check")
@@ -155,14 +155,14 @@ def check(plugin: str, timeout: float, as_json: bool, device: str, registry: Pat
     read = None if registry is None else read_registry(registry)
     report = check_plugin(plugin, read, timeout=timeout, device=device)
     if as_json:
-        click.echo(json.dumps({"plugin": plugin, **report.as_dict()}, indent=1))
+        say_document({"plugin": plugin, **report.as_dict()})
     else:
         for finding in report.findings:
-            click.echo(str(finding))
+            say(str(finding))
         for component, reason in report.unchecked:
-            click.echo(f"not checked: {component}: {reason}")
+            say(f"not checked: {component}: {reason}")
         judged = len(report.components) - len(report.unchecked)
-        click.echo(
+        say(
             f"{plugin}: {judged} component{'s' * (judged != 1)}, {report.judged} checks, "
             f"{len(report.findings)} finding{'s' * (len(report.findings) != 1)}"
         )

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from magdr_core.cli.terminal import say
 from magdr_core.report.build import write_page
 from magdr_core.report.load import load_run
 
@@ -16,5 +17,5 @@ def command(run: Path) -> None:
     """Write report.html of a RUN folder again."""
     data = load_run(run)
     for note in data.notes:
-        click.echo(note, err=True)
-    click.echo(write_page(data))
+        say(note, err=True)
+    say(write_page(data))

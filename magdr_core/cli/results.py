@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
-import click
-from rich.console import Console
-
 from magdr_core.cli.common import ProgressDisplay
 from magdr_core.cli.document import path_told, text_only
 from magdr_core.cli.inputs import Input
+from magdr_core.cli.terminal import Terminal, say_document
 from magdr_core.cli.told import ADVICE, detail_lines, verdict_line
 from magdr_core.errors import MagdrError, one_line
 
@@ -60,7 +57,8 @@ class Told:
         else:
             lines = [f"{given.path}: {verdict_line(facts)}", *(f"  {line}" for line in detail_lines(facts))]
             lines += [f"  {path}" for path in facts.get("files", {}).values()]
-            self.display.say("\n".join(lines))
+            for line in lines:
+                self.display.say(line)
         self.display.advance("")
 
     def skip(self, given: Input, error: MagdrError) -> None:
@@ -74,7 +72,7 @@ class Told:
         if self.as_json:
             document = {**self.head, "results": self.results, "skipped": self.skipped}
             with self.stdout():
-                click.echo(json.dumps(text_only(document), indent=1, allow_nan=False))
+                say_document(text_only(document))
         else:
             judged = f", {self.disrupted} disrupted" if self.judged else ""
             skipped = f", {len(self.skipped)} skipped" if self.skipped else ""
@@ -85,4 +83,4 @@ class Told:
 
 def new_display(as_json: bool) -> ProgressDisplay:
     """On stderr if stdout is for a program."""
-    return ProgressDisplay(Console(stderr=as_json))
+    return ProgressDisplay(Terminal(stderr=as_json))

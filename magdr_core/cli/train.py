@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 import torch
-from rich.console import Console
 
 from magdr_core.cli.common import ProgressDisplay, check_writable
+from magdr_core.cli.terminal import Terminal
 from magdr_core.threads import probe_threads
 from magdr_core.train.recipes import RECIPES
 from magdr_core.train.runner import find_recipe, train
@@ -25,10 +25,10 @@ def command(name: str | None, out: Path, steps: int | None, device: str) -> None
 
     A checkpoint in the folder is continued. Without NAME, lists what can be trained.
     """
-    console = Console()
+    console = Terminal()
     if name is None:
         for known, recipe in RECIPES.items():
-            console.print(f"{known}  {recipe.kind} {recipe.use}, {recipe.steps} steps", highlight=False)
+            console.print(f"{known}  {recipe.kind} {recipe.use}, {recipe.steps} steps")
         return
     recipe = find_recipe(name)
     check_writable(out)
@@ -42,4 +42,4 @@ def command(name: str | None, out: Path, steps: int | None, device: str) -> None
 
     with display.running(name, steps or recipe.steps):
         path = train(name, out=out, device=device, steps=steps, log=display.say, progress=progress)
-    console.print(str(path), highlight=False, soft_wrap=True)
+    console.print(str(path), soft_wrap=True)

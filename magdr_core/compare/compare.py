@@ -63,6 +63,8 @@ def compare_runs(a: ComparedRun, b: ComparedRun, rule: Rule) -> Comparison:
         corrected = rule.correction == "holm" and able
         rows.append(_row(draft, rule, row_p, row_adjusted, corrected, tuple(why)))
     new, fixed, other = _failures(a, b)
+    # Of every task, attacks that know what they attack come first: they are what a claim rests on.
+    rows.sort(key=lambda row: row.place.knowledge != "adaptive")
     return Comparison(a, b, rule, found, matching, rows, new, fixed, other, len(tested))
 
 

@@ -45,7 +45,7 @@ def to_json(comparison: Comparison) -> str:
         "only_b": [place._asdict() for place in matching.only_b],
         "other_images": [place._asdict() for place in matching.other_images],
     }
-    return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)
+    return json.dumps(document, indent=1, allow_nan=False)
 
 
 def to_csv(comparison: Comparison) -> str:

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from magdr_core.bench.plan import ORACLE
 from magdr_core.report import paper
 from magdr_core.report.figures import FINE_POINT, IDENTITY, Condition, Figure, Figures
+from magdr_core.report.hardest import magdr_label, strongest
 from magdr_core.report.shown import MISSING, Block, Column, Kind, Line, Shown, Table, number, shown
-from magdr_core.report.summary import magdr_label, strongest
 from magdr_core.report.table2 import TABLE2_SLOPE
 from magdr_core.report.tables import named
 

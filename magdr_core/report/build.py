@@ -12,6 +12,7 @@ from typing import Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
+from magdr_core.bench.remarks import remarks
 from magdr_core.hookspecs import hookimpl
 from magdr_core.report.checks import checked_how, checked_tasks, threats
 from magdr_core.report.figures import Condition, Figures
@@ -22,6 +23,7 @@ from magdr_core.report.shown import MISSING, count, seconds
 from magdr_core.report.strips import GAP
 from magdr_core.report.summary import demo_size, headline
 from magdr_core.store import write_atomically
+from magdr_core.text import visible
 
 FILE = "report.html"
 
@@ -86,12 +88,13 @@ def render(run: RunData) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    return environment.get_template("report.html").render(
+    page = environment.get_template("report.html").render(
         manifest=run.manifest,
         date=str(run.manifest.get("started", "")).replace("T", " ").replace("+00:00", " UTC"),
         note=str(run.settings.get("note") or ""),
         headline=headline(figures),
         demo=demo_size(figures),
+        remarks=remarks(run.rows, run.cells),
         key_figures=key_figures(figures),
         sections=found,
         several_seeds=any(len(section.seeds) > 1 for section in found),
@@ -108,6 +111,7 @@ def render(run: RunData) -> str:
         css=Markup(_source("report.css")),
         js=Markup(_source("report.js")),
     )
+    return visible(page, lines=True)  # drawings, too: no bidirectional, control or lone surrogate character
 
 
 def failures(run: RunData) -> list[Failure]:

@@ -18,6 +18,7 @@ from magdr_core.compare.words import MEANINGS, VERDICTS, counted, figure, p_valu
 from magdr_core.errors import WriteError
 from magdr_core.report.compare_plot import forest
 from magdr_core.store import write_atomically
+from magdr_core.text import visible
 
 _STANDS_OUT = ("regression", "uncertain", "improvement")
 _ROLES = {"detector": "Detection", "defense": "Defense", "attack": "Disruption"}
@@ -101,7 +102,7 @@ def render(comparison: Comparison) -> str:
     runs = [_run("A", comparison.a), _run("B", comparison.b)]
     rows = comparison.rows
     standing = [row for verdict in _STANDS_OUT for row in rows if row.verdict == verdict]
-    return environment.get_template("compare.html").render(
+    page = environment.get_template("compare.html").render(
         runs=runs,
         title=f"{runs[1].name} against {runs[0].name}",
         comparison=comparison,
@@ -118,6 +119,7 @@ def render(comparison: Comparison) -> str:
         diff=_diff(comparison.a, comparison.b),
         css=Markup(_source("report.css")),
     )
+    return visible(page, lines=True)
 
 
 def _run(name: str, run: ComparedRun) -> Run:

@@ -10,8 +10,8 @@ from markupsafe import Markup
 
 from magdr_core.report import plots
 from magdr_core.report.figures import Condition, Figures, Sweep
+from magdr_core.report.hardest import magdr_label
 from magdr_core.report.shown import Block, Column, Line, Table, number, shown
-from magdr_core.report.summary import magdr_label
 
 _WIDTH, _HEIGHT = 720, 340
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 520, 16, 290

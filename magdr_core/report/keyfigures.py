@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from magdr_core.bench.plan import ORACLE
-from magdr_core.report.figures import CLEAN_IMAGES, FINE_POINT, IDENTITY, Figures
+from magdr_core.report.figures import CLEAN_IMAGES, FINE_POINT, IDENTITY, Condition, Figures
+from magdr_core.report.hardest import MAGDR, hardest, magdr_label
 from magdr_core.report.shown import MISSING, Block, Column, Line, Shown, Table, count, number, percent, shown
-from magdr_core.report.summary import MAGDR, magdr_label, strongest
 
 _mse, _share = number(1), number(3)
 
 
 def key_figures(figures: Figures) -> Table | None:
-    """A row per task, under its strongest attack; None if no task was attacked."""
+    """A row per task under the worst attack that knows the defense, and one under the worst that does not;
+    None if no task was attacked."""
     columns = [
         Column("n", "images", show=number(0)),
         Column("F1", "MagDR's detector", show=_share),
@@ -24,10 +27,7 @@ def key_figures(figures: Figures) -> Table | None:
         Column("Forwards", "to detect + reconstruct"),
     ]
     lines = []
-    for task in figures.tasks:
-        attack = strongest(figures, task)
-        if attack is None:
-            continue
+    for task, attack in _shown(figures):
         detector = magdr_label(figures, task, "detector") or ""
         defense = magdr_label(figures, task, "defense") or ""
         others = {
@@ -60,4 +60,13 @@ def key_figures(figures: Figures) -> Table | None:
         lines.append(line)
     if not lines:
         return None
-    return Table("Key figures, under each task's strongest attack", "Task", columns, [Block("", "", lines)])
+    return Table("Key figures, under each task's worst attacks", "Task", columns, [Block("", "", lines)])
+
+
+def _shown(figures: Figures) -> Iterator[tuple[str, Condition]]:
+    """Each task with the worst attack that knows the defense, and the worst that does not."""
+    for task in figures.tasks:
+        for knowing in (True, False):
+            worst = hardest(figures, task, "defense", knowing=knowing)
+            if worst is not None:
+                yield task, worst

@@ -10,9 +10,10 @@ from magdr_core.report import beside, table1, table2
 from magdr_core.report.adaptive import Adapted, adapted
 from magdr_core.report.curves import Figure3, figure3
 from magdr_core.report.figures import Figures
+from magdr_core.report.hardest import strongest
 from magdr_core.report.shown import Table
 from magdr_core.report.strips import BUDGET, Gallery, gallery
-from magdr_core.report.summary import strongest, task_summary
+from magdr_core.report.summary import task_summary
 from magdr_core.report.tables import attacks
 from magdr_core.report.tradeoff import tradeoff
 from magdr_core.report.worst import Worst, worst

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from magdr_core.bench.plan import CLEAN
 from magdr_core.report.figures import CLEAN_IMAGES, IDENTITY, Condition, Figures
+from magdr_core.report.hardest import strongest
 from magdr_core.report.shown import number
-from magdr_core.report.summary import strongest
 from magdr_core.report.tables import defense_name
 
 GAP = 2

@@ -6,9 +6,9 @@ import math
 
 from magdr_core.bench.plan import ORACLE
 from magdr_core.report.figures import CLEAN_IMAGES, FINE_POINT, IDENTITY, Condition, Figure, Figures
+from magdr_core.report.hardest import KNOWING, MAGDR, hardest, magdr_label, strongest
 from magdr_core.report.shown import Format, count, number, percent
 
-MAGDR = "magdr"
 FEW = 100
 """Below so many images per seed a reader is told that the intervals are wide."""
 
@@ -50,39 +50,33 @@ def task_summary(figures: Figures, task: str) -> list[tuple[str, str]]:
     if attack is None:
         nothing = "No attack was run, so nothing can be said about disruption or defense."
         return [setting, ("Disruption", nothing)]
-    found = [
-        setting,
-        ("Disruption", _disruption(figures, task, attack)),
-        ("Detection", _detection(figures, task, attack)),
-        ("Reconstruction", " ".join(_defense(figures, task, attack))),
-        ("Cost", _cost(figures, task, attack)),
-    ]
+    found = [setting]
+    if any(c.knowledge == KNOWING for c in figures.attacks(task)):
+        told = _under(figures, task, knowing=True)
+        found += [(f"{head} under attacks that know it", words) for head, words in told]
+    found.append(("Disruption", _disruption(figures, task, attack)))
+    found += _under(figures, task, knowing=False, told=attack)
+    found.append(("Cost", _cost(figures, task, attack)))
     return [(head, words) for head, words in found if words]
 
 
-def strongest(figures: Figures, task: str) -> Condition | None:
-    """The attack with the largest undefended output error; random noise only if there is nothing else."""
-    conditions = figures.attacks(task)
-    real = [c for c in conditions if not figures.is_noise(task, c) and not c.knowledge] or conditions
-
-    def error(condition: Condition) -> float:
-        undefended = figures.get(task, condition, "defense", IDENTITY, "mse_o")
-        if undefended is not None:
-            return undefended.value
-        # The attack's own row has the same error on [-1,1], which is 127.5 levels a unit.
-        own = figures.get(task, condition, "attack", condition.attack, "mse_o")
-        return own.value * 127.5**2 if own is not None else -1.0
-
-    return max(real, key=error, default=None)
-
-
-def magdr_label(figures: Figures, task: str, role: str) -> str | None:
-    """The label of MagDR in this registry: `magdr` itself, else the first instance of that component."""
-    names = figures.components(task, role)
-    if MAGDR in names:
-        return MAGDR
-    uses = figures.run.uses(role)
-    return next((name for name in names if uses.get(name) == MAGDR), None)
+def _under(
+    figures: Figures, task: str, *, knowing: bool, told: Condition | None = None
+) -> list[tuple[str, str]]:
+    """Detection and reconstruction, each under its worst attack, which is named unless it was `told`."""
+    found = []
+    for role, head in (("detector", "Detection"), ("defense", "Reconstruction")):
+        attack = hardest(figures, task, role, knowing=knowing)
+        if attack is None:
+            continue
+        of = "all attacks" if attack == hardest(figures, task, role) else "these attacks"
+        named = "" if attack == told else f"The worst of {of} is {attack.label} ({attack.strength}). "
+        if role == "detector":
+            words = _detection(figures, task, attack)
+        else:
+            words = " ".join(_defense(figures, task, attack))
+        found.append((head, named + words))
+    return found
 
 
 def _setting(figures: Figures, task: str) -> str:
@@ -105,7 +99,7 @@ def _disruption(figures: Figures, task: str, attack: Condition) -> str:
     if figures.is_noise(task, attack):
         subject = f"Random noise, {name}, is the only disturbance here; it"
     elif len([a for a in figures.attacks(task) if not figures.is_noise(task, a)]) > 1:
-        subject = f"The strongest disruption, {name},"
+        subject = f"The strongest disruption by an attack that knows no defense, {name},"
     else:
         subject = f"The disruption {name}"
     parts = []

@@ -11,9 +11,9 @@ from torch import Tensor
 from magdr_core.bench.pictures import BESIDE, worst_of, worst_side
 from magdr_core.bench.plan import ORACLE
 from magdr_core.report.figures import IDENTITY, Condition, Figures
+from magdr_core.report.hardest import MAGDR, magdr_label
 from magdr_core.report.shown import MISSING, Block, Column, Line, Shown, Table, number
 from magdr_core.report.strips import Gallery, Panel, Row, scale_of
-from magdr_core.report.summary import MAGDR, magdr_label
 
 _mse = number(1)
 

@@ -110,4 +110,4 @@ def test_attacks_that_never_use_their_eps_do_not_reach_everything(checked):
 
 def test_attacks_without_steps_are_not_asked_for_more_of_them(checked):
     found = checked("noise")
-    assert found["monotone in steps"] == "skipped"
+    assert found["monotone in steps"] == "inapplicable"

@@ -43,7 +43,7 @@ def test_a_failed_check_makes_a_row_unreliable_and_says_which():
 
 
 def test_without_adaptive_cells_a_row_stays_oblivious_only():
-    rows = [row("defense", "jpeg", "pass", "warn", "skipped")]
+    rows = [row("defense", "jpeg", "pass", "warn", "inapplicable")]
     assert badge(with_badges(rows, [cell("oblivious", {"mse_o": [100.0] * 12})])) == "oblivious-only"
 
 
@@ -106,3 +106,59 @@ def test_a_missed_plant_taints_the_rows_of_its_task_and_no_other():
     other = {**row("defense", "nlm", "pass"), "task": "reenactment"}
     found = with_badges([planted, row("defense", "jpeg", "pass"), row("attack", "pgd", "pass"), other], [])
     assert [r["badge"] for r in found] == ["unreliable", "unreliable", "verified", "oblivious-only"]
+
+
+# -- incomplete --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cells", [[], adaptive(autograd=300, oblivious=100)], ids=["oblivious", "adaptive"])
+def test_a_skipped_check_makes_a_row_incomplete_and_says_how_many(cells):
+    (found,) = with_badges([row("defense", "jpeg", "pass", "skipped", "inapplicable")], cells)
+    assert found["badge"] == "incomplete"
+    applied = 2 + (1 if cells else 0)
+    assert found["why"] == f"1 of {applied} checks were not done in full: c1: saw skipped"
+
+
+def test_a_check_that_stands_for_several_counts_as_so_many():
+    left = row("defense", "jpeg", "skipped")
+    left["checks"][0]["evidence"] = {"checks": 10}
+    (found,) = with_badges([left], adaptive(autograd=300, oblivious=100, square=90))
+    assert found["why"].startswith("10 of 12 checks were not done in full: ")
+
+
+@pytest.mark.parametrize("role", ["attack", "planted"])
+def test_an_attack_with_a_skipped_check_is_incomplete(role):
+    assert badge(with_badges([row(role, "pgd", "pass", "skipped")], [])) == "incomplete"
+
+
+def test_planted_weaknesses_that_were_not_tried_leave_the_rows_of_their_task_incomplete():
+    rows = [row("planted", "planted", "skipped"), row("defense", "jpeg", "pass")]
+    found = with_badges(rows, adaptive(autograd=300, oblivious=100))
+    assert [r["badge"] for r in found] == ["incomplete", "incomplete"]
+    assert "what the attack engine misses" in found[1]["why"]
+
+
+def test_a_failed_adaptive_cell_leaves_its_row_incomplete():
+    cells = [*adaptive(autograd=300, oblivious=100), {**cell("adaptive", {}), "error": "boom"}]
+    (found,) = with_badges([row("defense", "jpeg", "pass")], cells)
+    assert found["badge"] == "incomplete"
+    assert "boom" in found["why"]
+
+
+def test_an_adaptive_attack_that_got_nothing_shows_nothing_unless_it_is_known_to_work():
+    def caught():
+        values = {"score": [0.9] * 12, "disruption": [0.2] * 12}
+        values |= {f"{m}/score": [0.9] * 12 for m in ("selective", "oblivious")}
+        values |= {f"{m}/disruption": [0.2] * 12 for m in ("selective", "oblivious")}
+        return [cell("adaptive", values, "detector", "magdr", thresholds={"fpr": 0.5})]
+
+    strong = row("detector", "magdr", "pass")
+    assert badge(with_badges([strong], caught())) == "incomplete"
+    strong["checks"][0] |= {"name": "eps-1", "evidence": {"reached": 1.0}}
+    assert badge(with_badges([strong], caught())) == "verified"
+
+
+def test_a_stand_in_that_leads_nowhere_is_not_verified():
+    warned = row("defense", "jpeg", "warn", "pass")
+    warned["checks"][0]["name"] = "gradient"
+    assert badge(with_badges([warned], adaptive(autograd=300, oblivious=100))) == "incomplete"

@@ -143,6 +143,80 @@ def test_suite_the_command_tells_failed_checks_and_exits_1(folder, first, monkey
     assert "sanity checks: 1 oblivious-only, 1 unreliable, 2 verified" in done.output
 
 
+# -- a budget of passes -----------------------------------------------------------------------------------
+
+BROKEN = '''
+"""Two defenses that only confuse attackers: a gradient that is cut, and a stand-in of something else."""
+from magdr_core.api import DefenseSpec, hookimpl, stateless
+from magdr_core.functional import gaussian_blur, straight_through
+
+MAGDR_API = 1
+
+
+def cut(x, c, G):
+    """Blurs a detached copy."""
+    return gaussian_blur(x.detach(), 0.6)
+
+
+def misleading(x, c, G):
+    """Blurs, with the gradient of another function."""
+    return straight_through(gaussian_blur(x.detach(), 0.6), 1 - x)
+
+
+@hookimpl
+def magdr_defenses():
+    return [
+        DefenseSpec(name="cut", build=stateless(cut), gradient="exact"),
+        DefenseSpec(name="misleading", build=stateless(misleading), gradient="straight-through"),
+    ]
+'''
+KNOWING = """
+[defense.misleading]
+use = "cut/misleading"
+
+[profile.quick.adaptive]
+attacks = ["pgd"]
+defenses = ["median", "cut", "misleading"]
+steps = 3
+penalties = []
+queries = 2
+"""
+
+
+@pytest.fixture(scope="module")
+def broken(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("broken")
+    (folder / "toy.py").write_text(TOY, encoding="utf-8")
+    (folder / "cut.py").write_text(BROKEN, encoding="utf-8")
+
+    def run(passes):
+        text = RUN.replace('use = "cut/blur"', 'use = "cut/cut"')
+        text = text.replace('"median", "cut"]', '"median", "cut", "misleading"]')
+        text = text.replace("draws = 1", f"draws = 1, passes = {passes}") + KNOWING
+        (folder / "r.toml").write_text(text, encoding="utf-8")
+        toolkit = Toolkit.from_registry(folder / "r.toml")
+        places = {"out": folder / f"run-{passes}", "cache": folder / "cache"}
+        found = Bench(toolkit, "quick", **places, report=lambda text: None).run()
+        return found, {r["component"]: r for r in found.checks if r["role"] == "defense"}
+
+    return run
+
+
+@pytest.mark.parametrize("passes", [100, 150, 600, 8000])
+def test_broken_defenses_are_verified_at_no_budget(broken, passes):
+    found, rows = broken(passes)
+    assert not found.failures
+    assert rows["cut"]["badge"] == ("incomplete" if passes < 8000 else "unreliable")
+    assert rows["misleading"]["badge"] == "incomplete"
+    assert rows["median"]["badge"] == ("incomplete" if passes < 8000 else "verified")
+
+
+def test_a_budget_for_no_check_says_what_would_be_enough(broken):
+    _, rows = broken(150)
+    assert rows["cut"]["why"].startswith("10 of 12 checks were not done in full: budget: ")
+    assert "raise `checks.passes` to at least " in rows["cut"]["why"]
+
+
 # -- the profile's option ---------------------------------------------------------------------------------
 
 

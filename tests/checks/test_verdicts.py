@@ -83,3 +83,48 @@ def test_planted_weaknesses_count_only_where_there_is_something_to_break():
     assert verdicts.planted_broken("p", np.arange(20) < 18, everyone).verdict == "fail"
     assert verdicts.planted_broken("p", np.arange(20) < 12, np.arange(20) < 12).verdict == "pass"
     assert verdicts.planted_broken("p", np.zeros(20), np.arange(20) < 3).verdict == "skipped"
+
+
+# -- nothing to conclude from ------------------------------------------------------------------------------
+
+CONCLUSIONS = {
+    "eps-0": verdicts.nothing_at_zero,
+    "eps-1": verdicts.everything_at_one,
+    "not weaker": lambda v: verdicts.not_weaker("m", v, v, ""),
+    "not beaten": lambda v: verdicts.not_beaten("b", v, v, ""),
+    "converged": lambda v: verdicts.converged("c", v, v, ""),
+    "gradient": lambda v: verdicts.gradients("exact", v, np.zeros(len(v), dtype=bool), None),
+    "planted": lambda v: verdicts.planted_broken("p", v, np.ones(len(v), dtype=bool)),
+}
+
+
+@pytest.mark.parametrize("conclude", CONCLUSIONS.values(), ids=CONCLUSIONS)
+@pytest.mark.parametrize(
+    "values", [np.zeros(0), np.zeros(1), np.zeros(3), np.array([0.0, np.nan, 0, 0]), np.full(9, np.inf)]
+)
+def test_nothing_is_concluded_from_few_images_or_from_no_numbers(conclude, values):
+    assert conclude(values).verdict == "skipped"
+
+
+def test_values_of_different_images_are_not_compared():
+    assert verdicts.not_weaker("m", EVEN, EVEN[:-1], "").verdict == "skipped"
+
+
+def test_a_slope_that_is_no_number_agrees_with_nothing():
+    fine, no = np.zeros(N), np.zeros(N, dtype=bool)
+    assert verdicts.gradients("exact", fine, no, np.full(N, np.nan)).verdict == "fail"
+
+
+def test_a_stand_in_has_to_lead_somewhere():
+    fine, no = np.zeros(N), np.zeros(N, dtype=bool)
+    assert verdicts.gradients("straight-through", fine, no, None, SPREAD).verdict == "pass"
+    assert verdicts.gradients("straight-through", fine, no, None, SPREAD - 0.2).verdict == "warn"
+    assert verdicts.gradients("straight-through", fine, no, None, np.full(N, np.nan)).verdict == "warn"
+
+
+def test_a_comparison_passes_only_if_the_attack_got_something_somewhere():
+    nothing = verdicts.not_weaker("m", np.zeros(N), np.zeros(N), "")
+    assert verdicts.if_seen(nothing, True).verdict == "pass"
+    assert verdicts.if_seen(nothing, False).verdict == "skipped"
+    worse = verdicts.not_weaker("m", SPREAD, SPREAD - 0.05, "")
+    assert verdicts.if_seen(worse, False).verdict == "fail"

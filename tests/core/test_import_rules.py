@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[2]
 
 # A module imports only from lines above its own (and from its own package).
 ORDER = """
+text
 errors types rng threads identity names functional interrupts left_threads streams expectations global_random
 textfile
 checkpoint
@@ -42,7 +43,8 @@ RANK = {name: i for i, line in enumerate(ORDER.strip().splitlines()) for name in
 PURE = {
     "functional": set(),
     "types": set(),
-    "errors": set(),
+    "text": set(),
+    "errors": {"text"},
     "threads": set(),
     "names": set(),
     "textfile": {"errors"},

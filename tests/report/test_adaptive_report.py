@@ -95,3 +95,63 @@ def test_a_run_with_adaptive_figures_is_not_oblivious_only(page):
 def test_a_run_without_them_has_no_such_part(whole):
     page = Page(write_report(whole.write()).read_text(encoding="utf-8"))
     assert not [name for name in page.tables if "Adaptive" in name]
+
+
+# -- the summary -------------------------------------------------------------------------------------------
+
+
+def summary(run):
+    page = Page(write_report(run.write()).read_text(encoding="utf-8"))
+    return page
+
+
+def test_the_summary_leads_with_the_attacks_that_know_the_defense(page):
+    text = page.text
+    knowing = text.index("Reconstruction under attacks that know it.")
+    assert text.index("Detection under attacks that know it.") < knowing < text.index("Disruption.")
+    first = text[knowing : text.index("Disruption.")]
+    assert "The worst of all attacks is pgd, adaptive (eps 6/255, 50 steps)." in first
+    assert "lowers the output error from 700.0 to 432.1" in first
+    assert "The best baseline, jpeg, leaves 600.0" in first
+
+
+def test_the_detection_that_is_told_first_is_of_the_adaptive_attack(page):
+    text = page.text
+    told = text[text.index("Detection under attacks that know it.") :]
+    assert "flags 25.0% of these images" in told[: told.index("Reconstruction")]
+
+
+def test_the_key_figures_have_the_adaptive_attack_first(page):
+    found = page.tables["Key figures, under each task's worst attacks"]
+    rows = [(name, [c.split()[0] for c in cells]) for name, cells, _ in found[1:]]
+    assert [name for name, _ in rows] == [
+        "editing under pgd, adaptive, eps 6/255, 50 steps",
+        "editing under pgd, eps 6/255, 30 steps",
+    ]
+    assert [cells[4] for _, cells in rows] == ["432.1", "54.0"]
+    assert [cells[5] for _, cells in rows] == ["600.0", "80.1"]
+
+
+def test_the_worst_attack_is_that_of_what_is_left_and_not_of_what_is_disrupted(whole):
+    whole.settings["attacks"] = ["pgd", "cw", "noise"]
+    whole.cell("attack", "cw", "cw", {"mse_o": 0.05, "success": 0.4})
+    for name, error in {"identity": 300.0, "magdr": 250.0, "jpeg": 260.0}.items():
+        whole.cell("defense", name, "cw", {"mse_o": (error, error - 5, error + 5)})
+    text = summary(whole).text
+    assert "The worst of all attacks is cw (eps 6/255, 30 steps)." in text
+    assert "The strongest disruption by an attack that knows no defense, pgd (eps 6/255, 30 steps)," in text
+
+
+def test_an_adaptive_attack_that_is_not_the_worst_comes_first_and_is_not_called_so(whole):
+    adaptive_rows(whole)
+    for row in whole.rows:
+        if (row["knowledge"], row["component"], row["metric"]) == ("adaptive", "magdr", "mse_o"):
+            row["value"] = 20.0
+    text = summary(whole).text
+    first = text[text.index("Reconstruction under attacks that know it.") :]
+    assert "The worst of these attacks is pgd, adaptive (eps 6/255, 50 steps)." in first
+    assert "lowers the output error from 700.0 to 20.0" in first
+
+
+def test_a_run_without_adaptive_rows_says_so_once(whole):
+    assert summary(whole).text.count("oblivious-only. The attacks of this run do not know the defense") == 1

@@ -11,12 +11,18 @@ from typing import Any
 
 import numpy as np
 
-from magdr_core.bench.checks.verdicts import Check, not_beaten
+from magdr_core.bench.checks.verdicts import FLOOR, Check, Verdict, if_seen, not_beaten
 from magdr_core.bench.statistics import Array
 
 Cell = Mapping[str, Any]
 
 OBLIVIOUS, SEARCH = "oblivious", "square"
+
+RIVALS: tuple[tuple[str, str, tuple[Verdict, str]], ...] = (
+    (OBLIVIOUS, "oblivious", ("skipped", "the cell does not say what the oblivious images get")),
+    (SEARCH, "black-box", ("inapplicable", "the profile's adaptive attack has no random search")),
+)
+"""Modes that know less, their names, and what their absence means."""
 
 LESSER = (OBLIVIOUS, "scaled", SEARCH)
 """Modes of an adaptive cell that follow no gradient of the component."""
@@ -26,11 +32,16 @@ def adaptive_checks(row: Mapping[str, Any], cells: Sequence[Cell]) -> Iterator[C
     """The checks of a row's adaptive cells, from their per-sample values by mode."""
     if row["role"] not in ("defense", "detector"):
         return
+    everything: Mapping[str, Any] = next((c for c in row["checks"] if c["name"] == "eps-1"), {})
+    works = (everything.get("evidence") or {}).get("reached", 0) > 0
     for cell in cells:
         facts = cell["facts"]
-        if "error" in cell or facts["knowledge"] != "adaptive" or not same_row(facts, row):
+        if facts["knowledge"] != "adaptive" or not same_row(facts, row):
             continue
         about = f"{facts['attack']} at {facts['eps'] * 255:.3g}/255"
+        if "error" in cell:
+            yield Check(f"adaptive, {about}", "skipped", f"the attack failed: {cell['error']}")
+            continue
         modes = gains(cell)
         others = (cell.get("threat") or {}).get("others") or ()
         own = [gain for name, gain in modes.items() if name and name not in (*LESSER, *others)]
@@ -39,10 +50,13 @@ def adaptive_checks(row: Mapping[str, Any], cells: Sequence[Cell]) -> Iterator[C
             yield Check(f"adaptive against oblivious, {about}", "skipped", said)
             continue
         best = np.max(own, axis=0)
-        for rival, name in ((OBLIVIOUS, "oblivious"), (SEARCH, "black-box")):
+        seen = works or bool((best > FLOOR).any())
+        for rival, name, absent in RIVALS:
+            what = f"adaptive against {name}"
             if rival in modes:
-                what = f"adaptive against {name}"
-                yield not_beaten(f"{what}, {about}", best, modes[rival], what)
+                yield if_seen(not_beaten(f"{what}, {about}", best, modes[rival], what), seen)
+            else:
+                yield Check(f"{what}, {about}", *absent)
 
 
 def gains(cell: Cell) -> dict[str, Array]:

@@ -10,7 +10,7 @@ from torch import Tensor
 from magdr_core.bench.checks import verdicts
 from magdr_core.bench.checks.component import LONGER, array, levels
 from magdr_core.bench.checks.engine import noise
-from magdr_core.bench.checks.verdicts import Check
+from magdr_core.bench.checks.verdicts import Check, if_seen
 from magdr_core.bench.checks.victim import Victim
 from magdr_core.bench.statistics import Array
 from magdr_core.errors import ComponentError, MagdrError, one_line
@@ -56,13 +56,17 @@ def attack_checks(variants: Variants) -> Iterator[Check]:
     """
     eps, steps = variants.eps, variants.steps
     yield _at_zero(variants)
-    yield _at_one(variants)
+    unbounded = _at_one(variants)
+    yield unbounded
     base = _gained(variants)
+    seen = unbounded.evidence.get("reached", 0) > 0
     if isinstance(base, Check):
         yield Check("against noise", base.verdict, base.said)
     else:
+        seen = seen or bool((base > verdicts.FLOOR).any())
         shaken = array(variants.victim.judge(noise(variants.victim, eps)).cut)
-        yield verdicts.not_beaten("against noise", base, shaken, "up to the aim, against random noise")
+        against = verdicts.not_beaten("against noise", base, shaken, "up to the aim, against random noise")
+        yield if_seen(against, seen)
     sizes: tuple[tuple[str, float, float], ...] = (
         ("monotone in eps", eps / 2, eps),
         ("monotone in eps, doubled", eps, min(1.0, 2 * eps)),
@@ -70,25 +74,27 @@ def attack_checks(variants: Variants) -> Iterator[Check]:
     for name, small, large in sizes:
         less = base if small == eps else _gained(variants, eps=small)
         more = base if large == eps else _gained(variants, eps=large)
-        yield _compared(name, less, more, f"eps {levels(large)} against {levels(small)}")
+        compared = _compared(name, less, more, f"eps {levels(large)} against {levels(small)}")
+        yield if_seen(compared, seen)
     if steps < 2:
-        yield Check("monotone in steps", "skipped", "the attack has no steps")
+        yield Check("monotone in steps", "inapplicable", "the attack has no steps")
         return
     few = max(1, steps // 4)
     less = _gained(variants, steps=few)
-    yield _compared("monotone in steps", less, base, f"{steps} steps against {few}")
+    yield if_seen(_compared("monotone in steps", less, base, f"{steps} steps against {few}"), seen)
     many = _gained(variants, steps=LONGER * steps)
     if isinstance(base, Check) or isinstance(many, Check):
         yield _compared("10x steps", base, many, "")
     else:
-        yield verdicts.converged("10x steps", base, many, f"up to the aim, {LONGER * steps} steps")
+        longer = verdicts.converged("10x steps", base, many, f"up to the aim, {LONGER * steps} steps")
+        yield if_seen(longer, seen)
 
 
 def _at_zero(variants: Variants) -> Check:
     try:
         attack = variants.build(eps=0.0)
     except MagdrError as e:
-        return Check("eps-0", "skipped", f"takes no eps of 0: {one_line(e)}")
+        return Check("eps-0", "inapplicable", f"takes no eps of 0: {one_line(e)}")
     try:
         moved = (variants.run(attack) - variants.victim.clean.images).abs().flatten(1).amax(1)
     except ComponentError as e:
@@ -100,7 +106,7 @@ def _at_one(variants: Variants) -> Check:
     try:
         attack = variants.build(eps=1.0)
     except MagdrError as e:
-        return Check("eps-1", "skipped", f"takes no eps of 1: {one_line(e)}")
+        return Check("eps-1", "inapplicable", f"takes no eps of 1: {one_line(e)}")
     try:
         attacked = variants.run(attack)
     except ComponentError as e:

@@ -11,7 +11,7 @@ from torch import Tensor
 from magdr_core.bench.checks import verdicts
 from magdr_core.bench.checks.engine import Engine, black_box, noise
 from magdr_core.bench.checks.slopes import gradient_check
-from magdr_core.bench.checks.verdicts import Check
+from magdr_core.bench.checks.verdicts import Check, if_seen
 from magdr_core.bench.checks.victim import Victim
 from magdr_core.bench.statistics import Array
 
@@ -51,27 +51,27 @@ def component_checks(victim: Victim, engine: Engine, effort: Effort, transferred
     doubt = "with no gradient declared it is too weak to say more" if blind else ""
     if victim.detector is not None:
         doubt = "a few steps have to find what is disrupted and unsuspected at once"
-    yield verdicts.everything_at_one(array(victim.judge(everything, draws).reached), doubt=doubt)
+    reached = array(victim.judge(everything, draws).reached)
+    yield verdicts.everything_at_one(reached, doubt=doubt)
 
     few = max(1, steps // 4)
     runs = engine(victim, eps, [few, steps, LONGER * steps], draws)
     after_few, base, after_many = (victim.judge(images, draws) for images in runs)
     half, double = (engine(victim, s, [steps], draws)[0] for s in (eps / 2, min(1.0, 2 * eps)))
     own = array(base.gain)
+    seen = bool((reached > 0).any() or (array(after_many.cut) > verdicts.FLOOR).any())
 
     def gained(images: Tensor) -> Array:
         return array(victim.judge(images, draws).gain)
 
-    yield verdicts.not_weaker(
-        "monotone in eps", gained(half), own, f"eps {levels(eps)} against {levels(eps / 2)}"
-    )
-    yield verdicts.not_weaker(
-        "monotone in eps, doubled", own, gained(double), f"eps {levels(2 * eps)} against {levels(eps)}"
-    )
-    yield verdicts.not_weaker("monotone in steps", array(after_few.gain), own, f"{steps} steps against {few}")
-    yield verdicts.converged(
-        "10x steps", array(base.cut), array(after_many.cut), f"up to the aim, {LONGER * steps} steps"
-    )
+    what = f"eps {levels(eps)} against {levels(eps / 2)}"
+    yield if_seen(verdicts.not_weaker("monotone in eps", gained(half), own, what), seen)
+    what = f"eps {levels(2 * eps)} against {levels(eps)}"
+    yield if_seen(verdicts.not_weaker("monotone in eps, doubled", own, gained(double), what), seen)
+    what = f"{steps} steps against {few}"
+    yield if_seen(verdicts.not_weaker("monotone in steps", array(after_few.gain), own, what), seen)
+    what = f"up to the aim, {LONGER * steps} steps"
+    yield if_seen(verdicts.converged("10x steps", array(base.cut), array(after_many.cut), what), seen)
     most = array(after_many.gain)
     rivals = (
         ("noise", "random noise", noise(victim, eps)),
@@ -80,12 +80,18 @@ def component_checks(victim: Victim, engine: Engine, effort: Effort, transferred
     )
     for name, what, images in rivals:
         name = f"white-box against {name}"
-        yield verdicts.not_beaten(name, most, gained(images), f"against {what}", blind=blind)
+        found = verdicts.not_beaten(name, most, gained(images), f"against {what}", blind=blind)
+        yield if_seen(found, seen)
     if victim.stochastic:
         more = victim.judge(engine(victim, eps, [steps], 2 * draws)[0], draws)
-        yield verdicts.converged(
-            "EOT at 2x samples", array(base.cut), array(more.cut), f"up to the aim, {2 * draws} samples"
-        )
+        what = f"up to the aim, {2 * draws} samples"
+        found = verdicts.converged("EOT at 2x samples", array(base.cut), array(more.cut), what)
+        yield if_seen(found, seen)
+
+
+def number_of_checks(stochastic: bool) -> int:
+    """How many checks a component has."""
+    return 11 if stochastic else 10
 
 
 def passes_per_image(effort: Effort, own: float, *, stochastic: bool, step: float) -> float:

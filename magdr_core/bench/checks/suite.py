@@ -15,11 +15,16 @@ import torch
 from torch import Tensor
 
 from magdr_core.bench.checks.attacks import Variants, attack_checks
-from magdr_core.bench.checks.component import LONGER, Effort, component_checks, passes_per_image
+from magdr_core.bench.checks.budget import Part, curtailed, fitted, granted
+from magdr_core.bench.checks.component import (
+    LONGER,
+    Effort,
+    component_checks,
+)
 from magdr_core.bench.checks.engine import Engine, Nature
 from magdr_core.bench.checks.knowing import Adaptive
 from magdr_core.bench.checks.plants import planted_checks
-from magdr_core.bench.checks.verdicts import Check
+from magdr_core.bench.checks.verdicts import LEAST, Check
 from magdr_core.bench.checks.victim import Victim
 from magdr_core.bench.group import GroupRun
 from magdr_core.bench.plan import ORACLE, Slice, is_restoration
@@ -35,7 +40,7 @@ from magdr_core.resolver import Resolved
 from magdr_core.specs import Gradient
 from magdr_core.types import Samples
 
-SCHEMA = 2
+SCHEMA = 3
 
 UNCHECKED = ("identity", ORACLE)
 """No defenses: the one is what attacks are checked on, the other is shown the clean output."""
@@ -48,42 +53,7 @@ PLANTED_STEPS = 30
 PLANTED_EPS = 16 / 255
 """At least so strong: a weakness can be missed only where the generator can be disrupted at all."""
 
-CHEAP = 20
-"""How many times the passes are granted where they cost little: on a GPU."""
-
 DEFAULT_EPS = 6 / 255
-
-
-@dataclass(frozen=True)
-class Part:
-    """A component's checks: on how many faces, how hard."""
-
-    faces: int
-    effort: Effort
-
-
-def granted(settings: Checks, device: str) -> float:
-    """Generator passes that the checks of one row may take."""
-    return settings.passes * (CHEAP if device == "cuda" else 1)
-
-
-def fitted(
-    settings: Checks, effort: Effort, own: float, *, stochastic: bool, step: float, passes: float
-) -> Part | None:
-    """The most faces and steps that `passes` allow: first steps go, then faces; None if nothing fits.
-
-    Args:
-        own: generator passes of one forward run of the component.
-        step: of one step of the attack.
-    """
-    few, least = min(5, effort.steps), min(2, effort.steps)
-    full = settings.faces
-    for faces, steps in ((full, effort.steps), (full, few), (full // 2, few), (full // 2, least), (4, least)):
-        tried = Effort(effort.eps, steps, effort.draws)
-        faces = max(faces, min(4, full))
-        if faces * passes_per_image(tried, own, stochastic=stochastic, step=step) <= passes:
-            return Part(faces, tried)
-    return None
 
 
 class Suite:
@@ -136,19 +106,25 @@ class Suite:
                 "main": self._images_key(),
             }
         )
+        undone = [] if job.undone is None else [job.undone.as_json()]
+        if not job.how:  # nothing to do, and nothing to keep
+            return self._facts(job) | {"key": "", "how": {}, "checks": undone}
         stored = self.store.json("checks", key, check_checks)
         if stored is None:
             try:
                 before = self.G.passes
                 checks = [check.as_json() for check in job.checks()]
                 made = {"how": job.how, "checks": checks, "passes": self.G.passes - before}
-            except (MagdrError, torch.OutOfMemoryError) as e:
+            except torch.OutOfMemoryError as e:
+                unmade = self.unmade(job, one_line(e))
+                return unmade | {"checks": [c | {"verdict": "skipped"} for c in unmade["checks"]]}
+            except MagdrError as e:
                 # What fails once may work the next time: it is not stored.
                 return self.unmade(job, one_line(e))
             # Through JSON, so that a fresh result and a stored one are the same to the last byte.
             stored = json.loads(json.dumps(made, sort_keys=True))
             self.store.put_json("checks", key, stored)
-        return self._facts(job) | {"key": key, **stored}
+        return self._facts(job) | {"key": key, **stored, "checks": [*stored["checks"], *undone]}
 
     def unmade(self, job: Job, error: str) -> dict[str, Any]:
         """The row of checks that could not be run."""
@@ -192,11 +168,11 @@ class Suite:
         """Faces on which all runs of an attack's checks take the passes that are granted; at least four."""
         counted = self.threats.counted(part, self.toolkit.build("attack", part.label))
         if counted is None:
-            return min(4, self.settings.faces)
+            return min(LEAST, self.settings.faces)
         # Five runs of its own length and one that is ten times as long.
         dear = (5 + LONGER) * (counted["forward"] + 2 * counted["backward"])
         passes = granted(self.settings, self.toolkit.device.type)
-        return min(self.settings.faces, max(4, int(passes / dear)))
+        return min(self.settings.faces, max(LEAST, int(passes / dear)))
 
     def _attack(self, part: Slice, faces: int) -> list[Check]:
         clean = self._first(self.run.images.clean(False), faces)
@@ -255,7 +231,10 @@ class Suite:
         effort = Effort(self.eps, self.settings.steps, self.settings.draws)
         passes = granted(self.settings, self.toolkit.device.type)
         step = self.engine.step(own, self._nature(role, label, resolved))
-        part = fitted(self.settings, effort, own, stochastic=stochastic, step=step, passes=passes)
+        full = Part(self._faces(self.settings.faces), effort)
+        part = fitted(full.faces, effort, own, stochastic=stochastic, step=step, passes=passes)
+        device = self.toolkit.device.type
+        undone = curtailed(part, full, own, self.settings, stochastic=stochastic, step=step, device=device)
         calibration = None if kind == "restoration" else self.run.calibrator.digest_of(role, label)
         about = [
             role,
@@ -264,9 +243,7 @@ class Suite:
             None if part is None else [part.faces, part.effort.steps],
         ]
         if part is None:
-            said = f"one run takes {own:.0f} generator passes, too many for the {passes:.0f} granted"
-            skipped = Check("run", "skipped", said, {"passes": own})
-            return Job(role, label, about, {}, lambda: [skipped])
+            return Job(role, label, about, {}, list, undone)
         how = {
             "eps": self.eps,
             "steps": part.effort.steps,
@@ -275,7 +252,7 @@ class Suite:
             "gradient": self._declared(role, label, resolved),
             "engine": self.engine.name,
         }
-        return Job(role, label, about, how, lambda: self._component(role, label, resolved, part))
+        return Job(role, label, about, how, lambda: self._component(role, label, resolved, part), undone)
 
     def _component(self, role: str, label: str, resolved: Resolved, part: Part) -> list[Check]:
         oracle = not self._filter(role, label) and self.run.calibrator.wants_oracle(role, label)
@@ -342,10 +319,11 @@ def declared(resolved: Resolved, component: Any = None) -> Gradient:
 
 @dataclass(frozen=True)
 class Job:
-    """One row: what identifies it, how it is checked, and the work."""
+    """One row: what identifies it, how it is checked, the work, and what the budget left undone of it."""
 
     role: str
     component: str
     identity: Any
     how: Mapping[str, Any]
     checks: Callable[[], list[Check]]
+    undone: Check | None = None

@@ -1,0 +1,95 @@
+"""The console's tables: attacks that know the component first, and what is to be said beside the figures."""
+
+from __future__ import annotations
+
+import io
+import math
+from pathlib import Path
+
+import pytest
+
+from magdr_core.bench.run import RunResult
+from magdr_core.cli.checks import print_checks
+from magdr_core.cli.tables import print_tables
+from magdr_core.cli.terminal import Terminal
+
+
+def fact(role, component, attack, knowledge):
+    return {
+        **{"task": "editing", "role": role, "component": component, "attack": attack, "seed": 0},
+        **{"knowledge": knowledge, "slice_role": "clean" if attack == "none" else "attack"},
+    }
+
+
+def row(facts, metric, value, variant=""):
+    shown = {"eps": 6 / 255, "steps": 30, "n": 8, "ci_low": math.nan, "ci_high": math.nan}
+    return {**facts, **shown, "metric": metric, "value": value, "variant": variant}
+
+
+def result(*, knowing):
+    rows, cells = [], []
+    for attack, knowledge in [("none", "none"), ("pgd", "oblivious"), *([("pgd", "adaptive")] * knowing)]:
+        scale = 10 if knowledge == "adaptive" else 1
+        for role, component in (("defense", "jpeg"), ("detector", "plain")):
+            facts = fact(role, component, attack, knowledge)
+            cells.append({"facts": facts, "forwards": 1.0})
+            if role == "defense":
+                rows += [row(facts, m, 11.0 * scale) for m in ("mse_o", "median_mse_o")]
+            elif attack != "none":
+                rows.append(row(facts, "f1", 0.9 / scale, "best-f1"))
+                rows.append(row(facts, "auroc", 0.8 / scale))
+                rows.append(row(facts, "recall", 0.7 / scale, "fpr1"))
+            else:
+                rows.append(row(facts, "fpr_clean", 0.01, "fpr1"))
+    return RunResult(Path("run"), {}, rows, cells)
+
+
+def printed(show, found):
+    console = Terminal()
+    console.file = io.StringIO()
+    console.width = 140
+    show(console, found)
+    return console.file.getvalue()
+
+
+def test_tables_of_attacks_that_know_the_component_come_first_with_their_own_figures():
+    told = printed(print_tables, result(knowing=True))
+    titles = [line.strip() for line in told.splitlines() if line.strip().startswith("editing: ")]
+    assert [t.partition(" (")[0] for t in titles] == [
+        "editing: detection by attacks that know it",
+        "editing: output MSE after defense by",  # broken over two lines
+        "editing: undefended disruption",
+        "editing: detection",
+        "editing: output MSE after defense",
+    ]
+    knowing, _, others = told.partition("editing: undefended disruption")
+    assert "110 / 110" in knowing
+    assert "0.09 / 0.07 / 0.08" in knowing
+    assert "110 / 110" not in others
+    assert "11 / 11" in others
+    assert "0.90 / 0.70 / 0.80" in others
+
+
+@pytest.mark.parametrize("knowing", [False, True])
+def test_a_run_without_adaptive_rows_is_called_oblivious_only_once(knowing):
+    told = printed(print_tables, result(knowing=knowing))
+    assert told.count("oblivious-only: no attack of this run knew what it attacked") == (not knowing)
+
+
+def test_a_score_that_is_turned_round_and_an_f1_that_is_free_are_said():
+    told = printed(print_tables, result(knowing=True))
+    assert "plain: AUROC below one half with all of its interval (pgd, adaptive 0.080)" in told
+    assert "plain: F1 not above 0.667 with all of its interval (pgd, adaptive 0.090)" in told
+    assert "note: " not in printed(print_tables, result(knowing=False))
+
+
+def test_an_incomplete_row_is_told_with_the_reason():
+    found = result(knowing=False)
+    skipped = {"name": "budget", "verdict": "skipped", "said": "too small"}
+    found.checks = [
+        {**fact("defense", "jpeg", "", ""), "badge": "incomplete", "why": "10 of 12 [x]", "checks": [skipped]}
+    ]
+    told = printed(print_checks, found)
+    assert "incomplete: editing / defense jpeg: 10 of 12 [x]\n" in told
+    assert "sanity checks: 1 incomplete" in told
+    assert found.unreliable == []
