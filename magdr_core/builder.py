@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any
 from weakref import WeakSet
 
@@ -83,8 +84,10 @@ class Builder:
         def build() -> Any:
             # Building a network draws initial weights; they are replaced or seeded, never left to chance,
             # and the caller's random state stays as it was.
-            with torch.random.fork_rng(devices=[]):
-                torch.default_generator.manual_seed(self.resolver.registry.seed)
+            seed = self.resolver.registry.seed
+            own = global_random.SeededDraws(seed) if global_random.others_run() else nullcontext()
+            with torch.random.fork_rng(devices=[]), own:
+                torch.default_generator.manual_seed(seed)
                 return resolved.entry.spec.build(**arguments)
 
         before = global_random.state(torch.device("cpu"))

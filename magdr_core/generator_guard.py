@@ -94,7 +94,10 @@ class GuardedGenerator(Guard):
     @contextmanager
     def redraw(self, number: int) -> Iterator[None]:
         """Passes with other draws of a stochastic generator, the same ones for the same number; 0 is what
-        everybody else gets."""
+        everybody else gets, and a generator that is not stochastic gives the same for every number."""
+        if not self.stochastic:
+            yield
+            return
         before, self._number = self._number, number
         try:
             yield

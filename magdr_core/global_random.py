@@ -142,3 +142,21 @@ def _numpy_functions() -> dict[str, Any]:
     found = {n: f for n, f in vars(np.random).items() if getattr(f, "__self__", None) is own}
     quiet = ("get_state", "get_bit_generator")
     return {n: f for n, f in {**found, "seed": np.random.seed}.items() if n not in quiet}
+
+
+class SeededDraws(TorchDispatchMode):
+    """Draws of this thread come from a generator of its own, with the bits that the global one gives for the
+    same seed: for building networks while other threads may draw from the global one."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        self._generator = torch.Generator().manual_seed(seed)
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = dict(kwargs or {})
+        if torch.Tag.nondeterministic_seeded in func.tags and kwargs.get("generator") is None:
+            if any(argument.name == "generator" for argument in func._schema.arguments):
+                kwargs["generator"] = self._generator
+            elif hasattr(func.overloadpacket, "generator"):
+                func, kwargs["generator"] = func.overloadpacket.generator, self._generator
+        return func(*args, **kwargs)

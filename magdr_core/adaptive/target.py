@@ -119,7 +119,7 @@ class Target:
         self.x, self.c = clean.images, clean.conditions
         self.oblivious = oblivious
         self.rng = rng
-        random = any(part is not None and part.stochastic for part in (detector, defense))
+        random = any(part is not None and part.stochastic for part in (detector, defense, generator))
         self.draws = draws if random else 1
         self.rough = rough
         self._made: tuple[Tensor, Tensor] | None = None
@@ -171,7 +171,9 @@ class Target:
     def forks(self, number: int) -> Iterator[SampleRng]:
         """Fresh draws for the `number`-th look."""
         for j in range(self.draws):
-            yield self.rng.fork(1 + number * self.draws + j)
+            which = 1 + number * self.draws + j
+            with self.G.redraw(which):  # what a stochastic generator draws is fresh, too
+                yield self.rng.fork(which)
 
     def restored(self, x: Tensor, draw: SampleRng) -> Tensor:
         """8-bit, as the generator is given it; rounding passes the gradient."""

@@ -163,7 +163,8 @@ class AdaptiveCells:
     def _threat(self, cell: Cell, defended: Defended) -> dict[str, Any]:
         """What the attacker may do and knows, as JSON."""
         options = self.options
-        random = any(part is not None and part.stochastic for part in (defended.guarded, defended.defense))
+        parts = (defended.guarded, defended.defense, self.G)
+        random = any(part is not None and part.stochastic for part in parts)
         return {
             "norm": "linf",
             "eps": cell.slice.eps,

@@ -158,7 +158,7 @@ class Subject:
                 through = {"c": c, "G": G} if self.spec.conditional else {}
                 return f(x, given.others, given.masks, **through)
             case "generator":
-                return f(x, c)
+                return f(x, c, **rng)
             case "detector" | "defense":
                 return f(x, c, G, **rng)
             case "attack":

@@ -109,6 +109,18 @@ def generator() -> ToyGenerator:
     return ToyGenerator().eval()
 
 
+class GrainyGenerator(ToyGenerator):
+    """The same with grain of its own, drawn per image."""
+
+    def forward(self, x: Tensor, c: Condition, *, rng: SampleRng) -> Tensor:  # type: ignore[override]
+        return (super().forward(x, c) + 0.1 * rng.uniform(*x.shape[1:]).to(x.dtype)).clamp(0, 1)
+
+
+def grainy_generator() -> GrainyGenerator:
+    """Untrained; two attributes and random grain."""
+    return GrainyGenerator().eval()
+
+
 class ToyParser:
     """The parts as distances from so many grey levels."""
 
@@ -206,7 +218,10 @@ def magdr_restorations() -> list[RestorationSpec]:
 
 @hookimpl
 def magdr_generators() -> list[GeneratorSpec]:
-    return [GeneratorSpec(name=NAME, build=generator)]
+    return [
+        GeneratorSpec(name=NAME, build=generator),
+        GeneratorSpec(name="grainy", build=grainy_generator, stochastic=True),
+    ]
 
 
 @hookimpl

@@ -83,3 +83,61 @@ def test_nothing_is_remembered_with_gradients():
         (gradient,) = torch.autograd.grad(G(x, c).sum(), x)
         assert (gradient == 0.5).all()
     assert G.component.seen == 4
+
+
+class ByAll(Counting):
+    """Uses everything that a condition holds."""
+
+    def forward(self, x, c):
+        masks = 0 if c.oracle_masks is None else c.oracle_masks.mean((1, 2, 3))[:, None, None, None]
+        return (x * 0.25 + 0.25 * c.changed[:, :1, None, None] + 0.25 * masks).clamp(0, 1)
+
+
+@torch.no_grad()
+def test_memory_keys_by_everything_in_a_condition():
+    G, x = GuardedGenerator(ByAll(), "by all"), images(1)
+    values = torch.ones(1, 1)
+    some, none = (Condition(values, torch.tensor([[on]])) for on in (True, False))
+    masked = some.with_oracle(torch.full((1, 2, 8, 8), 0.5))
+    bare = [G(x, c) for c in (some, none, masked)]
+    G.memory = OutputMemory(2**20)
+    for _ in range(2):
+        for c, wanted in zip((some, none, masked), bare, strict=True):
+            assert torch.equal(G(x, c), wanted)
+
+
+@torch.no_grad()
+def test_memory_is_not_shared_between_generators():
+    one, other, x, c = remembering(), GuardedGenerator(ByAll(), "by all"), images(1), condition(0.5)
+    wanted = other(x, c)
+    other.memory = one.memory
+    one(x, c)
+    assert torch.equal(other(x, c), wanted)
+
+
+@torch.no_grad()
+def test_memory_does_not_give_what_was_computed_in_another_arithmetic():
+    G, x, c = remembering(), images(1), condition(0.5)
+    with torch.autocast("cpu", torch.bfloat16):
+        G(x, c)
+    G(x, c)
+    assert G.component.seen == 4, "each pass was made, of an odd image twice"
+
+
+@torch.no_grad()
+def test_memory_forgets():
+    G, x, c = remembering(), images(2), condition(0.5, 0.5)
+    G(x, c)
+    G.memory.forget()
+    assert G.memory.held == 0
+    G(x, c)
+    assert G.component.seen == 4
+
+
+@torch.no_grad()
+def test_memory_gives_nobody_what_it_keeps():
+    G, x, c = remembering(), images(1), condition(0.5)
+    first = G(x, c)
+    wanted = first.clone()
+    first.zero_()
+    assert torch.equal(G(x, c), wanted)

@@ -67,7 +67,7 @@ class Victim:
 
     @property
     def stochastic(self) -> bool:
-        parts = (self.defense, self.detector.detector if self.detector is not None else None)
+        parts = (self.G, self.defense, self.detector.detector if self.detector is not None else None)
         return any(getattr(part, "stochastic", False) for part in parts)
 
     def rng(self, purpose: str) -> SampleRng:
@@ -145,7 +145,8 @@ class Victim:
 
     def _seen(self, x: Tensor, draw: int) -> Seen:
         rng = self.rng("judge").fork(draw)
-        y, score = self.output(x, rng), self.score(x, rng)
+        with self.G.redraw(draw):
+            y, score = self.output(x, rng), self.score(x, rng)
         unnoticed = (score <= 0).float()
         loss, before = self._aimed(y), self._unattacked(draw)
         missing = self.objective.goal(SUCCESS) - before
@@ -161,7 +162,8 @@ class Victim:
     def _unattacked(self, draw: int) -> Tensor:
         """The loss on clean images, `[B]`."""
         if draw not in self._before:
-            clean = self.output(self.clean.images, self.rng("judge").fork(draw))
+            with self.G.redraw(draw):
+                clean = self.output(self.clean.images, self.rng("judge").fork(draw))
             self._before[draw] = self._aimed(clean)
         return self._before[draw]
 
