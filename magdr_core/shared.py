@@ -14,16 +14,16 @@ from torch import Tensor, nn
 
 
 class SharedTensors:
-    """Tensors with a copy of each as it was when it was added."""
+    """Tensors with what each held when it was added."""
 
     def __init__(self) -> None:
-        self._kept: dict[str, tuple[Tensor, Tensor]] = {}
+        self._kept: dict[str, tuple[Tensor, _Content]] = {}
 
     def add(self, name: str, tensor: Tensor) -> None:
         """Watch a tensor from now on; one that is watched already stays as it was kept."""
         known = self._kept.get(name)
         if known is None or known[0] is not tensor:
-            self._kept[name] = (tensor, tensor.detach().clone())
+            self._kept[name] = (tensor, _Content(tensor))
 
     def add_networks(self, name: str, networks: Iterable[nn.Module]) -> None:
         """Watch all parameters and buffers of networks."""
@@ -35,12 +35,44 @@ class SharedTensors:
     def restore(self) -> list[str]:
         """Put back what has changed; names of what had (empty if nothing had)."""
         changed = []
-        for name, (tensor, kept) in self._kept.items():
-            if tensor.shape != kept.shape or not _same(tensor, kept):
+        for name, (tensor, content) in self._kept.items():
+            if not content.is_in(tensor):
                 changed.append(name.partition(":")[0])
-                tensor.data = kept.clone()
+                tensor.data = content.tensor()
             tensor.grad = None
         return list(dict.fromkeys(changed))
+
+
+class _Content:
+    """The values of a tensor. On a CPU they are kept as bytes: whoever goes looking for tensors to edit does
+    not find them."""
+
+    def __init__(self, tensor: Tensor) -> None:
+        self.shape, self.dtype, self.stride = tensor.shape, tensor.dtype, tensor.stride()
+        plain = tensor.detach().contiguous()
+        self._away = plain.clone() if tensor.device.type != "cpu" else None
+        self._bytes = bytearray(_raw(plain).numpy().tobytes()) if self._away is None else bytearray()
+
+    def is_in(self, tensor: Tensor) -> bool:
+        """Whether a tensor still holds the same, to the bit."""
+        if tensor.shape != self.shape or tensor.dtype != self.dtype:
+            return False
+        if not tensor.numel():
+            return True
+        kept = self._away if self._away is not None else torch.frombuffer(self._bytes, dtype=torch.uint8)
+        now = tensor.detach().contiguous()
+        return torch.equal(_raw(now), _raw(kept))
+
+    def tensor(self) -> Tensor:
+        """A new tensor with these values, laid out in memory as the first one."""
+        kept = self._away
+        if kept is None:
+            kept = torch.frombuffer(bytearray(self._bytes), dtype=self.dtype).reshape(self.shape)
+        return torch.empty_strided(self.shape, self.stride, dtype=self.dtype, device=kept.device).copy_(kept)
+
+
+def _raw(tensor: Tensor) -> Tensor:
+    return tensor.reshape(-1).view(torch.uint8)
 
 
 def find_networks(guarded: Any) -> list[nn.Module]:
@@ -51,8 +83,3 @@ def find_networks(guarded: Any) -> list[nn.Module]:
     owned = [v for root in roots for v in getattr(root, "__dict__", {}).values()]
     found = [one for one in (*roots, *owned) if isinstance(one, nn.Module)]
     return list({id(one): one for one in found}.values())
-
-
-def _same(a: Tensor, b: Tensor) -> bool:
-    a = a.detach()
-    return torch.equal(a, b) or bool(((a == b) | (a.isnan() & b.isnan())).all())
