@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -136,6 +137,13 @@ class FakeCudaTensor(Tensor):
     def tolist(self) -> Any:
         return self.detach().cpu().tolist()
 
+    def __getitem__(self, key: Any) -> Tensor:
+        found: Tensor = super().__getitem__(_index(key))  # type: ignore[no-untyped-call]
+        return found
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        super().__setitem__(_index(key), value)  # type: ignore[no-untyped-call]
+
     def new_tensor(self, data: Any, **options: Any) -> Tensor:
         return torch.tensor(data, **{"dtype": self.dtype, "device": DEVICE, **options})
 
@@ -150,6 +158,13 @@ class FakeCudaTensor(Tensor):
 
     def __repr__(self, **_: Any) -> str:  # type: ignore[override]
         return f"fake_cuda({self.inner!r})"
+
+
+def _index(key: Any) -> Any:
+    """Lists of places as tensors on the card; torch would make them where it takes the device to be."""
+    if isinstance(key, tuple):
+        return tuple(map(_index, key))
+    return torch.tensor(key, device=DEVICE) if isinstance(key, list | range | np.ndarray) else key
 
 
 class FakeCudaMode(TorchDispatchMode):
