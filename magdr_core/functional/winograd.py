@@ -109,7 +109,8 @@ _conv3x3.register_autograd(_backward, setup_context=_remember)
 def _convolve(x: Tensor, filters: Tensor) -> Tensor:
     batch, channels, height, width = x.shape
     down, across = height // TILE, width // TILE
-    signal, output = (torch.kron(m, m) for m in (constant(_SIGNAL, x.device, x.dtype), constant(_OUTPUT, x.device, x.dtype)))
+    one_way = (constant(m, x.device, x.dtype) for m in (_SIGNAL, _OUTPUT))
+    signal, output = (torch.kron(m, m) for m in one_way)
     padded = F.pad(x.transpose(0, 1), (1, 1, 1, 1))
     windows = x.new_empty(_WINDOW, _WINDOW, channels, batch, down, across)
     for i in range(_WINDOW):

@@ -1,4 +1,4 @@
-"""CUDA without a card: components and whole pipelines on a pretended device, with every wait of the host noted.
+"""CUDA without a card: components and whole pipelines on a pretended device, every wait of the host noted.
 
 >>> import torch
 >>> from magdr_core.testing.fake_cuda import fake_cuda
@@ -8,9 +8,9 @@
 >>> [(event.kind, event.operation) for event in card.events]
 [('upload', 'aten._to_copy'), ('wait', 'aten._local_scalar_dense')]
 
-What it shows: operations on tensors of two devices (refused, as a card refuses them), values that the host reads,
-blocking copies, double precision, and that the branches for CUDA give what the CPU gives. What it does not show:
-kernels are the CPU's, so neither their numbers nor their speed, no memory limit, no autocast, no stream, no
+What it shows: operations on tensors of two devices (refused, as a card refuses them), values that the host
+reads, blocking copies, double precision, and that the branches for CUDA give what the CPU gives. What it does
+not show: the kernels are the CPU's, so neither a card's numbers nor its speed, memory, autocast, streams and
 `torch.compile`.
 """
 
@@ -79,7 +79,8 @@ def fake_cuda() -> Iterator[FakeCard]:
     card = FakeCard()
     torch._C._ensureCUDADeviceGuardSet()
     lifted = torch._C._only_lift_cpu_tensors()
-    torch._C._set_only_lift_cpu_tensors(True)  # torch.tensor(..., device="cuda") is made on the host, then copied
+    # torch.tensor(..., device="cuda") is made on the host, and the copy is seen.
+    torch._C._set_only_lift_cpu_tensors(True)
     try:
         with ExitStack() as stack:
             for name, stand_in in _driver(card).items():

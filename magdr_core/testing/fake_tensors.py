@@ -1,8 +1,8 @@
 """Tensors that say they are on a card and keep their values in the machine's memory.
 
-torch's own fake tensors have no values, so whatever looks at one (a search that asks which image wins, `.item()`)
-ends there, and gradients of theirs ask the driver. These have values: everything runs, with the numbers of a
-CPU, while each operation is judged by the rules of a CUDA device.
+torch's own fake tensors have no values, so whatever looks at one (a search that asks which image wins,
+`.item()`) ends there, and their gradients ask for the driver. These have values: everything runs, with the
+numbers of a CPU, while each operation is judged by the rules of a CUDA device.
 """
 
 from __future__ import annotations
@@ -54,19 +54,26 @@ _READS = {
 
 _COPIES = {aten._to_copy, aten.copy_, aten._copy_from}
 _INDEXED = {aten.index, aten.index_put, aten.index_put_, aten._index_put_impl_}
-_TAKES_SCALARS = {aten.where, aten.masked_fill, aten.masked_fill_, aten.fill_, aten.index_fill, aten.index_fill_}
+_TAKES_SCALARS = {
+    aten.where,
+    aten.masked_fill,
+    aten.masked_fill_,
+    aten.fill_,
+    aten.index_fill,
+    aten.index_fill_,
+}
 """Besides pointwise operations, these take single numbers that lie on the host."""
 
 
 class FakeCudaTensor(Tensor):
-    """A tensor on the pretended card; `inner` holds its values."""
+    """A tensor on the pretended card; `held` has its values."""
 
-    inner: Tensor
-    __torch_function__ = torch._C._disabled_torch_function_impl
+    held: Tensor
+    __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
 
     @staticmethod
     def __new__(cls, inner: Tensor) -> FakeCudaTensor:
-        made: FakeCudaTensor = Tensor._make_wrapper_subclass(  # type: ignore[attr-defined]
+        made: FakeCudaTensor = Tensor._make_wrapper_subclass(
             cls,
             inner.shape,
             strides=inner.stride(),
@@ -74,12 +81,12 @@ class FakeCudaTensor(Tensor):
             dtype=inner.dtype,
             device=_WITHIN,
         )
-        made.inner = inner
+        made.held = inner
         return made
 
     @classmethod
-    def __torch_dispatch__(
-        cls, func: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    def __torch_dispatch__(  # type: ignore[override]
+        cls, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None
     ) -> Any:
         return compute(func, args, kwargs or {}, lambda kind, name: None)
 
@@ -138,26 +145,26 @@ class FakeCudaTensor(Tensor):
         return self.detach().cpu().tolist()
 
     def __getitem__(self, key: Any) -> Tensor:
-        found: Tensor = super().__getitem__(_index(key))  # type: ignore[no-untyped-call]
+        found: Tensor = super().__getitem__(_index(key))
         return found
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        super().__setitem__(_index(key), value)  # type: ignore[no-untyped-call]
+        super().__setitem__(_index(key), value)
 
-    def new_tensor(self, data: Any, **options: Any) -> Tensor:
+    def new_tensor(self, data: Any, **options: Any) -> Tensor:  # type: ignore[override]
         return torch.tensor(data, **{"dtype": self.dtype, "device": DEVICE, **options})
 
     def data_ptr(self) -> int:
-        return self.inner.data_ptr()
+        return self.held.data_ptr()
 
     def untyped_storage(self) -> torch.UntypedStorage:
-        return self.inner.untyped_storage()
+        return self.held.untyped_storage()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         return self.detach().clone().requires_grad_(self.requires_grad)
 
     def __repr__(self, **_: Any) -> str:  # type: ignore[override]
-        return f"fake_cuda({self.inner!r})"
+        return f"fake_cuda({self.held!r})"
 
 
 def _index(key: Any) -> Any:
@@ -174,9 +181,7 @@ class FakeCudaMode(TorchDispatchMode):
         super().__init__()
         self.tell = tell
 
-    def __torch_dispatch__(
-        self, func: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
-    ) -> Any:
+    def __torch_dispatch__(self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None) -> Any:
         return compute(func, args, kwargs or {}, self.tell)
 
 
@@ -199,7 +204,7 @@ def compute(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], tell: Tel
     if not onto:
         return found
     # What an operation edits is handed back itself; a view shares the memory of its base.
-    known = {id(t.inner): t for t in wrappers}
+    known = {id(t.held): t for t in wrappers}
 
     def outward(t: Any) -> Any:
         if isinstance(t, list | tuple):
@@ -223,7 +228,7 @@ def _flat(values: Iterable[Any]) -> Iterator[Any]:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, FakeCudaTensor):
-        return value.inner
+        return value.held
     if isinstance(value, list | tuple):
         return type(value)(map(_plain, value)) if value else value
     return _HOST if isinstance(value, torch.device) else value
@@ -278,7 +283,8 @@ def _tell_waits(
     if packet in _INDEXED:
         indices = [t for t in args[1] if t is not None]
         logical = [t for t in indices if t.dtype in (torch.bool, torch.uint8)]
-        if logical and not (len(args) > 2 and args[2].numel() == 1):  # one value: a masked fill, without counting
+        # One value for all is a masked fill; otherwise the places are counted first.
+        if logical and not (len(args) > 2 and args[2].numel() == 1):
             tell(WAIT, name)
         elif onto and any(not isinstance(t, FakeCudaTensor) for t in indices):
             tell(UPLOAD, name)

@@ -41,7 +41,6 @@ from magdr_core.api import (
     pack_tensors,
     unpack_tensors,
 )
-
 from magdr_core.functional import constant
 
 from ._attributes import ClassifierPlan, build, labelled_outputs, train_classifier
