@@ -62,18 +62,63 @@ pictures = 0
 
 [profile.quick.adaptive]
 attacks = ["pgd"]
-detectors = ["distortion"]
 defenses = ["magdr"]
 steps = 1
 penalties = [1.0]
 queries = 1
 """
 
+ONCE_A_GROUP = "once a group of cells, or while a calibration is fitted"
+SEARCH = "the attack decides on the host what to try next: some numbers a step"
+STORED = "what is stored lies on the host: once a cell"
+
 WAITS = {
     SETTLED: "the checks of a cell are looked at together, before it is stored",
-    "magdr_core.shared:SharedTensors._unchanged": "what cells share is verified before one is stored, in one read",
+    "magdr_core.expectations:expect": ONCE_A_GROUP,
+    "magdr_core.shared:SharedTensors._unchanged": "what cells share is verified before one is stored",
+    "magdr_core.magdr.loop:MagDR._run": "which images go on to another round decides what is computed at all",
+    "magdr_core.magdr.standard:target_names": "figures are kept by the name of a target region",
+    "magdr_core.adaptive.attack:AdaptiveAttack._ascend": SEARCH,
+    "magdr_core.adaptive.attack:_pooled": SEARCH,
+    "magdr_core.adaptive.choices:_branches": SEARCH,
+    "magdr_core.adaptive.choices:_worthwhile.<locals>.<dictcomp>": SEARCH,
+    "magdr_core.adaptive.choices:softmin.<locals>.value": SEARCH,
+    "magdr_core.adaptive.lift:Lifted.__torch_function__": "reads of what is attacked, told where they pass",
+    "magdr_core.adaptive.ways:_probe": SEARCH,
+    "magdr_core.adaptive.ways:_same": SEARCH,
+    "magdr_core.bench.adaptive:_defense_values": STORED,
+    "magdr_core.bench.evaluate:attack_values": STORED,
+    "magdr_core.bench.evaluate:detector_values": STORED,
+    "magdr_core.bench.measures:Yardstick.compare": "of equal images the measures are known: once a cell",
+    "magdr_core.bench.measures:Yardstick.compare.<locals>.<dictcomp>": STORED,
+    "magdr_core.store:Store.put_images": STORED,
+    "magdr_core.bench.group:GroupRun._worst": "pictures of the report, picked by their places",
+    "magdr_core.bench.images:GroupImages.beside": "pictures of the report, picked by their places",
+    "magdr_core.types:Condition.__getitem__.<locals>.<lambda>": "pictures of the report",
+    "magdr_core.bench.images:GroupImages.clean": ONCE_A_GROUP,
+    "magdr_core.bench.images:GroupImages.of": ONCE_A_GROUP,
+    "magdr_core.samples:draw_samples": ONCE_A_GROUP,
+    "magdr_core.calibration:Calibrator._scores": ONCE_A_GROUP,
+    "magdr_core.magdr.chains:explore": ONCE_A_GROUP,
+    "magdr_core.magdr.chains:explore.<locals>.tried": ONCE_A_GROUP,
+    "magdr_core.magdr.shortlist:_array": ONCE_A_GROUP,
+    "magdr_core.magdr.standard:Standard.fit": ONCE_A_GROUP,
 }
-DOUBLES: dict[str, str] = {}
+FEW = "some numbers an image"
+DOUBLES = {
+    "magdr_core.adaptive.ascent": FEW,
+    "magdr_core.adaptive.attack": FEW,
+    "magdr_core.adaptive.target": FEW,
+    "magdr_core.adaptive.ways": "whether two gradients point the same way, once an attack",
+    "magdr_core.bench.evaluate": FEW,
+    "magdr_core.calibration": FEW,
+    "magdr_core.functional.constants": "tables that double arithmetic is done with",
+    "magdr_core.functional.eightbit": "rounding of JPEG's double levels",
+    "magdr_core.functional.jpeg": "a coefficient on the wrong side of a tie is a visible difference",
+    "magdr_core.magdr.chains": "while a calibration is fitted",
+    "magdr_core.magdr.shortlist": "while a calibration is fitted",
+    "magdr_core.magdr.standard": "while a calibration is fitted",
+}
 
 
 @dataclass
@@ -104,7 +149,7 @@ def test_a_benchmark_has_cells_of_every_role_and_no_failures(here):
     assert not here.result.failures
     told = {(row["role"], row["knowledge"]) for row in rows(here.result)}
     assert {("attack", "none"), ("detector", "oblivious"), ("defense", "oblivious")} <= told
-    assert {("detector", "adaptive"), ("defense", "adaptive")} <= told
+    assert ("defense", "adaptive") in told
     assert here.result.manifest["device"] == "fake CUDA device"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,6 @@ import torch
 
 from magdr_core.expectations import deferred
 from magdr_core.testing.fake_cuda import Event, fake_cuda
-from magdr_core.testing.rules import RULES
 from magdr_core.testing.subject import Subject
 from magdr_core.testing.world import World
 from tests.fake_cuda.places import SETTLED, doubles, unlisted, waits
@@ -51,10 +51,10 @@ NOT_RUN = {
 
 WAITS = {
     SETTLED: "the checks of a whole call are looked at together, once",
-    "magdr_core.magdr.loop:MagDR._run": "which images go on to another round decides what is computed at all",
-    "magdr_core.magdr.standard:target_names": "figures are kept by the name of a target region: one read a batch",
+    "magdr_core.magdr.loop:MagDR._run": "which images go on to another round",
+    "magdr_core.magdr.standard:target_names": "figures are kept by the name of a target region",
     "magdr_plugins.attacks.mixed:Mixed.__call__": "each attack is given the images that it is drawn for",
-    "magdr_plugins.defenses._matrix_completion:usvt": "a singular value decomposition looks at its own success",
+    "magdr_plugins.defenses._matrix_completion:usvt": "a decomposition looks at its own success",
 }
 DOUBLES = {
     "magdr_core.functional.constants": "tables that double arithmetic is done with",
@@ -64,7 +64,7 @@ DOUBLES = {
     "magdr_plugins.attacks.cw": "squared levels are summed exactly, so that ties are ties",
     "magdr_plugins.defenses._matrix_completion": "small singular values are what the method thresholds",
     "magdr_plugins.defenses.me_net": "as above",
-    "magdr_plugins.detectors.magnet": "divergences of nearly equal probabilities: differences of rounding size",
+    "magdr_plugins.detectors.magnet": "divergences of nearly equal probabilities are of rounding size",
     "magdr_plugins.detectors.nnif": "as its regression was fitted; B rows of a few numbers",
     "magdr_plugins.detectors.safetynet": "as the support vectors were fitted; one number an image",
 }
@@ -108,7 +108,8 @@ class Catalogue:
         there = Subject(entry, self.card, params, tolerance=0)
         data = there.fit_data() if hasattr(there.component, "fit") else None
         if data is not None:
-            seen = there.watch(there.batch, lambda _: there.component.fit(data, there.toy_generator), grad=True)
+            learn = partial(there.component.fit, data, there.toy_generator)
+            seen = there.watch(there.batch, lambda _: learn(), grad=True)
             if seen.error is not None:
                 run.wrong = f"fit {seen.failure}"
                 return run

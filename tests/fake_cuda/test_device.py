@@ -1,4 +1,4 @@
-"""The pretended device itself: it takes what a card takes, refuses what a card refuses, and tells of waits."""
+"""The pretended device itself: it takes and refuses what a card does, and tells of waits."""
 
 import pytest
 import torch

@@ -18,10 +18,10 @@ REGISTRY = Path(__file__).parents[2] / "registry.toml"
 
 WAITS = {
     SETTLED: "the checks of a whole call are looked at together, once",
-    "magdr_core.front.images:_checked.<locals>.<genexpr>": "somebody's images are looked at before anything runs",
+    "magdr_core.front.images:_checked.<locals>.<genexpr>": "a user's images are looked at first",
     "magdr_core.magdr.loop:MagDR._run": "which images go on to another round decides what is computed at all",
     "magdr_core.magdr.shortlist:Shortlist.pick": "the names of the chains that were chosen",
-    "magdr_core.magdr.standard:target_names": "figures are kept by the name of a target region: one read a batch",
+    "magdr_core.magdr.standard:target_names": "figures are kept by the name of a target region",
 }
 DOUBLES = {
     "magdr_core.functional.constants": "tables that double arithmetic is done with",

@@ -48,10 +48,8 @@ def skin_colour(frame: Frame) -> Tensor:
 
 def brow_colour(frame: Frame) -> Tensor:
     """Linear colour of brows, lashes and beard `[B,3]`."""
-    table = torch.tensor(
-        [[0.15, 0.12, 0.11], [0.47, 0.35, 0.21], [0.25, 0.16, 0.11], [0.40, 0.39, 0.39]],
-        device=frame.params.device,
-    )
+    browns = [[0.15, 0.12, 0.11], [0.47, 0.35, 0.21], [0.25, 0.16, 0.11], [0.40, 0.39, 0.39]]
+    table = constant(browns, frame.params.device)
     return linear(table[frame.params.identity.hair.brow_colour])
 
 
