@@ -29,7 +29,10 @@ import torch
 
 from magdr_core.testing.fake_tensors import DEVICE, DOUBLE, UPLOAD, WAIT, FakeCudaMode
 
-__all__ = ["DEVICE", "DOUBLE", "UPLOAD", "WAIT", "Event", "FakeCard", "fake_cuda"]
+__all__ = ["DEVICE", "DOUBLE", "FAKE", "UPLOAD", "WAIT", "Event", "FakeCard", "fake_cuda", "with_device"]
+
+FAKE = "fake-cuda"
+"""What commands call the pretended device."""
 
 _BENEATH = ("torch", "contextlib", "functools", "unittest", "magdr_core.testing.fake_")
 """Modules whose frames are no one's place in the code."""
@@ -89,6 +92,16 @@ def fake_cuda() -> Iterator[FakeCard]:
             yield card
     finally:
         torch._C._set_only_lift_cpu_tensors(lifted)
+
+
+@contextmanager
+def with_device(name: str) -> Iterator[str]:
+    """The device that a command's option means, pretended within this block if its name is `FAKE`."""
+    if name == FAKE:
+        with fake_cuda():
+            yield str(DEVICE)
+    else:
+        yield name
 
 
 def _driver(card: FakeCard) -> dict[str, Any]:
