@@ -275,7 +275,7 @@ def put_back(before: Snapshot) -> list[str]:
     """Make the state what it was; the names of what had been changed."""
     changed = []
     for part, kept in zip(PARTS, before, strict=True):
-        if kept != part.read():  # in this order: what was there before decides
+        if part.read() != kept:
             part.restore(kept)
             if not part.silent:
                 changed.append(part.name)
