@@ -50,7 +50,7 @@ class SampleRng:
     ) -> None:
         keys = [stable_hash(f"{seed}\x1f{component}\x1f{i}") for i in ids]
         halves = [[k & _MASK32, k >> 32] for k in keys]
-        self._key = torch.tensor(halves, dtype=torch.int64).reshape(-1, 2).to(device)
+        self._key = torch.tensor(halves, dtype=torch.int64).reshape(-1, 2).to(device, non_blocking=True)
         self._draws = 0
 
     def __len__(self) -> int:

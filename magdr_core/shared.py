@@ -35,12 +35,20 @@ class SharedTensors:
     def restore(self) -> list[str]:
         """Put back what has changed; names of what had (empty if nothing had)."""
         changed = []
-        for name, (tensor, content) in self._kept.items():
-            if not content.is_in(tensor):
+        for (name, (tensor, content)), same in zip(self._kept.items(), self._unchanged(), strict=True):
+            if not same:
                 changed.append(name.partition(":")[0])
                 tensor.data = content.tensor()
             tensor.grad = None
         return list(dict.fromkeys(changed))
+
+    def _unchanged(self) -> list[bool]:
+        """Of each tensor, whether it is what was kept; an accelerator is asked once for all of its own."""
+        found = [content.is_in(tensor) for tensor, content in self._kept.values()]
+        asked = [(i, same) for i, same in enumerate(found) if isinstance(same, Tensor)]
+        answers = torch.stack([same for _, same in asked]).tolist() if asked else []
+        known = dict(zip([i for i, _ in asked], answers, strict=True))
+        return [bool(known.get(i, same)) for i, same in enumerate(found)]
 
 
 class _Content:
@@ -53,14 +61,19 @@ class _Content:
         self._away = plain.clone() if tensor.device.type != "cpu" else None
         self._bytes = bytearray(_raw(plain).numpy().tobytes()) if self._away is None else bytearray()
 
-    def is_in(self, tensor: Tensor) -> bool:
-        """Whether a tensor still holds the same, to the bit."""
+    def is_in(self, tensor: Tensor) -> bool | Tensor:
+        """Whether a tensor still holds the same, to the bit; on an accelerator a tensor that says so, which
+        nobody has waited for."""
         if tensor.shape != self.shape or tensor.dtype != self.dtype:
+            return False
+        if (self._away is None) != (tensor.device.type == "cpu"):
             return False
         if not tensor.numel():
             return True
         kept = self._away if self._away is not None else torch.frombuffer(self._bytes, dtype=torch.uint8)
         now = tensor.detach().contiguous()
+        if self._away is not None:
+            return (_raw(now) == _raw(kept)).all()
         return torch.equal(_raw(now), _raw(kept))
 
     def tensor(self) -> Tensor:

@@ -149,7 +149,8 @@ class AdaptiveAttack:
         ascent = Ascent(start, target.x, target.eps, steps)
         sound = all(way.true for way in mode.ways)
         true = sound and not mode.rough(target)
-        by_loss, by_merit, assumed, bad = _Track(target.x), _Track(target.x), _Track(target.x), 0.0
+        by_loss, by_merit, assumed = _Track(target.x), _Track(target.x), _Track(target.x)
+        unsound: list[Tensor] = []
         lately = _Track(target.x)
         weight = mode.weighed(None, torch.zeros_like(target.score_unit))
         for step in range(steps + 1):
@@ -172,7 +173,7 @@ class AdaptiveAttack:
                         way.refresh(x)
             seen = look(target, mode, ascent.x, 1 + restart * (steps + 1) + step, weight)
             weight = mode.weighed(weight, seen.excess)
-            bad += float(seen.bad) / (steps + 1)
+            unsound.append(seen.bad)
             assumed.update(x, seen.merit)
             lately.update(x, seen.merit)
             if true:
@@ -180,6 +181,8 @@ class AdaptiveAttack:
                 by_loss.update(x, seen.loss)
             if not last:
                 ascent.move(seen.loss if mode.compromising else seen.merit, seen.gradient)
+        # Read at the end, all at once: a GPU would wait at every step.
+        bad = sum(share / (steps + 1) for share in torch.stack(unsound).tolist())
         return _judged(target, by_loss.x), _judged(target, by_merit.x), bad
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from magdr_core.adaptive.lift import Lifted
 from magdr_core.adaptive.target import Target
 from magdr_core.adaptive.ways import Way
-from magdr_core.functional import straight_through, to_8bit
+from magdr_core.functional import constant, straight_through, to_8bit
 from magdr_core.magdr import MagDR
 from magdr_core.rng import SampleRng
 
@@ -37,7 +37,7 @@ def frozen(target: Target, magdr: MagDR) -> Way:
             groups.setdefault(tuple(plan), []).append(i)
         parts, order = [], []
         for plan, members in groups.items():
-            rows = torch.tensor(members, device=x.device)
+            rows = constant(members, x.device)
             order.append(rows)
             parts.append(_planned(x[rows], plan, known, state["moved"][rows]))
         back = torch.cat(order).argsort()
@@ -97,7 +97,7 @@ def _branches(target: Target, magdr: MagDR, x: Tensor) -> dict[tuple[str, ...], 
         current = current.index_copy(0, rows, made.images)
         after = magdr.evidence(made.images, target.c[rows], target.G)
         scores.append(torch.full_like(score, torch.inf).index_copy(0, rows, after))
-        moved = torch.tensor([bool(plan) for plan in made.plans], device=x.device)
+        moved = constant([bool(plan) for plan in made.plans], x.device, torch.bool)
         for i, plan, first in zip(rows.tolist(), made.plans, weights.argmax(1).tolist(), strict=True):
             # A composite of regions is no plan: the best of the candidates stands in for it.
             prefixes[i] += tuple(plan) if all(name in known for name in plan) else (names[first],)

@@ -138,7 +138,12 @@ def new(name: str, kind: str) -> None:
     help="What a single check may take.",
 )
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
-@click.option("--device", default="cpu", show_default=True, help="cpu, cuda or cuda:N.")
+@click.option(
+    "--device",
+    default="cpu",
+    show_default=True,
+    help="cpu, cuda or cuda:N; fake-cuda needs no card, and finds tensors on mixed devices.",
+)
 @click.option(
     "--registry",
     type=click.Path(path_type=Path),

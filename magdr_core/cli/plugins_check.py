@@ -21,6 +21,7 @@ from magdr_core.errors import PluginError
 from magdr_core.plugins import GROUP
 from magdr_core.registry import Registry
 from magdr_core.testing.checks import Finding
+from magdr_core.testing.fake_cuda import FAKE
 from magdr_core.testing.suite import Target, locate
 from magdr_core.testing.world import World
 
@@ -62,7 +63,8 @@ def check_plugin(plugin: str, registry: Registry | None, *, timeout: float, devi
         PluginError: there is no such plugin.
         RegistryError: there is no such device.
     """
-    World({}, base=Path.cwd(), device=device)  # a wrong device is told here, not found in the plugin
+    if device != FAKE:
+        World({}, base=Path.cwd(), device=device)  # a wrong device is told here, not found in the plugin
     with tempfile.TemporaryDirectory(prefix="magdr-check-") as folder:
         paths: list[str] = []
         if Path(os.path.expanduser(plugin)).is_dir() and not plugin.endswith(".py"):

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from magdr_core.conditions import condition_of, known_name
 from magdr_core.errors import DataError
+from magdr_core.expectations import deferred
 from magdr_core.front.images import as_faces
 from magdr_core.front.inputs import sources_of
 from magdr_core.front.jobs import Defend, Detect, Job
@@ -153,6 +154,7 @@ class Pipeline:
         return self.inspect(images, c, edits=edits, has=has, whole=whole).verdicts
 
     @torch.no_grad()
+    @deferred()
     def inspect(
         self,
         images: Any,
@@ -170,6 +172,7 @@ class Pipeline:
             return self._told(only.run(x, c, self.generator))
 
     @torch.no_grad()
+    @deferred()
     def reconstruct(
         self,
         images: Any,
@@ -189,6 +192,7 @@ class Pipeline:
         return torch.cat(parts) if parts else x
 
     @torch.no_grad()
+    @deferred()
     def defend(
         self,
         images: Any,
@@ -204,6 +208,7 @@ class Pipeline:
             return self._told(self.magdr.run(x, c, self.generator))
 
     @torch.no_grad()
+    @deferred()
     def __call__(
         self,
         images: Any,

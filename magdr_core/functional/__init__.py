@@ -9,6 +9,7 @@ from magdr_core.functional._dwt import inverse_wavelet_transform, wavelet_transf
 from magdr_core.functional.cached import in_cache
 from magdr_core.functional.colour import brighten, chroma_blur, chroma_depth, fade, luma, unbrighten, unfade
 from magdr_core.functional.columns import column_filters, conv_by_columns
+from magdr_core.functional.constants import constant
 from magdr_core.functional.dct import dct_threshold
 from magdr_core.functional.denoise import bilateral, nlm, tv_denoise
 from magdr_core.functional.diffusion import anisotropic_diffusion, richardson_lucy
@@ -53,6 +54,7 @@ __all__ = [
     "chroma_depth",
     "clamp_inclusive",
     "column_filters",
+    "constant",
     "conv_by_columns",
     "dct_threshold",
     "down_up",

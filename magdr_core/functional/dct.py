@@ -9,6 +9,7 @@ from torch import Tensor
 
 from magdr_core.functional._common import check_images, symmetric_pad
 from magdr_core.functional.cached import in_cache
+from magdr_core.functional.constants import constant
 from magdr_core.functional.eightbit import clamp_inclusive
 
 
@@ -62,7 +63,7 @@ def dct_threshold(x: Tensor, threshold: float, block: int = 8) -> Tensor:
     # stencil over the whole image, and so is its way back. One vertical frequency at a time bounds the memory
     # at about 3 block images.
     padded = symmetric_pad(_mix_channels(x, colours), reach, reach, reach, reach)
-    columns = padded.new_tensor(cosines)[:, :, None, None]  # [frequency, tap, 1, 1]
+    columns = constant(cosines, padded.device, padded.dtype)[:, :, None, None]  # [frequency, tap, 1, 1]
     rows, places = height + reach, width + reach
     horizontal = sum(columns[:, k] * padded[..., None, :, k : k + places] for k in range(block))
     assert isinstance(horizontal, Tensor)  # [B,3,block,H + 2 reach,W + reach]

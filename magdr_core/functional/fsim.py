@@ -98,7 +98,7 @@ def phase_congruency(levels: Tensor) -> Tensor:
     filters, noise = _bank(levels.shape[-2], levels.shape[-1])
     energies, amplitudes = torch.zeros_like(levels), torch.zeros_like(levels)
     # One orientation at a time: all responses at once would not stay in a CPU's cache.
-    for bank, gain in zip(filters.to(levels), noise, strict=True):
+    for bank, gain in zip(filters.to(levels, non_blocking=True), noise, strict=True):
         response = torch.fft.ifft2(spectrum[:, None] * bank)
         even, odd = response.real.contiguous(), response.imag.contiguous()
         amplitude = (even * even).addcmul_(odd, odd).sqrt_()

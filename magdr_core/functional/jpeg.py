@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from magdr_core.functional._common import check_images
+from magdr_core.functional.constants import constant
 from magdr_core.functional.eightbit import clamp_inclusive, straight_through
 
 Subsampling = Literal["4:2:0", "4:4:4"]
@@ -136,10 +137,11 @@ def _code(plane: Tensor, table: list[list[int]]) -> Tensor:
     batch, channels, height, width = plane.shape
     # float64: TF32 and autocast leave it alone, and one coefficient on the wrong side of a tie is a visible
     # difference between two batches or two devices.
-    dct = torch.tensor(_DCT, dtype=torch.float64, device=plane.device)
+    dct = constant(_DCT, plane.device, torch.float64)
     # As 64x64 matrices on flattened blocks: many times faster than batches of 8x8 products.
-    rows, columns = torch.kron(torch.eye(8).to(dct), dct), torch.kron(dct, torch.eye(8).to(dct))
-    step = torch.tensor(table, dtype=torch.float64, device=plane.device).flatten()
+    same = torch.eye(8, dtype=torch.float64, device=plane.device)
+    rows, columns = torch.kron(same, dct), torch.kron(dct, same)
+    step = constant(table, plane.device, torch.float64).flatten()
     split = plane.reshape(batch, channels, height // 8, 8, width // 8, 8).permute(0, 1, 2, 4, 3, 5)
     blocks = split.reshape(-1, 64).double() - 128
     # libjpeg computes in integers: two fractional bits between the passes, coefficients in eighths.

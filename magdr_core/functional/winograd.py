@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from magdr_core.functional._common import check_images
+from magdr_core.functional.constants import constant
 
 TILE = 4
 """Side of a tile of outputs; sides of images must be multiples of it."""
@@ -50,7 +51,7 @@ def winograd_filters(weight: Tensor) -> Tensor:
     """
     if weight.ndim != 4 or weight.shape[2:] != (3, 3):
         raise ValueError(f"weight must be [K,C,3,3], got shape {tuple(weight.shape)}")
-    g = torch.tensor(_FILTER, dtype=torch.float64, device=weight.device)
+    g = constant(_FILTER, weight.device, torch.float64)
     u = torch.einsum("ia,kcab,jb->ijkc", g, weight.detach().double(), g)
     return u.reshape(_WINDOW**2, *weight.shape[:2]).float().contiguous()
 
@@ -108,7 +109,8 @@ _conv3x3.register_autograd(_backward, setup_context=_remember)
 def _convolve(x: Tensor, filters: Tensor) -> Tensor:
     batch, channels, height, width = x.shape
     down, across = height // TILE, width // TILE
-    signal, output = (torch.kron(m, m) for m in (x.new_tensor(_SIGNAL), x.new_tensor(_OUTPUT)))
+    one_way = (constant(m, x.device, x.dtype) for m in (_SIGNAL, _OUTPUT))
+    signal, output = (torch.kron(m, m) for m in one_way)
     padded = F.pad(x.transpose(0, 1), (1, 1, 1, 1))
     windows = x.new_empty(_WINDOW, _WINDOW, channels, batch, down, across)
     for i in range(_WINDOW):

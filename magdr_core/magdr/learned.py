@@ -11,10 +11,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from scipy.optimize import minimize
 from scipy.special import expit
 from torch import Tensor
+
+from magdr_core.functional import constant
 
 Array = np.ndarray[Any, Any]
 
@@ -66,7 +67,7 @@ def fit_logistic(positives: Array, negatives: Sequence[Array]) -> Mapping[str, A
 
 def log_odds(state: Mapping[str, Any], features: Tensor) -> Tensor:
     """`[B]` from `[B,F]`."""
-    weights = torch.tensor(state["weights"], dtype=features.dtype, device=features.device)
+    weights = constant(state["weights"], features.device, features.dtype)
     # Summed in a fixed order, so that a result does not depend on its batch.
     return (features * weights).sum(1) + state["bias"]
 
@@ -84,7 +85,7 @@ def fit_familiarity(features: Array) -> Mapping[str, Any]:
 
 def familiar(state: Mapping[str, Any], features: Tensor) -> Tensor:
     """bool `[B]`: whether calibration saw anything like these images."""
-    mean = torch.tensor(state["mean"], dtype=features.dtype, device=features.device)
-    whiten = torch.tensor(state["whiten"], dtype=features.dtype, device=features.device)
+    mean = constant(state["mean"], features.device, features.dtype)
+    whiten = constant(state["whiten"], features.device, features.dtype)
     distance = ((features - mean)[:, None] * whiten).sum(2).norm(dim=1)
     return distance <= state["limit"]

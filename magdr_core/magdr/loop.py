@@ -9,6 +9,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from magdr_core.functional import constant
 from magdr_core.magdr.calibration_images import CalibrationImages
 from magdr_core.magdr.chains import Chain
 from magdr_core.magdr.detector import MagDRDetector
@@ -132,9 +133,10 @@ class MagDR:
         steps: list[list[str]] = [[] for _ in range(len(x))]
         active = score > self.gate
         for number in range(1, self.rounds + 1):
-            idx = torch.nonzero(active).flatten()
-            if not len(idx):
+            rows = [i for i, on in enumerate(active.tolist()) if on]
+            if not rows:
                 break
+            idx = constant(rows, x.device)
             known = rows_of(outputs, idx)
             made = self.reconstructor.reconstruct(current[idx], c[idx], G, x[idx], known)
             again = self.evidence.inspect(made.images, c[idx], G, made.outputs)
@@ -145,15 +147,17 @@ class MagDR:
             for name, y in again.outputs.items():
                 if name in outputs:
                     outputs[name] = outputs[name].index_copy(0, idx, y)
-            for i, steps_of in zip(idx.tolist(), made.plans, strict=True):
+            for i, steps_of in zip(rows, made.plans, strict=True):
                 steps[i] = steps[i] + steps_of
             better = active & (new_score < best_score)
-            best[better], best_score[better] = current[better], new_score[better]
-            rounds[better] = number
-            for i in torch.nonzero(better).flatten().tolist():
-                plans[i] = list(steps[i])
+            best = torch.where(better[:, None, None, None], current, best)
+            best_score = torch.where(better, new_score, best_score)
+            rounds = rounds.masked_fill(better, number)
+            for i, improved in enumerate(better.tolist()):
+                if improved:
+                    plans[i] = list(steps[i])
             # A round that changed nothing would be repeated word for word.
-            moved = torch.tensor([bool(s) for s in made.plans], device=x.device)
+            moved = constant([bool(s) for s in made.plans], x.device, torch.bool)
             active[idx] = moved & (new_score[idx] > threshold)
         z = seen.z
         return Outcome(

@@ -18,6 +18,8 @@ from scipy.optimize import minimize
 from scipy.special import expit
 from torch import Tensor
 
+from magdr_core.functional import constant
+
 Array = np.ndarray[Any, Any]
 
 FORMS = ("nonnegative", "linear", "boosted")
@@ -46,7 +48,7 @@ class Ranker:
         """`[B,n,F]` features of the n candidates of each image -> `[B,n]`."""
         if self.form == "boosted":
             return _boosted_score(self.state, features)
-        weights = torch.tensor(self.state["weights"], dtype=features.dtype, device=features.device)
+        weights = constant(self.state["weights"], features.device, features.dtype)
         return (features * weights).sum(2)
 
 
@@ -144,9 +146,9 @@ def _boosted_score(state: Mapping[str, Any], features: Tensor) -> Tensor:
     wide = torch.cat([features - mean, mean.expand_as(features)], 2).flatten(0, 1).double()
     total = wide.new_zeros(len(wide))
     for tree in state["trees"]:
-        feature = torch.tensor(tree["feature"], device=wide.device)
-        threshold = torch.tensor(tree["threshold"], device=wide.device, dtype=wide.dtype)
-        children = torch.tensor([tree["left"], tree["right"]], device=wide.device)
+        feature = constant(tree["feature"], wide.device)
+        threshold = constant(tree["threshold"], wide.device, wide.dtype)
+        children = constant([tree["left"], tree["right"]], wide.device)
         node = torch.zeros(len(wide), dtype=torch.int64, device=wide.device)
         for _ in range(int(TREES["max_depth"])):
             inner = feature[node] >= 0
@@ -154,7 +156,7 @@ def _boosted_score(state: Mapping[str, Any], features: Tensor) -> Tensor:
             # scikit-learn compares in single precision.
             right = (value.float() > threshold[node]).long()
             node = torch.where(inner, children[right, node], node)
-        total += torch.tensor(tree["value"], device=wide.device, dtype=wide.dtype)[node]
+        total += constant(tree["value"], wide.device, wide.dtype)[node]
     return (state["rate"] * total).to(features.dtype).unflatten(0, features.shape[:2])
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from magdr_core.functional import clamp_inclusive
+from magdr_core.functional import clamp_inclusive, constant
 from magdr_core.protocols import Family
 
 Score = Callable[[Tensor, Tensor], Tensor]
@@ -114,7 +114,7 @@ class RecNet:
                 name = _name(family, p)
                 for b, r in torch.nonzero(wins).tolist():
                     best_name[int(members[b])][r] = name
-        kept = torch.tensor([[not name for name in names] for names in best_name], device=x.device)
+        kept = constant([[not name for name in names] for names in best_name], x.device, torch.bool)
         best_score = torch.where(kept, scores, best_score)
         return LayerResult(clamp_inclusive((best_image * masks[:, :, None]).sum(1)), best_score, best_name)
 

@@ -122,7 +122,7 @@ class Shortlist:
         assert self.ranker is not None, "load() first"
         B, n = len(x), len(self.chains) - 1
         everyone = torch.arange(B, device=x.device)
-        prior = self.prior.to(x)
+        prior = self.prior.to(x, non_blocking=True)
         itself = judge(x, everyone, prior[:1].expand(B), known)
         images = torch.stack([chain.apply(x) for chain in self.chains[1:]], 1)  # [B,n,3,H,W]
         which = torch.arange(1, n + 1, device=x.device).expand(B, n)

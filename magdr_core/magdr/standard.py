@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from magdr_core.functional import PARTS
+from magdr_core.functional import PARTS, constant
 from magdr_core.magdr.evidence import Evidence
 
 FLOOR = 1e-5
@@ -97,9 +97,10 @@ class Standard:
         patterns: dict[str, Any] = {}
         processings: dict[str, Any] = {}
         for name in [POOLED, *sorted(set(names))]:
-            rows = torch.tensor([name in (POOLED, given) for given in names], device=log_d.device)
-            if int(rows.sum()) < MIN_COUNT:
+            members = [i for i, given in enumerate(names) if name in (POOLED, given)]
+            if len(members) < MIN_COUNT:
                 continue
+            rows = constant(members, log_d.device)
             mean, std, count = _moments(log_d[rows], valid[rows])
             patterns[name] = {"mean": mean.tolist(), "std": std.tolist(), "count": count.tolist()}
             mean, std, _ = _moments(log_k[rows], all_k[rows])
@@ -128,7 +129,7 @@ class Standard:
         distortion_by = torch.where(seen, by_region, 0.0).sum(2) / seen.sum(2).clamp_min(1)
         z_k = self._processings(evidence, names)
         consistency = z_k.mean((1, 2)) if z_k.shape[1] else z_k.new_zeros(len(z_k))
-        covered = torch.tensor([n in self._state["regions"] for n in names], device=z_k.device)
+        covered = constant([n in self._state["regions"] for n in names], z_k.device, torch.bool)
         return Standardised(
             regions=by_region.mean(1),
             processings=z_k.mean(2),
@@ -147,9 +148,9 @@ class Standard:
         by_region = torch.full_like(log_d, torch.nan)
         for name in dict.fromkeys(names):
             figures = stats.get(name, stats[POOLED])
-            rows = torch.tensor([i for i, other in enumerate(names) if other == name], device=log_d.device)
+            rows = constant([i for i, other in enumerate(names) if other == name], log_d.device)
             z = self._z(log_d[rows], figures)
-            enough = torch.tensor(figures["count"], device=z.device) >= MIN_COUNT
+            enough = constant(figures["count"], z.device) >= MIN_COUNT
             seen = evidence.others[rows][:, None] & enough
             by_region = by_region.index_copy(0, rows, torch.where(seen, z, torch.nan))
         return by_region
@@ -164,14 +165,14 @@ class Standard:
         z = torch.empty_like(log_k)
         for name in dict.fromkeys(names):
             figures = {k: v[:count] for k, v in per_edit.get(name, pooled).items()}
-            rows = torch.tensor([i for i, other in enumerate(names) if other == name], device=z.device)
+            rows = constant([i for i, other in enumerate(names) if other == name], z.device)
             z = z.index_copy(0, rows, self._z(log_k[rows], figures))
         return z
 
     @staticmethod
     def _z(log_values: Tensor, figures: Mapping[str, Any]) -> Tensor:
-        mean = torch.tensor(figures["mean"], device=log_values.device, dtype=log_values.dtype)
-        std = torch.tensor(figures["std"], device=log_values.device, dtype=log_values.dtype)
+        mean = constant(figures["mean"], log_values.device, log_values.dtype)
+        std = constant(figures["std"], log_values.device, log_values.dtype)
         return ((log_values - mean) / std).clamp(*Z_RANGE)
 
     def _unit(self, values: Tensor, part: str) -> Tensor:

@@ -15,7 +15,10 @@ import sys
 import unittest
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from magdr_core.testing.checks import Check
 
 Say = Callable[..., None]
 
@@ -25,6 +28,7 @@ def main() -> None:
     job = json.loads(sys.argv[1])
     faulthandler.enable()
     sys.path[:0] = job["paths"]
+    from magdr_core.testing.fake_cuda import with_device
     from magdr_core.testing.suite import Target, checks_in
     from magdr_core.testing.world import World
 
@@ -32,8 +36,17 @@ def main() -> None:
     params = {(kind, name): values for kind, name, values in job["params"]}
     say(ready=True)
     say(at={"component": "", "rule": "loads", "file": job["file"], "plugin": job["namespace"]})
-    checks = checks_in(World(target.local, base=target.base, device=job["device"]), target, params=params)
-    done = set(job["done"])
+    with with_device(job["device"]) as device:
+        world = World(target.local, base=target.base, device=device)
+        judge(checks_in(world, target, params=params), set(job["done"]), say)
+    say(done=True)
+    # A plugin's threads and exit handlers are none of our business any more.
+    sys.stderr.flush()
+    os._exit(0)
+
+
+def judge(checks: list[Check], done: set[str], say: Say) -> None:
+    """Judge whatever is not done, and say so."""
     for check in checks:
         if check.component in done:
             continue
@@ -44,10 +57,6 @@ def main() -> None:
         except unittest.SkipTest as e:
             if check.rule == "builds":
                 say(unchecked={"component": check.component, "reason": str(e)})
-    say(done=True)
-    # A plugin's threads and exit handlers are none of our business any more.
-    sys.stderr.flush()
-    os._exit(0)
 
 
 def _records() -> Say:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from magdr_core.api import Batch, DataError, DatasetSpec, Field, SampleRng, hookimpl
-from magdr_core.functional import to_8bit
+from magdr_core.functional import constant, to_8bit
 
 from .faces import (
     ATTRIBUTES,
@@ -75,7 +75,7 @@ class ProceduralSplit:
             masks=masks,
             action_units=parameters.action_units,
             # Of one person every frame counts for itself: there is no second one to resample.
-            identities=torch.tensor([self._first + i for i in indices], device=self._dataset.device),
+            identities=constant([self._first + i for i in indices], self._dataset.device),
         )
 
     def edited(self, indices: Sequence[int], changes: Mapping[str, Tensor]) -> Tensor:

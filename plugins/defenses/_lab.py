@@ -16,7 +16,7 @@ _KNEE = 6 / 29
 def to_lab(x: Tensor) -> Tensor:
     """RGB `[B,3,H,W]` in [0,1] -> L in [0,100], a and b in about [-110,110]."""
     linear = torch.where(x > 0.04045, _power((x.clamp_min(0.04045) + 0.055) / 1.055, 2.4), x / 12.92)
-    t = _mixed(_matrix(x), linear)
+    t = _mixed(_to_xyz(x), linear)
     # Clamped first: the branch that is not taken must have a finite gradient too.
     root = _power(t.clamp_min(_KNEE**3), 1 / 3)
     fx, fy, fz = torch.where(t > _KNEE**3, root, t / (3 * _KNEE**2) + 4 / 29).split(1, 1)
@@ -28,7 +28,7 @@ def from_lab(lab: Tensor) -> Tensor:
     lightness, a, b = lab.split(1, 1)
     fy = (lightness + 16) / 116
     f = torch.cat([fy + a / 500, fy, fy - b / 200], 1)
-    linear = _mixed(torch.linalg.inv(_matrix(lab)), torch.where(f > _KNEE, f**3, 3 * _KNEE**2 * (f - 4 / 29)))
+    linear = _mixed(_from_xyz(lab), torch.where(f > _KNEE, f**3, 3 * _KNEE**2 * (f - 4 / 29)))
     bright = 1.055 * _power(linear.clamp_min(0.0031308), 1 / 2.4) - 0.055
     return clamp_inclusive(torch.where(linear > 0.0031308, bright, 12.92 * linear))
 
@@ -39,10 +39,19 @@ def _power(x: Tensor, exponent: float) -> Tensor:
     return (exponent * x.log()).exp()
 
 
-def _matrix(like: Tensor) -> Tensor:
+def _to_xyz(like: Tensor) -> Tensor:
+    return _matrix(like.dtype).to(like.device, non_blocking=True)
+
+
+def _from_xyz(like: Tensor) -> Tensor:
+    # Inverted on the host: a GPU would wait to see whether that went well.
+    return torch.linalg.inv(_matrix(like.dtype)).to(like.device, non_blocking=True)
+
+
+def _matrix(dtype: torch.dtype) -> Tensor:
     """Linear RGB to XYZ, as shares of the white."""
     matrix, white = torch.tensor(_TO_XYZ, dtype=torch.float64), torch.tensor(_WHITE, dtype=torch.float64)
-    return (matrix / white[:, None]).to(like)
+    return (matrix / white[:, None]).to(dtype)
 
 
 def _mixed(matrix: Tensor, x: Tensor) -> Tensor:

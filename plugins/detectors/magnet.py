@@ -41,6 +41,7 @@ from magdr_core.api import (
     pack_tensors,
     unpack_tensors,
 )
+from magdr_core.functional import constant
 
 from ._attributes import ClassifierPlan, build, labelled_outputs, train_classifier
 from ._faces import choosing_faces
@@ -180,7 +181,7 @@ class MagNet:
         if self.auto_encoder is None:
             raise ComponentError("magnet is not fitted yet: run `magdr calibrate`")
         raw = self._raw(self.auto_encoder, self.classifier, x, c, G)
-        median, upper = (raw.new_tensor(self.scale[k]) for k in ("median", "upper"))
+        median, upper = (constant(self.scale[k], raw.device, raw.dtype) for k in ("median", "upper"))
         return ((raw - median) / (upper - median)).amax(1).to(x.dtype)
 
     def _error(self, net: AutoEncoder, x: Tensor, c: Condition) -> Tensor:

@@ -38,7 +38,7 @@ from magdr_core.api import (
     pack_tensors,
     unpack_tensors,
 )
-from magdr_core.functional import in_pieces
+from magdr_core.functional import constant, in_pieces
 
 from ._attributes import ClassifierPlan, build, labelled_outputs, train_classifier
 from ._faces import BATCH, choosing_faces, learning_faces
@@ -213,7 +213,7 @@ def fit_regression(features: np.ndarray, attacked: np.ndarray) -> dict[str, Any]
 def log_odds(state: Mapping[str, Any], features: Tensor) -> Tensor:
     """The regression's decision function of features `[B,F]` float64, `[B]`."""
     scale, shift, weights = (
-        torch.tensor(state[k], dtype=features.dtype, device=features.device)
+        constant(state[k], features.device, features.dtype)
         for k in ("scale", "shift", "weights")
     )
     return ((features * scale + shift) * weights).sum(1) + state["bias"]

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from magdr_core.api import SampleRng
+from magdr_core.functional import constant
 
 ACTION_UNITS: tuple[str, ...] = tuple(
     f"AU{n:02d}" for n in (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 25, 26, 45)
@@ -58,7 +59,7 @@ JOINED = 0.5
 
 def in_group(group: str, device: torch.device | None = None) -> Tensor:
     """The units of a group, `[17]` bool."""
-    return torch.tensor([name in GROUPS[group] for name in ACTION_UNITS], device=device)
+    return constant([name in GROUPS[group] for name in ACTION_UNITS], device or torch.device("cpu"))
 
 
 def draw_expression(source: Tensor, rng: SampleRng) -> Tensor:
@@ -73,7 +74,7 @@ def draw_expression(source: Tensor, rng: SampleRng) -> Tensor:
     for i, (group, moves) in enumerate(MOVES.items()):
         mine = in_group(group, source.device)
         rows = [[move.get(name, 0.0) for name in ACTION_UNITS] for move in moves]
-        values = torch.tensor(rows, device=source.device) * factor[:, None]
+        values = constant(rows, source.device) * factor[:, None]
         distance = ((values - source[:, None]).abs() * mine).amax(2)
         wish = torch.where(distance >= FAR, 1 + rng.uniform(len(moves)), distance)
         chosen = values[torch.arange(len(values), device=source.device), wish.argmax(1)]

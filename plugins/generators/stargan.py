@@ -23,7 +23,7 @@ from magdr_core.api import (
     hookimpl,
     load_state,
 )
-from magdr_core.functional import PARTS, part_index
+from magdr_core.functional import PARTS, constant, part_index
 
 from ._backbone import STALE_KEYS, backbone, head, made_with, stages, with_condition
 
@@ -90,7 +90,7 @@ class StarGAN(nn.Module):
         if missing:
             raise DataError(f"StarGAN needs the attributes {', '.join(missing)}, the dataset lacks them")
         source = torch.stack([batch.attributes[name] for name in self.condition_names], 1)
-        hair = torch.tensor([name in HAIR_COLOURS for name in self.condition_names], device=source.device)
+        hair = constant([name in HAIR_COLOURS for name in self.condition_names], source.device)
         possible = ~(hair & (source > 0.5))
         wish = torch.where(possible, rng.uniform(source.shape[1]), -1.0)
         entry = torch.zeros_like(possible).scatter(1, wish.argmax(1, keepdim=True), True)
@@ -104,12 +104,12 @@ class StarGAN(nn.Module):
         A face is edited as little as that asks: to its own hair colour, nothing changes.
         """
         source = torch.where(c.changed, 1 - c.values, c.values)
-        hair = torch.tensor([name in HAIR_COLOURS for name in self.condition_names], device=source.device)
+        hair = constant([name in HAIR_COLOURS for name in self.condition_names], source.device)
         found = []
-        for i in range(source.shape[1]):
+        for i, name in enumerate(self.condition_names):
             entry = torch.arange(source.shape[1], device=source.device) == i
             alone = torch.where(hair, entry.float(), source)  # hair has one colour
-            values = alone if bool(hair[i]) else torch.where(entry, 1 - source, source)
+            values = alone if name in HAIR_COLOURS else torch.where(entry, 1 - source, source)
             found.append(Condition(values, values != source))
         return found
 

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .frame import Frame
-from .shapes import at, box, columns, ellipse, linear, mix, paint, ramp, spot
+from .shapes import at, box, columns, ellipse, linear, mix, paint, ramp, spot, tint
 
 STUDIO, OUTDOORS, BOKEH, SHELVES, WINDOW, STRIPES, TILES = range(7)
 
@@ -30,7 +30,7 @@ def draw_background(frame: Frame) -> Tensor:
     foliage = ramp(clouds[:, 1], -0.2, 0.5) * is_kind[OUTDOORS]
     light = paint(light, third * 0.7, 0.75 * foliage)
     sky = is_kind[OUTDOORS] * ramp(y + 0.25 * clouds[:, 2], -0.2, -0.75)
-    light = paint(light, linear(first.new_tensor([0.86, 0.92, 0.98])).expand_as(first), 0.8 * sky)
+    light = paint(light, linear(tint([0.86, 0.92, 0.98], first)).expand_as(first), 0.8 * sky)
     light = paint(light, third, _bars(frame, x, y, along, is_kind, p))
     return _objects(frame, light, is_kind, third) * (0.9 + 0.1 * clouds[:, 2:3])
 
@@ -81,7 +81,7 @@ def _objects(frame: Frame, light: Tensor, is_kind: list[Tensor], accent: Tensor)
         inside = ramp(mix(slab, disc, bokeh), blur, -blur)
         tint = torch.stack([hue, 1.0 - (2.0 * hue - 1.0).abs(), 1.0 - hue], 1)[:, :, 0, 0]
         colour = linear((0.25 + 0.75 * tint) * value[:, :, 0] * 0.9 + 0.05)
-        near = accent if i % 2 else accent[:, [1, 2, 0]]
+        near = accent if i % 2 else accent.roll(-1, 1)
         colour = 0.5 * colour + 0.5 * near * (0.4 + 0.8 * value[:, :, 0])
         # Out-of-focus lamps are brighter than what is around them.
         colour = colour + bokeh[:, :, 0] * (0.35 + 0.6 * accent)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from magdr_core.functional import constant
+
 from .canvas import Canvas
 from .frame import Frame
-from .shapes import at, bell, between, columns, cover, linear, mix, paint, ramp, spot, stroke, texture
+from .shapes import at, bell, between, columns, cover, linear, mix, paint, ramp, spot, stroke, texture, tint
 from .skin import brow_colour
 
 
@@ -62,7 +64,7 @@ def draw_eyes(canvas: Canvas, frame: Frame, skin: Tensor) -> None:
     ix = frame.uf - frame.sign * ed - 0.035 * gx - 0.05 * torch.sin(frame.yaw)
     iy = y + 0.014 - 0.018 * gy
     r = torch.sqrt(ix * ix + iy * iy + 1e-6)
-    ball = linear(skin.new_tensor([0.95, 0.93, 0.92])).expand(skin.shape[0], 3)
+    ball = linear(tint([0.95, 0.93, 0.92], skin)).expand(skin.shape[0], 3)
     light = ball[:, :, None, None].expand(-1, -1, *y.shape[1:])
     light = light * (1.0 - 0.3 * ramp(x.abs(), 0.35, 1.0))[:, None]
     colour = _iris_colour(frame)
@@ -85,17 +87,16 @@ def draw_eyes(canvas: Canvas, frame: Frame, skin: Tensor) -> None:
         brow_colour(frame) * mix(torch.full_like(made_up, 0.45), torch.full_like(made_up, 0.1), made_up)[:, 0]
     )
     canvas.add("skin", 0.5 * at(person.fold) * (1.0 - 0.5 * shut) * crease,
-               (skin * skin.new_tensor([0.42, 0.3, 0.28]))[:, :, None, None].expand_as(light))  # fmt: skip
+               (skin * tint([0.42, 0.3, 0.28], skin))[:, :, None, None].expand_as(light))  # fmt: skip
     canvas.add_split(("l_eye", "r_eye"), 0.85 * line, lash[:, :, None, None].expand_as(light), frame.left)
 
 
 def _iris_colour(frame: Frame) -> Tensor:
     """Linear iris colour `[B,3]`, from brown over hazel and green to blue and gray."""
     hue, lightness = frame.params.identity.iris.unbind(1)
-    table = hue.new_tensor(
+    table = constant(
         [[0.22, 0.12, 0.07], [0.36, 0.21, 0.11], [0.48, 0.36, 0.18], [0.38, 0.46, 0.30],
-         [0.36, 0.52, 0.64], [0.50, 0.58, 0.64]]
-    )  # fmt: skip
+         [0.36, 0.52, 0.64], [0.50, 0.58, 0.64]], hue.device, hue.dtype)  # fmt: skip
     # Light irises are rare with dark skin.
     reach = 5.0 - 3.6 * ((frame.params.identity.tone - 0.35) * 2.5).clamp(0.0, 1.0)
     place = (hue * hue * 0.5 + hue * 0.5) * reach * 0.999
@@ -146,19 +147,19 @@ def draw_mouth(canvas: Canvas, frame: Frame, skin: Tensor) -> None:
 
     gap = between(y, top_in, low_in, px)
     deep = ((low_in - top_in) * 6.0).clamp(0.0, 1.0)
-    inside = skin.new_tensor([0.10, 0.022, 0.022]).expand_as(skin)[:, :, None, None].expand_as(light)
+    inside = tint([0.10, 0.022, 0.022], skin).expand_as(skin)[:, :, None, None].expand_as(light)
     tongue = spot(x, y - low_in - 0.01, half * 0.6, 0.06) * deep * 0.7
-    inside = paint(inside, skin.new_tensor([0.42, 0.11, 0.11]).expand_as(skin), tongue)
+    inside = paint(inside, tint([0.42, 0.11, 0.11], skin).expand_as(skin), tongue)
     edge = top_in + (0.055 + 0.06 * smile) * (1.0 - 0.35 * tt)
     teeth = cover(y - edge, px) * ramp(t.abs(), 0.96, 0.6) * (0.35 + 0.65 * smile).clamp(max=1.0)
     gums = 1.0 - 0.35 * ramp(t.abs(), 0.1, 0.9)
-    inside = paint(inside, gums[:, None] * linear(skin.new_tensor([0.95, 0.93, 0.88]))[:, None, None], teeth)
+    inside = paint(inside, gums[:, None] * linear(tint([0.95, 0.93, 0.88], skin))[:, None, None], teeth)
     inside = inside * frame.lit(frame.facing(frame.u * 0.6, torch.full_like(y, 0.0)))
     inside = inside * (1.0 - 0.45 * bell(y - top_in, 0.018))[:, None]
     canvas.add("mouth", gap, inside)
     corner = 0.55 * spot(t.abs() - 1.0, (y - seam) / 0.03, 0.09, 1.0)
     canvas.add(
-        "skin", corner * 0.8, (skin * skin.new_tensor([0.3, 0.18, 0.17]))[:, :, None, None].expand_as(light)
+        "skin", corner * 0.8, (skin * tint([0.3, 0.18, 0.17], skin))[:, :, None, None].expand_as(light)
     )
 
 
@@ -166,8 +167,8 @@ def _lip_colour(frame: Frame, skin: Tensor) -> Tensor:
     """Linear lip colour `[B,3]`: skin turned redder, or lipstick."""
     person = frame.params.identity
     hue, dark = person.lips.unbind(1)
-    natural = skin * skin.new_tensor([0.80, 0.46, 0.46])
-    red = skin.new_tensor([0.72, 0.13, 0.17])
-    rose = skin.new_tensor([0.80, 0.36, 0.44])
+    natural = skin * tint([0.80, 0.46, 0.46], skin)
+    red = tint([0.72, 0.13, 0.17], skin)
+    rose = tint([0.80, 0.36, 0.44], skin)
     stick = linear(red + (rose - red) * hue[:, None]) * (1.0 - 0.45 * dark)[:, None]
     return natural + (stick - natural) * (0.85 * person.makeup[:, 1])[:, None]

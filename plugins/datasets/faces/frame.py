@@ -8,6 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from magdr_core.functional import constant
+
 from .parameters import AU_INDEX, FaceParameters
 from .shapes import at, columns, spot
 
@@ -40,7 +42,7 @@ class Frame:
         self._turn()
 
         self.light = columns(place.light)
-        warm = place.warmth[:, None] * torch.tensor([0.10, 0.0, -0.13], device=params.device)
+        warm = place.warmth[:, None] * constant([0.10, 0.0, -0.13], params.device)
         self._key = (place.key[:, None] * (1.0 + warm))[:, :, None, None]
         self._fill = (place.fill[:, None] * place.tint)[:, :, None, None]
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from magdr_core.functional import constant
+
 from .canvas import Canvas
 from .frame import Frame
 from .shapes import (
@@ -31,10 +33,10 @@ _LIGHT = ((0.125, 0.105, 0.10), (0.92, 0.81, 0.58), (0.46, 0.28, 0.16), (0.82, 0
 def hair_colour(frame: Frame) -> Tensor:
     """Linear hair colour `[B,3]`."""
     hair = frame.params.identity.hair
-    dark = torch.tensor(_DARK, device=frame.params.device)[hair.colour]
-    light = torch.tensor(_LIGHT, device=frame.params.device)[hair.colour]
+    dark = constant(_DARK, frame.params.device)[hair.colour]
+    light = constant(_LIGHT, frame.params.device)[hair.colour]
     colour = dark + (light - dark) * hair.shade[:, :1]
-    warm = torch.tensor([0.02, -0.005, -0.03], device=colour.device)
+    warm = constant([0.02, -0.005, -0.03], colour.device)
     # Gray has no hue of its own to vary.
     colourful = ((hair.colour == 1) | (hair.colour == 2)).to(torch.float32)[:, None]
     return linear(colour + (hair.shade[:, 1:] - 0.5) * warm * colourful)

@@ -13,6 +13,8 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from magdr_core.functional import constant
+
 HAIR_COLOURS = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair")
 
 ATTRIBUTES: tuple[str, ...] = (
@@ -311,7 +313,7 @@ def edited(params: FaceParameters, names_and_values: Tensor) -> FaceParameters:
 
 
 def _fixed(where: Tensor, values: tuple[float, ...], otherwise: Tensor) -> Tensor:
-    return torch.where(where, torch.tensor(values, device=otherwise.device), otherwise)
+    return torch.where(where, constant(values, otherwise.device), otherwise)
 
 
 def _edited_mouth(expression: Expression, want: dict[str, Tensor], change: dict[str, Tensor]) -> Tensor:

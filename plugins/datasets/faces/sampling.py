@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from magdr_core.api import SampleRng
+from magdr_core.functional import constant
 
 from .parameters import (
     ACTION_UNITS,
@@ -44,7 +45,7 @@ class _Draw:
 
     def choice(self, *weights: float) -> Tensor:
         """Index of one of the weights (which sum to 1), int64."""
-        edges = torch.tensor(weights, device=self.rng.device).cumsum(0)[:-1]
+        edges = constant(weights, self.rng.device).cumsum(0)[:-1]
         return torch.bucketize(self.uni(), edges, right=True)
 
     def colour(self, saturation: float, low: float, high: float) -> Tensor:
@@ -54,7 +55,7 @@ class _Draw:
 
 def hsv(hue: Tensor, saturation: Tensor, value: Tensor) -> Tensor:
     """`[B,3]` colours from hue, saturation and value in [0,1]."""
-    corner = torch.tensor([5.0, 3.0, 1.0], device=hue.device)
+    corner = constant([5.0, 3.0, 1.0], hue.device)
     k = (corner + hue[:, None] * 6.0) % 6.0
     return value[:, None] * (1.0 - saturation[:, None] * torch.minimum(k, 4.0 - k).clamp(0.0, 1.0))
 
@@ -131,10 +132,10 @@ def _hair(d: _Draw) -> Hair:
     colour = d.choice(0.30, 0.27, 0.30, 0.13)
     # 0 cropped, 1 short, 2 to the ears, 3 to the chin, 4 long, 5 tied up, 6 a round mane
     style = d.choice(0.11, 0.22, 0.10, 0.15, 0.27, 0.08, 0.07)
-    low = torch.tensor([-0.02, 0.05, 0.30, 0.72, 1.15, 0.08, 0.55], device=colour.device)[style]
-    high = torch.tensor([0.12, 0.24, 0.55, 1.10, 2.10, 0.20, 0.85], device=colour.device)[style]
-    top = torch.tensor([0.05, 0.12, 0.13, 0.12, 0.11, 0.07, 0.28], device=colour.device)[style]
-    side = torch.tensor([0.06, 0.085, 0.12, 0.14, 0.13, 0.06, 0.30], device=colour.device)[style]
+    low = constant([-0.02, 0.05, 0.30, 0.72, 1.15, 0.08, 0.55], colour.device)[style]
+    high = constant([0.12, 0.24, 0.55, 1.10, 2.10, 0.20, 0.85], colour.device)[style]
+    top = constant([0.05, 0.12, 0.13, 0.12, 0.11, 0.07, 0.28], colour.device)[style]
+    side = constant([0.06, 0.085, 0.12, 0.14, 0.13, 0.06, 0.30], colour.device)[style]
     mane = (style == 6).to(torch.float32)
     curl = torch.maximum(d.flag(0.22) * d.uni(0.3, 1.0), mane * d.uni(0.7, 1.0))
     receding = d.flag(0.13) * (style <= 1).to(torch.float32)
@@ -206,7 +207,7 @@ def _accessories(d: _Draw) -> Accessories:
     frame = dark * d.colour(0.5, 0.04, 0.2) + (1.0 - dark) * d.colour(0.7, 0.35, 0.8)
     hat = torch.stack([d.colour(0.75, 0.12, 0.85), d.colour(0.6, 0.1, 0.95)], 1)
     gold = d.flag(0.6)[:, None]
-    light = torch.tensor([[0.93, 0.76, 0.36], [0.88, 0.89, 0.93]], device=cloth.device)
+    light = constant([[0.93, 0.76, 0.36], [0.88, 0.89, 0.93]], cloth.device)
     return Accessories(
         glasses=d.flag(0.35),
         glasses_shape=_cat(

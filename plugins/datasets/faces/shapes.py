@@ -6,9 +6,18 @@ unit of the coordinates, negative inside; `px` is the size of a pixel in that un
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from magdr_core.functional import constant
+
+
+def tint(levels: Sequence[float], like: Tensor) -> Tensor:
+    """Red, green and blue as `[3]`, for arithmetic with `like`."""
+    return constant(levels, like.device, like.dtype)
 
 
 def at(values: Tensor) -> Tensor:

@@ -7,6 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from magdr_core.functional import constant
+
 from .canvas import Canvas
 from .frame import Frame
 from .shapes import (
@@ -23,6 +25,7 @@ from .shapes import (
     squircle,
     stroke,
     texture,
+    tint,
 )
 
 _TONES = (
@@ -34,21 +37,19 @@ _TONES = (
 def skin_colour(frame: Frame) -> Tensor:
     """Linear skin colour `[B,3]`."""
     person = frame.params.identity
-    tones = torch.tensor(_TONES, device=frame.params.device)
+    tones = constant(_TONES, frame.params.device)
     place = person.tone.clamp(0.0, 0.999) * (len(_TONES) - 1)
     low = place.to(torch.int64)
     rest = (place - low.to(torch.float32))[:, None]
     colour = tones[low] + (tones[low + 1] - tones[low]) * rest
-    rosy = torch.tensor([0.018, -0.012, -0.004], device=colour.device)
+    rosy = constant([0.018, -0.012, -0.004], colour.device)
     return linear(colour + person.undertone[:, None] * rosy)
 
 
 def brow_colour(frame: Frame) -> Tensor:
     """Linear colour of brows, lashes and beard `[B,3]`."""
-    table = torch.tensor(
-        [[0.15, 0.12, 0.11], [0.47, 0.35, 0.21], [0.25, 0.16, 0.11], [0.40, 0.39, 0.39]],
-        device=frame.params.device,
-    )
+    browns = [[0.15, 0.12, 0.11], [0.47, 0.35, 0.21], [0.25, 0.16, 0.11], [0.40, 0.39, 0.39]]
+    table = constant(browns, frame.params.device)
     return linear(table[frame.params.identity.hair.brow_colour])
 
 
@@ -96,7 +97,7 @@ def draw_ears(canvas: Canvas, frame: Frame, skin: Tensor) -> None:
     share = cover(ellipse(x, y, 0.115 * size, 0.235 * size), frame.px)
     inner = spot(x - sign * 0.02, y + 0.03, 0.05 * size, 0.13 * size)
     towards = frame.facing(sign * 0.45, 0.2 * y) * (1.0 - 0.5 * inner)
-    light = paint(skin[:, :, None, None] * frame.lit(towards), skin * skin.new_tensor([0.62, 0.38, 0.34]),
+    light = paint(skin[:, :, None, None] * frame.lit(towards), skin * tint([0.62, 0.38, 0.34], skin),
                   0.45 * inner)  # fmt: skip
     canvas.add_split(("l_ear", "r_ear"), share, light, right)
 
@@ -167,8 +168,8 @@ def _colour_map(frame: Frame, nose: _Nose, skin: Tensor) -> Tensor:
     uf, vf, mx = frame.uf, frame.vf, frame.mirror
     x, y, _, half = nose
     ed, _, _, _, ey = columns(person.eyes)
-    red = skin * skin.new_tensor([1.0, 0.66, 0.64])
-    dull = skin * skin.new_tensor([0.72, 0.60, 0.62])
+    red = skin * tint([1.0, 0.66, 0.64], skin)
+    dull = skin * tint([0.72, 0.60, 0.62], skin)
     blush = 0.3 + 0.7 * at(person.blush)
     surface = skin[:, :, None, None].expand(-1, -1, *uf.shape[1:])
     cheeks = spot(mx - 0.4, vf - 0.26 + 0.06 * au["AU06"], 0.19, 0.15) * (0.55 * blush + 0.15 * au["AU12"])
@@ -178,7 +179,7 @@ def _colour_map(frame: Frame, nose: _Nose, skin: Tensor) -> Tensor:
     surface = paint(surface, dull, (under + shadow).clamp(max=0.8))
     noise = texture(person.hair.noise, uf * 1.1, vf * 1.1)
     speck = ramp(noise[:, 1], 0.55, 0.95) * at(person.freckles) * spot(mx - 0.22, vf - 0.24, 0.3, 0.18)
-    surface = paint(surface, skin * skin.new_tensor([0.55, 0.40, 0.34]), 0.7 * speck)
+    surface = paint(surface, skin * tint([0.55, 0.40, 0.34], skin), 0.7 * speck)
     return surface * (1.0 + 0.045 * noise[:, :1])
 
 
@@ -225,7 +226,7 @@ def _shadows(frame: Frame, nose: _Nose, surface: Tensor, distance: Tensor) -> Te
     wing = spot(x.abs() - half * 1.02, y, 0.03, 0.06)
     dark = dark + 0.75 * nostril + (0.22 + 0.3 * au["AU09"] + 0.2 * au["AU10"]) * wing
     # Light that went through skin is red, so shadows lose blue and green first.
-    loss = dark.clamp(0.0, 0.92)[:, None] * surface.new_tensor([0.82, 1.0, 1.04])[:, None, None]
+    loss = dark.clamp(0.0, 0.92)[:, None] * tint([0.82, 1.0, 1.04], surface)[:, None, None]
     return surface * (1.0 - 0.85 * loss)
 
 
