@@ -125,6 +125,7 @@ def test_safetensors_that_declare_more_than_they_hold_are_refused(tmp_path, cont
     assert said in refused(tmp_path / "w.safetensors")
 
 
+@pytest.mark.filterwarnings("ignore:.torch.jit:FutureWarning")
 def test_torchscript_is_told_apart(tmp_path):
     torch.jit.script(nn.Linear(2, 2)).save(str(tmp_path / "w.pt"))
     assert "is a TorchScript archive" in refused(tmp_path / "w.pt")
