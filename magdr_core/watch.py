@@ -51,7 +51,9 @@ class Guard:
     def fail(self, message: str) -> ComponentError:
         return ComponentError(f"{self.where}: {message}")
 
-    def call(self, function: Callable[..., Any], *given: Any, free: bool = False, failed: str = "", **named: Any) -> Any:
+    def call(
+        self, function: Callable[..., Any], *given: Any, free: bool = False, failed: str = "", **named: Any
+    ) -> Any:
         """`function(*given, **named)` on private copies of the tensors in there; its result as a copy.
 
         Args:
@@ -113,7 +115,7 @@ class Guard:
         device: torch.device,
         took: float,
     ) -> bool:
-        """Whether a global generator that has changed while other threads ran was changed by the component."""
+        """Whether the component changed a global generator that has changed while other threads ran."""
         if own is None:
             counted = [(c, c.counted()) for c in COUNTERS]
             own = global_random.OwnDraws()
