@@ -15,7 +15,8 @@ _ODD = 0x9E3779B97F4A7C15 - 2**64
 
 
 def content_keys(stream: str, *parts: Tensor | None) -> Tensor:
-    """`[B,2]` int64 keys, a function of the stream's name and of each row of the parts (`[B, ...]`; None counts).
+    """`[B,2]` int64 keys, a function of the stream's name and of each row of the parts
+    (`[B, ...]`; None counts).
 
     Rows that differ in one bit get other keys; 0 and -0 are the same.
     """

@@ -65,7 +65,7 @@ def collecting() -> bool:
 
 
 def expect(holds: Tensor, failure: Failure) -> None:
-    """Raise `failure()` unless the boolean tensor `holds` (one element) is true; now, or when it is settled."""
+    """Raise `failure()` unless the boolean `holds` (one element) is true; now, or when it is settled."""
     collected = _current.get()
     if collected is not None and (collected.always or holds.device.type != "cpu"):
         collected.add(holds, failure)

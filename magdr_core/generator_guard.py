@@ -26,8 +26,8 @@ class GuardedGenerator(Guard):
     On a CPU the batch is processed in power-of-two pieces: those give the same bits whatever the batch size
     (a convolution's work is split by the batch, and odd sizes split it elsewhere).
 
-    A stochastic one draws from streams that are keyed by (component, image, condition): the same input gives the
-    same output in any batch, order, shard and process. Other draws for the same input are had inside
+    A stochastic one draws from streams that are keyed by (component, image, condition): the same input gives
+    the same output in any batch, order, shard and process. Other draws for the same input are had inside
     `redraw`.
 
     Attributes:

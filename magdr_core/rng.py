@@ -75,7 +75,7 @@ class SampleRng:
         return other
 
     def select(self, idx: Tensor | slice | list[int]) -> SampleRng:
-        """The streams of a subset of the images (index or boolean tensor, slice or list), at the same position."""
+        """The streams of some of the images (index or boolean tensor, slice, list), at the same position."""
         return self._clone(self._key[idx], self._draws)
 
     def repeat_interleave(self, n: int) -> SampleRng:

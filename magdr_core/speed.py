@@ -72,8 +72,8 @@ def faster(component: Any, speed: Speed, device: torch.device) -> Forward:
         component: a generator, on its device; it stays as it is.
 
     Returns:
-        (`[B,3,H,W]`, B conditions) to `[B,3,H,W]` float32; differentiable in the images. A stochastic one takes
-        `rng=` as well.
+        (`[B,3,H,W]`, B conditions) to `[B,3,H,W]` float32; differentiable in the images. A stochastic one
+        takes `rng=` as well.
     """
     if not speed.changes or not isinstance(component, nn.Module):
         forward: Forward = component

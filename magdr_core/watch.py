@@ -115,7 +115,7 @@ class Guard:
         device: torch.device,
         took: float,
     ) -> bool:
-        """Whether a global generator that has changed while other threads ran was changed by the component."""
+        """Whether the component changed a global generator that has changed while other threads ran."""
         if own is None:
             counted = [(c, c.counted()) for c in COUNTERS]
             own = global_random.OwnDraws()

@@ -109,7 +109,7 @@ class GroupRun:
         return data
 
     def _check_shared(self, cell: Cell) -> None:
-        """Raises ComponentError, and mends it, if what cells share has changed while this one was computed."""
+        """Raises ComponentError, and mends it, if what cells share has changed meanwhile."""
         changed = self.images.shared.restore()
         if changed:
             kind = "restoration" if is_restoration(self.toolkit, cell.component) else cell.role

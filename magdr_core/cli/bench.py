@@ -93,11 +93,11 @@ def command(
 
     What the cache holds is not computed again, so the same command continues an interrupted run. Of several
     registries each computes only what those before it did not, and every later one is compared with the first
-    as `magdr compare` does it; that changes no exit code. Exit code 1: some cells failed, or a sanity check
-    calls a row unreliable; 2: a registry is wrong, and nothing was written. To divide the work run every
-    --shard with the same cache, at the same time or not, and then the command without it, which writes the
-    tables; or let --engine ray give it to the workers of a cluster, of which each takes what [engine] of the
-    registry says.
+    as `magdr compare` does it; that changes no exit code. Exit code 1: some cells failed, a sanity check
+    calls a row unreliable, or an observer failed; 2: a registry is wrong, and nothing was written. To
+    divide the work run every --shard with the same cache, at the same time or not, and then the command
+    without it, which writes the tables; or let --engine ray give it to the workers of a cluster, of which
+    each takes what [engine] of the registry says.
     """
     if out is not None and len(registries) > 1:
         raise click.UsageError("--out takes one registry; several get a folder each")

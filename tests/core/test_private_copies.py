@@ -95,7 +95,8 @@ def test_copies_the_aim_of_an_attack_is_the_attack_s_own(images):
 def fit_data(x):
     c = Condition(torch.ones(len(x), 2), torch.ones(len(x), 2, dtype=torch.bool))
     samples = Samples(x, c, tuple(map(str, range(len(x)))))
-    return FitData(clean=samples, attacked={"a": (samples, samples)}, training=lambda: {"t": (samples, samples)})
+    pair = (samples, samples)
+    return FitData(clean=samples, attacked={"a": pair}, training=lambda: {"t": pair})
 
 
 def test_copies_fit_data_is_edited_by_nobody(images):
