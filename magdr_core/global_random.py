@@ -11,8 +11,8 @@ import ctypes
 import random
 import sys
 import threading
-from types import FrameType
-from typing import Any
+from types import CodeType, FrameType
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -78,7 +78,7 @@ class OwnDraws(TorchDispatchMode):
     stand-ins for the functions of `numpy.random`.
     """
 
-    _SEEDING = {
+    _SEEDING: ClassVar[set[CodeType]] = {
         f.__code__
         for f in (torch.random.manual_seed, torch.random.set_rng_state, torch.random.seed)
         if hasattr(f, "__code__")

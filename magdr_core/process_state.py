@@ -5,6 +5,7 @@ One table. Reading all of it takes some microseconds, so every guarded call does
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import locale
 import os
@@ -154,10 +155,8 @@ def _folder() -> str | None:
 
 def _restore_folder(before: str | None) -> None:
     if before is not None:
-        try:
+        with contextlib.suppress(OSError):  # it may be gone: nobody can go back there
             os.chdir(before)
-        except OSError:
-            pass  # gone; nobody can go back there
 
 
 def _environment() -> dict[Any, Any]:

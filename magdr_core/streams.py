@@ -48,7 +48,7 @@ def _open_again(stream: Any) -> None:
         descriptor = 2 if stream in (sys.__stderr__, sys.stderr) else 1
         if isinstance(stream, io.TextIOWrapper):
             stream.__init__(  # type: ignore[misc]
-                open(descriptor, "wb", closefd=False),
+                open(descriptor, "wb", closefd=False),  # noqa: SIM115 (it stays open)
                 encoding=stream.encoding,
                 errors=stream.errors,
                 line_buffering=stream.line_buffering,

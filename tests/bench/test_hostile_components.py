@@ -155,7 +155,7 @@ def test_hostile_defense_loses_its_own_cells_alone(name, tmp_path, control):
     f = CALLS[name]
     bad = type("Bad", (), {"__call__": lambda self, x, c, G: f(x, c, G)})
     try:
-        result, rows, said = run(tmp_path, "run", defense=bad, cache=tmp_path / "cache")
+        result, rows, _ = run(tmp_path, "run", defense=bad, cache=tmp_path / "cache")
     finally:
         for done in KEPT:
             if isinstance(done, threading.Event):

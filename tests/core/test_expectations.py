@@ -20,9 +20,14 @@ WRONG = {
 def test_expectations_are_settled_at_the_end_and_keep_attribution(name, images):
     f, message = WRONG[name]
     guarded, reached = guard.GuardedImageMap(f, "map bad"), []
-    with pytest.raises(ComponentError, match=f"map bad: {message}"), deferred(always=True):
-        guarded(images(2))
-        reached.append(True)
+
+    def called_and_settled():
+        with deferred(always=True):
+            guarded(images(2))
+            reached.append(True)
+
+    with pytest.raises(ComponentError, match=f"map bad: {message}"):
+        called_and_settled()
     assert reached, "the call itself did not look"
 
 
@@ -34,10 +39,14 @@ def test_expectations_hold_for_a_sound_component(images):
 
 
 def test_expectations_the_first_that_fails_is_raised_also_before_a_later_error():
-    with pytest.raises(ValueError, match="first") as e, deferred(always=True):
-        expect(torch.tensor(True), lambda: ValueError("good"))
-        expect(torch.tensor(False), lambda: ValueError("first"))
-        raise RuntimeError("later")
+    def fails_twice():
+        with deferred(always=True):
+            expect(torch.tensor(True), lambda: ValueError("good"))
+            expect(torch.tensor(False), lambda: ValueError("first"))
+            raise RuntimeError("later")
+
+    with pytest.raises(ValueError, match="first") as e:
+        fails_twice()
     assert isinstance(e.value.__cause__, RuntimeError)
 
 
@@ -47,8 +56,12 @@ def test_expectations_outside_are_looked_at_at_once():
 
 
 def test_expectations_are_settled_before_they_are_too_many():
-    with pytest.raises(ValueError, match="many"), deferred(always=True) as collected:
-        expect(torch.tensor(False), lambda: ValueError("many"))
-        for _ in range(5000):
-            expect(torch.tensor(True), lambda: ValueError("good"))
-        raise AssertionError(f"{len(collected)} were collected")
+    def collects_without_end():
+        with deferred(always=True) as collected:
+            expect(torch.tensor(False), lambda: ValueError("many"))
+            for _ in range(5000):
+                expect(torch.tensor(True), lambda: ValueError("good"))
+            raise AssertionError(f"{len(collected)} were collected")
+
+    with pytest.raises(ValueError, match="many"):
+        collects_without_end()

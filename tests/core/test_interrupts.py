@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import threading
 
@@ -30,10 +31,8 @@ def pressed(x):
 
 
 def swallowed(x):
-    try:
+    with contextlib.suppress(BaseException):
         signal.raise_signal(signal.SIGINT)
-    except BaseException:
-        pass
     return x
 
 

@@ -110,7 +110,8 @@ def test_streams_a_closed_descriptor_is_open_again(tmp_path):
 
 
 def test_streams_a_closed_stream_can_be_written_to_again(monkeypatch, capfd):
-    stream = io.TextIOWrapper(open(1, "wb", closefd=False), encoding="utf-8", line_buffering=True)
+    raw = os.fdopen(1, "wb", closefd=False)
+    stream = io.TextIOWrapper(raw, encoding="utf-8", line_buffering=True)
     monkeypatch.setattr(sys, "stdout", stream)
     streams.keep()
     before = streams.read()
