@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from magdr_core.calibration.thresholds import best_f1_threshold, threshold_at_fpr
 from magdr_core.errors import CalibrationError, ComponentError, MagdrError, one_line
 from magdr_core.functional import to_8bit
 from magdr_core.guard import GuardedDefense, GuardedGenerator
@@ -307,7 +308,7 @@ class Calibrator:
         return {
             **fitted,
             "thresholds": {
-                "fpr": threshold_at_fpr(clean, policy.fpr),
+                "fpr": float(threshold_at_fpr(clean, policy.fpr)),
                 "f1": best_f1_threshold(negatives, positives),
             },
             "clean": {
@@ -327,22 +328,6 @@ class Calibrator:
             done = min(len(scores) * SCORE_BATCH, len(samples))
             self.progress(f"thresholds of {label}", done, len(samples))
         return torch.cat(scores).double().cpu().numpy()
-
-
-def threshold_at_fpr(clean: np.ndarray[Any, Any], fpr: float) -> float:
-    """The smallest score above which at most a share `fpr` of the clean scores lies."""
-    allowed = int(np.floor(fpr * len(clean)))
-    return float(np.sort(clean)[::-1][allowed])
-
-
-def best_f1_threshold(clean: np.ndarray[Any, Any], attacked: np.ndarray[Any, Any]) -> float:
-    """The threshold (midway between two scores) with the best F1 of `score > threshold`."""
-    values = np.unique(np.concatenate([clean, attacked]))
-    cuts = np.concatenate([[values[0] - 1.0], (values[1:] + values[:-1]) / 2])
-    tp = (attacked[None] > cuts[:, None]).sum(1)
-    fp = (clean[None] > cuts[:, None]).sum(1)
-    f1 = 2 * tp / np.maximum(tp + fp + len(attacked), 1)
-    return float(cuts[int(f1.argmax())])
 
 
 def calibration_file(entries: Mapping[str, Any], registry: Registry, fingerprint: str) -> dict[str, Any]:
