@@ -1,17 +1,24 @@
 """Fitting and thresholds of detectors and defenses, on the calibration split only."""
 
-from magdr_core.calibration.calibrator import SCHEMA, Calibrator, Progress, calibration_file, read_calibration
-from magdr_core.calibration.calibrator import Parts as Parts
-from magdr_core.calibration.calibrator import wants_oracle as wants_oracle
-from magdr_core.calibration.thresholds import best_f1_threshold, threshold_at_fpr
+from magdr_core.calibration.calibrator import Calibrator, Parts, Progress, wants_oracle
+from magdr_core.calibration.file import SCHEMA, calibration_file, read_calibration
+from magdr_core.calibration.thresholds import (
+    best_f1_threshold,
+    promised_fpr,
+    scores_needed,
+    threshold_at_fpr,
+)
 
 __all__ = [
     "SCHEMA",
     "Calibrator",
+    "Parts",
     "Progress",
     "best_f1_threshold",
     "calibration_file",
+    "promised_fpr",
     "read_calibration",
+    "scores_needed",
     "threshold_at_fpr",
     "wants_oracle",
 ]
