@@ -5,6 +5,7 @@ from magdr_core.calibration.file import SCHEMA, calibration_file, read_calibrati
 from magdr_core.calibration.thresholds import (
     best_f1_threshold,
     promised_fpr,
+    rate_kept,
     scores_needed,
     threshold_at_fpr,
 )
@@ -17,6 +18,7 @@ __all__ = [
     "best_f1_threshold",
     "calibration_file",
     "promised_fpr",
+    "rate_kept",
     "read_calibration",
     "scores_needed",
     "threshold_at_fpr",

@@ -30,6 +30,16 @@ def promised_fpr(n: int, fpr: float) -> float:
     return fpr if n >= scores_needed(fpr) else 1 / (n + 1)
 
 
+def rate_kept(n: int, fpr: float) -> str:
+    """A sentence for whoever wants a rate that `n` clean scores cannot promise; else an empty text."""
+    if n >= scores_needed(fpr):
+        return ""
+    return (
+        f"a threshold on {n} clean faces keeps {promised_fpr(n, fpr):.1%} of false alarms, not {100 * fpr:g}%: "
+        f"that takes {scores_needed(fpr)}"
+    )
+
+
 def threshold_at_fpr(clean: Array, fpr: float) -> Any:
     """The score that a further clean one exceeds with a probability of at most `promised_fpr(n, fpr)`.
 

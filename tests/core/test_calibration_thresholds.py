@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from magdr_core.calibration import promised_fpr, scores_needed, threshold_at_fpr
+from magdr_core.calibration import promised_fpr, rate_kept, scores_needed, threshold_at_fpr
 
 
 @pytest.mark.parametrize(
@@ -57,3 +57,9 @@ def test_threshold_at_fpr_takes_leading_axes():
     together = threshold_at_fpr(scores, 0.02)
     assert together.shape == (3, 4)
     assert together[1, 2] == threshold_at_fpr(scores[1, 2], 0.02)
+
+
+def test_a_rate_that_cannot_be_promised_is_said_with_what_it_takes():
+    said = "a threshold on 20 clean faces keeps 4.8% of false alarms, not 1%: that takes 99"
+    assert rate_kept(20, 0.01) == said
+    assert rate_kept(99, 0.01) == rate_kept(20, 0.05) == ""
