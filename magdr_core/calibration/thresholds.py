@@ -52,7 +52,9 @@ def threshold_at_fpr(clean: Array, fpr: float) -> Any:
         there is no such rank, n being below `scores_needed(fpr)`, the largest.
     """
     n = clean.shape[-1]
-    above = floor((n + 1) * _exact(fpr))  # n + 1 - rank, in exact numbers: 0.07 * 100 is more than 7 in floats
+    above = floor(
+        (n + 1) * _exact(fpr)
+    )  # n + 1 - rank, in exact numbers: 0.07 * 100 is more than 7 in floats
     return np.sort(clean, axis=-1)[..., n - max(above, 1)]
 
 

@@ -1,5 +1,6 @@
 """What goes wrong while a component is fitted or loads its state: named, and nothing of it kept."""
 
+import contextlib
 import json
 import math
 from pathlib import Path
@@ -176,7 +177,9 @@ def test_a_files_state_that_does_not_load_names_the_file_and_the_entry(shop, tmp
     (tmp_path / "mine.json").write_text(json.dumps({"schema": 1, "entries": calibrator.used}))
     named = shop.calibrator(TABLES + 'file = "mine.json"\n')
     shop.wanted["load"] = raising
-    with pytest.raises(CalibrationError, match=rf"mine\.json': entries\.{key}\.state does not fit: .*no luck"):
+    with pytest.raises(
+        CalibrationError, match=rf"mine\.json': entries\.{key}\.state does not fit: .*no luck"
+    ):
         named.detector("odd")
 
 
@@ -210,10 +213,8 @@ def test_what_one_component_does_to_attacked_faces_the_next_does_not_see(shop):
 
     before = calibrator._attacked("pgd", 36, 4, False)
     shop.wanted["fit"] = vandal
-    try:
+    with contextlib.suppress(ComponentError):  # it may be caught in the act
         calibrator.detector("odd")
-    except ComponentError:
-        pass
     after = calibrator._attacked("pgd", 36, 4, False)
     for was, now in zip(before, after, strict=True):
         assert torch.equal(was.images, now.images)

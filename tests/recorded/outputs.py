@@ -89,7 +89,7 @@ def of_dataset(dataset: Any) -> list[float]:
 
 
 def numbers(y: Tensor, x: Tensor) -> list[float]:
-    """Of an image its coarse content, how much it has of fine detail, and how far it is from `x`; else all."""
+    """Of an image its coarse content, how much fine detail it has, how far it is from `x`; else all."""
     y = y.detach().double()
     if y.ndim != 4:
         return y.flatten().tolist()
