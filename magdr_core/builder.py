@@ -9,7 +9,9 @@ from weakref import WeakSet
 import torch
 from torch import nn
 
-from magdr_core.errors import MagdrError, PluginError, one_line
+from magdr_core import global_random
+from magdr_core.containment import contained
+from magdr_core.errors import PluginError
 from magdr_core.guard import GuardedGenerator
 from magdr_core.protocols import Family, Setting
 from magdr_core.resolver import Resolved, Resolver
@@ -78,16 +80,18 @@ class Builder:
         return Family(resolved.instance.label, tuple(settings))
 
     def _construct(self, resolved: Resolved, arguments: Mapping[str, Any]) -> Any:
-        try:
+        def build() -> Any:
             # Building a network draws initial weights; they are replaced or seeded, never left to chance,
             # and the caller's random state stays as it was.
             with torch.random.fork_rng(devices=[]):
                 torch.default_generator.manual_seed(self.resolver.registry.seed)
-                component = resolved.entry.spec.build(**arguments)
-        except MagdrError:
-            raise
-        except Exception as e:
-            raise PluginError(f"{_where(resolved)}: cannot be built: {one_line(e)}") from e
+                return resolved.entry.spec.build(**arguments)
+
+        before = global_random.state(torch.device("cpu"))
+        try:
+            component = contained(_where(resolved), build, error=PluginError, failed="cannot be built")
+        finally:
+            global_random.restore(before)
         device = torch.device("cpu") if resolved.entry.spec.device == "cpu" else self.device
         for module in modules_of(component):
             module.to(device)

@@ -11,6 +11,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 
+from magdr_core import interrupts
 from magdr_core.errors import BrokenPluginError, MagdrError, one_line
 from magdr_core.specs import SPECS
 
@@ -86,9 +87,9 @@ def import_plugin(plugin: str, target: str, load: Callable[[], ModuleType]) -> M
         if not isinstance(module, ModuleType):
             raise TypeError(f"a plugin is a module, this is a {type(module).__name__}")
         return module
-    except KeyboardInterrupt:
-        raise
     except BaseException as e:  # a plugin that calls sys.exit() must not end the program either
+        if interrupts.is_users(e):
+            raise
         raise BrokenPluginError(f"plugin {plugin!r} ({target}): cannot be imported: {one_line(e)}") from e
 
 

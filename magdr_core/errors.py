@@ -52,8 +52,17 @@ def suggestion(name: str, known: Iterable[str]) -> str:
 
 def one_line(error: BaseException) -> str:
     """The error's message on one line, with the notes that the layers above added."""
-    text = " ".join(str(error).split()) or type(error).__name__
+    said = _said(error)
+    text = " ".join(said.split()) or type(error).__name__
     if not isinstance(error, MagdrError):
-        text = f"{type(error).__name__}: {text}" if str(error) else text
-    notes = " ".join(" ".join(note.split()) for note in getattr(error, "__notes__", ()))
+        text = f"{type(error).__name__}: {text}" if said else text
+    notes = " ".join(" ".join(str(note).split()) for note in getattr(error, "__notes__", None) or ())
     return f"{text} [{notes}]" if notes else text
+
+
+def _said(error: BaseException) -> str:
+    """`str(error)`, also of an exception whose own `__str__` is broken."""
+    try:
+        return str(error)
+    except BaseException as e:
+        return f"(its message cannot be read: {type(e).__name__})"

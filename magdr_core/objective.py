@@ -6,11 +6,13 @@ of .05 means the same here.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
+from magdr_core.copies import private, tensors_in
 from magdr_core.protocols import Generator, ImageMap
 from magdr_core.types import Condition
 
@@ -53,6 +55,17 @@ class DisruptionObjective:
         self.target = target
         with torch.no_grad():
             self.reference = generator(clean, condition) if reference is None else reference
+
+    def tensors(self) -> Iterator[Tensor]:
+        """Those that `private_copy` copies, in order."""
+        yield from tensors_in((self.clean, self.condition, self.target, self.reference))
+
+    def private_copy(self) -> DisruptionObjective:
+        """The same aim for an attack to keep: its tensors are copies, its generator is a handle."""
+        clean, condition, target, reference = private(
+            (self.clean, self.condition, self.target, self.reference)
+        )
+        return DisruptionObjective(private(self.generator), clean, condition, target, reference)
 
     def _loss(self, y: Tensor) -> Tensor:
         if self.target is None:
@@ -137,6 +150,9 @@ class _Through:
 
     def __call__(self, x: Tensor, c: Condition) -> Tensor:
         return self.after(self.generator(self.before(x), c))
+
+    def private_copy(self) -> _Through:
+        return _Through(private(self.generator), self.before, self.after)
 
 
 def _as_it_is(x: Tensor) -> Tensor:

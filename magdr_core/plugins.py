@@ -12,7 +12,8 @@ import hashlib
 import importlib
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import EntryPoint
@@ -21,8 +22,10 @@ from types import ModuleType
 from typing import Any
 
 import pluggy
+import torch
 
-from magdr_core import hookspecs
+from magdr_core import hookspecs, interrupts
+from magdr_core.containment import contained
 from magdr_core.discovery import (
     BUILTIN,
     GROUP,
@@ -33,7 +36,7 @@ from magdr_core.discovery import (
     origin_of,
     plugin_modules,
 )
-from magdr_core.errors import BrokenPluginError, PluginError, one_line, suggestion
+from magdr_core.errors import BrokenPluginError, MagdrError, PluginError, one_line, suggestion
 from magdr_core.hookspecs import MAGDR_API
 from magdr_core.identity import source_of
 from magdr_core.specs import SPECS, ComponentSpec
@@ -261,7 +264,7 @@ class PluginHost:
         except BaseException as e:
             if self.manager.has_plugin(origin.plugin):
                 self.manager.unregister(name=origin.plugin)
-            if isinstance(e, PluginError | KeyboardInterrupt):
+            if isinstance(e, PluginError) or interrupts.is_users(e):
                 raise
             raise BrokenPluginError(f"{where}: {one_line(e)}") from e
         self._entries.update(new)
@@ -296,17 +299,38 @@ class PluginHost:
 
     # -- events -----------------------------------------------------------------------------------------
 
-    def notify(self, event: str, report: Callable[[str], None], **values: Any) -> None:
-        """Call an event hook of every plugin in the order of registration; failures are reported."""
+    def notify(self, event: str, report: Callable[[str], None], **values: Any) -> bool:
+        """Call an event hook of every plugin in the order of registration, each with copies of its own.
+
+        Whatever goes wrong in there is reported, and ends nothing.
+
+        Returns:
+            Whether anything has.
+        """
+        failed = False
         impls = {impl.plugin_name: impl for impl in getattr(self.manager.hook, event).get_hookimpls()}
         for plugin in [*self._order, *(p for p in impls if p not in self._order)]:
             if plugin not in impls:
                 continue
-            impl = impls[plugin]
-            try:
-                impl.function(**{name: values[name] for name in impl.argnames})
-            except Exception as e:
-                report(f"observer {plugin!r} failed in {event}: {one_line(e)}")
+            faults = list(self._told(plugin, event, impls[plugin], values))
+            for fault in faults:
+                report(fault)
+            failed |= bool(faults)
+        return failed
+
+    def _told(self, plugin: str, event: str, impl: Any, values: Mapping[str, Any]) -> Iterator[str]:
+        """Call one observer with copies of its own; what it did that it should not."""
+        shown = {name: deepcopy(values[name]) for name in impl.argnames}
+        where = f"observer {plugin!r}"
+        try:
+            contained(where, lambda: impl.function(**shown), failed=f"failed in {event}")
+        except (MagdrError, torch.OutOfMemoryError) as e:
+            text, prefix = one_line(e), f"{where}: "
+            said = text.removeprefix(prefix) if text.startswith(prefix) else f"failed in {event}: {text}"
+            yield f"{where} {said}"
+        else:
+            if any(not _equal(shown[name], values[name]) for name in shown):
+                yield f"{where} changes what it is shown in {event}; that has no effect"
 
     def add_observer(self, observer: object, name: str) -> None:
         """Register an object with event hooks (the progress bar and the report are such)."""
@@ -316,3 +340,11 @@ class PluginHost:
         except pluggy.PluginValidationError:
             self.manager.unregister(name=name)
             raise
+
+
+def _equal(shown: Any, value: Any) -> bool:
+    """Whether an observer left its copy as it was; what cannot be compared counts as that."""
+    try:
+        return bool(shown == value)
+    except Exception:
+        return True

@@ -60,13 +60,22 @@ class SampleRng:
     def device(self) -> torch.device:
         return self._key.device
 
+    @classmethod
+    def keyed(cls, key: Tensor) -> SampleRng:
+        """Streams by their keys, `[B,2]` int64 of which the low 32 bits count."""
+        return cls.__new__(cls)._clone(key & _MASK32, 0)
+
+    def copy(self) -> SampleRng:
+        """The same streams at the same position, which go on by themselves."""
+        return self._clone(self._key, self._draws)
+
     def _clone(self, key: Tensor, draws: int) -> SampleRng:
         other = object.__new__(SampleRng)
         other._key, other._draws = key, draws
         return other
 
-    def select(self, idx: Tensor) -> SampleRng:
-        """The streams of a subset of the images (index or boolean tensor), at the same position."""
+    def select(self, idx: Tensor | slice | list[int]) -> SampleRng:
+        """The streams of a subset of the images (index or boolean tensor, slice or list), at the same position."""
         return self._clone(self._key[idx], self._draws)
 
     def repeat_interleave(self, n: int) -> SampleRng:

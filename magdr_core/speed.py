@@ -16,11 +16,18 @@ import torch.nn.functional as F
 from pydantic import BaseModel, ConfigDict, model_validator
 from torch import Tensor, nn
 
-from magdr_core.functional import column_filters, conv_by_columns, winograd_conv3x3, winograd_filters
+from magdr_core.functional import (
+    clamp_inclusive,
+    column_filters,
+    conv_by_columns,
+    winograd_conv3x3,
+    winograd_filters,
+)
 from magdr_core.functional.winograd import TILE
+from magdr_core.rng import SampleRng
 from magdr_core.types import Condition
 
-Forward = Callable[[Tensor, Condition], Tensor]
+Forward = Callable[..., Tensor]
 
 WINOGRAD_FROM = 192
 """Channels from which on the saved products outweigh the two transforms (docs/speed.md has the figures)."""
@@ -65,7 +72,8 @@ def faster(component: Any, speed: Speed, device: torch.device) -> Forward:
         component: a generator, on its device; it stays as it is.
 
     Returns:
-        (`[B,3,H,W]`, B conditions) to `[B,3,H,W]` float32; differentiable in the images.
+        (`[B,3,H,W]`, B conditions) to `[B,3,H,W]` float32; differentiable in the images. A stochastic one takes
+        `rng=` as well.
     """
     if not speed.changes or not isinstance(component, nn.Module):
         forward: Forward = component
@@ -80,15 +88,15 @@ def faster(component: Any, speed: Speed, device: torch.device) -> Forward:
         net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     run: Forward = torch.compile(net) if speed.compile else net
 
-    def passed(x: Tensor, c: Condition) -> Tensor:
+    def passed(x: Tensor, c: Condition, **streams: SampleRng) -> Tensor:
         if speed.channels_last:
             x = x.contiguous(memory_format=torch.channels_last)
         if speed.dtype == "bfloat16":
             with torch.autocast(x.device.type, dtype=torch.bfloat16):
-                y = run(x, c)
+                y = run(x, c, **streams)
             # bfloat16 has one value just above 1 for a tanh that is rounded up.
-            return y.float().clamp(0.0, 1.0).contiguous()
-        return run(x, c).contiguous()
+            return clamp_inclusive(y.float()).contiguous()
+        return run(x, c, **streams).contiguous()
 
     return passed
 

@@ -1,25 +1,41 @@
-"""What holds of every component's call: faults are attributed, inputs and global state stay as they are."""
+"""What holds of every component's call: faults are attributed, and nothing of anybody else's changes."""
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterator
-from contextlib import contextmanager
+import contextlib
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+from weakref import WeakSet
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from magdr_core.errors import ComponentError, MagdrError, one_line
+from magdr_core import global_random
+from magdr_core.containment import contained
+from magdr_core.copies import private, tensors_in
+from magdr_core.errors import ComponentError
+from magdr_core.expectations import expect, expect_same
 from magdr_core.rng import SampleRng
 
 RANGE_SLACK = 1e-4
 """Values may leave their range by so much before it is called a fault."""
 
+IDLE = 0.02
+"""Seconds for which a generator is looked at while no component runs, at least."""
+
+COUNTERS: WeakSet[Any] = WeakSet()
+"""Objects that count passes, with `counted()` and `recount(...)`: a call that is made again counts once."""
+
+
+class _Others:
+    """Whether another thread was seen to draw from a global generator."""
+
+    draw = False
+
 
 class Guard:
-    """Common part: attribution, untouched inputs, untouched global state."""
+    """Common part: attribution, private copies, untouched global state."""
 
     label: str = ""
     """The registry's label of the component."""
@@ -35,37 +51,93 @@ class Guard:
     def fail(self, message: str) -> ComponentError:
         return ComponentError(f"{self.where}: {message}")
 
-    @contextmanager
-    def watched(self, *images: Tensor) -> Iterator[None]:
-        """Attribute exceptions; refuse edits of the inputs, the global RNG and module modes."""
-        before = [(t, version_of(t), t.detach().clone()) for t in images]
-        device = images[0].device if images else torch.device("cpu")
-        rng = _global_rng_state(device)
-        inner = [m for root in self.modules for m in root.modules()]
-        modes = [m.training for m in inner]
+    def call(self, function: Callable[..., Any], *given: Any, free: bool = False, failed: str = "", **named: Any) -> Any:
+        """`function(*given, **named)` on private copies of the tensors in there; its result as a copy.
+
+        Args:
+            free: it may draw from global generators (which are put back) and change its own networks: fits.
+            failed: what is said of an exception instead of the shapes.
+
+        Raises:
+            ComponentError: it fails, edits what it was given, draws from a global generator, changes the
+                training mode of its networks or the state of the process, or leaves a thread.
+        """
+        handed, handed_named = private(given), private(named)
+        originals, copies = list(tensors_in((given, named))), list(tensors_in((handed, handed_named)))
+        versions = [version_of(t) for t in copies]
+        streams = {name: v.copy() for name, v in named.items() if isinstance(v, SampleRng)}
+        device = next((t.device for t in originals), torch.device("cpu"))
+        modes = [(m, m.training) for root in self.modules for m in root.modules()]
+        own = global_random.OwnDraws() if _Others.draw and global_random.others_run() else None
+        random = global_random.state(device)
+        began = time.perf_counter()
         try:
-            yield
-        except (MagdrError, torch.OutOfMemoryError):
+            with own or contextlib.nullcontext():
+                result = contained(
+                    self.where,
+                    lambda: private(function(*handed, **handed_named)),
+                    failed=failed or f"failed on {_shapes((*given, *named.values()))}",
+                )
+        except BaseException:
+            if global_random.drawn(random, global_random.state(device)):
+                global_random.restore(random)
+            _put_back(modes)
             raise
-        except Exception as e:
-            shapes = ", ".join("x".join(map(str, t.shape)) for t in images)
-            on = f" on {device}" if images else ""
-            raise ComponentError(f"{self.where}: failed on {shapes or 'its input'}{on}: {one_line(e)}") from e
-        for tensor, version, kept in before:
-            if version_of(tensor) != version or not _same(tensor, kept):
+        for original, copy, version in zip(originals, copies, versions, strict=True):
+            if version_of(copy) != version:
                 raise self.fail("edits its input in place")
-        if not _same_rng(rng, _global_rng_state(device)):
-            raise self.fail("draws from the global random generator; a stochastic component takes `rng`")
-        if modes != [m.training for m in inner]:
-            for module, mode in zip(inner, modes, strict=True):
-                module.training = mode  # else the next call would find nothing changed, and pass
+            expect_same(original, copy, lambda: self.fail("edits its input in place"))
+        if global_random.drawn(random, now := global_random.state(device)):
+            took = time.perf_counter() - began
+
+            def again() -> None:
+                function(*private(given), **{**private(named), **streams})
+
+            if free:
+                global_random.restore(random)
+            elif not global_random.others_run() or self._drew(own, again, random, now, device, took):
+                global_random.restore(random)
+                raise self.fail("draws from the global random generator; a stochastic component takes `rng`")
+        if _put_back(modes) and not free:
             raise self.fail("changes the training mode of a network")
+        return result
+
+    def _drew(
+        self,
+        own: global_random.OwnDraws | None,
+        again: Callable[[], None],
+        before: global_random.State,
+        after: global_random.State,
+        device: torch.device,
+        took: float,
+    ) -> bool:
+        """Whether a global generator that has changed while other threads ran was changed by the component."""
+        if own is None:
+            counted = [(c, c.counted()) for c in COUNTERS]
+            own = global_random.OwnDraws()
+            try:
+                with own:
+                    contained(self.where, again)
+            except ComponentError:
+                pass  # what it has drawn until then is known
+            finally:
+                for counter, count in counted:
+                    counter.recount(count)
+        if own.seen:
+            return True
+        idle = global_random.state(device)
+        time.sleep(max(IDLE, took))
+        if global_random.drawn(idle, global_random.state(device)):
+            _Others.draw = True  # from now on calls are watched while they are made
+        # What numpy's generator gave without its functions leaves no other trace than that nobody else drew.
+        return before[1] != after[1] and idle[1] == global_random.state(device)[1]
 
     def images(self, y: Any, like: Tensor, what: str = "returned", *, values: bool = True) -> Tensor:
         """Check that `y` is an image batch shaped like `like`, finite and in [0,1].
 
         Args:
-            values: look at the values too; on a GPU that waits for all work that was queued.
+            values: look at the values too; on a GPU, outside `expectations.deferred`, that waits for all work
+                that was queued.
         """
         if not isinstance(y, Tensor):
             raise self.fail(f"{what} a {type(y).__name__}, expected a tensor")
@@ -75,27 +147,50 @@ class Guard:
             raise self.fail(f"{what} {y.dtype} on {y.device}, expected {like.dtype} on {like.device}")
         if y.numel() == 0 or not values:
             return y
-        low, high = (float(v) for v in y.detach().aminmax())
-        if not (np.isfinite(low) and np.isfinite(high)):
-            raise self.fail(f"{what} NaN or infinite values")
-        if low < -RANGE_SLACK or high > 1 + RANGE_SLACK:
-            raise self.fail(f"{what} values in [{low:.3g}, {high:.3g}], expected [0, 1]")
+        low, high = y.detach().aminmax()
+
+        def wrong() -> ComponentError:
+            least, most = float(low), float(high)
+            if not (abs(least) < float("inf") and abs(most) < float("inf")):
+                return self.fail(f"{what} NaN or infinite values")
+            return self.fail(f"{what} values in [{least:.3g}, {most:.3g}], expected [0, 1]")
+
+        expect((low >= -RANGE_SLACK) & (high <= 1 + RANGE_SLACK), wrong)  # never true of NaN
         return y
 
     def scores(self, s: Any, shape: tuple[int, ...]) -> Tensor:
         if not isinstance(s, Tensor) or tuple(s.shape) != shape:
             given = tuple(s.shape) if isinstance(s, Tensor) else type(s).__name__
             raise self.fail(f"returned {given}, expected shape {shape}")
-        if not torch.isfinite(s.detach()).all():
-            raise self.fail("returned NaN or infinite values")
+        expect(torch.isfinite(s.detach()).all(), lambda: self.fail("returned NaN or infinite values"))
         return s
 
-    def arguments(self, rng: SampleRng | None) -> dict[str, SampleRng]:
+    def arguments(self, rng: SampleRng | None) -> dict[str, Any]:
         if not self.stochastic:
             return {}
         if rng is None:
             raise self.fail("is stochastic and was called without rng")
         return {"rng": rng}
+
+
+class Fitted(Guard):
+    """A detector or defense, which may learn from calibration data."""
+
+    def fit(self, data: Any, G: Any) -> Any:
+        """What the component's `fit` returns for a private copy of `data`; nobody has checked it.
+
+        Raises:
+            ComponentError: it fails, edits the data, or changes the state of the process.
+        """
+        return self.call(self.component.fit, data, G, free=True, failed="fitting failed")
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Have the component take its fitted state.
+
+        Raises:
+            ComponentError: it fails, or changes the state of the process.
+        """
+        self.call(self.component.load, state, free=True, failed="its fitted state cannot be loaded")
 
 
 def modules_of(component: Any) -> list[nn.Module]:
@@ -109,20 +204,16 @@ def version_of(t: Tensor) -> int:
     return 0 if t.is_inference() else t._version  # tensors of inference mode do not count their edits
 
 
-def _same(a: Tensor, b: Tensor) -> bool:
-    # NaN is not equal to itself: the first test is enough for every sound input, and fast.
-    return torch.equal(a, b) or (a.shape == b.shape and bool(((a == b) | (a.isnan() & b.isnan())).all()))
+def _put_back(modes: Sequence[tuple[nn.Module, bool]]) -> bool:
+    """Whether a network was left in another mode; else the next call would find nothing changed, and pass."""
+    changed = [(module, mode) for module, mode in modes if module.training != mode]
+    for module, mode in changed:
+        module.training = mode
+    return bool(changed)
 
 
-RngState = tuple[Tensor, Any, Any, Tensor | None]
-
-
-def _global_rng_state(device: torch.device) -> RngState:
-    cuda = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
-    return torch.get_rng_state(), np.random.get_state(legacy=True), random.getstate(), cuda
-
-
-def _same_rng(a: RngState, b: RngState) -> bool:
-    numpy_same = a[1][2:] == b[1][2:] and np.array_equal(a[1][1], b[1][1])
-    cuda_same = a[3] is None or b[3] is None or torch.equal(a[3], b[3])
-    return torch.equal(a[0], b[0]) and numpy_same and a[2] == b[2] and cuda_same
+def _shapes(given: Sequence[Any]) -> str:
+    """The images at hand and their device, in words."""
+    tensors = [t for t in given if isinstance(t, Tensor)]
+    shapes = ", ".join("x".join(map(str, t.shape)) for t in tensors)
+    return f"{shapes} on {tensors[0].device}" if tensors else "its input"

@@ -42,7 +42,11 @@ def _wrapped(resolved: Resolved, component: Any, where: str) -> Any:
             return guard.GuardedImageMap(component, where, stochastic=spec.stochastic)
         case GeneratorSpec():
             return guard.GuardedGenerator(
-                component, where, stochastic=spec.stochastic, objective=spec.objective
+                component,
+                where,
+                stochastic=spec.stochastic,
+                objective=spec.objective,
+                stream=resolved.entry.name,
             )
         case AttackSpec():
             return guard.GuardedAttack(

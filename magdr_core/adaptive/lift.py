@@ -14,11 +14,16 @@ _STAIRS = {
     *(Tensor.round, Tensor.floor, Tensor.ceil, Tensor.trunc, Tensor.fix),
 }
 _STAIRS_IN_PLACE = {Tensor.round_, Tensor.floor_, Tensor.ceil_, Tensor.trunc_, Tensor.fix_}
+_CLAMPS = {
+    *(torch.clamp, torch.clamp_min, torch.clamp_max, torch.clip),
+    *(Tensor.clamp, Tensor.clamp_min, Tensor.clamp_max, Tensor.clip),
+}
 _OUT_OF_TORCH = {Tensor.numpy, Tensor.__array__, Tensor.item, Tensor.tolist, Tensor.__float__, Tensor.__int__}
 
 
 class Lifted(TorchFunctionMode):
-    """Inside it `no_grad` blocks record gradients, and roundings have the identity's gradient (BPDA).
+    """Inside it `no_grad` blocks record gradients, roundings have the identity's gradient (BPDA), and clamps
+    let that of values on their bounds pass (`functional.clamp_inclusive`), as of black and white pixels.
 
     Values stay the same to the last bit. What leaves torch (numpy, integer types, `inference_mode`) stays
     without a gradient.
@@ -53,4 +58,7 @@ class Lifted(TorchFunctionMode):
             kept = soft.clone()
             hard = func(soft.detach().clone(), *args[1:], **kwargs)
             return soft.copy_(hard + (kept - kept.detach()))
+        if func in _CLAMPS and args and isinstance(args[0], Tensor) and args[0].requires_grad:
+            hard = func(*args, **kwargs)
+            return torch.where(hard.detach() == args[0].detach(), args[0], hard)
         return func(*args, **kwargs)

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from magdr_core.functional import project_linf, round_toward, straight_through, to_8bit
+from magdr_core.functional import clamp_inclusive, project_linf, round_toward, straight_through, to_8bit
 from magdr_core.guard import GuardedDefense, GuardedDetector, GuardedGenerator
 from magdr_core.magdr import MagDR, MagDRDetector
 from magdr_core.magdr.evidence import ITSELF
@@ -44,7 +44,7 @@ class _Rough:
     def __call__(self, x: Tensor, c: Condition) -> Tensor:
         with torch.autocast(x.device.type, torch.bfloat16):
             y = self.component(x, c)
-        return y.float().clamp(0, 1)
+        return clamp_inclusive(y.float())
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.component, name)

@@ -17,7 +17,9 @@ from magdr_core.bench.images import GroupImages, Workplace
 from magdr_core.bench.measures import Yardstick, encoder_label
 from magdr_core.bench.pictures import BESIDE, split_sides, worst_of, worst_side
 from magdr_core.bench.plan import CLEAN, ORACLE, Cell, Group, is_restoration
-from magdr_core.errors import MagdrError, one_line
+from magdr_core.containment import take_notices
+from magdr_core.errors import ComponentError, MagdrError, one_line
+from magdr_core.expectations import deferred
 from magdr_core.guard import GuardedDefense, GuardedGenerator
 from magdr_core.identity import digest
 from magdr_core.magdr import MagDR
@@ -76,10 +78,16 @@ class GroupRun:
                 return stored | {"facts": facts, "reused": True}
             start = time.perf_counter()
             self._take_passes()
-            values, extra = self._compute(cell, component)
+            with deferred():
+                values, extra = self._compute(cell, component)
+            self._check_shared(cell)
         except (MagdrError, torch.OutOfMemoryError) as e:
+            self._distrust()
             self.work.report(f"failed: {cell}: {one_line(e)}")
             return failed_cell(facts, one_line(e))
+        finally:
+            for notice in take_notices():
+                self.work.report(notice)
         clean = self.images.clean(False, cell.slice)
         forwards = self._take_passes() / len(clean)
         for name in ("pictures", "worst-pictures", "images"):
@@ -98,6 +106,21 @@ class GroupRun:
         }
         self.store.put_json("cells", key, data)
         return data
+
+    def _check_shared(self, cell: Cell) -> None:
+        """Raises ComponentError, and mends it, if what cells share has changed while this one was computed."""
+        changed = self.images.shared.restore()
+        if changed:
+            kind = "restoration" if is_restoration(self.toolkit, cell.component) else cell.role
+            raise ComponentError(
+                f"{kind} {cell.component}: changes tensors that it shares with others ({', '.join(changed)})"
+            )
+
+    def _distrust(self) -> None:
+        """After a component was at fault: nothing that it may have reached is as it left it."""
+        self.images.shared.restore()
+        if self.G.memory is not None:
+            self.G.memory.forget()
 
     def _take_passes(self) -> int:
         """Images through the task's generator, and through such that a component has of its own."""

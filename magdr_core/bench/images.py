@@ -12,7 +12,9 @@ from torch import Tensor
 from magdr_core.bench import evaluate
 from magdr_core.bench.plan import Slice
 from magdr_core.calibration import Progress
+from magdr_core.copies import tensors_in
 from magdr_core.errors import DataError
+from magdr_core.expectations import deferred
 from magdr_core.functional import to_8bit
 from magdr_core.guard import GuardedAttack, GuardedGenerator
 from magdr_core.identity import digest
@@ -20,6 +22,7 @@ from magdr_core.profiles import Profile
 from magdr_core.protocols import Dataset
 from magdr_core.rng import SampleRng
 from magdr_core.samples import attack_samples, draw_samples, objective_of
+from magdr_core.shared import SharedTensors, find_networks
 from magdr_core.store import Store
 from magdr_core.toolkit import Toolkit
 from magdr_core.types import Condition, Samples
@@ -56,6 +59,9 @@ class GroupImages:
         self._reference: Tensor | None = None
         self._images: dict[Slice, Tensor] = {}
         self.identities: list[int] = []
+        self.shared = SharedTensors()
+        """All that cells share; verified before a cell is kept."""
+        self.shared.add_networks("the generator", find_networks(G))
 
     def clean(self, oracle: bool, part: Slice | None = None) -> Samples:
         """The clean samples, or those of a slice."""
@@ -69,6 +75,8 @@ class GroupImages:
                 oracle=oracle,
             )
             self._clean[oracle], self.identities = samples, identities.tolist()
+            for i, tensor in enumerate(tensors_in(samples)):
+                self.shared.add(f"clean images: {oracle}.{i}", tensor)
         clean = self._clean[oracle]
         return clean if part is None or part.samples is None else clean[: part.samples]
 
@@ -78,6 +86,7 @@ class GroupImages:
         if self._reference is None:
             clean = self.clean(False)
             self._reference = evaluate.outputs(clean.images, clean, self.G)
+            self.shared.add("clean outputs", self._reference)
         return self._reference
 
     def key(self, part: Slice) -> Any:
@@ -113,11 +122,13 @@ class GroupImages:
             return clean.images
         images = self.work.store.images(digest(self.key(part)))
         if images is None or images.shape != clean.images.shape:
-            made = self._sweep(part, clean) if part.role == "sweep" else {part: self._make(part, clean)}
+            with deferred():
+                made = self._sweep(part, clean) if part.role == "sweep" else {part: self._make(part, clean)}
             for one, of_one in made.items():
                 self.work.store.put_images(digest(self.key(one)), of_one)
             images = made[part]
         self._images[part] = images.to(clean.images.device)
+        self.shared.add(f"images of {part.name}: {part.role}.{part.steps}.{part.label}", self._images[part])
         return self._images[part]
 
     def beside(self, part: Slice, indices: list[int]) -> list[Tensor]:

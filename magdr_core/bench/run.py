@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from magdr_core import __version__
+from magdr_core import __version__, interrupts
 from magdr_core.bench.adaptive import suite_of
 from magdr_core.bench.checks.badges import with_badges
 from magdr_core.bench.engines.engine import Engine, Job, LocalEngine
@@ -42,6 +42,8 @@ class RunResult:
     cells: list[dict[str, Any]]
     pictures: dict[tuple[str, str, str, str], Tensor] = field(default_factory=dict)
     checks: list[dict[str, Any]] = field(default_factory=list)
+    observers_failed: bool = False
+    """Some observer failed, or changed what it was shown; it was reported."""
 
     @property
     def failures(self) -> list[dict[str, Any]]:
@@ -116,6 +118,10 @@ class Bench:
 
         Of a shard, only the store is written, and observers are told of the cells alone.
         """
+        with interrupts.watched():
+            return self._run()
+
+    def _run(self) -> RunResult:
         self.engine.check(self.toolkit)
         if self.shard is not None:
             result = RunResult(self.folder, self._manifest(), [], [])
@@ -123,9 +129,8 @@ class Bench:
             return result
         self.folder.mkdir(parents=True, exist_ok=True)
         result = RunResult(self.folder, self._manifest(), [], [])
-        notify = self.toolkit.host.notify
         self._write("manifest.json", json.dumps(result.manifest, indent=1, sort_keys=True))
-        notify("magdr_run_started", self.report, run=self.folder, manifest=result.manifest, cells=self.total)
+        self._notify(result, "magdr_run_started", manifest=result.manifest, cells=self.total)
         self._compute(result)
         result.checks = with_badges(result.checks, result.cells)
         result.rows = result_rows(self.toolkit.registry.name, result.cells)
@@ -134,13 +139,16 @@ class Bench:
         save_values(self.folder, result.cells)
         self._write("checks.json", json.dumps(self._checks_file(result), indent=1))
         save_pictures(self.folder, result.pictures)
-        notify("magdr_run_finished", self.report, run=self.folder, manifest=result.manifest, rows=result.rows)
+        self._notify(result, "magdr_run_finished", manifest=result.manifest, rows=result.rows)
         return result
+
+    def _notify(self, result: RunResult, event: str, **values: Any) -> None:
+        failed = self.toolkit.host.notify(event, self.report, run=self.folder, **values)
+        result.observers_failed |= failed
 
     def _compute(self, result: RunResult) -> None:
         def finished(cell: dict[str, Any]) -> None:
-            notify = self.toolkit.host.notify
-            notify("magdr_cell_finished", self.report, run=self.folder, cell=cell)
+            self._notify(result, "magdr_cell_finished", cell=cell)
 
         job = Job(
             self.toolkit,

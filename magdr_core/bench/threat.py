@@ -11,9 +11,11 @@ from magdr_core.bench.group import GroupRun
 from magdr_core.bench.plan import Cell, Slice
 from magdr_core.errors import MagdrError
 from magdr_core.guard import GuardedAttack, GuardedGenerator
+from magdr_core.handle import GeneratorHandle
 from magdr_core.identity import digest
 from magdr_core.samples import attack_samples
 from magdr_core.types import Condition
+from magdr_core.watch import COUNTERS
 
 PROBED = 2
 """Faces that an attack is run on to count what it asks of the generator."""
@@ -113,6 +115,17 @@ class _Counted:
     def __init__(self, G: GuardedGenerator) -> None:
         self.G = G
         self.forward = self.backward = 0
+
+        COUNTERS.add(self)
+
+    def counted(self) -> tuple[int, int]:
+        return self.forward, self.backward
+
+    def private_copy(self) -> GeneratorHandle:
+        return GeneratorHandle(self)
+
+    def recount(self, count: tuple[int, int]) -> None:
+        self.forward, self.backward = count
 
     def __call__(self, x: Tensor, c: Condition) -> Tensor:
         self.forward += len(x)

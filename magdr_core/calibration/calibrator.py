@@ -23,7 +23,8 @@ from torch import Tensor
 from magdr_core.calibration.content import checked_entry, entry_or_none, kept_as_json
 from magdr_core.calibration.file import read_calibration
 from magdr_core.calibration.thresholds import best_f1_threshold, threshold_at_fpr
-from magdr_core.errors import CalibrationError, ComponentError, MagdrError, one_line
+from magdr_core.errors import CalibrationError, ComponentError, one_line
+from magdr_core.expectations import deferred
 from magdr_core.functional import to_8bit
 from magdr_core.guard import GuardedDefense, GuardedGenerator
 from magdr_core.identity import CORE, digest
@@ -191,7 +192,7 @@ class Calibrator:
                     f"{self.policy.file!r} has no calibration of [{kind}.{label}] as it is configured now; "
                     "run `magdr calibrate`"
                 )
-            with self.generator.plain():
+            with self.generator.plain(), deferred():
                 computed = compute(label, component)
             entry = self._complete(component, {"kind": kind, "label": label, "task": self.task, **computed})
             component = build()  # as it will be when it is built for the stored entry
@@ -300,12 +301,7 @@ class Calibrator:
             progress=lambda done, total: self.progress(what, done, total),
             training=lambda: {a: self._attacked(a, 0, policy.train, False, "train") for a in policy.attacks},
         )
-        try:
-            state = component.fit(data, self.generator)
-        except MagdrError:
-            raise
-        except Exception as e:
-            raise ComponentError(f"{guarded.where}: fitting failed: {one_line(e)}") from e
+        state = guarded.fit(data, self.generator)
         try:
             return {"state": kept_as_json(state)}
         except CalibrationError as e:
@@ -353,17 +349,9 @@ class Calibrator:
 
 
 def _load(guarded: Any, state: Any) -> None:
-    """Hand a component its state.
-
-    Raises:
-        ComponentError: it does not take it.
-    """
-    if not isinstance(guarded.component, Fittable):
-        return
-    try:
-        guarded.component.load(state)
-    except Exception as e:
-        raise ComponentError(f"{guarded.where}: cannot load its calibration: {one_line(e)}") from e
+    """Hand a component that learns its state. Raises ComponentError if it does not take it."""
+    if isinstance(guarded.component, Fittable):
+        guarded.load(state)
 
 
 def _copied(samples: Samples) -> Samples:

@@ -114,7 +114,7 @@ def checked_entry(data: Any) -> dict[str, Any]:
 
 
 def entry_or_none(data: Any, kind: str) -> dict[str, Any] | None:
-    """What a store holds under a component's key, if it is an entry of that kind; else it counts as absent."""
+    """What a store holds under a key, if it is an entry of that kind; else it counts as absent."""
     try:
         entry = checked_entry(data)
     except CalibrationError:
@@ -123,7 +123,7 @@ def entry_or_none(data: Any, kind: str) -> dict[str, Any] | None:
 
 
 def kept_as_json(state: Any) -> dict[str, Any]:
-    """A fitted state through JSON and back, so that a fresh one and a stored one are the same to the last bit.
+    """A fitted state through JSON and back: a fresh one and a stored one are the same to the last bit.
 
     Raises:
         CalibrationError: no mapping, or something in it that JSON cannot keep; names the place.

@@ -35,8 +35,8 @@ def rate_kept(n: int, fpr: float) -> str:
     if n >= scores_needed(fpr):
         return ""
     return (
-        f"a threshold on {n} clean faces keeps {promised_fpr(n, fpr):.1%} of false alarms, not {100 * fpr:g}%: "
-        f"that takes {scores_needed(fpr)}"
+        f"a threshold on {n} clean faces keeps {promised_fpr(n, fpr):.1%} of false alarms, "
+        f"not {100 * fpr:g}%: that takes {scores_needed(fpr)}"
     )
 
 

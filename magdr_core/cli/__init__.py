@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import importlib
+import os
 import sys
+import threading
+import traceback
+from typing import NoReturn
 
 import click
 
+from magdr_core import interrupts, left_threads
 from magdr_core.errors import MagdrError, one_line
 
 _COMMANDS = {
@@ -58,7 +65,23 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Entry point: bad input is one line on stderr and exit code 2, an interrupt 130."""
+    """Entry point: bad input is one line on stderr and exit code 2, an interrupt 130.
+
+    Threads that a plugin has left do not keep the process alive.
+    """
+    threads = threading.enumerate()
+    try:
+        with interrupts.watched():
+            code = _run()
+    except BaseException:
+        if not left_threads.holding_up(threads):
+            raise
+        traceback.print_exc()
+        code = 1
+    _leave(code, threads)
+
+
+def _run() -> int:
     try:
         code = cli.main(standalone_mode=False)
     except click.exceptions.Exit as e:
@@ -72,4 +95,20 @@ def main() -> None:
     except MagdrError as e:
         click.echo(f"magdr: {one_line(e)}", err=True)
         code = 2
-    sys.exit(code if isinstance(code, int) else 0)
+    except SystemExit as e:
+        if isinstance(e.code, str):
+            click.echo(e.code, err=True)
+        code = int(bool(e.code)) if not isinstance(e.code, int) else e.code
+    return code if isinstance(code, int) else 0
+
+
+def _leave(code: int, before: list[threading.Thread]) -> NoReturn:
+    """End the process, also where a thread that was not there at the start would go on."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            stream.flush()
+    if left_threads.holding_up(before):
+        with contextlib.suppress(BaseException):
+            atexit._run_exitfuncs()  # temporary files are removed, a cluster is shut down
+        os._exit(code)
+    sys.exit(code)

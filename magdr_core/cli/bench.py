@@ -130,7 +130,7 @@ def command(
     failed = False
     for bench in benches:
         result = _run(bench, console, display)
-        failed |= bool(result.failures or result.unreliable)
+        failed |= bool(result.failures or result.unreliable or result.observers_failed)
     if shard is None:
         for bench in benches[1:]:
             _compare(benches[0], bench, cache, console)

@@ -12,7 +12,13 @@ from magdr_core.functional.columns import column_filters, conv_by_columns
 from magdr_core.functional.dct import dct_threshold
 from magdr_core.functional.denoise import bilateral, nlm, tv_denoise
 from magdr_core.functional.diffusion import anisotropic_diffusion, richardson_lucy
-from magdr_core.functional.eightbit import project_linf, round_toward, straight_through, to_8bit
+from magdr_core.functional.eightbit import (
+    clamp_inclusive,
+    project_linf,
+    round_toward,
+    straight_through,
+    to_8bit,
+)
 from magdr_core.functional.filters import bit_depth, gaussian_blur, median_blur, unsharp
 from magdr_core.functional.fsim import fsim
 from magdr_core.functional.jpeg import jpeg, quantisation_tables
@@ -45,6 +51,7 @@ __all__ = [
     "brighten",
     "chroma_blur",
     "chroma_depth",
+    "clamp_inclusive",
     "column_filters",
     "conv_by_columns",
     "dct_threshold",

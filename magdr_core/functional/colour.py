@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from magdr_core.functional._common import check_images
-from magdr_core.functional.eightbit import straight_through
+from magdr_core.functional.eightbit import clamp_inclusive, straight_through
 from magdr_core.functional.filters import gaussian_blur
 
 # ITU-R BT.601, as in JFIF: luma, and what turns blue and red less luma into chroma of the range +-1/2.
@@ -37,7 +37,7 @@ def chroma_blur(x: Tensor, sigma: float) -> Tensor:
     check_images(x, channels=3)
     smooth = gaussian_blur(x, sigma)
     # Everything is linear: blurring Cb and Cr is to blur the colours and to put the sharp luma back.
-    return (smooth + (luma(x) - luma(smooth))).clamp(0.0, 1.0)
+    return clamp_inclusive(smooth + (luma(x) - luma(smooth)))
 
 
 def chroma_depth(x: Tensor, bits: int) -> Tensor:
@@ -65,7 +65,7 @@ def chroma_depth(x: Tensor, bits: int) -> Tensor:
     cb, cr = coarse((x[:, 2] - y) * _CB), coarse((x[:, 0] - y) * _CR)
     red, blue = y + cr / _CR, y + cb / _CB
     green = (y - _LUMA[0] * red - _LUMA[2] * blue) / _LUMA[1]
-    return torch.stack([red, green, blue], 1).clamp(0.0, 1.0)
+    return clamp_inclusive(torch.stack([red, green, blue], 1))
 
 
 def brighten(x: Tensor, amount: float) -> Tensor:
@@ -85,7 +85,7 @@ def brighten(x: Tensor, amount: float) -> Tensor:
     """
     check_images(x)
     _check_amount(amount)
-    return (x + amount * x * (1.0 - x)).clamp(0.0, 1.0)
+    return clamp_inclusive(x + amount * x * (1.0 - x))
 
 
 def unbrighten(y: Tensor, amount: float) -> Tensor:
@@ -94,7 +94,7 @@ def unbrighten(y: Tensor, amount: float) -> Tensor:
     _check_amount(amount)
     # The root of a x^2 - (1 + a) x + y = 0 in the form that is stable for any a, 0 included.
     root = ((1.0 + amount) ** 2 - 4.0 * amount * y).clamp_min(0.0).sqrt()
-    return (2.0 * y / (1.0 + amount + root)).clamp(0.0, 1.0)
+    return clamp_inclusive(2.0 * y / (1.0 + amount + root))
 
 
 def fade(x: Tensor, amount: float) -> Tensor:
@@ -115,7 +115,7 @@ def unfade(y: Tensor, amount: float) -> Tensor:
     """The inverse of :func:`fade`; what no faded image can hold is clamped. Differentiable."""
     check_images(y, "y")
     _check_fade(amount)
-    return ((y - 0.5 * amount) / (1.0 - amount)).clamp(0.0, 1.0)
+    return clamp_inclusive((y - 0.5 * amount) / (1.0 - amount))
 
 
 def _check_amount(amount: float) -> None:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from magdr_core.functional._common import check_images, symmetric_pad
 from magdr_core.functional.cached import in_cache
+from magdr_core.functional.eightbit import clamp_inclusive
 
 
 def _cosines(n: int) -> list[list[float]]:
@@ -83,4 +84,4 @@ def dct_threshold(x: Tensor, threshold: float, block: int = 8) -> Tensor:
         for k in range(block):
             back = back.add(gathered[:, :, u, :, reach - k : reach - k + width], alpha=taps[k])
     inverse = [list(column) for column in zip(*colours, strict=True)]
-    return _mix_channels(back / block**2, inverse).clamp(0.0, 1.0)
+    return clamp_inclusive(_mix_channels(back / block**2, inverse))

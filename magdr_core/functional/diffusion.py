@@ -16,6 +16,7 @@ from magdr_core.functional._common import (
     gaussian_taps,
 )
 from magdr_core.functional.cached import in_cache
+from magdr_core.functional.eightbit import clamp_inclusive
 
 Conduction = Literal["exponential", "rational"]
 
@@ -94,4 +95,4 @@ def richardson_lucy(x: Tensor, sigma: float, steps: int) -> Tensor:
     out = x
     for _ in range(steps):
         out = out * filter_separable(x / filter_separable(out, taps).clamp_min(1e-6), taps)
-    return out.clamp(0.0, 1.0)
+    return clamp_inclusive(out)

@@ -37,6 +37,26 @@ def straight_through(hard: Tensor, soft: Tensor) -> Tensor:
     return hard.detach() + (soft - soft.detach())
 
 
+def clamp_inclusive(x: Tensor, low: float = 0.0, high: float = 1.0) -> Tensor:
+    """Clamp to `[low, high]` with a gradient that passes at both ends: 1 where `low <= x <= high`, else 0.
+
+    From torch 2.14 on, `Tensor.clamp` gives 0 at its bounds; before, 1. An 8-bit photo has many pixels that
+    are exactly 0 or 1. An attack that looks through a filter must not be blind to them: the filter would seem
+    a better defense than it is, and the same run would give other figures on another torch.
+
+    Args:
+        x: any shape, floating.
+        low, high: bounds.
+
+    Returns:
+        the values of `x.clamp(low, high)`.
+    """
+    clamped = x.detach().clamp(low, high)
+    if not (torch.is_grad_enabled() and x.requires_grad):
+        return clamped
+    return torch.where((x >= low) & (x <= high), x, clamped)
+
+
 def to_8bit(x: Tensor) -> Tensor:
     """The nearest 8-bit image: clamp to [0,1] and round to k/255. Any shape; the gradient is zero.
 
@@ -80,7 +100,7 @@ def project_linf(x: Tensor, centre: Tensor, eps: float | Tensor) -> Tensor:
         eps: radius in [0,1] units, >= 0; one number, or `[B]` with one per image.
 
     Returns:
-        same shape; differentiable (gradient 0 where a pixel was clamped).
+        same shape; differentiable (gradient 0 where a pixel was moved).
 
     Raises:
         ValueError: shapes differ, or a negative eps.
@@ -96,4 +116,4 @@ def project_linf(x: Tensor, centre: Tensor, eps: float | Tensor) -> Tensor:
         eps = eps.reshape(-1, *([1] * (x.ndim - 1)))
     elif not (math.isfinite(eps) and eps >= 0):
         raise ValueError(f"eps must be finite and not negative, got {eps}")
-    return torch.minimum(torch.maximum(x, centre - eps), centre + eps).clamp(0.0, 1.0)
+    return clamp_inclusive(torch.minimum(torch.maximum(x, centre - eps), centre + eps))

@@ -17,6 +17,7 @@ from magdr_core.functional._common import (
     symmetric_pad,
 )
 from magdr_core.functional.cached import in_cache
+from magdr_core.functional.eightbit import clamp_inclusive
 
 
 def gaussian_blur(x: Tensor, sigma: float, *, truncate: float = 4.0) -> Tensor:
@@ -130,7 +131,7 @@ def unsharp(x: Tensor, radius: float, amount: float) -> Tensor:
     Raises:
         ValueError: wrong shape or radius.
     """
-    return (x + amount * (x - gaussian_blur(x, radius))).clamp(0.0, 1.0)
+    return clamp_inclusive(x + amount * (x - gaussian_blur(x, radius)))
 
 
 def bit_depth(x: Tensor, bits: int) -> Tensor:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from magdr_core.functional._common import check_images, check_pair
 from magdr_core.functional.colour import luma
+from magdr_core.functional.eightbit import clamp_inclusive
 
 SCALES = 4
 ORIENTATIONS = 4
@@ -75,7 +76,7 @@ def fsim_of_maps(a: EdgeMaps, b: EdgeMaps) -> Tensor:
     # Nothing but flat areas: no pixel weighs more than another.
     empty = weight.sum(-1).sum(-1)[:, None, None] < TINY
     weight = torch.where(empty, 1.0, weight)
-    return ((alike * weight).sum(-1).sum(-1) / weight.sum(-1).sum(-1)).clamp(0.0, 1.0)
+    return clamp_inclusive((alike * weight).sum(-1).sum(-1) / weight.sum(-1).sum(-1))
 
 
 def edge_maps(x: Tensor) -> EdgeMaps:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from magdr_core.functional._common import check_images
-from magdr_core.functional.eightbit import straight_through
+from magdr_core.functional.eightbit import clamp_inclusive, straight_through
 
 Subsampling = Literal["4:2:0", "4:4:4"]
 Gradient = Literal["straight-through", "none"]
@@ -108,7 +108,7 @@ def _to_rgb(luma: Tensor, chroma: Tensor) -> Tensor:
     red = y + cr * (91881 / 65536)
     green = y - (cb * 22554 + cr * 46802) / 65536
     blue = y + cb * (116130 / 65536)
-    return _round(torch.stack([red, green, blue], 1)).clamp(0.0, 255.0)
+    return clamp_inclusive(_round(torch.stack([red, green, blue], 1)), 0.0, 255.0)
 
 
 def _halve(chroma: Tensor) -> Tensor:
@@ -147,7 +147,7 @@ def _code(plane: Tensor, table: list[list[int]]) -> Tensor:
     dequantised = _round_away(eighths / (8 * step)) * step
     decoded = (_round(dequantised @ columns * 4) @ rows / 32).to(plane.dtype) + 128
     joined = decoded.reshape(batch, channels, height // 8, width // 8, 8, 8).permute(0, 1, 2, 4, 3, 5)
-    return _round(joined.reshape(batch, channels, height, width)).clamp(0.0, 255.0)
+    return clamp_inclusive(_round(joined.reshape(batch, channels, height, width)), 0.0, 255.0)
 
 
 def _code_any_size(plane: Tensor, table: list[list[int]]) -> Tensor:
@@ -189,7 +189,7 @@ def jpeg(
     if gradient == "none":
         x = x.detach()
     height, width = x.shape[-2:]
-    levels = x.clamp(0.0, 1.0) * 255.0
+    levels = clamp_inclusive(x) * 255.0
     luma, chroma = _to_ycc(straight_through(torch.round(levels), levels))
     luma = _code_any_size(luma, luma_table)
     if subsampling == "4:4:4":

@@ -18,6 +18,7 @@ from magdr_core.functional._common import (
     filter_separable,
 )
 from magdr_core.functional.cached import in_cache
+from magdr_core.functional.eightbit import clamp_inclusive
 
 
 def _box_mean(x: Tensor, kernel: int) -> Tensor:
@@ -101,7 +102,7 @@ def guided_filter(x: Tensor, radius: int, eps: float) -> Tensor:
     fits = torch.stack([*(a for row in rows for a in row), *offset], 1)
     a, offset_mean = _box_mean(fits, kernel).split([9, 3], 1)
     mixed = (a.unflatten(1, (3, 3)) * centred.unsqueeze(1)).sum(2)
-    return (mixed + offset_mean + 0.5).clamp(0.0, 1.0)
+    return clamp_inclusive(mixed + offset_mean + 0.5)
 
 
 def _inverse(s: dict[tuple[int, int], Tensor], ridge: float) -> dict[tuple[int, int], Tensor]:

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from magdr_core.functional._common import check_images, symmetric_pad
+from magdr_core.functional.eightbit import clamp_inclusive
 
 Mode = Literal["nearest", "bilinear", "bicubic", "area"]
 
@@ -56,7 +57,7 @@ def resize(
     else:
         # "nearest-exact" takes the pixel under the centre; torch's "nearest" is off by half a pixel.
         out = F.interpolate(x, target, mode="nearest-exact" if mode == "nearest" else mode)
-    return out.clamp(0.0, 1.0)
+    return clamp_inclusive(out)
 
 
 def down_up(x: Tensor, scale: float, *, mode: Mode = "bicubic") -> Tensor:

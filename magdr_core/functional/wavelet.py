@@ -10,6 +10,7 @@ from torch import Tensor
 
 from magdr_core.functional._common import check_images, clamp_fuzz, symmetric_pad
 from magdr_core.functional._dwt import Bands, filters_of, inverse_wavelet_transform, wavelet_transform
+from magdr_core.functional.eightbit import clamp_inclusive
 
 NORMAL_QUARTILE = 0.6744897501960817
 """The median of |z| for a standard normal z."""
@@ -60,7 +61,7 @@ def _shrink(
     count = _default_levels(x, wavelet) if levels is None else levels
     smooth, details = wavelet_transform(x, count, wavelet)
     height, width = x.shape[-2:]
-    return inverse_wavelet_transform(smooth, rule(details), (height, width), wavelet).clamp(0.0, 1.0)
+    return clamp_inclusive(inverse_wavelet_transform(smooth, rule(details), (height, width), wavelet))
 
 
 def wavelet_denoise(

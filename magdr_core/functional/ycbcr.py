@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from magdr_core.functional._common import check_images
+from magdr_core.functional.eightbit import clamp_inclusive
 from magdr_core.functional.wavelet import wavelet_denoise
 
 
@@ -50,4 +51,4 @@ def wavelet_denoise_ycbcr(x: Tensor, sigma: float) -> Tensor:
     """
     planes = zip(to_ycbcr(x), NOISE_GAINS, strict=True)
     y, cb, cr = (wavelet_denoise(plane, sigma=sigma * gain) for plane, gain in planes)
-    return from_ycbcr(y, cb, cr).clamp(0.0, 1.0)
+    return clamp_inclusive(from_ycbcr(y, cb, cr))

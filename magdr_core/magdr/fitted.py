@@ -1,4 +1,4 @@
-"""Whether a fitted state is of the composition that is to load it: numbers where they belong, as many as used."""
+"""Whether a fitted state is of the composition that is to load it: as many numbers as there are to be."""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from magdr_core.functional import clamp_inclusive
 from magdr_core.protocols import Family
 
 Score = Callable[[Tensor, Tensor], Tensor]
@@ -115,7 +116,7 @@ class RecNet:
                     best_name[int(members[b])][r] = name
         kept = torch.tensor([[not name for name in names] for names in best_name], device=x.device)
         best_score = torch.where(kept, scores, best_score)
-        return LayerResult((best_image * masks[:, :, None]).sum(1).clamp(0, 1), best_score, best_name)
+        return LayerResult(clamp_inclusive((best_image * masks[:, :, None]).sum(1)), best_score, best_name)
 
     def pretrain(
         self,

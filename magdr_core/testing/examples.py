@@ -157,13 +157,13 @@ def magdr_detectors():
 DEFENSE = '''\
 """Noise and a blur: what is small is drowned and smoothed away."""
 from magdr_core.api import DefenseSpec, Eps, hookimpl, stateless
-from magdr_core.functional import gaussian_blur
+from magdr_core.functional import clamp_inclusive, gaussian_blur
 
 MAGDR_API = 1
 
 def drown(x, c, G, *, rng, noise: Eps = 4 / 255):
     """Gaussian noise of this standard deviation, then a blur. [B,3,H,W] -> same."""
-    return gaussian_blur((x + noise * rng.normal(*x.shape[1:]).to(x)).clamp(0, 1), 1.0)
+    return gaussian_blur(clamp_inclusive(x + noise * rng.normal(*x.shape[1:]).to(x)), 1.0)
 
 @hookimpl
 def magdr_defenses():

@@ -19,7 +19,7 @@ def bit_depth(x: Tensor, *, bits: Annotated[int, Field(ge=1, le=8)] = 5) -> Tens
 
 def noise(x: Tensor, *, rng: SampleRng, sigma: Annotated[float, Field(gt=0, le=0.5)] = 0.01) -> Tensor:
     """Add Gaussian noise of standard deviation `sigma` (in [0,1] units), clipped to [0,1]."""
-    return (x + sigma * rng.normal(*x.shape[1:]).to(x.dtype)).clamp(0.0, 1.0)
+    return functional.clamp_inclusive(x + sigma * rng.normal(*x.shape[1:]).to(x.dtype))
 
 
 @hookimpl

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from magdr_core.functional import clamp_inclusive
+
 # IEC 61966-2-1, and its inverse by the machine, so that there and back is the identity.
 _TO_XYZ = ((0.412453, 0.357580, 0.180423), (0.212671, 0.715160, 0.072169), (0.019334, 0.119193, 0.950227))
 _WHITE = (0.95047, 1.0, 1.08883)
@@ -28,7 +30,7 @@ def from_lab(lab: Tensor) -> Tensor:
     f = torch.cat([fy + a / 500, fy, fy - b / 200], 1)
     linear = _mixed(torch.linalg.inv(_matrix(lab)), torch.where(f > _KNEE, f**3, 3 * _KNEE**2 * (f - 4 / 29)))
     bright = 1.055 * _power(linear.clamp_min(0.0031308), 1 / 2.4) - 0.055
-    return torch.where(linear > 0.0031308, bright, 12.92 * linear).clamp(0, 1)
+    return clamp_inclusive(torch.where(linear > 0.0031308, bright, 12.92 * linear))
 
 
 def _power(x: Tensor, exponent: float) -> Tensor:

@@ -27,7 +27,7 @@ from magdr_core.api import (
     hookimpl,
     load_state,
 )
-from magdr_core.functional import PARTS, part_index
+from magdr_core.functional import PARTS, clamp_inclusive, part_index
 
 from ._backbone import STALE_KEYS, backbone, head, stages, with_condition
 from ._expressions import ACTION_UNITS, draw_expression
@@ -78,7 +78,7 @@ class GANimation(nn.Module):
     def _heads(self, y: Tensor) -> tuple[Tensor, Tensor]:
         attention = self.attetion_reg(y)
         if self.saturate:
-            attention = (0.55 * torch.tanh(3 * (attention - 0.5)) + 0.5).clamp(0, 1)
+            attention = clamp_inclusive(0.55 * torch.tanh(3 * (attention - 0.5)) + 0.5)
         return (self.img_reg(y) + 1) / 2, attention
 
     def heads(self, x: Tensor, c: Condition) -> tuple[Tensor, Tensor]:

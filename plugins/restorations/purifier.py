@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from magdr_core import functional
 from magdr_core.api import Field, RestorationSpec, Weights, hookimpl, load_state
 
 MAGDR_API = 1
@@ -44,7 +45,7 @@ class Purifier(nn.Module):
             self.head.weight *= 0.05  # starts near the identity, but not at it: zeros learn nothing
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.residual(x).clamp(0, 1)
+        return functional.clamp_inclusive(self.residual(x))
 
     def residual(self, x: Tensor) -> Tensor:
         """`x + U(x)` before clamping, so that training has a gradient everywhere."""

@@ -85,7 +85,7 @@ class SuperResolution(nn.Module):
             x = functional.wavelet_denoise_ycbcr(x, self.sigma)
         if self.quality:
             x = functional.jpeg(x, self.quality)
-        large = functional.in_pieces(lambda i: self.enlarge(x[i]), x).clamp(0, 1)
+        large = functional.clamp_inclusive(functional.in_pieces(lambda i: self.enlarge(x[i]), x))
         return functional.resize(large, (x.shape[2], x.shape[3]))
 
 

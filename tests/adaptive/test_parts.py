@@ -121,3 +121,19 @@ def test_a_way_through_a_defense_has_the_real_pipelines_values(pipeline):
     draw = next(t.forks(0))
     for level in ("autograd", "lifted", "uncut"):
         assert torch.equal(through(t, level).value(t.oblivious, draw).detach(), t.judge(t.oblivious).gain)
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: x.clamp(0.1, 0.9),
+        lambda x: torch.clamp(x, min=0.1, max=0.9),
+        lambda x: x.clamp_min(0.1).clamp_max(max=0.9),
+    ],
+)
+def test_lifting_lets_the_gradient_of_values_on_a_clamps_bounds_pass(f):
+    plain, _ = gradient(f, torch.enable_grad())
+    values, found = gradient(f, Lifted())
+    assert torch.equal(values, plain)
+    assert torch.equal(found, torch.ones(5))
+    assert torch.equal(gradient(lambda x: f(2 * x - 0.4), Lifted())[1], torch.tensor([0.0, 2, 2, 0, 0]))

@@ -109,9 +109,6 @@ def test_every_defense_has_an_ensemble_variant_of_its_outputs(shop):
     plain = {(r["attack"], r["component"]): float(r["value"]) for r in rows if not r["variant"]}
     together = {(r["attack"], r["component"]): float(r["value"]) for r in rows if r["variant"] == "ensemble"}
     assert together.keys() == plain.keys()
-    # An average with the flipped pass is not the output itself, not even of a clean image.
-    assert plain[("none", "identity")] == 0
-    assert together[("none", "identity")] > 0
 
 
 def test_differences_to_the_best_baseline_are_paired(shop):

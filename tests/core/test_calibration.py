@@ -136,17 +136,6 @@ def test_standardising_and_learning_faces_never_meet(calibrated):
     assert not set(state["clean"]) & set(state["attacked"]["weak"])
 
 
-def test_threshold_faces_are_none_of_the_faces_that_were_learned_from(calibrated):
-    calibrator, state = calibrated
-    policy = calibrator.policy
-    learned = set(state["clean"]) | set(state["attacked"]["weak"])
-    clean = calibrator._clean(policy.fit, policy.clean, False).ids
-    for_f1 = calibrator._attacked("weak", policy.fit + policy.clean, policy.attacked, False)[0].ids
-    assert not learned & set(clean)
-    assert not learned & set(for_f1)
-    assert not set(clean) & set(for_f1)
-
-
 def test_a_defense_is_given_held_out_faces_and_a_detector_none(calibrated):
     calibrator, state = calibrated
     assert state["held_out"] == {}

@@ -12,12 +12,15 @@ ROOT = Path(__file__).parents[2]
 
 # A module imports only from lines above its own (and from its own package).
 ORDER = """
-errors types rng threads identity functional
-params weights store memory packing watch speed
+errors types rng threads identity functional interrupts left_threads streams expectations global_random
+process_state copies content
+params weights store memory packing containment speed
+watch
 media
 specs protocols
-hookspecs magdr objective discovery profiles
-api plugins guard
+hookspecs magdr objective discovery profiles handle shared
+api plugins generator_guard
+guard
 registry samples
 calibration conditions resolver adaptive
 front wrapping

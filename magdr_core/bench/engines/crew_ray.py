@@ -231,8 +231,11 @@ class Worker:
         return None
 
     def do(self, order: Order) -> Outcome:
+        from magdr_core import interrupts
+
         assert self._desk is not None
-        return self._desk.do(order)
+        with interrupts.watched():
+            return self._desk.do(order)
 
     def _fetch(self, name: str) -> bytes | None:
         import ray

@@ -1,0 +1,69 @@
+"""Running somebody's code so that whatever it does stays with it: exceptions of any kind, and the process.
+
+Nothing here knows components; :mod:`magdr_core.watch` adds what is particular to their calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import torch
+
+from magdr_core import interrupts, left_threads, process_state
+from magdr_core.errors import ComponentError, MagdrError, one_line
+
+T = TypeVar("T")
+
+_notices: list[str] = []
+
+
+def take_notices() -> list[str]:
+    """One-line messages about what was found and is no failure, since the last call."""
+    taken, _notices[:] = list(_notices), []
+    return taken
+
+
+def contained(
+    where: str,
+    action: Callable[[], T],
+    *,
+    error: Callable[[str], MagdrError] = ComponentError,
+    failed: str = "failed",
+) -> T:
+    """What `action` returns; the process is afterwards what it was.
+
+    Args:
+        where: whose code it is.
+        error: makes the error of a fault from its message.
+        failed: what is said of an exception, as in `WHERE: failed: ...`.
+
+    Raises:
+        MagdrError: `error` of any exception, `SystemExit` and the like included, and of state of the process
+            that was changed, or a thread that was left. A MagdrError of the action itself, and torch's
+            out-of-memory error, pass as they are, and so does the user's Ctrl-C.
+    """
+    before, threads = process_state.snapshot(), left_threads.running()
+    try:
+        result = action()
+    except BaseException as e:
+        process_state.put_back(before)
+        interrupts.check()
+        if isinstance(e, MagdrError | torch.OutOfMemoryError) or interrupts.is_users(e):
+            raise
+        raise error(f"{where}: {failed}: {one_line(e)}") from e
+    changed = process_state.put_back(before)
+    interrupts.check()
+    if changed:
+        raise error(f"{where}: changes {process_state.named(changed)}")
+    _judge_threads(where, threads, error)
+    return result
+
+
+def _judge_threads(where: str, before: list[Any], error: Callable[[str], MagdrError]) -> None:
+    started = left_threads.started_since(before)
+    left = [t for t in started if not t.daemon]
+    if left:
+        raise error(f"{where}: leaves a thread running ({left_threads.named(left)})")
+    if started:
+        _notices.append(f"{where}: leaves a daemon thread running ({left_threads.named(started)})")
