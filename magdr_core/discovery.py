@@ -31,6 +31,18 @@ class Origin:
     package: str | None
     source_hash: str = ""
 
+    @property
+    def source(self) -> str:
+        """Which code a component is, for the keys of results: the hash of a file, the release of a package.
+
+        Built-ins have neither. Their `version` alone tells one state of their code from another, so that a
+        release that leaves their outputs alone keeps every calibration and every stored result; recorded
+        outputs (`tests/recorded`) see to it that the version is raised when they do change.
+        """
+        if self.namespace == BUILTIN:
+            return BUILTIN
+        return self.source_hash or f"{self.distribution} {self.version}"
+
     def __str__(self) -> str:
         dist = f"{self.distribution} {self.version}".strip() or Path(self.file).name or "local file"
         return f"{self.plugin} ({dist})"

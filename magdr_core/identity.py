@@ -10,6 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+CORE = 1
+"""Version of what core itself computes: samples, random streams, rounding, measures, calibration. Raised
+whenever that can change, and then part of every key; a release that leaves it alone keeps all results."""
+
 
 def digest(value: Any) -> str:
     """A short stable hash of JSON-able data."""

@@ -149,7 +149,7 @@ class Resolver:
             "kind": instance.kind,
             "use": entry.name,
             "version": spec.version,
-            "source": entry.origin.source_hash or f"{entry.origin.distribution} {entry.origin.version}",
+            "source": entry.origin.source,
             "params": {k: told.get(k, v) for k, v in params.items()},
             "needs": inner,
         }

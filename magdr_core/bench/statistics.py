@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from magdr_core.calibration import scores_needed, threshold_at_fpr
+
 Array = np.ndarray[Any, Any]
 Reduce = Callable[..., Any]
 """A figure of values along an axis, `reduce(values, axis=-1)`, such as `np.mean`."""
@@ -17,6 +19,9 @@ Reduce = Callable[..., Any]
 RESAMPLES = 1000
 LEVEL = 0.95
 FLIPS = 9999
+
+TPR_RATES = {"tpr_at_1fpr": 0.01, "tpr_at_5fpr": 0.05}
+"""False-positive rates by the metrics that are shares found at them."""
 
 
 def bootstrap(
@@ -108,10 +113,23 @@ def auroc(negatives: Array, positives: Array) -> float:
     return float((below + not_above).mean() / (2 * len(negatives)))
 
 
-def tpr_at_fpr(negatives: Array, positives: Array, fpr: float) -> float:
-    """Share of positives above the score that at most `fpr` of these negatives exceed."""
-    allowed = int(np.floor(fpr * len(negatives)))
-    return float((positives > np.sort(negatives)[::-1][allowed]).mean())
+def tpr_at_fpr(negatives: Array, positives: Array, fpr: float) -> Any:
+    """Share of positives above the threshold for a false-positive rate that these negatives set.
+
+    Args:
+        negatives, positives: `[..., n]` and `[..., m]` scores.
+        fpr: in (0, 1).
+
+    Returns:
+        `[...]` shares (a float of one axis), by the rule of calibration
+        (:func:`~magdr_core.calibration.threshold_at_fpr`); NaN with fewer negatives than can tell that rate
+        from a higher one, 99 for 1% and 19 for 5%.
+    """
+    limit = np.asarray(threshold_at_fpr(negatives, fpr))
+    share = (positives > limit[..., None]).mean(-1)
+    if negatives.shape[-1] < scores_needed(fpr):
+        share = np.full_like(share, np.nan)
+    return share if share.ndim else float(share)
 
 
 def decisions(negatives: Array, positives: Array, threshold: float) -> Mapping[str, float]:

@@ -6,12 +6,14 @@ import csv
 import io
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from magdr_core.bench.evasion import Evaded, kept, modes_of
 from magdr_core.bench.statistics import (
+    TPR_RATES,
     Array,
     Reduce,
     auroc,
@@ -22,6 +24,7 @@ from magdr_core.bench.statistics import (
     sign_flip_p,
     tpr_at_fpr,
 )
+from magdr_core.calibration import scores_needed
 from magdr_core.identity import digest
 from magdr_core.objective import SUCCESS
 
@@ -251,9 +254,10 @@ def _detector_rows(registry: str, cell: CellData, others: Mapping[str, CellData]
     clean = _scores_of(cell["ids"], others["clean"])
     free: dict[str, Callable[[Array], float]] = {
         "auroc": lambda r: auroc(clean[r], scores[r]),
-        "tpr_at_1fpr": lambda r: tpr_at_fpr(clean[r], scores[r], 0.01),
-        "tpr_at_5fpr": lambda r: tpr_at_fpr(clean[r], scores[r], 0.05),
     }
+    for name, rate in TPR_RATES.items():
+        if len(clean) >= scores_needed(rate):  # fewer clean images cannot tell
+            free[name] = partial(_tpr, clean, scores, rate)
     if "noise" in others and not facts["noise"]:
         noise = _scores_of(cell["ids"], others["noise"])
         free["auroc_noise"] = lambda r: auroc(noise[r], scores[r])
@@ -265,6 +269,10 @@ def _detector_rows(registry: str, cell: CellData, others: Mapping[str, CellData]
             figures = _value_figures(cell, f"{metric} {variant}", flags, _decision(metric))
             yield _row(registry, cell, metric, figures, variant)
     yield _row(registry, cell, "forwards", (cell["forwards"], math.nan, math.nan))
+
+
+def _tpr(clean: Array, scores: Array, rate: float, rows: Array) -> float:
+    return float(tpr_at_fpr(clean[rows], scores[rows], rate))
 
 
 def _scores_of(ids: Sequence[str], cell: CellData) -> Array:

@@ -12,6 +12,7 @@ import click
 
 from magdr_core.bench.engines.engine import Engine, LocalEngine
 from magdr_core.bench.run import Bench, RunResult
+from magdr_core.calibration import rate_kept
 from magdr_core.cli.checks import print_checks
 from magdr_core.cli.common import (
     ProgressDisplay,
@@ -165,6 +166,9 @@ def _run(bench: Bench, console: Terminal, display: ProgressDisplay) -> RunResult
     )
     if profile.note:
         console.print(profile.note, style="yellow")
+    policy = registry.calibration
+    if profile.detectors and policy.file == "auto" and (doubt := rate_kept(policy.clean, policy.fpr)):
+        console.print(f"[calibration] clean: {doubt}", style="yellow")
     if bench.shard is not None:
         console.print(f"part {bench.shard[0]} of {bench.shard[1]}, into the cache")
     host = bench.toolkit.host

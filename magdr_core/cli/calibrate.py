@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from magdr_core.bench.plan import defense_label, is_restoration
-from magdr_core.calibration import Calibrator, calibration_file
+from magdr_core.calibration import Calibrator, calibration_file, rate_kept
 from magdr_core.cli.common import (
     ProgressDisplay,
     block_option,
@@ -84,6 +84,8 @@ def command(
     check_writable(out.parent)
     tasks = _tasks(toolkit, chosen, task)
     display = ProgressDisplay(Terminal())
+    if data is None and detectors and (doubt := rate_kept(policy.clean, policy.fpr)):
+        display.say(doubt)
     own = None if data is None else OwnPictures(toolkit, data, whole, display)
     entries: dict[str, Any] = {}
     fingerprint = ""

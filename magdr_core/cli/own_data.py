@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from magdr_core.calibration import Calibrator
+from magdr_core.calibration import Calibrator, promised_fpr
 from magdr_core.cli.common import ProgressDisplay
 from magdr_core.cli.inputs import collect
 from magdr_core.cli.photos import load
@@ -116,7 +116,8 @@ class OwnPictures:
         if clean < COARSE_BELOW:
             self.display.say(
                 f"the false-positive rate is coarse: {fpr:.0%} is set on {clean} pictures; with fewer than "
-                f"{COARSE_BELOW} the true rate may be several times that"
+                f"{COARSE_BELOW} the true rate may be several times that (the edits of one picture are no "
+                f"further pictures: {clean} keep {promised_fpr(clean, fpr):.1%} at best)"
             )
 
     def _say_covered(self, used: Mapping[str, Any]) -> None:

@@ -12,8 +12,9 @@ from scipy.stats import rankdata
 
 from magdr_core.adaptive.attack import OBLIVIOUS
 from magdr_core.bench.evasion import kept_share, key_of
-from magdr_core.bench.statistics import Array, of_counts
+from magdr_core.bench.statistics import TPR_RATES, Array, of_counts, tpr_at_fpr
 from magdr_core.bench.tables import DECISIONS, POOLED
+from magdr_core.calibration import scores_needed
 from magdr_core.compare.load import ComparedCell
 from magdr_core.compare.paired import Statistic
 from magdr_core.errors import MagdrError, suggestion
@@ -26,7 +27,7 @@ DEFAULT = ("f1", "mse_o")
 
 _MEASURES = ("mse", "ssim", "psnr", "fsim", "featsim")
 PER_IMAGE = tuple(f"{name}_{side}" for side in "oi" for name in _MEASURES)
-_RANKED = ("auroc", "auroc_noise", "tpr_at_1fpr", "tpr_at_5fpr")
+_RANKED = ("auroc", "auroc_noise", *TPR_RATES)
 _ALARMS = ("fpr_clean", "fpr_benign")
 _OF_ATTACKS = ("mse_o", "median_mse_o", "success")
 _EVADED = ("mse_o_undetected", "kept_at_95_evasion")
@@ -195,7 +196,10 @@ def _detector_inputs(metric: Metric, cell: ComparedCell, cells: Sequence[Compare
         if not variant:
             return None
         return Inputs(_decision(metric.name), (_flags(cell, variant), _flags(beside, variant)[rows]), variant)
-    statistic = {"tpr_at_1fpr": _tpr_at(0.01), "tpr_at_5fpr": _tpr_at(0.05)}.get(metric.name, _auroc)
+    rate = TPR_RATES.get(metric.name)
+    if rate is not None and len(rows) < scores_needed(rate):
+        return None
+    statistic = _auroc if rate is None else _tpr_at(rate)
     return Inputs(statistic, (scores, beside.values.values["score"][rows]))
 
 
@@ -280,12 +284,7 @@ def _auroc(positives: Array, negatives: Array) -> Any:
 
 
 def _tpr_at(fpr: float) -> Statistic:
-    def figure(positives: Array, negatives: Array) -> Any:
-        allowed = int(np.floor(fpr * negatives.shape[-1]))
-        limit = np.sort(negatives, -1)[..., ::-1][..., allowed : allowed + 1]
-        return (positives > limit).mean(-1)
-
-    return figure
+    return lambda positives, negatives: tpr_at_fpr(negatives, positives, fpr)
 
 
 def _stem(name: str) -> str:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from magdr_core.errors import CalibrationError
-from magdr_core.magdr import equations, learned
+from magdr_core.magdr import equations, fitted, learned
 from magdr_core.magdr.evidence import Evidence, Extent, Outputs, Probe
 from magdr_core.magdr.standard import Standard, Standardised
 from magdr_core.protocols import FitData, Generator, Parser
@@ -195,7 +195,15 @@ class MagDRDetector:
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
-        if self.form != "literal":
-            self.standard = Standard(state)
+        """Raises CalibrationError: the state is of other criteria or f_k than these."""
+        if self.form == "literal":
+            return
+        criteria, processings = len(self.probe.criteria), len(self.probe.augmentations)
+        if self.evidence == "distortion":
+            processings = 0
+        fitted.check_standard(state, criteria, processings)
         if self.form in LEARNED:
+            halves = {"distortion": 1, "consistency": processings, "both": 1 + processings}
+            fitted.check_learned(state, criteria * halves[self.evidence])
             self._learned = {k: state[k] for k in ("logistic", "familiarity")}
+        self.standard = Standard(state)

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from magdr_core.errors import CalibrationError
 from magdr_core.functional import constant
 from magdr_core.magdr.calibration_images import CalibrationImages
 from magdr_core.magdr.chains import Chain
@@ -216,4 +217,7 @@ class MagDR:
 
     def load(self, state: Mapping[str, Any]) -> None:
         self.reconstructor.load(state)
-        self.gate = state.get("gate", self.gate)
+        gate = state.get("gate", self.gate)
+        if not isinstance(gate, int | float):
+            raise CalibrationError(f"gate: expected a number, got a {type(gate).__name__}")
+        self.gate = gate

@@ -19,7 +19,7 @@ from magdr_core.bench.statistics import (
     sign_flip_p,
     tpr_at_fpr,
 )
-from magdr_core.calibration import best_f1_threshold, threshold_at_fpr
+from magdr_core.calibration import best_f1_threshold
 
 RNG = np.random.default_rng(0)
 
@@ -67,19 +67,14 @@ def test_auroc_and_tpr_equal_scikit_learn():
     assert auroc(negatives, positives) == pytest.approx(roc_auc_score(truth, scores))
     fpr, tpr, _ = roc_curve(truth, scores, drop_intermediate=False)
     for wanted in (0.01, 0.05):
-        assert tpr_at_fpr(negatives, positives, wanted) == pytest.approx(tpr[fpr <= wanted].max())
+        # The rate is of a further image, so one of n + 1: a share of these n that is a little lower.
+        kept = tpr[fpr <= (np.floor(401 * wanted) - 1) / 400 + 1e-12].max()
+        assert tpr_at_fpr(negatives, positives, wanted) == pytest.approx(kept)
 
 
 def test_nothing_flagged_gives_zero_not_nan():
     d = decisions(np.zeros(3), np.zeros(3), 1.0)
     assert (d["precision"], d["recall"], d["f1"]) == (0.0, 0.0, 0.0)
-
-
-def test_the_fpr_threshold_lets_at_most_the_wanted_share_through():
-    clean = RNG.normal(size=1000)
-    threshold = threshold_at_fpr(clean, 0.01)
-    assert (clean > threshold).sum() == 10
-    assert (np.ones(1000) > threshold_at_fpr(np.ones(1000), 0.01)).sum() == 0
 
 
 def test_the_f1_threshold_is_the_best_of_all_thresholds():
@@ -89,9 +84,16 @@ def test_the_f1_threshold_is_the_best_of_all_thresholds():
     assert best >= max(others)
 
 
-def test_tpr_at_fpr_counts_positives_above_the_quantile():
-    negatives = np.arange(100.0)
-    assert tpr_at_fpr(negatives, np.array([98.5, 97.5, 0.0]), 0.01) == pytest.approx(1 / 3)
+def test_tpr_at_fpr_counts_positives_above_the_calibrations_threshold():
+    for n, threshold in ((99, 98.0), (198, 197.0), (199, 197.0), (1000, 990.0)):
+        positives = np.array([threshold + 0.5, threshold, 0.0])
+        assert tpr_at_fpr(np.arange(float(n)), positives, 0.01) == pytest.approx(1 / 3)
+
+
+def test_tpr_at_fpr_is_not_told_from_too_few_negatives():
+    assert np.isnan(tpr_at_fpr(np.zeros(98), np.ones(5), 0.01))
+    assert np.isnan(tpr_at_fpr(np.zeros(18), np.ones(5), 0.05))
+    assert tpr_at_fpr(np.zeros(19), np.ones(5), 0.05) == 1.0
 
 
 def test_bootstrap_is_reproducible_and_covers_the_mean():

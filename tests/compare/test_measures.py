@@ -9,7 +9,7 @@ from magdr_core.compare.measures import NAMES, Size, default_threshold, higher_i
 from magdr_core.errors import MagdrError
 
 RNG = np.random.default_rng(0)
-N = 30
+N = 120  # enough to tell 1% of false alarms
 
 
 def fill(run):
@@ -36,7 +36,7 @@ def measured(tmp_path_factory):
     from tests.compare.conftest import Folder
 
     root = tmp_path_factory.mktemp("measures")
-    a, b = (fill(Folder(root / name)) for name in "ab")
+    a, b = (fill(Folder(root / name, n=N)) for name in "ab")
     return [result_rows("mine", run.cells) for run in (a, b)], a.write(), b.write()
 
 

@@ -13,13 +13,13 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from magdr_core import __version__
 from magdr_core.bench.checks.suite import Suite
 from magdr_core.bench.group import GroupRun
 from magdr_core.bench.images import Workplace
 from magdr_core.bench.plan import Cell, Group
 from magdr_core.bench.threat import Threats
 from magdr_core.calibration import Progress
+from magdr_core.identity import CORE
 from magdr_core.profiles import Profile
 from magdr_core.store import Store
 from magdr_core.toolkit import Toolkit
@@ -151,9 +151,10 @@ class LocalEngine:
 
 
 def environment(toolkit: Toolkit) -> dict[str, Any]:
-    """What results depend on besides components and data; part of every key."""
+    """What results depend on besides components and data; part of every key. Not the release: what it changes
+    are components, which have versions, or core's own maths, which has one too."""
     return {
-        "magdr": __version__,
+        "core": CORE,
         "torch": torch.__version__,
         "device": toolkit.device.type,
         "dtype": "float32",

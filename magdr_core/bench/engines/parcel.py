@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
+from magdr_core import __version__
 from magdr_core.bench.engines.engine import environment
 from magdr_core.errors import MagdrError
 from magdr_core.registry import parse_registry
@@ -52,7 +53,7 @@ class Parcel:
         registry = replace(registry, local=MappingProxyType(local))
         toolkit = Toolkit(registry, device=self.device, block=self.block)
         for what, expected in self.environment.items():
-            if (own := environment(toolkit)[what]) != expected:
+            if (own := _software(toolkit)[what]) != expected:
                 raise MagdrError(f"{what} is {own} there, {expected} where the benchmark was started")
         for table, identity in self.identities.items():
             kind, _, label = table.strip("[]").partition(".")
@@ -81,9 +82,14 @@ def parcel_of(toolkit: Toolkit) -> Parcel:
         toolkit.block,
         toolkit.device.type,
         files,
-        environment(toolkit),
+        _software(toolkit),
         _identities(toolkit),
     )
+
+
+def _software(toolkit: Toolkit) -> dict[str, object]:
+    """What must be the same everywhere: the release, too, since messages travel between machines."""
+    return {"magdr": __version__, **environment(toolkit)}
 
 
 def _identities(toolkit: Toolkit) -> dict[str, str]:

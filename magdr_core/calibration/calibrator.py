@@ -6,14 +6,13 @@ gate, and as many again for what components learn from attacks, with noise and b
 faces. Supervised baselines are offered attacked faces of the train split beside those.
 
 Results are entries keyed by everything they depend on; `magdr calibrate` writes them to a file, and what no
-file holds is computed and cached.
+file holds is computed and cached. What a component cannot load again is not kept.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Mapping
-from importlib.metadata import version
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,11 +20,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from magdr_core.errors import CalibrationError
+from magdr_core.calibration.content import checked_entry, entry_or_none, kept_as_json
+from magdr_core.calibration.file import read_calibration
+from magdr_core.calibration.thresholds import best_f1_threshold, threshold_at_fpr
+from magdr_core.errors import CalibrationError, ComponentError, one_line
 from magdr_core.expectations import deferred
 from magdr_core.functional import to_8bit
 from magdr_core.guard import GuardedDefense, GuardedGenerator
-from magdr_core.identity import digest
+from magdr_core.identity import CORE, digest
 from magdr_core.memory import OutputMemory
 from magdr_core.profiles import CalibrationPolicy
 from magdr_core.protocols import CalibratedDetector, Dataset, FitData, Fittable
@@ -36,7 +38,6 @@ from magdr_core.store import Store
 from magdr_core.types import Samples
 
 Progress = Callable[[str, int, int], None]
-SCHEMA = 1
 SPLIT = "calibration"
 SCORE_BATCH = 32
 ATTACK_BATCH = 32
@@ -67,24 +68,6 @@ def wants_oracle(toolkit: Parts, kind: str, label: str) -> bool:
         return True
     detector = resolved.needs.get("detector")
     return isinstance(detector, str) and wants_oracle(toolkit, "detector", detector)
-
-
-def read_calibration(path: Path) -> dict[str, Any]:
-    """The entries of a calibration file.
-
-    Raises:
-        CalibrationError: missing, damaged or of another schema.
-    """
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise CalibrationError(f"calibration file {str(path)!r} does not exist") from None
-    except (OSError, ValueError) as e:
-        raise CalibrationError(f"calibration file {str(path)!r} is damaged: {e}") from None
-    if not isinstance(data, dict) or data.get("schema") != SCHEMA or "entries" not in data:
-        raise CalibrationError(f"{str(path)!r} is not a calibration file of this version")
-    entries: dict[str, Any] = data["entries"]
-    return entries
 
 
 class Calibrator:
@@ -118,16 +101,20 @@ class Calibrator:
         self.progress = progress
         self.policy: CalibrationPolicy = toolkit.registry.calibration
         self.used: dict[str, dict[str, Any]] = {}
-        self._entries = self._read_files(shipped)
+        self._entries: dict[str, dict[str, Any]] = {}
+        self._files: dict[str, Path] = {}
+        self._read_files(shipped)
         self._attacks: dict[tuple[str, int, int, bool, str], tuple[Samples, Samples]] = {}
 
-    def _read_files(self, shipped: Path | None) -> dict[str, Any]:
+    def _read_files(self, shipped: Path | None) -> None:
+        """The registry's file, or the shipped ones; which entry came from which is kept for messages."""
+        files = sorted(shipped.glob("*.calibration.json")) if shipped is not None else []
         if self.policy.file != "auto":
-            return read_calibration(self.toolkit.registry.path.parent / self.policy.file)
-        entries: dict[str, Any] = {}
-        for path in sorted(shipped.glob("*.calibration.json")) if shipped is not None else ():
-            entries |= read_calibration(path)
-        return entries
+            files = [self.toolkit.registry.path.parent / self.policy.file]
+        for path in files:
+            entries = read_calibration(path)
+            self._entries |= entries
+            self._files |= dict.fromkeys(entries, path)
 
     # -- keys -------------------------------------------------------------------------------------------
 
@@ -138,6 +125,7 @@ class Calibrator:
         policy = self.policy.model_dump(exclude=without)
         return digest(
             {
+                "core": CORE,
                 "component": resolved.identity,
                 "generator": self.toolkit.resolve("generator", self.task).identity,
                 "data": self.data.fingerprint(),
@@ -153,45 +141,72 @@ class Calibrator:
     # -- components -------------------------------------------------------------------------------------
 
     def detector(self, label: str) -> CalibratedDetector:
-        """A fitted detector with its thresholds."""
-        detector = self.toolkit.build("detector", label)
-        entry = self._entry("detector", label, lambda: self._calibrate_detector(label, detector))
-        if isinstance(detector.component, Fittable):
-            detector.load(entry["state"])
+        """A fitted detector with its thresholds.
+
+        Raises:
+            ComponentError: it cannot be fitted, or cannot load what it fitted; nothing of it is kept then.
+            CalibrationError: the calibration file that the registry names has no entry of it, or a state that
+                does not fit.
+        """
+        detector, entry = self._calibrated(
+            "detector", label, lambda: self.toolkit.build("detector", label), self._calibrate_detector
+        )
         return CalibratedDetector(detector, entry["thresholds"])
 
     def defense(self, label: str) -> GuardedDefense:
-        """A fitted defense, with calibrated detectors where it needs them."""
+        """A fitted defense, with calibrated detectors where it needs them. Raises as :meth:`detector`."""
         resolved = self.toolkit.resolve("defense", label)
         injected = {
             name: self.detector(resolved.needs[name])
             for name, need in resolved.entry.spec.needs.items()
             if need.calibrated
         }
-        defense: GuardedDefense = self.toolkit.build("defense", label, **injected)
+
+        def build() -> GuardedDefense:
+            defense: GuardedDefense = self.toolkit.build("defense", label, **injected)
+            return defense
+
+        defense = build()
         if isinstance(defense.component, Fittable):
-            entry = self._entry(
-                "defense", label, lambda: self._fit(f"fitting {label}", "defense", label, defense)
-            )
-            defense.load(entry["state"])
+            return self._calibrated("defense", label, build, self._calibrate_defense)[0]
         return defense
 
-    def _entry(self, kind: str, label: str, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    def _calibrated(
+        self, kind: str, label: str, build: Callable[[], Any], compute: Callable[[str, Any], dict[str, Any]]
+    ) -> tuple[Any, dict[str, Any]]:
+        """A component that has loaded its entry: a file's, the store's, else one that is computed now."""
         key = self.key(kind, label)
-        entry = self._entries.get(key) or self.store.json("calibrations", key)
+        entry = self._entries.get(key) or entry_or_none(self.store.json("calibrations", key), kind)
+        component = build()
+        if entry is not None:
+            try:
+                _load(component, entry["state"])
+            except ComponentError as e:
+                if key in self._files:
+                    file = f"calibration file {str(self._files[key])!r}"
+                    raise CalibrationError(f"{file}: entries.{key}.state does not fit: {one_line(e)}") from e
+                entry, component = None, build()  # the store's counts as absent
         if entry is None:
             if self.policy.file != "auto":
                 raise CalibrationError(
                     f"{self.policy.file!r} has no calibration of [{kind}.{label}] as it is configured now; "
                     "run `magdr calibrate`"
                 )
-            # Through JSON and back, so that a fresh entry and a stored one are the same to the last bit.
             with self.generator.plain(), deferred():
-                computed = compute()
-            entry = json.loads(json.dumps({"kind": kind, "label": label, "task": self.task, **computed}))
+                computed = compute(label, component)
+            entry = self._complete(component, {"kind": kind, "label": label, "task": self.task, **computed})
+            component = build()  # as it will be when it is built for the stored entry
+            _load(component, entry["state"])
             self.store.put_json("calibrations", key, entry)
         self._entries[key] = self.used[key] = entry
-        return entry
+        return component, entry
+
+    def _complete(self, guarded: Any, entry: dict[str, Any]) -> dict[str, Any]:
+        """An entry to keep. Raises ComponentError if its numbers are none, by the component's fault."""
+        try:
+            return checked_entry(entry)
+        except CalibrationError as e:
+            raise ComponentError(f"{guarded.where}: calibration failed: {one_line(e)}") from e
 
     def digest_of(self, kind: str, label: str) -> str:
         """A hash of all calibration that a component uses, for result keys."""
@@ -225,6 +240,7 @@ class Calibrator:
             resolved = self.toolkit.resolve("attack", label)
             key = digest(
                 {
+                    "core": CORE,
                     "attack": resolved.identity,
                     "generator": self.toolkit.resolve("generator", self.task).identity,
                     "data": [self.data.fingerprint(), split, first, count, self.policy.seed],
@@ -244,7 +260,8 @@ class Calibrator:
                 images = torch.cat(parts)
                 self.store.put_images(key, images)
             self._attacks[memo] = (clean.with_images(images.to(clean.images.device)), clean)
-        return self._attacks[memo]
+        attacked, clean = self._attacks[memo]
+        return _copied(attacked), _copied(clean)
 
     def _harmless(self, first: int, count: int, oracle: bool) -> dict[str, Samples]:
         """Noise of each attack's strength, and benign edits, of the same faces."""
@@ -284,12 +301,18 @@ class Calibrator:
             progress=lambda done, total: self.progress(what, done, total),
             training=lambda: {a: self._attacked(a, 0, policy.train, False, "train") for a in policy.attacks},
         )
-        return {"state": guarded.fit(data, self.generator)}
+        state = guarded.fit(data, self.generator)
+        try:
+            return {"state": kept_as_json(state)}
+        except CalibrationError as e:
+            raise ComponentError(f"{guarded.where}: what `fit` returned cannot be kept: {e}") from e
+
+    def _calibrate_defense(self, label: str, defense: Any) -> dict[str, Any]:
+        return self._fit(f"fitting {label}", "defense", label, defense)
 
     def _calibrate_detector(self, label: str, detector: Any) -> dict[str, Any]:
         fitted = self._fit(f"fitting {label}", "detector", label, detector)
-        if isinstance(detector.component, Fittable):
-            detector.load(fitted["state"])
+        _load(detector, fitted["state"])
         oracle, policy = self.wants_oracle("detector", label), self.policy
         clean = self._scores(label, detector, self._clean(policy.fit, policy.clean, oracle))
         first = policy.fit + policy.clean
@@ -303,7 +326,7 @@ class Calibrator:
         return {
             **fitted,
             "thresholds": {
-                "fpr": threshold_at_fpr(clean, policy.fpr),
+                "fpr": float(threshold_at_fpr(clean, policy.fpr)),
                 "f1": best_f1_threshold(negatives, positives),
             },
             "clean": {
@@ -325,33 +348,15 @@ class Calibrator:
         return torch.cat(scores).double().cpu().numpy()
 
 
-def threshold_at_fpr(clean: np.ndarray[Any, Any], fpr: float) -> float:
-    """The smallest score above which at most a share `fpr` of the clean scores lies."""
-    allowed = int(np.floor(fpr * len(clean)))
-    return float(np.sort(clean)[::-1][allowed])
+def _load(guarded: Any, state: Any) -> None:
+    """Hand a component that learns its state. Raises ComponentError if it does not take it."""
+    if isinstance(guarded.component, Fittable):
+        guarded.load(state)
 
 
-def best_f1_threshold(clean: np.ndarray[Any, Any], attacked: np.ndarray[Any, Any]) -> float:
-    """The threshold (midway between two scores) with the best F1 of `score > threshold`."""
-    values = np.unique(np.concatenate([clean, attacked]))
-    cuts = np.concatenate([[values[0] - 1.0], (values[1:] + values[:-1]) / 2])
-    tp = (attacked[None] > cuts[:, None]).sum(1)
-    fp = (clean[None] > cuts[:, None]).sum(1)
-    f1 = 2 * tp / np.maximum(tp + fp + len(attacked), 1)
-    return float(cuts[int(f1.argmax())])
-
-
-def calibration_file(entries: Mapping[str, Any], registry: Registry, fingerprint: str) -> dict[str, Any]:
-    """The content of a calibration file, with where it comes from."""
-    return {
-        "schema": SCHEMA,
-        "provenance": {
-            "command": "magdr calibrate",
-            "registry": registry.name,
-            "policy": registry.calibration.model_dump(exclude={"file"}),
-            "data": fingerprint,
-            "magdr": version("magdr"),
-            "torch": version("torch"),
-        },
-        "entries": dict(sorted(entries.items())),
-    }
+def _copied(samples: Samples) -> Samples:
+    """The same samples in memory of their own: whoever edits them edits nothing that others will see."""
+    c = samples.conditions
+    masks = None if c.oracle_masks is None else c.oracle_masks.clone()
+    conditions = replace(c, values=c.values.clone(), changed=c.changed.clone(), oracle_masks=masks)
+    return replace(samples, images=samples.images.clone(), conditions=conditions)

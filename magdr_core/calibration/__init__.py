@@ -1,0 +1,26 @@
+"""Fitting and thresholds of detectors and defenses, on the calibration split only."""
+
+from magdr_core.calibration.calibrator import Calibrator, Parts, Progress, wants_oracle
+from magdr_core.calibration.file import SCHEMA, calibration_file, read_calibration
+from magdr_core.calibration.thresholds import (
+    best_f1_threshold,
+    promised_fpr,
+    rate_kept,
+    scores_needed,
+    threshold_at_fpr,
+)
+
+__all__ = [
+    "SCHEMA",
+    "Calibrator",
+    "Parts",
+    "Progress",
+    "best_f1_threshold",
+    "calibration_file",
+    "promised_fpr",
+    "rate_kept",
+    "read_calibration",
+    "scores_needed",
+    "threshold_at_fpr",
+    "wants_oracle",
+]
