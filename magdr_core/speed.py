@@ -85,7 +85,7 @@ def faster(component: Any, speed: Speed, device: torch.device) -> Forward:
     if columns:
         _replace(net, _fits_columns, _ColumnsConv)
     if speed.channels_last:
-        net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        net = net.to(memory_format=torch.channels_last)
     run: Forward = torch.compile(net) if speed.compile else net
 
     def passed(x: Tensor, c: Condition, **streams: SampleRng) -> Tensor:
