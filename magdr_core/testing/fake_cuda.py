@@ -29,7 +29,21 @@ import torch
 
 from magdr_core.testing.fake_tensors import DEVICE, DOUBLE, UPLOAD, WAIT, FakeCudaMode
 
-__all__ = ["DEVICE", "DOUBLE", "FAKE", "UPLOAD", "WAIT", "Event", "FakeCard", "fake_cuda", "with_device"]
+__all__ = [
+    "DEVICE",
+    "DOUBLE",
+    "FAKE",
+    "SUPPORTED",
+    "UPLOAD",
+    "WAIT",
+    "Event",
+    "FakeCard",
+    "fake_cuda",
+    "with_device",
+]
+
+SUPPORTED = hasattr(torch._C, "_ensureCUDADeviceGuardSet")
+"""Whether this torch can go without a driver; 2.6 cannot."""
 
 FAKE = "fake-cuda"
 """What commands call the pretended device."""
@@ -80,6 +94,10 @@ def fake_cuda() -> Iterator[FakeCard]:
     Tensors that were made there must not leave it. Not for several threads.
     """
     card = FakeCard()
+    if not SUPPORTED:
+        raise RuntimeError(
+            f"torch {torch.__version__} cannot pretend a device without a driver: take a newer one"
+        )
     torch._C._ensureCUDADeviceGuardSet()
     lifted = torch._C._only_lift_cpu_tensors()
     # torch.tensor(..., device="cuda") is made on the host, and the copy is seen.
