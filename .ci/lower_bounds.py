@@ -1,6 +1,6 @@
 """Prints the oldest release of every dependency that pyproject.toml allows, one `name==version` a line.
 
-    python .ci/lower_bounds.py [EXTRA ...] > requirements.txt
+python .ci/lower_bounds.py [EXTRA ...] > requirements.txt
 """
 
 from __future__ import annotations

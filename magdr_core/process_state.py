@@ -167,11 +167,7 @@ def _environment() -> dict[Any, Any]:
 def _foreign(before: dict[Any, Any], now: dict[Any, Any]) -> list[Any]:
     """Variables that were changed, taken away or added, but not by torch; the same both ways round."""
     changed = [name for name in {*before, *now} if before.get(name) != now.get(name)]
-    return [
-        n
-        for n in changed
-        if (n in before and n in now) or not os.fsdecode(n).startswith(_OWN_VARIABLES)
-    ]
+    return [n for n in changed if (n in before and n in now) or not os.fsdecode(n).startswith(_OWN_VARIABLES)]
 
 
 class _Environment(dict[Any, Any]):

@@ -23,7 +23,7 @@ from torch import Tensor
 from magdr_core.calibration.content import checked_entry, entry_or_none, kept_as_json
 from magdr_core.calibration.file import read_calibration
 from magdr_core.calibration.thresholds import best_f1_threshold, threshold_at_fpr
-from magdr_core.errors import CalibrationError, ComponentError, one_line
+from magdr_core.errors import CalibrationError, ComponentError, MagdrError, one_line
 from magdr_core.expectations import deferred
 from magdr_core.functional import to_8bit
 from magdr_core.guard import GuardedDefense, GuardedGenerator
@@ -181,7 +181,7 @@ class Calibrator:
         if entry is not None:
             try:
                 _load(component, entry["state"])
-            except ComponentError as e:
+            except MagdrError as e:
                 if key in self._files:
                     file = f"calibration file {str(self._files[key])!r}"
                     raise CalibrationError(f"{file}: entries.{key}.state does not fit: {one_line(e)}") from e

@@ -213,8 +213,7 @@ def fit_regression(features: np.ndarray, attacked: np.ndarray) -> dict[str, Any]
 def log_odds(state: Mapping[str, Any], features: Tensor) -> Tensor:
     """The regression's decision function of features `[B,F]` float64, `[B]`."""
     scale, shift, weights = (
-        constant(state[k], features.device, features.dtype)
-        for k in ("scale", "shift", "weights")
+        constant(state[k], features.device, features.dtype) for k in ("scale", "shift", "weights")
     )
     return ((features * scale + shift) * weights).sum(1) + state["bias"]
 

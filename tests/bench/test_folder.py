@@ -14,6 +14,7 @@ from magdr_core.errors import MagdrError, WriteError
 from magdr_core.report import write_report
 from tests.bench.conftest import SMALL
 from tests.bench.test_run import without_seconds
+from tests.edits import edited
 
 
 class _Killed(BaseException):
@@ -43,7 +44,7 @@ def killed(shop, text, monkeypatch):
 def test_a_run_that_is_killed_in_an_old_folder_is_not_taken_for_the_old_one(again, monkeypatch):
     run = again.folder / "run"
     write_report(run)
-    killed(again, SMALL.replace('eps = "6/255"', 'eps = "7/255"'), monkeypatch)
+    killed(again, edited(SMALL, ('eps = "6/255"', 'eps = "7/255"')), monkeypatch)
     assert sorted(p.name for p in run.iterdir()) == [MANIFEST]
     with pytest.raises(MagdrError, match=r"not finished.*the same `magdr bench` command continues it"):
         write_report(run)
@@ -71,7 +72,7 @@ def test_killed_between_any_two_writes_it_is_whole_or_refused(again, monkeypatch
 
     monkeypatch.setattr(folders, "write_atomically", write)
     with pytest.raises(_Killed):
-        again.run(SMALL.replace("samples = 5", "samples = 4"))
+        again.run(edited(SMALL, ("samples = 5", "samples = 4")))
     if step == 1:
         assert (again.folder / "run" / MANIFEST).read_bytes() == before
         RecordedRun(again.folder / "run").check()
@@ -84,7 +85,7 @@ def test_killed_between_any_two_writes_it_is_whole_or_refused(again, monkeypatch
 
 def test_without_pictures_there_are_none_of_the_run_before(again):
     assert (again.folder / "run" / PICTURES).exists()
-    again.run(SMALL.replace("pictures = 2", "pictures = 0"))
+    again.run(edited(SMALL, ("pictures = 2", "pictures = 0")))
     assert not (again.folder / "run" / PICTURES).exists()
     RecordedRun(again.folder / "run").check()
 
@@ -120,10 +121,15 @@ def test_figures_that_are_no_numbers_are_written_as_null(tmp_path):
     assert json.loads((tmp_path / CELLS).read_text()) == [{"a": None, "b": [1.5, None]}]
 
 
-def damaged(again, what, change):
-    """Damage the first files of each kind in the store."""
-    paths = sorted((again.folder / "cache").glob(what))[:3]
-    assert paths, what
+def of_cells(again, shop, what):
+    """The first files of a kind that the store holds of a run's cells."""
+    keys = {cell["key"] for cell in shop.first.cells}
+    there = sorted((again.folder / "cache").glob(what))
+    return [path for path in there if path.stem.split("-")[0] in keys][:3]
+
+
+def damaged(paths, change):
+    assert paths
     for path in paths:
         change(path)
     return paths
@@ -152,7 +158,7 @@ def fifo(path):
     ],
 )
 def test_results_from_a_damaged_store_are_those_of_an_unbroken_run(again, shop, what, change):
-    paths = damaged(again, what, change)
+    paths = damaged(of_cells(again, shop, what), change)
     run = again.run()
     assert run.computed == len(paths)
     assert without_seconds(run) == without_seconds(shop.first)
@@ -165,7 +171,7 @@ def test_results_from_a_damaged_store_are_those_of_an_unbroken_run(again, shop, 
 
 def test_damaged_attacked_images_are_made_again(again, shop):
     shutil.rmtree(again.folder / "cache" / "cells")
-    paths = damaged(again, "images/*/????????????????.safetensors", cut)
+    paths = damaged(list((again.folder / "cache").glob("images/*/????????????????.safetensors")), cut)
     run = again.run()
     assert without_seconds(run) == without_seconds(shop.first)
     said = "\n".join(again.messages)

@@ -17,6 +17,7 @@ from magdr_core.protocols import FitData
 from magdr_core.registry import parse_registry
 from magdr_core.specs import DefenseSpec, DetectorSpec
 from magdr_core.toolkit import Toolkit
+from tests.edits import edited
 
 REGISTRY = """
 [registry]
@@ -76,7 +77,7 @@ def toolkit(tmp_path, defense=Component, detector=Scores, generator="toy"):
         return detector()
 
     build_defense.fingerprint = build_detector.fingerprint = "1"
-    text = REGISTRY.replace("GENERATOR", generator)
+    text = edited(REGISTRY, ("GENERATOR", generator))
     specs = [DefenseSpec(name="bad", build=build_defense), DetectorSpec(name="bad", build=build_detector)]
     return Toolkit(parse_registry(text, tmp_path / "tiny.toml"), plugins={"hostile": specs})
 

@@ -26,6 +26,7 @@ from magdr_core.bench.values import pack_values
 from magdr_core.compare import compare_folders
 from magdr_core.errors import MagdrError
 from magdr_core.report import write_report
+from tests.edits import edited
 
 FACTS = {
     "task": "editing",
@@ -134,7 +135,7 @@ def test_an_unfinished_run_is_refused_and_says_what_to_do(folder):
 def test_a_file_of_another_run_is_named(folder, name):
     content = (folder / name).read_bytes()
     more = pack_values([*cells(), cells()[0] | {"key": "k3"}])
-    (folder / name).write_bytes(more if name == VALUES else content.replace(b"magdr", b"other"))
+    (folder / name).write_bytes(more if name == VALUES else edited(content, (b"magdr", b"other")))
     assert refused(folder).startswith(f"{folder / name}: not the file that this run wrote")
     (folder / name).unlink()
     assert refused(folder).startswith(f"{folder / name}: missing")
@@ -150,7 +151,7 @@ def test_pictures_of_an_earlier_run_are_not_taken_for_this_runs(folder):
 
 def test_a_manifest_that_was_changed_is_named(folder):
     path = folder / MANIFEST
-    path.write_text(path.read_text().replace("cpu", "gpu"))
+    path.write_text(edited(path.read_text(), ("cpu", "gpu")))
     assert refused(folder).startswith(f"{path}: not the file that this run wrote")
 
 

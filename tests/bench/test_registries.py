@@ -156,7 +156,7 @@ def test_half_the_evidence_can_reconstruct(fresh_shop, half):
     run = fresh_shop.run(text, limit=2)
     assert not run.failures
     kept = (fresh_shop.folder / "cache" / "calibrations").rglob("*.json")
-    states = [json.loads(path.read_text()) for path in kept]
+    states = [json.loads(path.read_text())["data"] for path in kept]
     (ranker,) = (s["state"]["ranker"] for s in states if s["kind"] == "defense")
     distortion, consistency = ranker["weights"][:2] if "weights" in ranker else (0.0, 0.0)
     assert (distortion if half == "consistency" else consistency) == 0.0

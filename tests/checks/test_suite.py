@@ -11,6 +11,7 @@ from magdr_core.registry import parse_registry
 from magdr_core.toolkit import Toolkit
 from tests.checks.world import WORLD
 from tests.conftest import TOY
+from tests.edits import edited
 
 RUN = (
     WORLD
@@ -190,9 +191,9 @@ def broken(tmp_path_factory):
     (folder / "cut.py").write_text(BROKEN, encoding="utf-8")
 
     def run(passes):
-        text = RUN.replace('use = "cut/blur"', 'use = "cut/cut"')
-        text = text.replace('"median", "cut"]', '"median", "cut", "misleading"]')
-        text = text.replace("draws = 1", f"draws = 1, passes = {passes}") + KNOWING
+        text = edited(RUN, ('use = "cut/blur"', 'use = "cut/cut"'))
+        text = edited(text, ('"median", "cut"]', '"median", "cut", "misleading"]'))
+        text = edited(text, ("draws = 1", f"draws = 1, passes = {passes}")) + KNOWING
         (folder / "r.toml").write_text(text, encoding="utf-8")
         toolkit = Toolkit.from_registry(folder / "r.toml")
         places = {"out": folder / f"run-{passes}", "cache": folder / "cache"}

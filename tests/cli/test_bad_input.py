@@ -149,7 +149,7 @@ def test_a_run_folder_that_is_a_file(magdr, tmp_path):
 def test_report_of_a_folder_that_is_not_there(magdr, tmp_path):
     done = magdr("report", "gone")
     assert done.code == 2
-    assert "no run folder 'gone'" in done.err
+    assert "gone: there is no such run folder" in done.err
 
 
 def test_nothing_to_train_of_that_name(magdr, tmp_path):

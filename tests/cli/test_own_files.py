@@ -12,6 +12,7 @@ from PIL import Image
 
 from magdr_core.cli.document import as_text, for_a_program, path_told, text_only
 from magdr_core.errors import DataError
+from tests.edits import edited
 
 RARE = '''
 from magdr_core.api import AugmentationSpec, hookimpl, stateless
@@ -55,10 +56,14 @@ def folder(tmp_path):
 def rare(magdr, workshop, tmp_path):
     """`rare("detect", "d")` with a component that fails on dark pictures and prints."""
     (tmp_path / "rare.py").write_text(RARE)
-    text = (
-        (workshop / "small.toml").read_text().replace('augmentations = ["flip"]', 'augmentations = ["n"]', 1)
+    text = edited(
+        (workshop / "small.toml").read_text(),
+        ('augmentations = ["flip"]', 'augmentations = ["n"]'),
+        first=True,
     )
-    (tmp_path / "rare.toml").write_text(text.replace("fit = 40\nclean = 40", "fit = 12\nclean = 20") + TABLES)
+    (tmp_path / "rare.toml").write_text(
+        edited(text, ("fit = 40\nclean = 40", "fit = 12\nclean = 20")) + TABLES
+    )
 
     def run(command, *arguments):
         return magdr(command, *arguments, "--registry", "rare.toml", "--set", "Blond_Hair", "--whole")

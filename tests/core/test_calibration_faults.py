@@ -161,7 +161,7 @@ def test_a_stored_state_that_does_not_load_is_computed_again(shop):
             raise KeyError("a")
 
     for wrong in ({"b": 2.0}, None, [], "x"):
-        entry = json.loads(good) | {"state": wrong}
+        entry = json.loads(good)["data"] | {"state": wrong}
         Store(shop.cache).put_json("calibrations", file.stem, entry)
         calibrator = shop.calibrator()
         shop.wanted["load"] = load
@@ -170,13 +170,18 @@ def test_a_stored_state_that_does_not_load_is_computed_again(shop):
         assert again["state"] == {"a": 1.0}
 
 
-def test_a_files_state_that_does_not_load_names_the_file_and_the_entry(shop, tmp_path):
+def of_another_composition(state):
+    raise CalibrationError("no luck: made for another composition")
+
+
+@pytest.mark.parametrize("load", [raising, of_another_composition])
+def test_a_files_state_that_does_not_load_names_the_file_and_the_entry(shop, tmp_path, load):
     calibrator = shop.calibrator()
     calibrator.detector("odd")
     (key,) = calibrator.used
     (tmp_path / "mine.json").write_text(json.dumps({"schema": 1, "entries": calibrator.used}))
     named = shop.calibrator(TABLES + 'file = "mine.json"\n')
-    shop.wanted["load"] = raising
+    shop.wanted["load"] = load
     with pytest.raises(
         CalibrationError, match=rf"mine\.json': entries\.{key}\.state does not fit: .*no luck"
     ):

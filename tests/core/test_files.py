@@ -12,6 +12,7 @@ import pytest
 from magdr_core import files
 from magdr_core.errors import WriteError
 from magdr_core.files import Unreadable, read_regular, sweep, write_atomically
+from tests.edits import edited
 
 
 def write(path, content=b"new"):
@@ -59,7 +60,7 @@ def test_what_a_killed_process_left_is_swept_and_a_living_ones_stays(tmp_path):
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "a")], check=False)
     (left,) = tmp_path.iterdir()
-    living = tmp_path / left.name.replace(left.name.split("-")[2], str(os.getpid()))
+    living = tmp_path / edited(left.name, (left.name.split("-")[2], str(os.getpid())))
     living.write_text("being written")
     sweep(tmp_path)
     assert list(tmp_path.iterdir()) == [living]

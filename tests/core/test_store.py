@@ -11,6 +11,7 @@ from magdr_core.errors import MagdrError, WriteError
 from magdr_core.files import Unreadable
 from magdr_core.sealed import seal_images, seal_json
 from magdr_core.store import AwayStore, Store
+from tests.edits import edited
 
 KEY = "b7cb29b3638b9218"
 CELL = {"values": {"mse_o": [0.1, 2 / 3]}, "ids": ["a", "b"], "text": "\u00e9\n"}
@@ -61,7 +62,7 @@ def of_other_kind(content):
 
 
 def with_changed_number(content):
-    return content.replace(b"0.1", b"0.2", 1)
+    return edited(content, (b"0.1", b"0.2"), first=True)
 
 
 DAMAGES = {

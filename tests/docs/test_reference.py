@@ -88,6 +88,8 @@ METRICS = {
     "defense": "Of defenses (`role = defense`)",
 }
 BOTH = "Of detectors and defenses"
+OF_MANY_FACES = {"tpr_at_1fpr", "tpr_at_5fpr"}
+"""Written where the clean faces of a run are enough for the rate, which those of tests are not."""
 
 
 @pytest.mark.parametrize("role", METRICS)
@@ -98,7 +100,7 @@ def test_every_metric_of_a_run_is_documented(shop, role):
         documented |= set(first_cells(section(RESULTS, BOTH)))
     plain = {name.removeprefix("median_") for name in there}
     assert plain - OTHERS <= documented
-    assert documented <= plain
+    assert documented - OF_MANY_FACES <= plain
 
 
 def test_the_columns_of_a_run_are_those(shop):

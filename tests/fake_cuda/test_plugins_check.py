@@ -1,5 +1,7 @@
 """A plugin's author checks for CUDA without a card."""
 
+from tests.edits import edited
+
 MIXING = '''
 """A metric that makes a table on the host."""
 import torch
@@ -29,5 +31,5 @@ def test_plugins_check_finds_mixed_devices_without_a_card(magdr, tmp_path):
     assert done.code == 1
     assert [f["rule"] for f in done.document["findings"]] == ["output"]
     assert "same device" in done.document["findings"][0]["message"]
-    plugin.write_text(MIXING.replace("0.25])[", "0.25], device=a.device)["))
+    plugin.write_text(edited(MIXING, ("0.25])[", "0.25], device=a.device)[")))
     assert magdr("plugins", "check", plugin, "--device", "fake-cuda").code == 0

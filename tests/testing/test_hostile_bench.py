@@ -43,7 +43,9 @@ def bench(tmp_path, monkeypatch, capsys, cache):
 @pytest.mark.parametrize("case", HOSTILE)
 def test_bench_with_a_hostile_plugin_finishes_the_other_cells(tmp_path, bench, case):
     # Of the few pictures here every second one is refused, so that there is one.
-    text = edited(HOSTILE[case][0], ("% 100 == 7", "% 2 == 0"))
+    text = HOSTILE[case][0]
+    if case == "one_in_a_hundred":
+        text = edited(text, ("% 100 == 7", "% 2 == 0"))
     (tmp_path / f"{case}.py").write_text(text)
     own = f'[plugins]\nlocal = {{ hostile = "./{case}.py" }}\n[restoration.bad]\nuse = "hostile/bad"\n'
     code, failed, rows = bench(f"{REGISTRY}\n{own}")

@@ -229,7 +229,7 @@ def test_celeba_page_or_header_in_place_of_a_list_is_refused(root, dataset, refu
 
 def test_celeba_partition_that_means_nothing_is_named(root, dataset, refusal):
     file = root / "list_eval_partition.txt"
-    file.write_text(file.read_text().replace("000003.jpg 1", "000003.jpg 7"))
+    file.write_text(edited(file.read_text(), ("000003.jpg 1", "000003.jpg 7")))
     assert f"{file}:3: 7 is not one of 0, 1, 2" in refusal(
         lambda: dataset("celeba", path=root).split("train")
     )
@@ -237,6 +237,6 @@ def test_celeba_partition_that_means_nothing_is_named(root, dataset, refusal):
 
 def test_celeba_pictures_with_one_id_are_refused(root, dataset, refusal):
     file = root / "list_attr_celeba.txt"
-    file.write_text(file.read_text(encoding="utf-8-sig").replace("000002.jpg", "000001.png"))
+    file.write_text(edited(file.read_text(encoding="utf-8-sig"), ("000002.jpg", "000001.png")))
     said = refusal(lambda: dataset("celeba", path=root, split="stargan").split("test"))
     assert f"{file}: lists the id '000001' twice" in said
