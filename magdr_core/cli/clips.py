@@ -117,19 +117,19 @@ class ClipWork:
     def _follow(self, video: Video) -> _Followed:
         name = video.path.name
         if self.work.whole:
-            times = [seconds for seconds, _ in video.timed()]
+            times = [seconds for seconds, _ in video.levels()]
             return _Followed(video, times, [whole_cut(video.height, video.width)] * len(times))
         expected = max(1, video.expected)
         times, boxes = face_track(
-            video.timed(), progress=lambda done: self.step(f"{name}: following the face", done, expected)
+            video.levels(), progress=lambda done: self.step(f"{name}: following the face", done, expected)
         )
         return _Followed(video, times, boxes)
 
     def _cuts(self, clip: _Followed) -> Iterator[tuple[int, list[Tensor], Tensor]]:
-        """(first frame, frames, their cuts on the device), up to `BATCH` at a time."""
+        """(first frame, frames as uint8, their cuts on the device), up to `BATCH` at a time."""
         size = self.work.job.generator.size
         together = min(BATCH, max(1, BATCH_PIXELS // (clip.video.height * clip.video.width)))
-        frames, first = iter(clip.video), 0
+        frames, first = (levels for _, levels in clip.video.levels()), 0
         while batch := list(islice(frames, together)):
             cuts = [cut(frame, box, size) for frame, box in zip(batch, clip.boxes[first:], strict=False)]
             yield first, batch, torch.stack(cuts).to(self.work.device)

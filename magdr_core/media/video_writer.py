@@ -39,8 +39,8 @@ def video_writer(
         sound: the sound of another clip, to be laid under the frames; it says itself what became of it.
 
     Yields:
-        `add(image, seconds=None)`, which takes the next frame, `[3,H,W]` in [0,1], all of one size, and when
-        it is shown: seconds from the beginning, rising.
+        `add(image, seconds=None)`, which takes the next frame, `[3,H,W]` in [0,1] or uint8, all of one size,
+        and when it is shown: seconds from the beginning, rising.
 
     Raises:
         DataError: another suffix, PyAV is missing, no frames, or the file cannot be written.
