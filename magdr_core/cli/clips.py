@@ -23,6 +23,7 @@ from magdr_core.media import Box, Video, cut, paste, paste_change, read_video, v
 from magdr_core.media.panels import side_by_side
 from magdr_core.media.sound import Sound
 from magdr_core.media.track import face_track, half_second_medians, steady, stretches
+from magdr_core.media.video_writer import check_writable_size
 from magdr_core.types import Condition
 
 BATCH = 16
@@ -81,7 +82,10 @@ class ClipWork:
             self.work.done(given, facts)
 
     def _treated(self, given: Input) -> dict[str, Any]:
-        clip = self._follow(read_video(given.path))
+        video = read_video(given.path)
+        if self.work.out is not None:
+            check_writable_size(given.path, video.width, video.height)
+        clip = self._follow(video)
         if not clip.boxes:
             raise DataError(f"{given.path}: no face was found in any frame; try --whole")
         facts: dict[str, Any] = {

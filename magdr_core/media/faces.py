@@ -199,6 +199,7 @@ def paste_change(
             was = unit(old[:, here])
             moved = was + rows[:, None] * columns[None, here] * change[:, here]
             new[:, here] = like(to_8bit(moved) if limit is None else round_toward(moved, was), image)
+        del change  # before the next colour's is made
     return done
 
 

@@ -30,6 +30,9 @@ MIN_SIDE = 16
 MAX_PIXELS = 64_000_000
 """More than that is refused from the header, before anything is decoded (4 bytes a pixel in Pillow)."""
 
+MAX_PIXELS_OF = {"AVIF": 48_000_000, "WEBP": 36_000_000}
+"""Where the decoder itself holds several copies: up to 20 bytes a pixel."""
+
 MAX_BYTES = 400_000_000
 """Of a file: what `MAX_PIXELS` take with 16 bits a channel and no compression."""
 
@@ -130,16 +133,22 @@ def _from_array(array: np.ndarray[tuple[int, ...], Any], name: str) -> Image.Ima
     return Image.fromarray(array)
 
 
-def _check_size(name: Path | str, width: int, height: int) -> None:
+def _check_size(name: Path | str, width: int, height: int, kind: str | None = None) -> None:
+    """
+    Args:
+        kind: Pillow's name of the file's format.
+    """
     if min(width, height) < MIN_SIDE:
         raise DataError(f"{name}: {width} x {height} pixels are too few, {MIN_SIDE} a side at least")
-    if width * height > MAX_PIXELS:
-        raise DataError(f"{name}: {width} x {height} pixels are more than {MAX_PIXELS // 10**6} megapixels")
+    most = MAX_PIXELS_OF.get(kind or "", MAX_PIXELS)
+    if width * height > most:
+        what = "" if most == MAX_PIXELS else f", the most of a picture in {kind}; convert it to JPEG or PNG"
+        raise DataError(f"{name}: {width} x {height} pixels are more than {most // 10**6} megapixels{what}")
 
 
 def _decode(path: Path, file: BinaryIO) -> Picture:
     with Image.open(file, formats=_formats()) as image:
-        _check_size(path, *image.size)
+        _check_size(path, *image.size, image.format)
         if image.format != "MPO" and _has_a_second(image):
             what = "several pages" if image.format == "TIFF" else "several frames (it is animated)"
             raise DataError(f"{path}: has {what}; save the one that is meant")

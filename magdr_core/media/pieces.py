@@ -1,8 +1,8 @@
 """Large pictures a piece at a time.
 
 A picture is held as the 8-bit levels that it is. In floating point it takes four times as much, and every
-step of a computation as much again: 64 megapixels would need gigabytes. So what is computed of a whole picture
-is computed in pieces; each gives the same bits as all of it at once.
+step of a computation as much again: 64 megapixels would need gigabytes. So what is computed of a whole
+picture is computed in pieces; each gives the same bits as all of it at once.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-PIECE = 2**21
+PIECE = 2**18
 """Pixels of one channel of a piece."""
 
 
@@ -57,10 +57,10 @@ def interpolated(image: Tensor, size: tuple[int, int], mode: Literal["bilinear",
     if height * width <= PIECE:
         return sized(unit(image), size)
     # The filter is separable and goes along the rows first, each of which is its own affair.
-    across = [
-        sized(unit(image[:, rows]), (rows.stop - rows.start, size[1])) for rows in strips(height, width)
-    ]
-    return sized(torch.cat(across, 1), size)
+    across = torch.empty((len(image), height, size[1]), dtype=unit(image[:, :0]).dtype, device=image.device)
+    for rows in strips(height, width):
+        across[:, rows] = sized(unit(image[:, rows]), (rows.stop - rows.start, size[1]))
+    return sized(across, size)
 
 
 def enlarged(x: Tensor, side: int) -> Iterator[tuple[slice, Tensor]]:
