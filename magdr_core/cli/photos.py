@@ -88,7 +88,9 @@ class PhotoWork:
         written: list[Path] = []
         try:
             # Each is written before the next one is made: a large picture is hundreds of megabytes.
-            for picture, name in self._pictures(one, result, facts, changed):
+            pictures = self._pictures(one, result, facts, changed)
+            del changed
+            for picture, name in pictures:
                 write_picture(paths[name], picture, grey=one.grey and name == job.suffix)
                 written.append(paths[name])
         except Exception:
@@ -101,6 +103,9 @@ class PhotoWork:
         self, one: Loaded[Input], result: Result, facts: dict[str, Any], changed: Tensor
     ) -> Iterator[tuple[Tensor, str]]:
         yield changed, self.job.suffix
-        yield paste(changed, one.box, result.output.cpu()), "output"
+        output = paste(changed, one.box, result.output.cpu())
+        del changed
+        yield output, "output"
+        del output
         panels = [(label, image.cpu()) for label, image in result.panels]
         yield side_by_side(panels, f"{one.given.path.name}: {verdict_line(facts)}"), "compare"
