@@ -54,9 +54,13 @@ class WriteError(MagdrError):
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
-    """`"; did you mean 'x'?"` for the closest known name, else `"; known: a, b"`, else an empty text."""
+    """`"; did you mean 'x'?"` for the closest known name, whatever its case, else `"; known: a, b"`, else
+    an empty text."""
     choices = sorted(set(known))
     close = difflib.get_close_matches(name, choices, n=1, cutoff=0.6)
+    if not close:  # not first, since names may differ in their case alone
+        alike = {choice.casefold(): choice for choice in reversed(choices)}
+        close = [alike[c] for c in difflib.get_close_matches(name.casefold(), alike, n=1, cutoff=0.6)]
     if close:
         return f"; did you mean {close[0]!r}?"
     if not choices:

@@ -23,6 +23,7 @@ from magdr_core.media import Box, Video, cut, paste, paste_change, read_video, v
 from magdr_core.media.panels import side_by_side
 from magdr_core.media.sound import Sound
 from magdr_core.media.track import face_track, half_second_medians, steady, stretches
+from magdr_core.media.video_writer import check_writable_size
 from magdr_core.types import Condition
 
 BATCH = 16
@@ -81,7 +82,10 @@ class ClipWork:
             self.work.done(given, facts)
 
     def _treated(self, given: Input) -> dict[str, Any]:
-        clip = self._follow(read_video(given.path))
+        video = read_video(given.path)
+        if self.work.out is not None:
+            check_writable_size(given.path, video.width, video.height)
+        clip = self._follow(video)
         if not clip.boxes:
             raise DataError(f"{given.path}: no face was found in any frame; try --whole")
         facts: dict[str, Any] = {
@@ -117,19 +121,19 @@ class ClipWork:
     def _follow(self, video: Video) -> _Followed:
         name = video.path.name
         if self.work.whole:
-            times = [seconds for seconds, _ in video.timed()]
+            times = [seconds for seconds, _ in video.levels()]
             return _Followed(video, times, [whole_cut(video.height, video.width)] * len(times))
         expected = max(1, video.expected)
         times, boxes = face_track(
-            video.timed(), progress=lambda done: self.step(f"{name}: following the face", done, expected)
+            video.levels(), progress=lambda done: self.step(f"{name}: following the face", done, expected)
         )
         return _Followed(video, times, boxes)
 
     def _cuts(self, clip: _Followed) -> Iterator[tuple[int, list[Tensor], Tensor]]:
-        """(first frame, frames, their cuts on the device), up to `BATCH` at a time."""
+        """(first frame, frames as uint8, their cuts on the device), up to `BATCH` at a time."""
         size = self.work.job.generator.size
         together = min(BATCH, max(1, BATCH_PIXELS // (clip.video.height * clip.video.width)))
-        frames, first = iter(clip.video), 0
+        frames, first = (levels for _, levels in clip.video.levels()), 0
         while batch := list(islice(frames, together)):
             cuts = [cut(frame, box, size) for frame, box in zip(batch, clip.boxes[first:], strict=False)]
             yield first, batch, torch.stack(cuts).to(self.work.device)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from torch import Tensor
 from magdr_core.cli.inputs import Input
 from magdr_core.cli.jobs import Attack, Job, Result
 from magdr_core.cli.told import verdict_line
-from magdr_core.errors import DataError, MagdrError
+from magdr_core.errors import MagdrError
 from magdr_core.front.pictures import Loaded, Skipped, because, load, treated
 from magdr_core.media import cut, face_cut, find_faces, paste, write_picture
 from magdr_core.media.panels import side_by_side
@@ -75,7 +75,7 @@ class PhotoWork:
         faces = [] if self.whole else find_faces(changed)
         box = face_cut(faces[0], *changed.shape[1:]) if faces else one.box
         size = job.generator.size
-        clean, attacked = (cut(image, box, size).to(self.device) for image in (one.image, changed))
+        clean, attacked = (cut(image, box, size).to(self.device) for image in (one.levels, changed))
         place = {"top": box.top, "left": box.left, "side": box.side}
         return {"cut_in_file": place, **job.survived(clean, attacked, self.condition)}
 
@@ -84,20 +84,28 @@ class PhotoWork:
         changed = one.changed(result.changed.cpu(), limit=job.limit)
         if isinstance(job, Attack):
             facts.update(self._survived(one, changed, job))
-        panels = [(label, image.cpu()) for label, image in result.panels]
-        pictures = {
-            job.suffix: changed,
-            "output": paste(changed, one.box, result.output.cpu()),
-            "compare": side_by_side(panels, f"{given.path.name}: {verdict_line(facts)}"),
-        }
         paths = given.results(out, job.suffix)
         written: list[Path] = []
         try:
-            for name, path in paths.items():
-                write_picture(path, pictures[name], grey=one.grey and name == job.suffix)
-                written.append(path)
-        except DataError:
+            # Each is written before the next one is made: a large picture is hundreds of megabytes.
+            pictures = self._pictures(one, result, facts, changed)
+            del changed
+            for picture, name in pictures:
+                write_picture(paths[name], picture, grey=one.grey and name == job.suffix)
+                written.append(paths[name])
+        except Exception:
             for path in written:
                 path.unlink(missing_ok=True)
             raise
         return {name: str(path) for name, path in paths.items()}
+
+    def _pictures(
+        self, one: Loaded[Input], result: Result, facts: dict[str, Any], changed: Tensor
+    ) -> Iterator[tuple[Tensor, str]]:
+        yield changed, self.job.suffix
+        output = paste(changed, one.box, result.output.cpu())
+        del changed
+        yield output, "output"
+        del output
+        panels = [(label, image.cpu()) for label, image in result.panels]
+        yield side_by_side(panels, f"{one.given.path.name}: {verdict_line(facts)}"), "compare"

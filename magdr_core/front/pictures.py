@@ -26,7 +26,7 @@ from magdr_core.media import (
     without_colours,
     write_picture,
 )
-from magdr_core.media.pictures import in_unit
+from magdr_core.media.pieces import in_unit
 from magdr_core.types import Condition
 
 BATCH = 16
@@ -58,17 +58,11 @@ class Loaded(Generic[S]):
     facts: dict[str, Any]
     grey: bool = False
 
-    @property
-    def image(self) -> Tensor:
-        """`[3,H,W]` in [0,1]; made anew each time, since it is four times as large as `levels`."""
-        return in_unit(self.levels)
-
     def changed(self, face: Tensor, *, limit: float | None = None) -> Tensor:
-        """The whole picture with another face in its place, `[3,H,W]`, as `paste_change` puts it; grey if it
-        was."""
-        image = self.image
-        whole = paste_change(image, self.box, self.face, face, limit=limit)
-        return without_colours(whole) if self.grey and whole is not image else whole
+        """The whole picture with another face in its place, `[3,H,W]` uint8, as `paste_change` puts it; grey
+        if it was."""
+        whole = paste_change(self.levels, self.box, self.face, face, limit=limit)
+        return without_colours(whole) if self.grey and whole is not self.levels else whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,10 +99,13 @@ class Photo:
         verdict: about its largest face.
         notes: what reading changed, other faces, a small cut.
         box: the place of the face.
-        image: `[3,H,W]`, the received picture, upright, 8-bit.
-        restored: `[3,H,W]`, 8-bit; the received picture itself where nothing was reconstructed.
-        output: `[3,H,W]`, the generator's output in its place; None if nothing was to be restored.
+        levels: `[3,H,W]` uint8, the received picture, upright.
+        restored_levels: likewise; the received picture itself where nothing was reconstructed.
+        output_levels: likewise, the generator's output in its place.
         grey: the file has no colours, so `restored` and what is saved have none.
+
+    `image`, `restored` and `output` are these in [0,1]; None if there are none, as where nothing was to be
+    restored. They are made anew each time, since they are four times as large.
     """
 
     path: Path
@@ -117,10 +114,25 @@ class Photo:
     verdict: Verdict | None = None
     notes: tuple[str, ...] = ()
     box: Box | None = None
-    image: Tensor | None = field(default=None, repr=False)
-    restored: Tensor | None = field(default=None, repr=False)
-    output: Tensor | None = field(default=None, repr=False)
+    levels: Tensor | None = field(default=None, repr=False)
+    restored_levels: Tensor | None = field(default=None, repr=False)
+    output_levels: Tensor | None = field(default=None, repr=False)
     grey: bool = False
+
+    @property
+    def image(self) -> Tensor | None:
+        """`[3,H,W]` float32 in [0,1], 8-bit: the received picture, upright."""
+        return None if self.levels is None else in_unit(self.levels)
+
+    @property
+    def restored(self) -> Tensor | None:
+        """`[3,H,W]` float32 in [0,1], 8-bit: the received picture with the restored face in its place."""
+        return None if self.restored_levels is None else in_unit(self.restored_levels)
+
+    @property
+    def output(self) -> Tensor | None:
+        """`[3,H,W]` float32 in [0,1], 8-bit: the generator's output in its place."""
+        return None if self.output_levels is None else in_unit(self.output_levels)
 
     def __str__(self) -> str:
         return self.error or f"{self.path}: {self.verdict}"
@@ -131,10 +143,10 @@ class Photo:
         Raises:
             DataError: the picture was skipped, or the file cannot be written.
         """
-        if self.restored is None:
+        if self.restored_levels is None:
             raise DataError(self.error or f"{self.path}: nothing was restored, so there is nothing to save")
         path = Path(folder) / f"{self.name}.restored.png"
-        write_picture(path, self.restored, grey=self.grey)
+        write_picture(path, self.restored_levels, grey=self.grey)
         return path
 
 
@@ -148,7 +160,7 @@ def load(given: S, size: int, whole: bool) -> Loaded[S]:
         DataError: the file cannot be used, or shows no face.
     """
     picture = given.read()
-    image = picture.image
+    image = picture.levels
     height, width = image.shape[1:]
     facts: dict[str, Any] = {"width": width, "height": height, "notes": list(picture.notes)}
     if whole:
@@ -254,8 +266,8 @@ def photo_of(done: tuple[Loaded[S], Result] | Skipped[S], *, restore: bool) -> P
         verdict=result.verdict,
         notes=tuple(one.facts["notes"]),
         box=one.box,
-        image=one.image,
-        restored=restored,
-        output=output,
+        levels=one.levels,
+        restored_levels=restored,
+        output_levels=output,
         grey=one.grey,
     )

@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from magdr_core.functional import luma, resize, round_toward, to_8bit
+from magdr_core.functional import luma, round_toward, to_8bit
+from magdr_core.media.pieces import enlarged, interpolated, like, strips, unit
 
 MARGIN = 1.6
 """Side of the cut per side of the cascade's box. Measured: on aligned CelebA-HQ pictures the box is .62 of
@@ -64,7 +65,7 @@ def find_faces(image: Tensor) -> list[Box]:
     """The faces of a picture, largest first: the cascade's boxes, from the brows to the chin.
 
     Args:
-        image: `[3,H,W]` in [0,1].
+        image: `[3,H,W]` in [0,1] or uint8.
     """
     long_side = max(image.shape[1:])
     for wanted, neighbours in LOOKS:
@@ -76,8 +77,12 @@ def find_faces(image: Tensor) -> list[Box]:
 
 
 def _detect(image: Tensor, scale: float, neighbours: int) -> list[Box]:
-    small = image[None] if scale == 1.0 else resize(image[None], scale=scale, mode="bilinear")
-    grey = (luma(small)[0, 0] * 255).round().byte().cpu().numpy()
+    if scale == 1.0:
+        small = unit(image)
+    else:
+        height, width = (max(1, round(side * scale)) for side in image.shape[1:])
+        small = interpolated(image, (height, width), "bilinear").clamp(0, 1)
+    grey = (luma(small[None])[0, 0] * 255).round().byte().cpu().numpy()
     if min(grey.shape) < SMALLEST:
         return []
     found = _cascade().detect_multi_scale(
@@ -134,29 +139,35 @@ def whole_cut(height: int, width: int) -> Box:
 
 
 def cut(image: Tensor, box: Box, size: int) -> Tensor:
-    """The square at the generator's size: `[3,H,W] -> [3,size,size]`, antialiased, 8-bit levels."""
-    piece = image[None, :, box.top : box.top + box.side, box.left : box.left + box.side]
-    return to_8bit(_sized(piece, size))[0]
+    """The square at the generator's size: `[3,H,W] -> [3,size,size]`, antialiased, 8-bit levels.
 
+    Args:
+        image: in [0,1] or uint8.
 
-def _sized(x: Tensor, size: int) -> Tensor:
-    return x if x.shape[-2:] == (size, size) else resize(x, size)
+    Returns:
+        floating point in [0,1].
+    """
+    piece = _inside(image, box)
+    return to_8bit(unit(piece) if box.side == size else interpolated(piece, (size, size), "bicubic"))
 
 
 def paste(image: Tensor, box: Box, face: Tensor) -> Tensor:
     """Put a face in the place of the cut, with a soft edge; outside the cut nothing changes.
 
     Args:
-        image: `[3,H,W]`.
-        face: `[3,size,size]`, what takes the place.
+        image: `[3,H,W]` in [0,1] or uint8.
+        face: `[3,size,size]` in [0,1], what takes the place.
 
     Returns:
-        `[3,H,W]`, 8-bit levels.
+        a picture like `image`, of 8-bit levels.
     """
-    rows, columns = slice(box.top, box.top + box.side), slice(box.left, box.left + box.side)
-    old = image[:, rows, columns]
     done = image.clone()
-    done[:, rows, columns] = to_8bit(old + _edge(box, image) * (_sized(face[None], box.side)[0] - old))
+    rows, columns = _edge(box, image)
+    for old, new, colour in zip(_inside(image, box), _inside(done, box), face, strict=True):
+        for here, wanted in enlarged(colour, box.side):
+            was = unit(old[:, here])
+            edge = rows[:, None] * columns[None, here]
+            new[:, here] = like(to_8bit(was + edge * (wanted.clamp(0, 1) - was)), image)
     return done
 
 
@@ -170,45 +181,51 @@ def paste_change(
     Irani and Peleg, CVGIP 1991). Where nothing changed, not a bit of the picture does.
 
     Args:
-        image: `[3,H,W]`.
-        before: `[3,size,size]`, the cut.
+        image: `[3,H,W]` in [0,1] or uint8.
+        before: `[3,size,size]` in [0,1], the cut.
         after: `[3,size,size]`, what became of it.
         limit: no pixel of the picture may move further than that, in [0,1] units.
 
     Returns:
-        `[3,H,W]`, 8-bit levels.
+        a picture like `image`, of 8-bit levels; `image` itself if nothing changed.
     """
     if torch.equal(before, after):
         return image
-    size = before.shape[-1]
-    rows, columns = slice(box.top, box.top + box.side), slice(box.left, box.left + box.side)
-    old = image[None, :, rows, columns]
-    wanted = (after - before)[None]
-    change = torch.zeros_like(old)
-    for _ in range(4):
-        change = change + _plain(wanted - _plain(change, size), box.side)
-        change = (old + change).clamp(0, 1) - old
-        if limit is not None:
-            change = change.clamp(-limit, limit)
-    new = old + _edge(box, image) * change
     done = image.clone()
-    done[:, rows, columns] = (to_8bit(new) if limit is None else round_toward(new, old))[0]
+    rows, columns = _edge(box, image)
+    for old, new, wanted in zip(_inside(image, box), _inside(done, box), after - before, strict=True):
+        change = _projected_back(old, wanted, limit)
+        for here in strips(box.side, box.side):
+            was = unit(old[:, here])
+            moved = was + rows[:, None] * columns[None, here] * change[:, here]
+            new[:, here] = like(to_8bit(moved) if limit is None else round_toward(moved, was), image)
+        del change  # before the next colour's is made
     return done
 
 
-def _plain(x: Tensor, size: int) -> Tensor:
-    """Like `resize`, of signed values."""
-    if x.shape[-1] == size:
-        return x
-    return torch.nn.functional.interpolate(
-        x, (size, size), mode="bicubic", align_corners=False, antialias=True
-    )
+def _inside(image: Tensor, box: Box) -> Tensor:
+    return image[:, box.top : box.top + box.side, box.left : box.left + box.side]
 
 
-def _edge(box: Box, image: Tensor) -> Tensor:
-    """`[side,side]`: 1 inside, falling smoothly to 0 at those borders that lie inside the picture."""
+def _projected_back(old: Tensor, wanted: Tensor, limit: float | None) -> Tensor:
+    """The change of one channel of a cut that is `wanted` when it is made small: `[side,side]`, `[s,s]` ->
+    `[side,side]` signed."""
+    side, size = len(old), len(wanted)
+    change = torch.zeros(old.shape, dtype=wanted.dtype, device=old.device)
+    for _ in range(4):
+        got = change if side == size else interpolated(change[None], (size, size), "bicubic")[0]
+        for here, more in enlarged(wanted - got, side):
+            was = unit(old[:, here])
+            step = (was + (change[:, here] + more)).clamp_(0, 1).sub_(was)
+            change[:, here] = step if limit is None else step.clamp_(-limit, limit)
+    return change
+
+
+def _edge(box: Box, image: Tensor) -> tuple[Tensor, Tensor]:
+    """Of rows and of columns, `[side]` each: 1 inside, falling smoothly to 0 at those borders that lie inside
+    the picture."""
     height, width = image.shape[1:]
-    steps = torch.arange(box.side, dtype=image.dtype, device=image.device) + 0.5
+    steps = torch.arange(box.side, dtype=torch.float32, device=image.device) + 0.5
 
     def ramp(first: bool, last: bool) -> Tensor:
         distance = torch.full_like(steps, torch.inf)
@@ -220,4 +237,4 @@ def _edge(box: Box, image: Tensor) -> Tensor:
 
     rows = ramp(box.top > 0, box.top + box.side < height)
     columns = ramp(box.left > 0, box.left + box.side < width)
-    return rows[:, None] * columns[None, :]
+    return rows, columns

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import warnings
 from dataclasses import dataclass
 from functools import cache
@@ -11,25 +10,28 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import torch
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image
 from torch import Tensor
 
 from magdr_core.errors import DataError
 from magdr_core.functional import luma, to_8bit
 from magdr_core.media.formats import SNIFFED, unreadable
+from magdr_core.media.pieces import in_unit, like, strips, unit
 from magdr_core.media.regular import open_regular
+from magdr_core.media.rgb import is_grey, upright_rgb
 from magdr_core.store import write_atomically
 
 # Named one by one: Pillow also knows formats that it hands to other programs (EPS to Ghostscript).
 _FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 
-_GREY = ("1", "L", "LA", "La")
-
 MIN_SIDE = 16
 """A picture with a shorter side holds no face."""
 
 MAX_PIXELS = 64_000_000
-"""More than that is refused from the header, before anything is decoded (12 bytes a pixel as float32)."""
+"""More than that is refused from the header, before anything is decoded (4 bytes a pixel in Pillow)."""
+
+MAX_PIXELS_OF = {"AVIF": 48_000_000, "WEBP": 36_000_000}
+"""Where the decoder itself holds several copies: up to 20 bytes a pixel."""
 
 MAX_BYTES = 400_000_000
 """Of a file: what `MAX_PIXELS` take with 16 bits a channel and no compression."""
@@ -114,13 +116,8 @@ def picture_of(given: Image.Image | np.ndarray[tuple[int, ...], Any], name: str)
 
 
 def _picture(path: Path, image: Image.Image) -> Picture:
-    notes: list[str] = []
-    grey = image.mode in _GREY or image.mode.startswith("I")
-    shown = _rgb(path, _upright(image, notes), notes)
-    if grey:  # a colour profile may have tinted it
-        shown = shown.convert("L").convert("RGB")
-    levels = torch.from_numpy(np.array(shown, dtype=np.uint8)).permute(2, 0, 1)
-    return Picture(levels.contiguous(), tuple(notes), grey)
+    levels, notes = upright_rgb(path, image)
+    return Picture(levels, notes, is_grey(image))
 
 
 def _from_array(array: np.ndarray[tuple[int, ...], Any], name: str) -> Image.Image:
@@ -136,21 +133,22 @@ def _from_array(array: np.ndarray[tuple[int, ...], Any], name: str) -> Image.Ima
     return Image.fromarray(array)
 
 
-def in_unit(levels: Tensor) -> Tensor:
-    """uint8 -> float32 in [0,1], held once."""
-    return levels.float().div_(255)
-
-
-def _check_size(name: Path | str, width: int, height: int) -> None:
+def _check_size(name: Path | str, width: int, height: int, kind: str | None = None) -> None:
+    """
+    Args:
+        kind: Pillow's name of the file's format.
+    """
     if min(width, height) < MIN_SIDE:
         raise DataError(f"{name}: {width} x {height} pixels are too few, {MIN_SIDE} a side at least")
-    if width * height > MAX_PIXELS:
-        raise DataError(f"{name}: {width} x {height} pixels are more than {MAX_PIXELS // 10**6} megapixels")
+    most = MAX_PIXELS_OF.get(kind or "", MAX_PIXELS)
+    if width * height > most:
+        what = "" if most == MAX_PIXELS else f", the most of a picture in {kind}; convert it to JPEG or PNG"
+        raise DataError(f"{name}: {width} x {height} pixels are more than {most // 10**6} megapixels{what}")
 
 
 def _decode(path: Path, file: BinaryIO) -> Picture:
     with Image.open(file, formats=_formats()) as image:
-        _check_size(path, *image.size)
+        _check_size(path, *image.size, image.format)
         if image.format != "MPO" and _has_a_second(image):
             what = "several pages" if image.format == "TIFF" else "several frames (it is animated)"
             raise DataError(f"{path}: has {what}; save the one that is meant")
@@ -176,70 +174,18 @@ def _has_a_second(image: Image.Image) -> bool:
     return True
 
 
-def _upright(image: Image.Image, notes: list[str]) -> Image.Image:
-    profile = image.info.get("icc_profile")
-    try:
-        turned = ImageOps.exif_transpose(image)
-        orientation = image.getexif().get(0x0112, 1)
-    except Exception:
-        # Damaged EXIF data is common and says nothing about the pixels.
-        notes.append("its EXIF data cannot be read")
-        return image
-    if orientation in range(2, 9):
-        notes.append("turned as its EXIF data says")
-    if profile is not None:
-        turned.info["icc_profile"] = profile
-    return turned
-
-
-def _rgb(path: Path, image: Image.Image, notes: list[str]) -> Image.Image:
-    if image.mode == "F":
-        raise DataError(f"{path}: has floating-point pixels of unknown range; save it as 8 or 16 bits")
-    if image.mode.startswith("I"):
-        image = _eight_bits(path, image)
-        notes.append("16 bits rounded to 8")
-    profile = image.info.get("icc_profile")
-    alpha: Image.Image | None = None
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        alpha = image.getchannel("A")
-    if profile:
-        image = _to_srgb(image.convert("RGB") if alpha is not None else image, profile, notes)
-    image = image.convert("RGB")
-    if alpha is not None and alpha.getextrema() != (255, 255):
-        image = Image.composite(image, Image.new("RGB", image.size, "white"), alpha)
-        notes.append("transparency put on white")
-    return image
-
-
-def _eight_bits(path: Path, image: Image.Image) -> Image.Image:
-    values = np.asarray(image).astype(np.int64)
-    if values.min() < 0 or values.max() > 65535:
-        raise DataError(f"{path}: has 32-bit pixels of unknown range; save it as 8 or 16 bits")
-    return Image.fromarray(((values * 255 + 32767) // 65535).astype(np.uint8))
-
-
-def _to_srgb(image: Image.Image, profile: bytes, notes: list[str]) -> Image.Image:
-    try:
-        given = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        name = ImageCms.getProfileDescription(given).strip()
-        if "srgb" in name.lower():
-            return image
-        converted = ImageCms.profileToProfile(image, given, ImageCms.createProfile("sRGB"), outputMode="RGB")
-    except (ImageCms.PyCMSError, OSError, ValueError):
-        # A profile that is damaged or belongs to another mode: the pixels as they are.
-        notes.append("its colour profile does not fit")
-        return image
-    notes.append(f"colours converted from {name or 'its profile'}")
-    return converted if converted is not None else image
-
-
 def without_colours(image: Tensor) -> Tensor:
     """The brightness of a picture in all three channels: `[3,H,W] -> [3,H,W]`, 8-bit levels.
 
     What is grey already does not change, and no pixel moves further from a grey picture than it did.
+
+    Args:
+        image: in [0,1] or uint8; the result is like it.
     """
-    return to_8bit(luma(image[None]))[0].expand(3, -1, -1)
+    bright = torch.empty_like(image[:1])
+    for rows in strips(*image.shape[1:]):
+        bright[:, rows] = like(to_8bit(luma(unit(image[:, rows])[None]))[0], image)
+    return bright.expand(3, -1, -1)
 
 
 def write_picture(path: Path | str, image: Tensor, *, grey: bool = False) -> None:
@@ -247,7 +193,7 @@ def write_picture(path: Path | str, image: Tensor, *, grey: bool = False) -> Non
 
     Args:
         path: ends in `.png`; its folder is made if need be.
-        image: `[3,H,W]` in [0,1]; 8-bit images come back to the last bit.
+        image: `[3,H,W]` in [0,1] or uint8; 8-bit images come back to the last bit.
         grey: as a file of one channel; of `image` the first is taken.
 
     Raises:
@@ -257,21 +203,35 @@ def write_picture(path: Path | str, image: Tensor, *, grey: bool = False) -> Non
     path = Path(path)
     if path.suffix.lower() != ".png":
         raise DataError(f"{path}: pictures are written without loss, as .png")
-    levels = to_levels(image)
-    picture = Image.fromarray(np.ascontiguousarray(levels[..., 0]) if grey else levels)
+    _check_shape(image)
+    picture = _pillow(image, "L" if grey else "RGB")
     try:
         write_atomically(path, lambda p: picture.save(p, format="PNG"))
     except OSError as e:
         raise DataError(f"{path}: cannot be written ({e.strerror or e})") from None
 
 
+def _pillow(image: Tensor, mode: str) -> Image.Image:
+    _, height, width = image.shape
+    picture = Image.new(mode, (width, height))
+    for rows in strips(height, width):
+        levels = to_levels(image[:, rows])
+        picture.paste(Image.fromarray(levels if mode == "RGB" else levels[..., 0].copy()), (0, rows.start))
+    return picture
+
+
 def to_levels(image: Tensor) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    """`[3,H,W]` in [0,1] -> `[H,W,3]` uint8.
+    """`[3,H,W]` in [0,1] or uint8 -> `[H,W,3]` uint8.
 
     Raises:
         ValueError: another shape.
     """
+    _check_shape(image)
+    image = image.detach()
+    levels = image if image.dtype == torch.uint8 else (image.clamp(0, 1) * 255).round().byte()
+    return np.ascontiguousarray(levels.permute(1, 2, 0).cpu().numpy())
+
+
+def _check_shape(image: Tensor) -> None:
     if image.ndim != 3 or image.shape[0] != 3:
         raise ValueError(f"expected an image [3,H,W], got {tuple(image.shape)}")
-    levels = (image.detach().clamp(0, 1) * 255).round().byte().permute(1, 2, 0)
-    return np.ascontiguousarray(levels.cpu().numpy())

@@ -29,7 +29,7 @@ def face_track(
     path averaged, since a cut that jitters makes a generator's output flicker.
 
     Args:
-        frames: (seconds, `[3,H,W]`), the times rising.
+        frames: (seconds, `[3,H,W]` in [0,1] or uint8), the times rising.
 
     Returns:
         the times, and as many cuts; no cut if no face was seen at all.

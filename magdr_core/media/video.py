@@ -15,6 +15,7 @@ from torch import Tensor
 from magdr_core.errors import DataError
 from magdr_core.media.formats import UNREADABLE_CLIPS
 from magdr_core.media.pictures import MIN_SIDE
+from magdr_core.media.pieces import in_unit
 from magdr_core.media.regular import open_regular
 from magdr_core.media.timing import MAX_RATE, UNKNOWN, Clock, Extent, Length, sane_rate
 
@@ -81,7 +82,15 @@ class Video:
         return (frame for _, frame in self.timed())
 
     def timed(self) -> Iterator[tuple[float, Tensor]]:
-        """(seconds from the beginning of the file, frame), the times rising.
+        """(seconds from the beginning of the file, frame as iterating gives it), the times rising.
+
+        Raises:
+            DataError: as for :meth:`levels`.
+        """
+        return ((seconds, in_unit(levels)) for seconds, levels in self.levels())
+
+    def levels(self) -> Iterator[tuple[float, Tensor]]:
+        """(seconds from the beginning of the file, frame as `[3,H,W]` uint8), the times rising.
 
         Raises:
             DataError: a frame cannot be decoded, frames differ in size, or the last one ends before the
@@ -150,7 +159,7 @@ def _is_cover(stream: Any) -> bool:
 
 def _tensor(frame: Any) -> Tensor:
     levels = torch.from_numpy(frame.to_ndarray(format="rgb24")).permute(2, 0, 1)
-    return torch.rot90(levels, _turns(frame), (1, 2)).contiguous().float().div_(255)
+    return torch.rot90(levels, _turns(frame), (1, 2)).contiguous()
 
 
 def _turns(frame: Any) -> int:

@@ -22,6 +22,12 @@ _TICKS = {True: 1000, False: 90_000}
 """Ticks a second of a lossless clip (Matroska's own) and of one for players: encoders and containers allocate
 and round by this number, so it is fixed, whatever a source declares."""
 
+LARGE = 4_000_000
+"""Pixels of a frame from which encoders are kept from holding dozens of frames: those of 4K took 1.3 GB."""
+
+MAX_PIXELS = 10_000_000
+"""Of a frame; 4K has 8.9 million at most. The encoders hold many frames at once."""
+
 Add = Callable[..., None]
 
 
@@ -39,11 +45,12 @@ def video_writer(
         sound: the sound of another clip, to be laid under the frames; it says itself what became of it.
 
     Yields:
-        `add(image, seconds=None)`, which takes the next frame, `[3,H,W]` in [0,1], all of one size, and when
-        it is shown: seconds from the beginning, rising.
+        `add(image, seconds=None)`, which takes the next frame, `[3,H,W]` in [0,1] or uint8, all of one size,
+        and when it is shown: seconds from the beginning, rising.
 
     Raises:
-        DataError: another suffix, PyAV is missing, no frames, or the file cannot be written.
+        DataError: another suffix, PyAV is missing, no frames, frames of more than `MAX_PIXELS`, or the file
+            cannot be written.
     """
     path = Path(path)
     wanted = ".mkv" if lossless else ".mp4"
@@ -57,7 +64,7 @@ def video_writer(
     except OSError as e:
         raise DataError(f"{path}: cannot be written ({e.strerror})") from None
     try:
-        encoder = _Encoder(av, name, sane_rate(Fraction(fps)), lossless, sound)
+        encoder = _Encoder(av, path, name, sane_rate(Fraction(fps)), lossless, sound)
         try:
             yield encoder.add
         finally:
@@ -72,9 +79,20 @@ def video_writer(
         Path(name).unlink(missing_ok=True)
 
 
+def check_writable_size(path: Path, width: int, height: int) -> None:
+    """Raises DataError for frames that are too large to be encoded in a bounded memory."""
+    if width * height > MAX_PIXELS:
+        raise DataError(
+            f"{path}: frames of {width} x {height} are more than {MAX_PIXELS // 10**6} megapixels: such "
+            "clips are judged (magdr detect), not written"
+        )
+
+
 class _Encoder:
-    def __init__(self, av: Any, name: str, fps: Fraction, lossless: bool, sound: Sound | None) -> None:
-        self._av, self._lossless, self._sound = av, lossless, sound
+    def __init__(
+        self, av: Any, path: Path, name: str, fps: Fraction, lossless: bool, sound: Sound | None
+    ) -> None:
+        self._av, self._path, self._lossless, self._sound = av, path, lossless, sound
         self._fps = fps.limit_denominator(100_000)
         # A file object, since PyAV takes names as text, which those of folders need not be.
         self._file = open(name, "wb")  # noqa: SIM115 (closed below)
@@ -102,6 +120,7 @@ class _Encoder:
         self.count += 1
 
     def _new_stream(self, width: int, height: int) -> Any:
+        check_writable_size(self._path, width, height)
         stream = self._container.add_stream("ffv1" if self._lossless else "libx264", rate=self._fps)
         stream.width, stream.height = width, height
         stream.pix_fmt = "bgr0" if self._lossless else "yuv420p"
@@ -111,6 +130,10 @@ class _Encoder:
             # Without frames that are stored out of order: with uneven times those make an MP4 declare less
             # than it holds, and players stop early.
             stream.options = {"crf": "16", "preset": "medium", "bf": "0"}
+        if width * height > LARGE:
+            stream.codec_context.thread_count = 1
+            if not self._lossless:
+                stream.options |= {"rc-lookahead": str(10 * LARGE // (width * height))}
         return stream
 
     def close(self) -> None:

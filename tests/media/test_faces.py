@@ -3,8 +3,10 @@
 import pytest
 import skimage.data
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from magdr_core.functional import resize, to_8bit
+from magdr_core.media import pieces
 from magdr_core.media.faces import (
     Box,
     cut,
@@ -155,3 +157,53 @@ def test_a_limit_holds_in_the_written_picture(astronaut):
     moved = to_8bit(face + 6 / 255)
     done = paste_change(astronaut, box, face, moved, limit=6 / 255)
     assert 4.9 / 255 < (done - astronaut).abs().max() <= 6 / 255 + 2e-6
+
+
+# -- large pictures --------------------------------------------------------------------------------------
+
+
+def treated(image, box, size, limit):
+    """Everything that is done to a picture; floating-point results as levels."""
+    face = cut(image, box, size)
+    after = to_8bit(face + torch.linspace(-0.1, 0.1, size))
+    changed = paste_change(image, box, face, after, limit=limit)
+    results = face, changed, paste(changed, box, 1 - after)
+    return [r if r.dtype == torch.uint8 else (r * 255).round().byte() for r in results]
+
+
+@pytest.mark.parametrize("limit", [None, 6 / 255])
+@pytest.mark.parametrize("box", [Box(3, 5, 300), Box(0, 0, 32), Box(10, 0, 21)])
+def test_levels_and_pieces_give_the_same_bits_as_the_whole_picture_in_floating_point(box, limit, monkeypatch):
+    levels = torch.randint(0, 256, (3, 320, 400), generator=torch.Generator().manual_seed(0)).byte()
+    whole = treated(levels.float() / 255, box, 32, limit)
+    monkeypatch.setattr(pieces, "PIECE", 1)
+    for expected, found in zip(whole, treated(levels, box, 32, limit), strict=True):
+        assert torch.equal(found, expected)
+
+
+def test_the_same_faces_are_found_in_pieces(astronaut, monkeypatch):
+    found = find_faces(astronaut)
+    monkeypatch.setattr(pieces, "PIECE", 1)
+    assert find_faces((astronaut * 255).round().byte()) == found
+
+
+class Largest(TorchDispatchMode):
+    """The largest floating-point tensor that is made."""
+
+    most = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        made = func(*args, **(kwargs or {}))
+        if isinstance(made, torch.Tensor) and made.is_floating_point():
+            self.most = max(self.most, made.numel())
+        return made
+
+
+def test_no_more_than_one_colour_of_a_large_picture_is_held_in_floating_point(monkeypatch):
+    monkeypatch.setattr(pieces, "PIECE", 2**12)
+    side = 1500
+    levels = torch.randint(0, 256, (3, side, side), generator=torch.Generator().manual_seed(0)).byte()
+    with Largest() as largest:
+        find_faces(levels)
+        treated(levels, Box(0, 0, side), 32, None)
+    assert largest.most <= side * side

@@ -7,10 +7,10 @@ import zlib
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, ImageOps
 
 from magdr_core.errors import DataError
-from magdr_core.media import PICTURE_SUFFIXES, read_picture, write_picture
+from magdr_core.media import PICTURE_SUFFIXES, picture_of, pictures, pieces, read_picture, write_picture
 from magdr_core.media.pictures import MAX_PIXELS
 from tests.edits import edited
 
@@ -257,3 +257,44 @@ def test_writing_with_loss_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"\[3,H,W\]"):
         write_picture(tmp_path / "a.png", torch.zeros(1, 3, 20, 20))
     assert not any(tmp_path.iterdir())
+
+
+def test_formats_whose_decoders_hold_several_copies_are_bounded_lower(tmp_path, monkeypatch):
+    monkeypatch.setattr(pictures, "MAX_PIXELS_OF", {"WEBP": 900})
+    for name in ("a.webp", "a.png"):
+        Image.fromarray(np.zeros((31, 31, 3), np.uint8)).save(tmp_path / name)
+    assert read_picture(tmp_path / "a.png").levels.shape == (3, 31, 31)
+    with pytest.raises(DataError, match=r"a\.webp: 31 x 31 pixels are more than .* WEBP; convert it"):
+        read_picture(tmp_path / "a.webp")
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_picture_is_turned_as_pillow_turns_it_whatever_its_orientation(tmp_path, monkeypatch, orientation):
+    monkeypatch.setattr(pieces, "PIECE", 1)  # strips of 64 rows
+    rng = np.random.default_rng(orientation)
+    image = Image.fromarray(rng.integers(0, 256, (150, 97, 3), np.uint8))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image.save(tmp_path / "a.png", exif=exif)
+    with Image.open(tmp_path / "a.png") as again:
+        wanted = np.asarray(ImageOps.exif_transpose(again))
+    assert (read_picture(tmp_path / "a.png").levels.permute(1, 2, 0).numpy() == wanted).all()
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "P", "RGBA", "CMYK", "I;16"])
+def test_strips_give_the_same_levels_and_notes_as_a_whole_picture(mode, monkeypatch):
+    rng = np.random.default_rng(0)
+    image = Image.fromarray(rng.integers(0, 256, (150, 97, 4), np.uint8), "RGBA")
+    if mode == "I;16":
+        image = Image.fromarray(rng.integers(0, 65536, (150, 97), np.uint16))
+    elif mode != "RGBA":
+        image = (
+            image.convert("RGB").quantize(9)
+            if mode == "P"
+            else image.convert("RGB" if mode == "CMYK" else mode).convert(mode)
+        )
+    whole = picture_of(image, "it")
+    monkeypatch.setattr(pieces, "PIECE", 1)
+    inpieces = picture_of(image, "it")
+    assert torch.equal(inpieces.levels, whole.levels)
+    assert (inpieces.notes, inpieces.grey) == (whole.notes, whole.grey)

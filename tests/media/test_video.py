@@ -258,3 +258,22 @@ def test_a_long_name_is_written_if_the_folder_takes_it(tmp_path):
     path = tmp_path / ("x" * 251 + ".mkv")
     write_video(path, moving()[:2], 25)
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+def test_frames_that_encoders_could_not_hold_are_not_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys.modules[video_writer.__module__], "MAX_PIXELS", 1000)
+    with pytest.raises(DataError, match=r"frames of 64 x 32 are more than .* judged"):
+        write_video(tmp_path / "a.mkv", [torch.zeros(3, 32, 64)], 25)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("lossless", [True, False])
+def test_large_frames_are_all_written(tmp_path, monkeypatch, lossless):
+    monkeypatch.setattr(sys.modules[video_writer.__module__], "LARGE", 1000)
+    path = tmp_path / ("a.mkv" if lossless else "a.mp4")
+    frames = [torch.full((3, 32, 64), i / 255) for i in range(30)]
+    write_video(path, frames, 25, lossless=lossless)
+    again = list(read_video(path))
+    assert len(again) == 30
+    if lossless:
+        assert torch.equal(torch.stack(again), torch.stack(frames))
