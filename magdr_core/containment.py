@@ -49,21 +49,38 @@ def contained(
     except BaseException as e:
         process_state.put_back(before)
         interrupts.check()
-        if isinstance(e, MagdrError | torch.OutOfMemoryError) or interrupts.is_users(e):
+        if isinstance(e, MagdrError):
+            _attribute(e, where)
             raise
-        raise error(f"{where}: {failed}: {one_line(e)}") from e
+        if isinstance(e, torch.OutOfMemoryError) or interrupts.is_users(e):
+            raise
+        raise _attributed(error(f"{where}: {failed}: {one_line(e)}")) from e
     changed = process_state.put_back(before)
     interrupts.check()
     if changed:
-        raise error(f"{where}: changes {process_state.named(changed)}")
+        raise _attributed(error(f"{where}: changes {process_state.named(changed)}"))
     _judge_threads(where, threads, error)
     return result
+
+
+def _attributed(error: MagdrError) -> MagdrError:
+    """An error that says whose fault it is: whoever was called in between is not named as well."""
+    error.attributed = True
+    return error
+
+
+def _attribute(error: MagdrError, where: str) -> None:
+    """Have an error that was not made here, a component's own, say whose it is."""
+    if not error.attributed:
+        error.attributed = True
+        if where not in str(error):
+            error.add_note(where)
 
 
 def _judge_threads(where: str, before: list[Any], error: Callable[[str], MagdrError]) -> None:
     started = left_threads.started_since(before)
     left = [t for t in started if not t.daemon]
     if left:
-        raise error(f"{where}: leaves a thread running ({left_threads.named(left)})")
+        raise _attributed(error(f"{where}: leaves a thread running ({left_threads.named(left)})"))
     if started:
         _notices.append(f"{where}: leaves a daemon thread running ({left_threads.named(started)})")

@@ -25,7 +25,7 @@ from torch.nn.modules import module as nn_module
 from torch.overrides import _pop_mode as _pop_function_mode
 from torch.utils._python_dispatch import _pop_mode as _pop_dispatch_mode
 
-from magdr_core import streams
+from magdr_core import interpreter_state, streams
 
 _OWN_VARIABLES = ("TORCH", "PYTORCH", "TRITON", "KINETO", "CUDA_MODULE", "KMP_", "NCCL")
 """Prefixes of environment variables that torch sets itself when parts of it are first used."""
@@ -259,6 +259,7 @@ PARTS: tuple[Part, ...] = (
     Part("garbage collection", gc.isenabled, _set_collecting),
     Part("the locale", lambda: locale.setlocale(locale.LC_ALL), lambda b: locale.setlocale(locale.LC_ALL, b)),
     Part("the filters of warnings", lambda: list(warnings.filters), _restore_filters, silent=True),
+    *(Part(name, read, restore, silent) for name, read, restore, silent in interpreter_state.PARTS),
 )
 
 Snapshot = tuple[Any, ...]
