@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from magdr_core import interrupts, left_threads, process_state
+from magdr_core import global_random, interrupts, left_threads, process_state
 from magdr_core.errors import ComponentError, MagdrError, one_line
 
 T = TypeVar("T")
@@ -60,6 +60,39 @@ def contained(
     if changed:
         raise _attributed(error(f"{where}: changes {process_state.named(changed)}"))
     _judge_threads(where, threads, error)
+    return result
+
+
+LIBRARIES_CHANGE = (
+    "environment variables",
+    "signal handlers",
+    "hooks of the interpreter",
+    "whether messages are shown",
+    "the locale",
+    "the recursion limit",
+    "numpy's treatment of errors",
+)
+"""What modules of libraries set when they are imported; of these, only variables are left as they are."""
+
+
+def imported(action: Callable[[], T]) -> T:
+    """What `action`, which imports or asks a module, returns; the process is afterwards what it was.
+
+    Raises:
+        RuntimeError: it changes what no library has to.
+        BaseException: whatever the action raises.
+    """
+    before, random = process_state.snapshot(), global_random.state(torch.device("cpu"))
+    try:
+        result = action()
+    except BaseException:
+        process_state.put_back(before)
+        raise
+    finally:
+        global_random.restore(random)
+    changed = process_state.put_back(before, leave=LIBRARIES_CHANGE[:1])
+    if wrong := [name for name in changed if name not in LIBRARIES_CHANGE]:
+        raise RuntimeError(f"changes {process_state.named(wrong)}")
     return result
 
 

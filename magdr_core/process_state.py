@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -271,11 +271,11 @@ def snapshot() -> Snapshot:
     return tuple(part.read() for part in PARTS)
 
 
-def put_back(before: Snapshot) -> list[str]:
-    """Make the state what it was; the names of what had been changed."""
+def put_back(before: Snapshot, leave: Container[str] = ()) -> list[str]:
+    """Make the state what it was, but for the parts of these names; the names of what had been changed."""
     changed = []
     for part, kept in zip(PARTS, before, strict=True):
-        if part.read() != kept:
+        if part.name not in leave and part.read() != kept:
             part.restore(kept)
             if not part.silent:
                 changed.append(part.name)

@@ -105,6 +105,7 @@ class Calibrator:
         self.shared.add_networks("the generator", find_networks(self.generator))
         self.policy: CalibrationPolicy = toolkit.registry.calibration
         self.used: dict[str, dict[str, Any]] = {}
+        self._keys: dict[tuple[str, str], str] = {}
         self._entries: dict[str, dict[str, Any]] = {}
         self._files: dict[str, Path] = {}
         self._read_files(shipped)
@@ -204,6 +205,7 @@ class Calibrator:
             _load(component, entry["state"])
             self.store.put_json("calibrations", key, entry)
         self._entries[key] = self.used[key] = entry
+        self._keys[kind, label] = key
         return component, entry
 
     def _complete(self, guarded: Any, entry: dict[str, Any]) -> dict[str, Any]:
@@ -221,7 +223,9 @@ class Calibrator:
             for name, need in resolved.entry.spec.needs.items()
             if need.calibrated
         ]
-        return digest([self.used.get(self.key(kind, label), {}), inner])
+        # What learns nothing has no key: it does not depend on the calibration's attacks either.
+        key = self._keys.get((kind, label), "")
+        return digest([self.used.get(key, {}), inner])
 
     # -- computing --------------------------------------------------------------------------------------
 
