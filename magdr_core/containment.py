@@ -5,6 +5,7 @@ Nothing here knows components; :mod:`magdr_core.watch` adds what is particular t
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -43,10 +44,11 @@ def contained(
             that was changed, or a thread that was left. A MagdrError of the action itself, and torch's
             out-of-memory error, pass as they are, and so does the user's Ctrl-C.
     """
-    before, threads = process_state.snapshot(), left_threads.running()
+    before, threads, process = process_state.snapshot(), left_threads.running(), os.getpid()
     try:
         result = action()
     except BaseException as e:
+        _end_a_fork(process)
         process_state.put_back(before)
         interrupts.check()
         if isinstance(e, MagdrError):
@@ -55,12 +57,19 @@ def contained(
         if isinstance(e, torch.OutOfMemoryError) or interrupts.is_users(e):
             raise
         raise _attributed(error(f"{where}: {failed}: {one_line(e)}")) from e
+    _end_a_fork(process)
     changed = process_state.put_back(before)
     interrupts.check()
     if changed:
         raise _attributed(error(f"{where}: changes {process_state.named(changed)}"))
     _judge_threads(where, threads, error)
     return result
+
+
+def _end_a_fork(process: int) -> None:
+    """A process that the action has split off ends here, or it would do the rest of the run once more."""
+    if os.getpid() != process:
+        os._exit(1)
 
 
 LIBRARIES_CHANGE = (

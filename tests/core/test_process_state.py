@@ -166,6 +166,19 @@ def test_streams_duplicates_lie_where_ranges_of_descriptors_do_not_reach():
         os.close(duplicate)
 
 
+def test_processes_a_fork_does_not_go_on_with_the_run(images, tmp_path):
+    here = os.getpid()
+
+    def splits(x):
+        if child := os.fork():
+            os.waitpid(child, 0)
+        return x
+
+    guard.GuardedImageMap(splits, "map")(images(1))
+    (tmp_path / str(os.getpid())).touch()
+    assert [file.name for file in tmp_path.iterdir()] == [str(here)]
+
+
 def left(daemon):
     done = threading.Event()
     return done, threading.Thread(target=done.wait, name="left behind", daemon=daemon)
