@@ -52,7 +52,8 @@ def contained(
         process_state.put_back(before)
         interrupts.check()
         if isinstance(e, MagdrError):
-            _attribute(e, where)
+            if error is ComponentError:  # what is built is named by its table
+                _attribute(e, where)
             raise
         if isinstance(e, torch.OutOfMemoryError) or interrupts.is_users(e):
             raise
