@@ -114,6 +114,8 @@ class GroupRun:
             start = time.perf_counter()
             self._take_passes()
             self._share()
+            if images.shared.restore():  # by somebody who was called between cells: no fault of this one
+                self._distrust()
             with deferred():
                 values, extra = self._compute(cell, component)
             kind = "restoration" if is_restoration(self.toolkit, cell.component) else cell.role

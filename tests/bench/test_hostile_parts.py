@@ -300,3 +300,23 @@ def test_a_fit_that_reaches_the_generators_weights_is_not_kept(tmp_path, control
     assert "changes tensors that it shares with others (the generator)" in result.failures[0]["error"]
     _, rows, _ = run(tmp_path, cache=cache)
     assert rows == control
+
+
+class Digs:
+    eps = 6 / 255
+
+    def __call__(self, x, objective):
+        halves_all_tensors(x, None, None)
+        return x
+
+    def checkpoints(self, x, objective, steps):
+        return [x.clone() for _ in steps]
+
+
+def test_what_is_changed_between_cells_is_nobody_elses_fault(tmp_path, control, monkeypatch):
+    """The call that counts what an attack asks of the generator belongs to no cell."""
+    monkeypatch.setitem(globals(), "raises", Digs)
+    more = '[profile.quick.sweep]\nattacks = ["bad"]\nsteps = [1]\n[attack.bad]\nuse = "hostile/bad"\n'
+    result, rows, _ = run(tmp_path, spec(AttackSpec, Digs), more=more)
+    assert not result.failures
+    assert [row for row in rows if "bad" not in row] == control
