@@ -13,11 +13,12 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from magdr_core import global_random
 from magdr_core.containment import contained
-from magdr_core.errors import MagdrError, PluginError
-from magdr_core.guard import GuardedGenerator
+from magdr_core.errors import BrokenPluginError, MagdrError
+from magdr_core.guard import Guard, GuardedGenerator
 from magdr_core.params import WeightsFile, marked_parameters
 from magdr_core.protocols import Family, Setting
 from magdr_core.resolver import Resolved, Resolver
+from magdr_core.shared import find_networks
 from magdr_core.specs import Need
 from magdr_core.speed import faster
 from magdr_core.watch import modules_of
@@ -60,6 +61,7 @@ class Builder:
         self.resolver = resolver
         self.device = device
         self._inner_generators: WeakSet[GuardedGenerator] = WeakSet()
+        self._built: WeakSet[Guard] = WeakSet()
 
     def build(self, kind: str, label: str, injected: Mapping[str, Any] | None = None) -> Any:
         """The component of a table; errors say which."""
@@ -79,6 +81,12 @@ class Builder:
     def take_inner_passes(self) -> int:
         """Images that went through generators that components need, since this was last called."""
         return sum(g.take_passes() for g in self._inner_generators)
+
+    def networks(self) -> Iterator[tuple[str, nn.Module]]:
+        """Those of all components that are alive, each with what errors call its owner."""
+        for guarded in list(self._built):
+            for network in find_networks(guarded):
+                yield guarded.where, network
 
     def _injections(self, resolved: Resolved, injected: Mapping[str, Any]) -> dict[str, Any]:
         return {
@@ -122,7 +130,7 @@ class Builder:
 
         before = global_random.state(torch.device("cpu"))
         try:
-            component = contained(_where(resolved), build, error=PluginError, failed="cannot be built")
+            component = contained(_where(resolved), build, error=BrokenPluginError, failed="cannot be built")
         finally:
             global_random.restore(before)
         device = torch.device("cpu") if spec.device == "cpu" else self.device
@@ -138,6 +146,8 @@ class Builder:
         guarded = wrapped(resolved, component, _where(resolved))
         if isinstance(guarded, GuardedGenerator):
             guarded.forward = faster(component, self.resolver.registry.speed, self.device)
+        if isinstance(guarded, Guard):
+            self._built.add(guarded)
         return guarded
 
 

@@ -5,12 +5,13 @@ Nothing here knows components; :mod:`magdr_core.watch` adds what is particular t
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import torch
 
-from magdr_core import interrupts, left_threads, process_state
+from magdr_core import global_random, interrupts, left_threads, process_state
 from magdr_core.errors import ComponentError, MagdrError, one_line
 
 T = TypeVar("T")
@@ -43,27 +44,86 @@ def contained(
             that was changed, or a thread that was left. A MagdrError of the action itself, and torch's
             out-of-memory error, pass as they are, and so does the user's Ctrl-C.
     """
-    before, threads = process_state.snapshot(), left_threads.running()
+    before, threads, process = process_state.snapshot(), left_threads.running(), os.getpid()
     try:
         result = action()
     except BaseException as e:
+        _end_a_fork(process)
         process_state.put_back(before)
         interrupts.check()
-        if isinstance(e, MagdrError | torch.OutOfMemoryError) or interrupts.is_users(e):
+        if isinstance(e, MagdrError):
+            if error is ComponentError:  # what is built is named by its table
+                _attribute(e, where)
             raise
-        raise error(f"{where}: {failed}: {one_line(e)}") from e
+        if isinstance(e, torch.OutOfMemoryError) or interrupts.is_users(e):
+            raise
+        raise _attributed(error(f"{where}: {failed}: {one_line(e)}")) from e
+    _end_a_fork(process)
     changed = process_state.put_back(before)
     interrupts.check()
     if changed:
-        raise error(f"{where}: changes {process_state.named(changed)}")
+        raise _attributed(error(f"{where}: changes {process_state.named(changed)}"))
     _judge_threads(where, threads, error)
     return result
+
+
+def _end_a_fork(process: int) -> None:
+    """A process that the action has split off ends here, or it would do the rest of the run once more."""
+    if os.getpid() != process:
+        os._exit(1)
+
+
+LIBRARIES_CHANGE = (
+    "environment variables",
+    "signal handlers",
+    "hooks of the interpreter",
+    "whether messages are shown",
+    "the locale",
+    "the recursion limit",
+    "numpy's treatment of errors",
+)
+"""What modules of libraries set when they are imported; of these, only variables are left as they are."""
+
+
+def imported(action: Callable[[], T]) -> T:
+    """What `action`, which imports or asks a module, returns; the process is afterwards what it was.
+
+    Raises:
+        RuntimeError: it changes what no library has to.
+        BaseException: whatever the action raises.
+    """
+    before, random = process_state.snapshot(), global_random.state(torch.device("cpu"))
+    try:
+        result = action()
+    except BaseException:
+        process_state.put_back(before)
+        raise
+    finally:
+        global_random.restore(random)
+    changed = process_state.put_back(before, leave=LIBRARIES_CHANGE[:1])
+    if wrong := [name for name in changed if name not in LIBRARIES_CHANGE]:
+        raise RuntimeError(f"changes {process_state.named(wrong)}")
+    return result
+
+
+def _attributed(error: MagdrError) -> MagdrError:
+    """An error that says whose fault it is: whoever was called in between is not named as well."""
+    error.attributed = True
+    return error
+
+
+def _attribute(error: MagdrError, where: str) -> None:
+    """Have an error that was not made here, a component's own, say whose it is."""
+    if not error.attributed:
+        error.attributed = True
+        if where not in str(error):
+            error.add_note(where)
 
 
 def _judge_threads(where: str, before: list[Any], error: Callable[[str], MagdrError]) -> None:
     started = left_threads.started_since(before)
     left = [t for t in started if not t.daemon]
     if left:
-        raise error(f"{where}: leaves a thread running ({left_threads.named(left)})")
+        raise _attributed(error(f"{where}: leaves a thread running ({left_threads.named(left)})"))
     if started:
         _notices.append(f"{where}: leaves a daemon thread running ({left_threads.named(started)})")

@@ -11,6 +11,10 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from torch import Tensor
+from torch._C import DisableTorchFunctionSubclass
+from torch.nn import Parameter
+
+_PLAIN = (Tensor, Parameter)
 
 
 def private(value: Any) -> Any:
@@ -19,7 +23,7 @@ def private(value: Any) -> Any:
     are; functions in a data class give private copies too.
     """
     if isinstance(value, Tensor):
-        return value.clone()
+        return value.clone() if type(value) in _PLAIN else _plain(value)
     if hasattr(type(value), "private_copy"):
         return value.private_copy()
     if is_dataclass(value) and not isinstance(value, type):
@@ -29,6 +33,15 @@ def private(value: Any) -> Any:
     if type(value) in (tuple, list):
         return type(value)(private(one) for one in value)
     return value
+
+
+def _plain(value: Tensor) -> Tensor:
+    """A copy without what a subclass does in torch's functions, which would run among core's own work. One
+    that stands for a tensor (`__torch_dispatch__`) stays what it is."""
+    with DisableTorchFunctionSubclass():
+        copy = value.clone()
+        own = type(copy).__torch_dispatch__ is not Tensor.__torch_dispatch__
+        return copy if own else copy.as_subclass(Tensor)
 
 
 def _field(value: Any) -> Any:

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 
 from magdr_core import interrupts
+from magdr_core.containment import imported
 from magdr_core.errors import BrokenPluginError, MagdrError, one_line
 from magdr_core.specs import SPECS
 
@@ -83,7 +84,7 @@ def import_plugin(plugin: str, target: str, load: Callable[[], ModuleType]) -> M
         PluginError: whatever goes wrong in there, or what is loaded is no module.
     """
     try:
-        module = load()
+        module = imported(load)
         if not isinstance(module, ModuleType):
             raise TypeError(f"a plugin is a module, this is a {type(module).__name__}")
         return module

@@ -9,7 +9,13 @@ from magdr_core.text import visible
 
 
 class MagdrError(Exception):
-    """Base class: the message alone must be enough for a user, so the CLI prints it without a traceback."""
+    """Base class: the message alone must be enough for a user, so the CLI prints it without a traceback.
+
+    Attributes:
+        attributed: whether it says already which component's fault it is.
+    """
+
+    attributed = False
 
 
 class RegistryError(MagdrError):
@@ -21,7 +27,8 @@ class PluginError(MagdrError):
 
 
 class BrokenPluginError(PluginError):
-    """A plugin that is there and cannot be loaded: its own fault, not the registry's."""
+    """A plugin that is there and cannot be loaded, or a component of it that cannot be built: its own fault,
+    not the registry's."""
 
 
 class ComponentError(MagdrError):
@@ -38,6 +45,15 @@ class DataError(MagdrError):
 
 class CalibrationError(MagdrError):
     """A calibration that is missing, damaged or was made for another composition."""
+
+
+def components_own(error: BaseException | None) -> bool:
+    """Whether an error is a component's or its plugin's fault, and not that of the registry that names it."""
+    while error is not None:
+        if isinstance(error, BrokenPluginError | ComponentError):
+            return True
+        error = error.__cause__
+    return False
 
 
 def brief(value: object, most: int = 100) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
+from magdr_core import interpreter_state
 from magdr_core.types import Condition
 
 _ASKED = (
@@ -65,3 +66,7 @@ class GeneratorHandle(metaclass=_Fixed):
     def private_copy(self) -> GeneratorHandle:
         """Itself: it holds nothing that could be changed."""
         return self
+
+
+# `type.__setattr__` gets past the metaclass; what it leaves is found and undone after the call.
+interpreter_state.watch(GeneratorHandle, ("__call__", "__getattr__", "__setattr__", "private_copy"))

@@ -25,7 +25,7 @@ import pluggy
 import torch
 
 from magdr_core import hookspecs, interrupts
-from magdr_core.containment import contained
+from magdr_core.containment import contained, imported
 from magdr_core.discovery import (
     BUILTIN,
     GROUP,
@@ -278,7 +278,7 @@ class PluginHost:
             for impl in getattr(self.manager.hook, f"magdr_{kind}s").get_hookimpls():
                 if impl.plugin_name != origin.plugin:
                     continue
-                specs = impl.function()
+                specs = imported(impl.function)
                 if not isinstance(specs, list | tuple):
                     raise BrokenPluginError(
                         f"{where}: magdr_{kind}s must return a list of {spec_type.__name__}"

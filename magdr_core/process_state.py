@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -25,7 +25,7 @@ from torch.nn.modules import module as nn_module
 from torch.overrides import _pop_mode as _pop_function_mode
 from torch.utils._python_dispatch import _pop_mode as _pop_dispatch_mode
 
-from magdr_core import streams
+from magdr_core import interpreter_state, streams
 
 _OWN_VARIABLES = ("TORCH", "PYTORCH", "TRITON", "KINETO", "CUDA_MODULE", "KMP_", "NCCL")
 """Prefixes of environment variables that torch sets itself when parts of it are first used."""
@@ -255,6 +255,7 @@ PARTS: tuple[Part, ...] = (
     Part("garbage collection", gc.isenabled, _set_collecting),
     Part("the locale", lambda: locale.setlocale(locale.LC_ALL), lambda b: locale.setlocale(locale.LC_ALL, b)),
     Part("the filters of warnings", lambda: list(warnings.filters), _restore_filters, silent=True),
+    *(Part(name, read, restore, silent) for name, read, restore, silent in interpreter_state.PARTS),
 )
 
 Snapshot = tuple[Any, ...]
@@ -266,11 +267,11 @@ def snapshot() -> Snapshot:
     return tuple(part.read() for part in PARTS)
 
 
-def put_back(before: Snapshot) -> list[str]:
-    """Make the state what it was; the names of what had been changed."""
+def put_back(before: Snapshot, leave: Container[str] = ()) -> list[str]:
+    """Make the state what it was, but for the parts of these names; the names of what had been changed."""
     changed = []
     for part, kept in zip(PARTS, before, strict=True):
-        if part.read() != kept:
+        if part.name not in leave and part.read() != kept:
             part.restore(kept)
             if not part.silent:
                 changed.append(part.name)

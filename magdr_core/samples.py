@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import torch
 from torch import Tensor
 
-from magdr_core.containment import contained
 from magdr_core.errors import DataError
 from magdr_core.functional import merge_classes
 from magdr_core.guard import GuardedAttack, GuardedGenerator
 from magdr_core.objective import DisruptionObjective, build_objective
 from magdr_core.protocols import Split
 from magdr_core.rng import SampleRng
-from magdr_core.threads import single_thread
 from magdr_core.types import Batch, Condition, Samples
 
 CHUNK = 64
@@ -47,8 +43,7 @@ def draw_samples(
     ids: list[str] = []
     for start in range(first, first + count, CHUNK):
         indices = list(range(start, min(start + CHUNK, first + count)))
-        with single_thread():
-            batch: Batch = contained("dataset", partial(split.__getitem__, indices), error=DataError)
+        batch: Batch = split[indices]
         rng = SampleRng(seed, "conditions", batch.ids, device=batch.images.device)
         c = generator.draw(batch, rng)
         if oracle:

@@ -7,7 +7,9 @@ same (through the garbage collector, or a network's own buffers) is found here, 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
+from weakref import ref
 
 import torch
 from torch import Tensor, nn
@@ -17,38 +19,41 @@ class SharedTensors:
     """Tensors with what each held when it was added."""
 
     def __init__(self) -> None:
-        self._kept: dict[str, tuple[Tensor, _Content]] = {}
+        self._kept: dict[int, _Kept] = {}
 
     def add(self, name: str, tensor: Tensor) -> None:
-        """Watch a tensor from now on; one that is watched already stays as it was kept."""
-        known = self._kept.get(name)
-        if known is None or known[0] is not tensor:
-            self._kept[name] = (tensor, _Content(tensor))
+        """Watch a tensor for as long as anybody has it; one that is watched already stays as it was kept."""
+        known = self._kept.get(id(tensor))
+        if known is None or known.tensor() is not tensor:
+            self._kept[id(tensor)] = _Kept(name, ref(tensor), _Content(tensor))
 
     def add_networks(self, name: str, networks: Iterable[nn.Module]) -> None:
         """Watch all parameters and buffers of networks."""
-        for i, network in enumerate(networks):
-            for of, tensor in (*network.named_parameters(), *network.named_buffers()):
-                self.add(f"{name}: {i}.{of}", tensor)
+        for network in networks:
+            for tensor in (*network.parameters(), *network.buffers()):
+                self.add(name, tensor)
 
     @torch.no_grad()
     def restore(self) -> list[str]:
         """Put back what has changed; names of what had (empty if nothing had)."""
         changed = []
-        for (name, (tensor, content)), same in zip(self._kept.items(), self._unchanged(), strict=True):
+        alive = {key: (kept, t) for key, kept in self._kept.items() if (t := kept.tensor()) is not None}
+        self._kept = {key: kept for key, (kept, _) in alive.items()}
+        for (kept, tensor), same in zip(alive.values(), _unchanged(alive.values()), strict=True):
             if not same:
-                changed.append(name.partition(":")[0])
-                tensor.data = content.tensor()
+                changed.append(kept.name)
+                tensor.data = kept.content.tensor()
             tensor.grad = None
         return list(dict.fromkeys(changed))
 
-    def _unchanged(self) -> list[bool]:
-        """Of each tensor, whether it is what was kept; an accelerator is asked once for all of its own."""
-        found = [content.is_in(tensor) for tensor, content in self._kept.values()]
-        asked = [(i, same) for i, same in enumerate(found) if isinstance(same, Tensor)]
-        answers = torch.stack([same for _, same in asked]).tolist() if asked else []
-        known = dict(zip([i for i, _ in asked], answers, strict=True))
-        return [bool(known.get(i, same)) for i, same in enumerate(found)]
+
+def _unchanged(alive: Iterable[tuple[_Kept, Tensor]]) -> list[bool]:
+    """Of each tensor, whether it is what was kept; an accelerator is asked once for all of its own."""
+    found = [kept.content.is_in(tensor) for kept, tensor in alive]
+    asked = [(i, same) for i, same in enumerate(found) if isinstance(same, Tensor)]
+    answers = torch.stack([same for _, same in asked]).tolist() if asked else []
+    known = dict(zip([i for i, _ in asked], answers, strict=True))
+    return [bool(known.get(i, same)) for i, same in enumerate(found)]
 
 
 class _Content:
@@ -82,6 +87,13 @@ class _Content:
         if kept is None:
             kept = torch.frombuffer(bytearray(self._bytes), dtype=self.dtype).reshape(self.shape)
         return torch.empty_strided(self.shape, self.stride, dtype=self.dtype, device=kept.device).copy_(kept)
+
+
+@dataclass(frozen=True, eq=False)
+class _Kept:
+    name: str
+    tensor: ref[Tensor]
+    content: _Content
 
 
 def _raw(tensor: Tensor) -> Tensor:

@@ -8,6 +8,11 @@ import os
 import sys
 from typing import Any
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 _DESCRIPTORS = (1, 2)
 
 _kept: dict[int, tuple[int, tuple[int, int]]] = {}
@@ -27,7 +32,11 @@ def restore(before: State) -> None:
     """Put streams and descriptors back, and open again what was closed."""
     for descriptor, file in ((1, before[8]), (2, before[9])):
         if file is not None and _file(descriptor) != file and descriptor in _kept:
-            os.dup2(_kept[descriptor][0], descriptor)
+            try:
+                os.dup2(_kept[descriptor][0], descriptor)
+            except OSError:  # everything was closed: better said to nobody than not computed
+                _kept.pop(descriptor)
+                os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
     sys.stdout, sys.stderr = before[0], before[1]
     sys.__stdout__, sys.__stderr__ = before[2], before[3]  # type: ignore[misc]
     for stream, was_open in zip(before[:4], before[4:8], strict=True):
@@ -38,6 +47,8 @@ def restore(before: State) -> None:
 def _is_open(stream: Any) -> bool:
     try:
         return stream is not None and not stream.closed
+    except ValueError:
+        return False  # its buffer was taken away
     except Exception:
         return stream is not None  # a stand-in without `closed` cannot be closed
 
@@ -64,10 +75,18 @@ def keep() -> None:
         now, known = _file(descriptor), _kept.get(descriptor)
         if now is not None and (known is None or known[1] != now):
             with contextlib.suppress(OSError):
-                fresh = os.dup(descriptor)
+                fresh = _far_duplicate(descriptor)
                 if known is not None:
                     os.close(known[0])
                 _kept[descriptor] = (fresh, now)
+
+
+def _far_duplicate(descriptor: int) -> int:
+    """Where whoever closes a range of descriptors does not hit it, if there is room."""
+    if fcntl is not None:
+        with contextlib.suppress(OSError):
+            return int(fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 512))
+    return os.dup(descriptor)
 
 
 def _file(descriptor: int) -> tuple[int, int] | None:

@@ -198,6 +198,10 @@ class Toolkit:
         """Images that went through generators of components' own since this was last called."""
         return self._builder.take_inner_passes()
 
+    def networks(self) -> Iterable[tuple[str, nn.Module]]:
+        """The networks of all components that are alive, each with what errors call its owner."""
+        return self._builder.networks()
+
     def family(self, restoration: str) -> Family:
         """Every setting of a restoration's grid."""
         return self._builder.family(self.resolve("restoration", restoration))

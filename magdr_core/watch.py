@@ -49,7 +49,9 @@ class Guard:
             module.requires_grad_(False)
 
     def fail(self, message: str) -> ComponentError:
-        return ComponentError(f"{self.where}: {message}")
+        error = ComponentError(f"{self.where}: {message}")
+        error.attributed = True
+        return error
 
     def call(
         self, function: Callable[..., Any], *given: Any, free: bool = False, failed: str = "", **named: Any
@@ -106,6 +108,20 @@ class Guard:
             raise self.fail("changes the training mode of a network")
         return result
 
+    def contained(self, action: Callable[[], Any]) -> Any:
+        """What `action` of the component returns, where it is given nothing and may draw as it likes.
+
+        Raises:
+            ComponentError: it fails, or changes the state of the process.
+        """
+        device = torch.device("cpu")
+        random = global_random.state(device)
+        try:
+            return contained(self.where, action)
+        finally:
+            if global_random.drawn(random, global_random.state(device)):
+                global_random.restore(random)
+
     def _drew(
         self,
         own: global_random.OwnDraws | None,
@@ -136,6 +152,14 @@ class Guard:
         # What numpy's generator gave without its functions leaves no other trace than that nobody else drew.
         return before[1] != after[1] and idle[1] == global_random.state(device)[1]
 
+    def tensor(self, y: Any, what: str = "returned") -> Tensor:
+        """Check that `y` is a tensor like any other: dense, with a shape and values that can be read."""
+        if not isinstance(y, Tensor):
+            raise self.fail(f"{what} a {type(y).__name__}, expected a tensor")
+        if y.layout != torch.strided or y.is_quantized or y.is_nested:
+            raise self.fail(f"{what} a sparse, nested or quantized tensor, expected a dense one")
+        return y
+
     def images(self, y: Any, like: Tensor, what: str = "returned", *, values: bool = True) -> Tensor:
         """Check that `y` is an image batch shaped like `like`, finite and in [0,1].
 
@@ -143,8 +167,7 @@ class Guard:
             values: look at the values too; on a GPU, outside `expectations.deferred`, that waits for all work
                 that was queued.
         """
-        if not isinstance(y, Tensor):
-            raise self.fail(f"{what} a {type(y).__name__}, expected a tensor")
+        y = self.tensor(y, what)
         if y.shape != like.shape:
             raise self.fail(f"{what} shape {tuple(y.shape)}, expected {tuple(like.shape)}")
         if y.dtype != like.dtype or y.device != like.device:
@@ -163,9 +186,13 @@ class Guard:
         return y
 
     def scores(self, s: Any, shape: tuple[int, ...]) -> Tensor:
-        if not isinstance(s, Tensor) or tuple(s.shape) != shape:
-            given = tuple(s.shape) if isinstance(s, Tensor) else type(s).__name__
-            raise self.fail(f"returned {given}, expected shape {shape}")
+        if not isinstance(s, Tensor):
+            raise self.fail(f"returned {type(s).__name__}, expected shape {shape}")
+        s = self.tensor(s)
+        if tuple(s.shape) != shape:
+            raise self.fail(f"returned {tuple(s.shape)}, expected shape {shape}")
+        if s.is_complex() or s.device.type == "meta":
+            raise self.fail(f"returned {s.dtype} on {s.device}, expected real numbers")
         expect(torch.isfinite(s.detach()).all(), lambda: self.fail("returned NaN or infinite values"))
         return s
 

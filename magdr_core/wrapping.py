@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from magdr_core import guard
+from magdr_core.dataset_guard import GuardedDataset
 from magdr_core.resolver import Resolved
 from magdr_core.specs import (
     AttackSpec,
@@ -64,4 +65,5 @@ _GUARDS: dict[str, type[guard.Guard]] = {
     "parser": guard.GuardedParser,
     "detector": guard.GuardedDetector,
     "defense": guard.GuardedDefense,
+    "dataset": GuardedDataset,
 }

@@ -18,6 +18,7 @@ from magdr_core.bench import evaluate
 from magdr_core.bench.evasion import key_of
 from magdr_core.bench.images import GroupImages, Workplace
 from magdr_core.bench.plan import Cell, Slice
+from magdr_core.errors import MagdrError, components_own
 from magdr_core.functional import mse
 from magdr_core.guard import GuardedAttack, GuardedDefense, GuardedDetector, GuardedGenerator
 from magdr_core.identity import digest
@@ -54,11 +55,21 @@ def suite_of(toolkit: Toolkit, options: Adaptive) -> str:
     told = {
         "version": VERSION,
         "settings": options.model_dump(include=SETTINGS),
-        "attacks": sorted(toolkit.resolve("attack", label).key for label in options.attacks),
-        "others": sorted(toolkit.resolve("attack", label).key for label in options.others),
+        "attacks": sorted(_identified(toolkit, label) for label in options.attacks),
+        "others": sorted(_identified(toolkit, label) for label in options.others),
         "constants": [PROBED, FITTED, DRAWS, REFRESH, SCALINGS, MOST_FLAGGED],
     }
     return digest(told)[:16]
+
+
+def _identified(toolkit: Toolkit, attack: str) -> str:
+    """The key of an attack; its label where its plugin is broken, which the cells say."""
+    try:
+        return toolkit.resolve("attack", attack).key
+    except MagdrError as e:
+        if not components_own(e):
+            raise
+        return attack
 
 
 @dataclass(frozen=True, eq=False)

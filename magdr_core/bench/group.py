@@ -18,10 +18,11 @@ from magdr_core.bench.measures import Yardstick, encoder_label
 from magdr_core.bench.pictures import BESIDE, split_sides, worst_of, worst_side
 from magdr_core.bench.plan import CLEAN, ORACLE, Cell, Group, is_restoration
 from magdr_core.bench.stored import check_cell
+from magdr_core.calibration import Calibrator
 from magdr_core.containment import take_notices
-from magdr_core.errors import ComponentError, MagdrError, one_line
+from magdr_core.errors import MagdrError, one_line
 from magdr_core.expectations import deferred
-from magdr_core.guard import GuardedDefense, GuardedGenerator
+from magdr_core.guard import GuardedDefense, GuardedGenerator, GuardedImageMap
 from magdr_core.identity import digest
 from magdr_core.magdr import MagDR
 from magdr_core.rng import SampleRng
@@ -43,12 +44,7 @@ class GroupRun:
         work = replace(work, environment={**work.environment, **work.toolkit.registry.speed.changes})
         self.work, self.group = work, group
         self.toolkit, self.store = work.toolkit, work.store
-        self.calibrator = self.toolkit.calibrator(
-            group.task, group.dataset, self.store, progress=work.progress
-        )
-        self.G: GuardedGenerator = self.calibrator.generator
-        self.images = GroupImages(work, group.task, group.seed, self.G, self.calibrator.data)
-        self._adaptive = AdaptiveCells(work, group.seed, self.images, self.G)
+        self._broken: MagdrError | None = None
         self._ready: dict[tuple[str, str], Any] = {}
         defenses = [
             *work.profile.defenses,
@@ -56,8 +52,45 @@ class GroupRun:
         ]
         restorations = [d for d in defenses if is_restoration(self.toolkit, d)]
         self._plain = {ORACLE, *restorations}
-        self._encoder = encoder_label(self.toolkit) if defenses else None
-        self._ensemble = [self.toolkit.build("augmentation", f) for f in work.profile.ensemble]
+        self._measured = bool(defenses)
+
+    # What all cells need is built when the first one asks for it: where that cannot be had the cells fail,
+    # and those of other tasks do not.
+
+    @cached_property
+    def calibrator(self) -> Calibrator:
+        """Raises MagdrError if the task's generator or dataset cannot be had."""
+        if self._broken is not None:
+            raise self._broken
+        try:
+            work, group = self.work, self.group
+            return self.toolkit.calibrator(group.task, group.dataset, self.store, progress=work.progress)
+        except MagdrError as e:
+            self._broken = e
+            raise
+
+    @property
+    def G(self) -> GuardedGenerator:
+        return self.calibrator.generator
+
+    @cached_property
+    def images(self) -> GroupImages:
+        found = self.calibrator
+        return GroupImages(
+            self.work, self.group.task, self.group.seed, found.generator, found.data, found.shared
+        )
+
+    @cached_property
+    def _adaptive(self) -> AdaptiveCells:
+        return AdaptiveCells(self.work, self.group.seed, self.images, self.G)
+
+    @cached_property
+    def _encoder(self) -> str | None:
+        return encoder_label(self.toolkit) if self._measured else None
+
+    @cached_property
+    def _ensemble(self) -> list[GuardedImageMap]:
+        return [self.toolkit.build("augmentation", f) for f in self.work.profile.ensemble]
 
     def run(self) -> Iterator[dict[str, Any]]:
         """Every cell's data, from the store or computed; a failed one has an `error`."""
@@ -69,6 +102,7 @@ class GroupRun:
         facts = first_facts(cell)
         try:
             # Fitting comes first: the key holds the calibration that a component uses.
+            images = self.images
             component = self._component(cell)
             key = self._key(cell)
             facts["seen_by_oracle"] = self._oracle(cell)
@@ -79,17 +113,22 @@ class GroupRun:
                 return stored | {"facts": facts, "reused": True}
             start = time.perf_counter()
             self._take_passes()
+            self._share()
+            if images.shared.restore():  # by somebody who was called between cells: no fault of this one
+                self._distrust()
             with deferred():
                 values, extra = self._compute(cell, component)
-            self._check_shared(cell)
-        except (MagdrError, torch.OutOfMemoryError) as e:
+            kind = "restoration" if is_restoration(self.toolkit, cell.component) else cell.role
+            images.check_shared(f"{kind} {cell.component}")
+        except Exception as e:  # of any kind: the others go on
             self._distrust()
-            self.work.report(f"failed: {cell}: {one_line(e)}")
-            return failed_cell(facts, one_line(e))
+            why = one_line(e) if isinstance(e, MagdrError) else f"unexpected: {one_line(e)}"
+            self.work.report(f"failed: {cell}: {why}")
+            return failed_cell(facts, why)
         finally:
             for notice in take_notices():
                 self.work.report(notice)
-        clean = self.images.clean(False, cell.slice)
+        clean = images.clean(False, cell.slice)
         forwards = self._take_passes() / len(clean)
         for name in ("pictures", "worst-pictures", "images"):
             if name in extra:
@@ -99,7 +138,7 @@ class GroupRun:
             "key": key,
             "facts": facts,
             "ids": list(clean.ids),
-            "identities": self.images.identities[: len(clean)],
+            "identities": images.identities[: len(clean)],
             "values": values,
             "forwards": forwards,
             **extra,
@@ -108,18 +147,26 @@ class GroupRun:
         self.store.put_json("cells", key, data)
         return data
 
-    def _check_shared(self, cell: Cell) -> None:
-        """Raises ComponentError, and mends it, if what cells share has changed meanwhile."""
-        changed = self.images.shared.restore()
-        if changed:
-            kind = "restoration" if is_restoration(self.toolkit, cell.component) else cell.role
-            raise ComponentError(
-                f"{kind} {cell.component}: changes tensors that it shares with others ({', '.join(changed)})"
-            )
+    def _share(self) -> None:
+        """Watch what there is by now: networks of all components, and what measures have kept."""
+        shared = self.images.shared
+        for where, network in self.toolkit.networks():
+            shared.add_networks(where, [network])
+        for yardstick in self._yardsticks():
+            for tensor in yardstick.tensors():
+                shared.add("clean images, measured", tensor)
+
+    def _yardsticks(self) -> Sequence[Yardstick]:
+        made = self.__dict__.get("_clean")
+        return () if made is None else (made.inputs, made.outputs)
 
     def _distrust(self) -> None:
         """After a component was at fault: nothing that it may have reached is as it left it."""
+        if "images" not in self.__dict__:
+            return  # there is nothing yet
         self.images.shared.restore()
+        for yardstick in self._yardsticks():
+            yardstick.forget()
         if self.G.memory is not None:
             self.G.memory.forget()
 
@@ -144,7 +191,7 @@ class GroupRun:
     def pictures(self, cells: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str, str, str], Tensor]:
         """What the report shows: clean images, and every defense's inputs and outputs on each slice."""
         shown = self.work.profile.pictures
-        if not shown:
+        if not shown or all("error" in cell for cell in cells):
             return {}
         task = self.group.task
         pictures = {

@@ -13,7 +13,7 @@ from magdr_core.bench import evaluate
 from magdr_core.bench.plan import Slice
 from magdr_core.calibration import Progress
 from magdr_core.copies import tensors_in
-from magdr_core.errors import DataError
+from magdr_core.errors import ComponentError, DataError
 from magdr_core.expectations import deferred
 from magdr_core.functional import to_8bit
 from magdr_core.guard import GuardedAttack, GuardedGenerator
@@ -52,14 +52,22 @@ class Workplace:
 class GroupImages:
     """Images of one task and seed, drawn or attacked once and kept in the store."""
 
-    def __init__(self, work: Workplace, task: str, seed: int, G: GuardedGenerator, data: Dataset) -> None:
+    def __init__(
+        self,
+        work: Workplace,
+        task: str,
+        seed: int,
+        G: GuardedGenerator,
+        data: Dataset,
+        shared: SharedTensors | None = None,
+    ) -> None:
         self.work, self.task, self.seed = work, task, seed
         self.G, self.data = G, data
         self._clean: dict[bool, Samples] = {}
         self._reference: Tensor | None = None
         self._images: dict[Slice, Tensor] = {}
         self.identities: list[int] = []
-        self.shared = SharedTensors()
+        self.shared = shared or SharedTensors()
         """All that cells share; verified before a cell is kept."""
         self.shared.add_networks("the generator", find_networks(G))
 
@@ -75,8 +83,8 @@ class GroupImages:
                 oracle=oracle,
             )
             self._clean[oracle], self.identities = samples, identities.tolist()
-            for i, tensor in enumerate(tensors_in(samples)):
-                self.shared.add(f"clean images: {oracle}.{i}", tensor)
+            for tensor in tensors_in(samples):
+                self.shared.add("clean images", tensor)
         clean = self._clean[oracle]
         return clean if part is None or part.samples is None else clean[: part.samples]
 
@@ -124,12 +132,19 @@ class GroupImages:
         if images is None:
             with deferred():
                 made = self._sweep(part, clean) if part.role == "sweep" else {part: self._make(part, clean)}
+            self.check_shared(f"attack or edit {part.name}")
             for one, of_one in made.items():
                 self.work.store.put_images(digest(self.key(one)), of_one)
             images = made[part]
         self._images[part] = images.to(clean.images.device)
-        self.shared.add(f"images of {part.name}: {part.role}.{part.steps}.{part.label}", self._images[part])
+        self.shared.add(f"images of {part.name}", self._images[part])
         return self._images[part]
+
+    def check_shared(self, where: str) -> None:
+        """Mend what cells share if it has changed, and raise ComponentError of `where`: nothing that was
+        computed beside it is kept."""
+        if changed := ", ".join(self.shared.restore()):
+            raise ComponentError(f"{where}: changes tensors that it shares with others ({changed})")
 
     def beside(self, part: Slice, indices: list[int]) -> list[Tensor]:
         """Clean and received images of these samples, each followed by the outputs on them: the first four

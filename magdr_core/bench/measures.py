@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from magdr_core.errors import MagdrError, components_own
 from magdr_core.functional import in_pieces, mse, psnr, ssim
-from magdr_core.functional.fsim import EdgeMaps, edge_maps, fsim_of_maps
+from magdr_core.functional.fsim import EdgeMaps, edge_maps, forget_filters, fsim_of_maps
 from magdr_core.toolkit import Toolkit
 
 BATCH = 16
@@ -56,6 +57,18 @@ class Yardstick:
                 values["featsim"][rows] = 1 - apart.square().sum(1) / 2
         return {f"{name}_{suffix}": v.tolist() for name, v in values.items()}
 
+    def forget(self) -> None:
+        """Have everything computed again, after a component was at fault."""
+        self._maps = self._directions = None
+        forget_filters()
+
+    def tensors(self) -> Iterator[Tensor]:
+        """What is kept of the images, as far as it was needed yet."""
+        if self._maps is not None:
+            yield from (self._maps.phase, self._maps.gradient)
+        if self._directions is not None:
+            yield self._directions
+
     @property
     def maps(self) -> EdgeMaps:
         if self._maps is None:
@@ -79,9 +92,16 @@ class Yardstick:
 
 
 def encoder_label(toolkit: Toolkit) -> str | None:
-    """The registry's parser whose features `featsim` compares: MagDR's, else the first that has features."""
+    """The registry's parser whose features `featsim` compares: MagDR's, else the first that has features.
+    One that cannot be built is passed over; the cells that need it say why."""
     labels = [toolkit.registry.composition.get("parser"), *toolkit.registry.labels("parser")]
     for label in dict.fromkeys(x for x in labels if isinstance(x, str)):
-        if hasattr(toolkit.build("parser", label).component, "features"):
+        try:
+            parser = toolkit.build("parser", label)
+        except MagdrError as e:
+            if not components_own(e):
+                raise
+            continue
+        if hasattr(parser.component, "features"):
             return label
     return None

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 from magdr_core.calibration import read_calibration
-from magdr_core.errors import BrokenPluginError, RegistryError, suggestion
+from magdr_core.errors import MagdrError, RegistryError, components_own, suggestion
 from magdr_core.identity import digest
 from magdr_core.profiles import Adaptive, Profile, Sweep, Transfer
 from magdr_core.resolver import Resolved
@@ -107,7 +108,7 @@ def plan(toolkit: Toolkit, profile: Profile) -> list[Group]:
         read_calibration(toolkit.registry.path.parent / policy.file)
     defenses = [defense_label(toolkit, label) for label in profile.defenses]
     for attack in policy.attacks:
-        toolkit.resolve("attack", attack)
+        _check(toolkit, "attack", attack)
     slices = {task: tuple(_slices(toolkit, profile, task)) for task in tasks}
     for label in profile.detectors:
         _check(toolkit, "detector", label)
@@ -118,10 +119,13 @@ def plan(toolkit: Toolkit, profile: Profile) -> list[Group]:
     seeds = profile.seeds or (toolkit.registry.seed,)
     groups = []
     for task in tasks:
-        dataset = _faces_for(toolkit, profile, task)
+        dataset = profile.dataset or toolkit.registry.dataset_of(task)
+        with _components_aside():
+            _check_faces(toolkit, profile, task, dataset)
         for transfer in profile.transfer:
             if _is_of(task, transfer):
-                _check_transfer(toolkit, task, transfer)
+                with _components_aside():
+                    _check_transfer(toolkit, task, transfer)
         for seed in seeds:
             cells = tuple(_cells(toolkit, profile, task, dataset, seed, slices[task]))
             groups.append(Group(task, dataset, seed, slices[task], cells))
@@ -131,13 +135,13 @@ def plan(toolkit: Toolkit, profile: Profile) -> list[Group]:
 def _check_adaptive(toolkit: Toolkit, adaptive: Adaptive) -> None:
     """Everything that the profile's adaptive attacks name is there, and each other attack has one to join."""
     for label in (*adaptive.detectors, *filter(None, [adaptive.behind])):
-        toolkit.resolve("detector", label)
+        _check(toolkit, "detector", label)
     for label in adaptive.defenses:
         defense_label(toolkit, label)
-    strengths = {attack_slice(toolkit, label).eps for label in adaptive.attacks}
+    strengths = {attack_slice(toolkit, label).eps for label in adaptive.attacks} - {0.0}
     for label in adaptive.others:
-        eps = attack_slice(toolkit, label).eps
-        if not any(math.isclose(eps, own) for own in strengths):
+        eps = attack_slice(toolkit, label).eps  # 0 of one whose plugin is broken
+        if eps and strengths and not any(math.isclose(eps, own) for own in strengths):
             known = ", ".join(f"{own * 255:g}/255" for own in sorted(strengths))
             raise RegistryError(
                 f"{toolkit.registry.path.name}: adaptive: the other attack {label!r} has eps = "
@@ -145,10 +149,19 @@ def _check_adaptive(toolkit: Toolkit, adaptive: Adaptive) -> None:
             )
 
 
-def _faces_for(toolkit: Toolkit, profile: Profile, task: str) -> str:
-    """The label of a task's dataset, which is there and large enough; the generator can be built, too."""
+@contextmanager
+def _components_aside() -> Iterator[None]:
+    """Let pass what is a component's fault and not the registry's: the cells that need it will say so."""
+    try:
+        yield
+    except MagdrError as e:
+        if not components_own(e):
+            raise
+
+
+def _check_faces(toolkit: Toolkit, profile: Profile, task: str, label: str) -> None:
+    """A task's dataset is there and large enough; the generator can be built, too."""
     toolkit.build("generator", task)
-    label = profile.dataset or toolkit.registry.dataset_of(task)
     split = toolkit.build("dataset", label).split(profile.split)
     wanted = profile.first + profile.samples
     if len(split) < wanted:
@@ -156,7 +169,6 @@ def _faces_for(toolkit: Toolkit, profile: Profile, task: str) -> str:
             f"{toolkit.registry.path.name} [dataset.{label}]: its {profile.split} split has {len(split)} "
             f"images; the profile takes {profile.samples} from index {profile.first} on (--limit takes fewer)"
         )
-    return label
 
 
 def _is_of(task: str, setting: Transfer | Sweep) -> bool:
@@ -215,15 +227,15 @@ def _check(toolkit: Toolkit, kind: str, label: str) -> Resolved | None:
     Raises:
         RegistryError: the registry is wrong.
     """
-    try:
+    with _components_aside():
         return toolkit.resolve(kind, label)
-    except RegistryError as e:
-        cause: BaseException | None = e
-        while cause is not None and not isinstance(cause, BrokenPluginError):
-            cause = cause.__cause__
-        if cause is None:
-            raise
-        return None
+    return None
+
+
+def _used(toolkit: Toolkit, kind: str, label: str) -> str:
+    """The registry name of a component; of one whose plugin is broken what the table says."""
+    resolved = _check(toolkit, kind, label)
+    return toolkit.registry.instance(kind, label).use if resolved is None else resolved.entry.name
 
 
 def is_restoration(toolkit: Toolkit, label: str) -> bool:
@@ -245,7 +257,7 @@ def _slices(toolkit: Toolkit, profile: Profile, task: str) -> Iterator[Slice]:
     points = sorted(set(sweep.steps)) if sweep is not None else []
     for label in sweep.attacks if sweep is not None else ():
         part = attack_slice(toolkit, label)
-        if not hasattr(toolkit.build("attack", label).component, "checkpoints"):
+        if not _steps_are_kept(toolkit, label):
             raise RegistryError(
                 f"{toolkit.registry.path.name}: sweep: attack {label!r} has no checkpoints of a run; "
                 "pgd, ifgsm, eq3 and the class-transferable attacks have"
@@ -263,14 +275,20 @@ def _slices(toolkit: Toolkit, profile: Profile, task: str) -> Iterator[Slice]:
             if eps not in noises:
                 yield Slice(f"noise@{eps * 255:g}", "noise", "noise", "noise", eps, 1)
         for label in profile.benign:
-            resolved = toolkit.resolve("augmentation", label)
-            yield Slice(f"benign:{label}", "benign", label, resolved.entry.name)
+            yield Slice(f"benign:{label}", "benign", label, _used(toolkit, "augmentation", label))
+
+
+def _steps_are_kept(toolkit: Toolkit, attack: str) -> bool:
+    """Whether an attack has the checkpoints of a run; True of one that cannot be had."""
+    with _components_aside():
+        return hasattr(toolkit.build("attack", attack).component, "checkpoints")
+    return True
 
 
 def attack_slice(toolkit: Toolkit, label: str) -> Slice:
     resolved = _check(toolkit, "attack", label)
     if resolved is None:  # nobody can say how strong it would have been
-        return Slice(label, "attack", label, toolkit.registry.instance("attack", label).use)
+        return Slice(label, "attack", label, _used(toolkit, "attack", label))
     eps, steps = float(resolved.params["eps"]), int(resolved.params.get("steps", 1))
     return Slice(label, "attack", label, resolved.entry.name, eps, steps)
 
@@ -280,8 +298,8 @@ def _cells(
 ) -> Iterator[Cell]:
     common: dict[str, Any] = {
         "task": task,
-        "generator": toolkit.resolve("generator", task).entry.name,
-        "dataset": toolkit.resolve("dataset", dataset).entry.name,
+        "generator": _used(toolkit, "generator", task),
+        "dataset": _used(toolkit, "dataset", dataset),
         "seed": seed,
     }
     for part in slices:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from magdr_core.bench.group import GroupRun
@@ -60,6 +61,7 @@ class Threats:
             else:
                 attack = toolkit.build("attack", part.label)
                 params = toolkit.resolve("attack", part.label).params
+            objective = attack.objective or self.run.G.objective
         except MagdrError:
             return None  # its cells say what is wrong with it
         own_attack = cell.knowledge == "adaptive"
@@ -72,7 +74,7 @@ class Threats:
             "step_size": None if own_attack else _step_size(attack, params),
             "restarts": int(params.get("restarts", 1)),
             "queries": queries if own_attack else self.counted(part, attack),
-            "objective": attack.objective or self.run.G.objective,
+            "objective": objective,
             "knowledge": cell.knowledge,
             "knows": KNOWS[cell.knowledge],
             "lacks": _lacking(part),
@@ -91,17 +93,20 @@ class Threats:
 
     def _count(self, part: Slice, attack: GuardedAttack) -> Mapping[str, float] | None:
         """Passes per image on a few faces; None if the attack fails on them."""
-        key = digest(["queries", PROBED, self.run.images.key(part)])
+        try:
+            key = digest(["queries", PROBED, self.run.images.key(part)])
+        except MagdrError:
+            return None
         stored = self.run.store.json("queries", key, check_queries)
         if stored is None:
-            clean = self.run.images.clean(False)[:PROBED]
-            G = self.run.G
-            if part.transfer is not None and part.transfer.surrogate:
-                G = self.run.toolkit.generator(part.transfer.surrogate)
-            counted = _Counted(G)
             try:
+                clean = self.run.images.clean(False)[:PROBED]
+                G = self.run.G
+                if part.transfer is not None and part.transfer.surrogate:
+                    G = self.run.toolkit.generator(part.transfer.surrogate)
+                counted = _Counted(G)
                 attack_samples(clean, attack, counted, name=part.component, seed=self.run.group.seed)  # type: ignore[arg-type]
-            except MagdrError:
+            except (MagdrError, torch.OutOfMemoryError):
                 return None
             n = len(clean)
             # One pass made the clean output, which every aim starts from.

@@ -12,7 +12,6 @@ file holds is computed and cached. What a component cannot load again is not kep
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,6 +22,7 @@ from torch import Tensor
 from magdr_core.calibration.content import checked_entry, entry_or_none, kept_as_json
 from magdr_core.calibration.file import read_calibration
 from magdr_core.calibration.thresholds import best_f1_threshold, threshold_at_fpr
+from magdr_core.copies import private, tensors_in
 from magdr_core.errors import CalibrationError, ComponentError, MagdrError, one_line
 from magdr_core.expectations import deferred
 from magdr_core.functional import to_8bit
@@ -34,6 +34,7 @@ from magdr_core.protocols import CalibratedDetector, Dataset, FitData, Fittable
 from magdr_core.registry import Registry
 from magdr_core.rng import SampleRng
 from magdr_core.samples import attack_samples, draw_samples
+from magdr_core.shared import SharedTensors, find_networks
 from magdr_core.store import Store
 from magdr_core.types import Samples
 
@@ -99,8 +100,12 @@ class Calibrator:
         self.generator.memory = OutputMemory(REMEMBERED)
         self.data: Dataset = toolkit.build("dataset", dataset)
         self.progress = progress
+        self.shared = SharedTensors()
+        """What components share: verified before anything that was computed beside it is kept."""
+        self.shared.add_networks("the generator", find_networks(self.generator))
         self.policy: CalibrationPolicy = toolkit.registry.calibration
         self.used: dict[str, dict[str, Any]] = {}
+        self._keys: dict[tuple[str, str], str] = {}
         self._entries: dict[str, dict[str, Any]] = {}
         self._files: dict[str, Path] = {}
         self._read_files(shipped)
@@ -195,10 +200,12 @@ class Calibrator:
             with self.generator.plain(), deferred():
                 computed = compute(label, component)
             entry = self._complete(component, {"kind": kind, "label": label, "task": self.task, **computed})
+            self._check_shared(component.where)
             component = build()  # as it will be when it is built for the stored entry
             _load(component, entry["state"])
             self.store.put_json("calibrations", key, entry)
         self._entries[key] = self.used[key] = entry
+        self._keys[kind, label] = key
         return component, entry
 
     def _complete(self, guarded: Any, entry: dict[str, Any]) -> dict[str, Any]:
@@ -216,7 +223,9 @@ class Calibrator:
             for name, need in resolved.entry.spec.needs.items()
             if need.calibrated
         ]
-        return digest([self.used.get(self.key(kind, label), {}), inner])
+        # What learns nothing has no key: it does not depend on the calibration's attacks either.
+        key = self._keys.get((kind, label), "")
+        return digest([self.used.get(key, {}), inner])
 
     # -- computing --------------------------------------------------------------------------------------
 
@@ -258,10 +267,18 @@ class Calibrator:
                     )
                     self.progress(f"attacking {split} faces ({label})", len(parts) * ATTACK_BATCH, count)
                 images = torch.cat(parts)
+                self._check_shared(attack.where)
                 self.store.put_images(key, images)
             self._attacks[memo] = (clean.with_images(images.to(clean.images.device)), clean)
+            for tensor in tensors_in(self._attacks[memo]):
+                self.shared.add("calibration images", tensor)
         attacked, clean = self._attacks[memo]
-        return _copied(attacked), _copied(clean)
+        return private((attacked, clean))
+
+    def _check_shared(self, where: str) -> None:
+        """Raises ComponentError, and mends it, if what components share was changed by `where`."""
+        if changed := ", ".join(self.shared.restore()):
+            raise ComponentError(f"{where}: changes tensors that it shares with others ({changed})")
 
     def _harmless(self, first: int, count: int, oracle: bool) -> dict[str, Samples]:
         """Noise of each attack's strength, and benign edits, of the same faces."""
@@ -352,11 +369,3 @@ def _load(guarded: Any, state: Any) -> None:
     """Hand a component that learns its state. Raises ComponentError if it does not take it."""
     if isinstance(guarded.component, Fittable):
         guarded.load(state)
-
-
-def _copied(samples: Samples) -> Samples:
-    """The same samples in memory of their own: whoever edits them edits nothing that others will see."""
-    c = samples.conditions
-    masks = None if c.oracle_masks is None else c.oracle_masks.clone()
-    conditions = replace(c, values=c.values.clone(), changed=c.changed.clone(), oracle_masks=masks)
-    return replace(samples, images=samples.images.clone(), conditions=conditions)

@@ -72,6 +72,7 @@ def main() -> None:
     Threads that a plugin has left do not keep the process alive.
     """
     threads = threading.enumerate()
+    threading.excepthook, sys.unraisablehook = _of_a_thread, _of_nobody
     try:
         with interrupts.watched():
             code = _run()
@@ -132,6 +133,24 @@ def _leave(code: int, before: list[threading.Thread]) -> NoReturn:
             atexit._run_exitfuncs()  # temporary files are removed, a cluster is shut down
         os._exit(code)
     sys.exit(code)
+
+
+def _of_a_thread(failed: threading.ExceptHookArgs) -> None:
+    """One line of a thread that ended badly; the file that it was in is a plugin's."""
+    name = failed.thread.name if failed.thread is not None else "a thread"
+    _one_line(f"thread {name}", failed.exc_value or failed.exc_type())
+
+
+def _of_nobody(failed: sys.UnraisableHookArgs) -> None:
+    """One line of what went wrong where nobody could be told: in a `__del__`, or while the process ends."""
+    _one_line(failed.err_msg or "while something was cleared away", failed.exc_value or failed.exc_type())
+
+
+def _one_line(where: str, error: BaseException) -> None:
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" ({os.path.basename(frames[-1].filename)}, line {frames[-1].lineno})" if frames else ""
+    with contextlib.suppress(Exception):
+        say(f"magdr: {where}{place}: {one_line(error)}", err=True)
 
 
 def _out_of_memory(error: Exception) -> bool:

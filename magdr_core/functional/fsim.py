@@ -144,6 +144,11 @@ def _bank(height: int, width: int) -> tuple[Tensor, list[float]]:
     return torch.stack(filters).float(), gains
 
 
+def forget_filters() -> None:
+    """Make the filters again when they are next used: whoever could reach memory may have edited them."""
+    _bank.cache_clear()
+
+
 def _median(x: Tensor) -> Tensor:
     """Median of every `[H,W]`, the mean of the two middle ones where their number is even."""
     flat = x.flatten(1)

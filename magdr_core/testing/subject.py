@@ -75,7 +75,7 @@ class Subject:
 
     @property
     def component(self) -> Any:
-        return self.guarded if self.kind == "dataset" else self.guarded.component
+        return self.guarded.component
 
     @property
     def generator(self) -> Any:

@@ -7,6 +7,7 @@ import io
 import json
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -185,3 +186,28 @@ def test_printing_past_the_terminal_is_seen(text):
 @pytest.mark.parametrize("file", sorted(set(CLI.glob("*.py")) - {CLI / "terminal.py"}), ids=lambda f: f.name)
 def test_command_prints_through_the_terminal_only(file):
     assert printing(file.read_text(encoding="utf-8")) == []
+
+
+def test_terminal_a_thread_that_fails_is_one_line(monkeypatch, capsys):
+    monkeypatch.setattr(threading, "excepthook", magdr_core.cli._of_a_thread)
+
+    def fails():
+        raise ValueError("no\nmore")
+
+    thread = threading.Thread(target=fails, name="worker")
+    thread.start()
+    thread.join()
+    line = capsys.readouterr().err
+    assert line.startswith("magdr: thread worker (test_terminal.py, line ")
+    assert line.endswith("): ValueError: no more\n")
+
+
+def test_terminal_what_fails_while_it_is_cleared_away_is_one_line(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "unraisablehook", magdr_core.cli._of_nobody)
+
+    class Refuses:
+        def __del__(self):
+            raise ValueError("no")
+
+    Refuses()
+    assert capsys.readouterr().err.count("\n") == 1

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from magdr_core import guard
-from magdr_core.errors import ComponentError, DataError
+from magdr_core.errors import ComponentError, DataError, one_line
 from magdr_core.functional import PARTS
 from magdr_core.rng import SampleRng
 from magdr_core.types import Batch, Condition
@@ -114,12 +114,16 @@ def test_guard_keeps_gradients(images):
     assert torch.equal(x.grad, 2 * x.detach())
 
 
-def test_guard_own_errors_pass_through_unchanged(images):
+def test_guard_own_errors_pass_through_and_say_whose_they_are(images):
     def refuses(x):
         raise DataError("too small")
 
-    with pytest.raises(DataError, match=r"^too small$"):
-        guard.GuardedImageMap(refuses, WHERE)(images(1))
+    def asks(x):
+        return guard.GuardedImageMap(refuses, WHERE)(x)
+
+    with pytest.raises(DataError, match="too small") as caught:
+        guard.GuardedImageMap(asks, "another")(images(1))
+    assert one_line(caught.value) == f"too small [{WHERE}]"
 
 
 def test_guard_training_mode(images):

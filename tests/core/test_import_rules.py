@@ -16,7 +16,7 @@ text
 errors types rng threads identity names functional interrupts left_threads streams expectations global_random
 textfile
 checkpoint
-state_keys
+state_keys interpreter_state
 process_state copies content
 files params tidy weights memory packing containment speed
 sealed
@@ -25,7 +25,7 @@ watch
 media
 specs protocols
 hookspecs magdr objective discovery profiles handle shared
-api plugins generator_guard
+api plugins generator_guard dataset_guard
 guard
 registry samples
 calibration conditions resolver adaptive

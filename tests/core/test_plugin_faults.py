@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from types import ModuleType, SimpleNamespace
 
 import pytest
+import torch
 from plugin_fakes import METRIC, FakeEntry, assert_clean, fault, names
 
-from magdr_core.errors import PluginError
+from magdr_core.errors import BrokenPluginError, PluginError
 from magdr_core.hookspecs import hookimpl
 from magdr_core.plugins import Origin, PluginHost
 from tests.edits import edited
@@ -182,3 +184,25 @@ def test_plugins_observer_with_a_misspelt_hook_is_refused_at_once():
     host.load("builtin")
     assert not host.failures
     assert host.entries()
+
+
+@pytest.mark.parametrize(
+    ("does", "named"),
+    [
+        ("torch.set_default_dtype(torch.float64)", "changes torch's default dtype"),
+        ("os.chdir('/')", "changes the working directory"),
+    ],
+)
+def test_plugin_that_changes_the_process_when_imported_is_broken(does, named, tmp_path):
+    (tmp_path / "bad.py").write_text(f"import os, torch\nMAGDR_API = 1\n{does}\n")
+    before = os.getcwd(), torch.get_default_dtype()
+    with pytest.raises(BrokenPluginError, match=f"bad.py.*{named}"):
+        PluginHost(local={"acme": "./bad.py"}, base=tmp_path).load("acme")
+    assert (os.getcwd(), torch.get_default_dtype()) == before
+
+
+def test_plugin_that_draws_when_imported_leaves_the_random_state(tmp_path):
+    (tmp_path / "seeds.py").write_text("import torch\nMAGDR_API = 1\ntorch.manual_seed(5)\n")
+    before = torch.get_rng_state()
+    PluginHost(local={"acme": "./seeds.py"}, base=tmp_path).load("acme")
+    assert torch.equal(torch.get_rng_state(), before)

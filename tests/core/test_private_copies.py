@@ -148,7 +148,7 @@ def test_shared_tensors_are_put_back_and_named():
     net = torch.nn.Linear(2, 2).requires_grad_(False)
     image = torch.rand(1, 3, 4, 4)
     shared = SharedTensors()
-    shared.add("clean images: 0", image)
+    shared.add("clean images", image)
     shared.add_networks("the generator", [net])
     before, weight = image.clone(), net.weight.clone()
     assert shared.restore() == []

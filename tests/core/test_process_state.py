@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gc
 import io
+import logging
 import os
+import resource
 import signal
 import sys
 import threading
@@ -38,8 +40,17 @@ CHANGES = {
     "signal handlers": lambda: signal.signal(signal.SIGTERM, signal.SIG_IGN),
     "the recursion limit": lambda: sys.setrecursionlimit(4321),
     "garbage collection": gc.disable,
+    "functions of torch, numpy or Python": lambda: setattr(torch.Tensor, "clone", lambda self: self),
+    "hooks of the interpreter": lambda: setattr(sys, "excepthook", print),
+    "whether messages are shown": lambda: logging.disable(logging.CRITICAL),
+    "limits of the process": lambda: limited(resource.RLIMIT_NOFILE, 4000),
 }
 HELD = []
+
+
+def limited(limit, soft):
+    hard = resource.getrlimit(limit)[1]
+    resource.setrlimit(limit, (min(soft, hard) - 1 if hard > 0 else soft, hard))
 
 
 @pytest.mark.parametrize("name", CHANGES)
@@ -56,6 +67,18 @@ def test_process_state_that_a_component_changes_is_named_and_put_back(name, imag
     assert name in str(e.value)
     assert process_state.put_back(before) == []
     HELD.clear()
+
+
+def test_process_state_a_timer_that_a_component_starts_is_stopped(images):
+    running = signal.setitimer(signal.ITIMER_REAL, 0)  # that of a test runner's own limit
+    try:
+        with pytest.raises(ComponentError, match="map bad: changes timers"):
+            guard.GuardedImageMap(lambda x: (signal.setitimer(signal.ITIMER_REAL, 60), x)[1], "map bad")(
+                images(1)
+            )
+        assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, *running)
 
 
 def test_process_state_is_put_back_after_an_exception_too(images):
@@ -120,6 +143,40 @@ def test_streams_a_closed_stream_can_be_written_to_again(monkeypatch, capfd):
     assert sys.stdout is stream
     print("again", flush=True)
     assert "again" in capfd.readouterr().out
+
+
+def test_streams_one_whose_buffer_was_taken_can_be_written_to_again(monkeypatch, capfd):
+    raw = os.fdopen(1, "wb", closefd=False)
+    stream = io.TextIOWrapper(raw, encoding="utf-8", line_buffering=True)
+    monkeypatch.setattr(sys, "stdout", stream)
+    streams.keep()
+    before = streams.read()
+    stream.detach()
+    assert streams.read() != before
+    streams.restore(before)
+    print("again", flush=True)
+    assert "again" in capfd.readouterr().out
+
+
+def test_streams_duplicates_lie_where_ranges_of_descriptors_do_not_reach():
+    duplicate = streams._far_duplicate(1)
+    try:
+        assert duplicate >= 512
+    finally:
+        os.close(duplicate)
+
+
+def test_processes_a_fork_does_not_go_on_with_the_run(images, tmp_path):
+    here = os.getpid()
+
+    def splits(x):
+        if child := os.fork():
+            os.waitpid(child, 0)
+        return x
+
+    guard.GuardedImageMap(splits, "map")(images(1))
+    (tmp_path / str(os.getpid())).touch()
+    assert [file.name for file in tmp_path.iterdir()] == [str(here)]
 
 
 def left(daemon):

@@ -75,7 +75,7 @@ STORED = "what is stored lies on the host: once a cell"
 WAITS = {
     SETTLED: "the checks of a cell are looked at together, before it is stored",
     "magdr_core.expectations:expect": ONCE_A_GROUP,
-    "magdr_core.shared:SharedTensors._unchanged": "what cells share is verified before one is stored",
+    "magdr_core.shared:_unchanged": "what cells share is verified before one is stored",
     "magdr_core.magdr.loop:MagDR._run": "which images go on to another round decides what is computed at all",
     "magdr_core.magdr.standard:target_names": "figures are kept by the name of a target region",
     "magdr_core.adaptive.attack:AdaptiveAttack._ascend": SEARCH,

@@ -145,7 +145,7 @@ class LocalEngine:
             job.finished(result.cells[-1])
         if job.whole:
             result.pictures = work.pictures(result.cells, job.first_seed(group))
-        if job.checked(group):
+        if job.checked(group) and not all("error" in cell for cell in result.cells):
             result.checks = list(work.suite.rows(result.cells))
         return result
 
