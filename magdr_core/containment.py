@@ -6,6 +6,7 @@ Nothing here knows components; :mod:`magdr_core.watch` adds what is particular t
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -45,6 +46,7 @@ def contained(
             out-of-memory error, pass as they are, and so does the user's Ctrl-C.
     """
     before, threads, process = process_state.snapshot(), left_threads.running(), os.getpid()
+    modules = len(sys.modules)
     try:
         result = action()
     except BaseException as e:
@@ -61,6 +63,8 @@ def contained(
     _end_a_fork(process)
     changed = process_state.put_back(before)
     interrupts.check()
+    if len(sys.modules) > modules:  # a library was imported on the way
+        changed = [name for name in changed if name not in LIBRARIES_CHANGE]
     if changed:
         raise _attributed(error(f"{where}: changes {process_state.named(changed)}"))
     _judge_threads(where, threads, error)
@@ -82,7 +86,7 @@ LIBRARIES_CHANGE = (
     "the recursion limit",
     "numpy's treatment of errors",
 )
-"""What modules of libraries set when they are imported; of these, only variables are left as they are."""
+"""What modules of libraries set when they are imported; it is put back, variables of plugins' imports excepted."""
 
 
 def imported(action: Callable[[], T]) -> T:

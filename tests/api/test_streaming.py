@@ -48,7 +48,9 @@ def most_held(photos, every=BATCH - 1):
     return most, count
 
 
-@pytest.mark.parametrize(("flags", "restore"), [("never", False), ("always", True)])
+@pytest.mark.parametrize(
+    ("flags", "restore"), [pytest.param("never", False, marks=pytest.mark.slow), ("always", True)]
+)
 def test_a_folder_of_any_size_takes_the_same_memory(calibrated, folder, flags, restore):
     magdr = calibrated(flags)
     files = sorted(folder.iterdir())

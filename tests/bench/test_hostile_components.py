@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import csv
-import gc
 import sys
 import threading
 
 import pytest
 import torch
-from torch import nn
 
 from magdr_core.bench.run import Bench
 from magdr_core.hookspecs import hookimpl
@@ -17,6 +15,7 @@ from magdr_core.protocols import FitData
 from magdr_core.registry import parse_registry
 from magdr_core.specs import DefenseSpec, DetectorSpec
 from magdr_core.toolkit import Toolkit
+from tests.bench import reachable
 from tests.edits import edited
 
 REGISTRY = """
@@ -100,6 +99,12 @@ def of_others(rows):
     return [row for row in rows if "bad" not in row and not any(v.startswith("to ") for v in row)]
 
 
+@pytest.fixture(autouse=True)
+def spared():
+    with reachable.sparing_what_there_is():
+        yield
+
+
 @pytest.fixture(scope="module")
 def control(tmp_path_factory):
     result, rows, _ = run(tmp_path_factory.mktemp("control"), "control")
@@ -119,8 +124,8 @@ def keeps_and_edits(x, c, G):
 
 def digs(x, c, G):
     """Edits everything of the images' and weights' shapes that it can find."""
-    for one in gc.get_objects():
-        if type(one) in (torch.Tensor, nn.Parameter) and one.shape in ((3, 3, 16, 16), (6, 3, 3, 3)):
+    for one in reachable.tensors():
+        if one.shape in ((3, 3, 16, 16), (6, 3, 3, 3)):
             one.data.mul_(0.5)
     return x.clone()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import gc
 import itertools
 
 import pytest
@@ -24,6 +23,7 @@ from magdr_core.specs import (
 )
 from magdr_core.testing import toys
 from magdr_core.toolkit import Toolkit
+from tests.bench import reachable
 from tests.edits import edited
 
 REGISTRY = """
@@ -114,6 +114,12 @@ def run(folder, *specs, changes=(), more="", cache=None):
     with (out / "results.csv").open(newline="") as file:
         rows = [tuple(v for k, v in row.items() if k != "seconds") for row in csv.DictReader(file)]
     return result, rows, said
+
+
+@pytest.fixture(autouse=True)
+def spared():
+    with reachable.sparing_what_there_is():
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -209,7 +215,7 @@ def beside(tmp_path, result, kind=DefenseSpec):
 
 
 def halves_all_tensors(x, c, G):
-    for one in gc.get_objects():
+    for one in reachable.tensors():
         if type(one) is torch.Tensor and one.dtype == torch.float32 and one.numel() > 4:
             one.data.mul_(0.5)
     return x.clone()
@@ -286,7 +292,7 @@ class FitsOnHalves(answers(lambda x, c, G: x.mean((1, 2, 3)))):
 
 
 def halve_weights():
-    for one in gc.get_objects():
+    for one in reachable.tensors():
         if type(one) is torch.nn.Parameter:
             one.data.mul_(0.5)
 

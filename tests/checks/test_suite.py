@@ -203,7 +203,10 @@ def broken(tmp_path_factory):
     return run
 
 
-@pytest.mark.parametrize("passes", [100, 150, 600, 8000])
+@pytest.mark.parametrize(
+    "passes",
+    [pytest.param(100, marks=pytest.mark.slow), 150, pytest.param(600, marks=pytest.mark.slow), 8000],
+)
 def test_broken_defenses_are_verified_at_no_budget(broken, passes):
     found, rows = broken(passes)
     assert not found.failures

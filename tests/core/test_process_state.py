@@ -69,6 +69,22 @@ def test_process_state_that_a_component_changes_is_named_and_put_back(name, imag
     HELD.clear()
 
 
+def test_process_state_that_a_library_sets_when_it_is_imported_is_put_back_and_no_fault(
+    images, monkeypatch, tmp_path
+):
+    (tmp_path / "sets_a_variable.py").write_text("import os\n\nos.environ['HOME'] = '/nowhere'\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    before = os.environ["HOME"]
+
+    def imports(x):
+        import sets_a_variable  # noqa: F401
+
+        return x
+
+    guard.GuardedImageMap(imports, "map lazy")(images(1))
+    assert os.environ["HOME"] == before
+
+
 def test_process_state_a_timer_that_a_component_starts_is_stopped(images):
     running = signal.setitimer(signal.ITIMER_REAL, 0)  # that of a test runner's own limit
     try:
