@@ -86,7 +86,8 @@ LIBRARIES_CHANGE = (
     "the recursion limit",
     "numpy's treatment of errors",
 )
-"""What modules of libraries set when they are imported; it is put back, variables of plugins' imports excepted."""
+"""What modules of libraries set when they are imported. It is put back; what a plugin sets of the first, while
+it is imported itself, stays."""
 
 
 def imported(action: Callable[[], T]) -> T:
