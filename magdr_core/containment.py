@@ -86,8 +86,7 @@ LIBRARIES_CHANGE = (
     "the recursion limit",
     "numpy's treatment of errors",
 )
-"""What modules of libraries set when they are imported. It is put back; what a plugin sets of the first, while
-it is imported itself, stays."""
+"""What libraries set when they are imported. It is put back, save variables that a plugin's import sets."""
 
 
 def imported(action: Callable[[], T]) -> T:
