@@ -75,7 +75,9 @@ def test_sound_is_copied_where_the_file_can_hold_it_and_encoded_elsewhere(
     assert sound.lost == ""
     assert name.removeprefix("lib") == becomes
     assert seconds == pytest.approx(0.4, abs=0.05)
-    assert times == pytest.approx([i / 25 for i in range(FRAMES)], abs=0.0021)
+    # Opus begins 6.5 ms before it is heard; older FFmpeg moves all streams by that.
+    assert 0 <= times[0] < (0.008 if becomes == "opus" else 0.0021)
+    assert np.subtract(times, times[0]) == pytest.approx([i / 25 for i in range(FRAMES)], abs=0.0021)
 
 
 def test_a_clip_without_sound_stays_without(tmp_path):
