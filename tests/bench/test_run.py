@@ -325,7 +325,7 @@ def test_the_manifest_tells_what_ran(shop):
     assert manifest["settings"]["samples"] == 5
 
 
-@pytest.mark.parametrize("seconds", [2.0, 6.0])
+@pytest.mark.parametrize("seconds", [2.0, pytest.param(6.0, marks=pytest.mark.slow)])
 def test_a_killed_run_is_continued_and_ends_with_the_same_results(shop, fresh_shop, seconds):
     (fresh_shop.folder / "small.toml").write_text(SMALL)
     command = [

@@ -114,6 +114,7 @@ def test_suite_a_second_run_computes_nothing_and_writes_the_same(folder, first, 
     assert (again.folder / "checks.json").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_suite_an_interrupted_run_keeps_finished_rows(folder, first, monkeypatch):
     from magdr_core.bench.checks import suite
 

@@ -1,5 +1,7 @@
 """A plugin's author checks for CUDA without a card."""
 
+import pytest
+
 from tests.edits import edited
 
 MIXING = '''
@@ -23,6 +25,7 @@ def magdr_metrics():
 '''
 
 
+@pytest.mark.slow
 def test_plugins_check_finds_mixed_devices_without_a_card(magdr, tmp_path):
     plugin = tmp_path / "acme_weighed.py"
     plugin.write_text(MIXING)

@@ -99,7 +99,7 @@ PURIFIER = replace(
 )
 
 
-@pytest.mark.parametrize("eq8", [0.0, 1.0])
+@pytest.mark.parametrize("eq8", [pytest.param(0.0, marks=pytest.mark.slow), 1.0])
 def test_a_purifier_learns_to_take_perturbations_out(tmp_path, monkeypatch, eq8):
     recipe = replace(PURIFIER, settings={"eq8": eq8, "eq8_from": 0.5})
     monkeypatch.setitem(recipes.RECIPES, "tiny", recipe)

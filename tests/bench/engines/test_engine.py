@@ -173,6 +173,7 @@ def test_cells_whose_images_nobody_could_make_say_so(light, fresh_shop):
     assert len(run.cells) == len(light.first.cells)
 
 
+@pytest.mark.slow
 def test_a_component_that_kills_its_workers_in_calibration_takes_its_own_cells_only(checked, fresh_shop):
     def dies(unit, worker):
         return unit.kind == "fit" and unit.about.component == "distortion"
