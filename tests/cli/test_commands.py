@@ -94,6 +94,7 @@ def test_a_calibration_of_another_composition_is_refused(magdr, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # both calls draw the training faces and measure the card
 def test_a_short_training_can_be_continued(magdr, tmp_path):
     arguments = ("train", "stargan-faces64", "--steps", "2", "--out", "out")
     first = magdr(*arguments)
