@@ -13,7 +13,7 @@ from adaptive import BLIND, components, groups, weight_of
 from markupsafe import Markup
 from tables import Row
 
-from magdr_core.report import plots
+from magdr_core.report import svg as plots
 
 WIDTH, HEIGHT, GAP, FOOT = 300, 230, 26, 70
 LEFT, TOP = 44, 34

@@ -20,9 +20,9 @@ import torch
 from scipy.stats import spearmanr
 
 from magdr_core import Toolkit
-from magdr_core.bench.statistics import bootstrap
 from magdr_core.functional import mse
-from magdr_core.samples import attack_samples, draw_samples
+from magdr_core.measures.statistics import bootstrap
+from magdr_core.runtime.samples import attack_samples, draw_samples
 
 TASK = "editing"
 FIRST = 1000

@@ -8,7 +8,7 @@ import torch
 from scipy.stats import binomtest
 
 from magdr_core import Toolkit
-from magdr_core.samples import draw_samples
+from magdr_core.runtime.samples import draw_samples
 
 FIRST = 4000
 

@@ -15,11 +15,11 @@ import torch
 from torch import Tensor
 
 from magdr_core import Toolkit
-from magdr_core.bench.statistics import bootstrap
+from magdr_core.components.batch import Condition
+from magdr_core.components.objective import DisruptionObjective
 from magdr_core.functional import mse
-from magdr_core.objective import DisruptionObjective
-from magdr_core.samples import draw_samples
-from magdr_core.types import Condition
+from magdr_core.measures.statistics import bootstrap
+from magdr_core.runtime.samples import draw_samples
 
 PURIFIER = "purifier-editing"
 FIRST = 1000

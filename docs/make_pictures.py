@@ -13,12 +13,12 @@ from torch import Tensor
 
 from magdr_core import Toolkit
 from magdr_core.cli.faces import grid
+from magdr_core.components.batch import Condition
+from magdr_core.components.objective import build_objective, symmetric_mse
 from magdr_core.functional import PARTS
 from magdr_core.magdr.evidence import ITSELF, target_mask
 from magdr_core.media.pictures import to_levels
-from magdr_core.objective import build_objective, symmetric_mse
-from magdr_core.samples import draw_samples
-from magdr_core.types import Condition
+from magdr_core.runtime.samples import draw_samples
 
 OUT = Path("docs/pictures")
 FIRST = 1000

@@ -18,11 +18,12 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from magdr_core import profiles, speed
-from magdr_core import registry as schemas
-from magdr_core.params import describe
-from magdr_core.plugins import BUILTIN, Entry, PluginHost
-from magdr_core.specs import SPECS, RestorationSpec
+from magdr_core.components.params import describe
+from magdr_core.components.specs import SPECS, RestorationSpec
+from magdr_core.guards import accelerate as speed
+from magdr_core.hosting.manager import BUILTIN, Entry, PluginHost
+from magdr_core.registry.read import read as schemas
+from magdr_core.registry.read import settings as profiles
 
 PAGE = Path(__file__).with_name("registry.md")
 

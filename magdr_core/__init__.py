@@ -10,24 +10,29 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.2.0"
+from magdr_core._moved import install as _find_moved_modules
+from magdr_core._version import __version__
+
 __all__ = ["Bench", "MagDRModule", "Outcome", "Photo", "Pipeline", "Toolkit", "Verdict", "__version__"]
 
 if TYPE_CHECKING:
     from magdr_core.bench.run import Bench
-    from magdr_core.front import MagDRModule, Photo, Pipeline
+    from magdr_core.inference import MagDRModule, Photo, Pipeline
     from magdr_core.magdr import Outcome, Verdict
     from magdr_core.toolkit import Toolkit
 
 _PLACES = {
     "Bench": "bench.run",
-    "MagDRModule": "front",
+    "MagDRModule": "inference",
     "Outcome": "magdr",
-    "Photo": "front",
-    "Pipeline": "front",
+    "Photo": "inference",
+    "Pipeline": "inference",
     "Toolkit": "toolkit",
     "Verdict": "magdr",
 }
+
+
+_find_moved_modules()
 
 
 def __getattr__(name: str) -> Any:

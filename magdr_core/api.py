@@ -2,22 +2,9 @@
 
 from pydantic import Field
 
-from magdr_core.errors import ComponentError, DataError, MagdrError, WeightsError, suggestion
-from magdr_core.hookspecs import hookimpl
-from magdr_core.magdr import FixedChain, MagDR, MagDRDetector, Outcome
-from magdr_core.media import (
-    PICTURE_SUFFIXES,
-    VIDEO_SUFFIXES,
-    Picture,
-    Video,
-    read_picture,
-    read_video,
-    write_picture,
-    write_video,
-)
-from magdr_core.packing import pack_tensors, unpack_tensors
-from magdr_core.params import DataPath, Eps, Weights
-from magdr_core.protocols import (
+from magdr_core.components.batch import Batch, Condition, Samples
+from magdr_core.components.params import DataPath, Eps, Weights
+from magdr_core.components.protocols import (
     Attack,
     CalibratedDetector,
     Dataset,
@@ -35,8 +22,8 @@ from magdr_core.protocols import (
     Setting,
     Split,
 )
-from magdr_core.rng import SampleRng
-from magdr_core.specs import (
+from magdr_core.components.rng import SampleRng
+from magdr_core.components.specs import (
     AttackSpec,
     AugmentationSpec,
     DatasetSpec,
@@ -49,9 +36,22 @@ from magdr_core.specs import (
     RestorationSpec,
     stateless,
 )
-from magdr_core.textfile import read_json, text_lines, user_path
-from magdr_core.types import Batch, Condition, Samples
-from magdr_core.weights import load_state
+from magdr_core.components.tensor_json import pack_tensors, unpack_tensors
+from magdr_core.components.weights import load_state
+from magdr_core.errors import ComponentError, DataError, MagdrError, WeightsError, suggestion
+from magdr_core.files.user_files import read_json, text_lines, user_path
+from magdr_core.hosting.hookspecs import hookimpl
+from magdr_core.magdr import FixedChain, MagDR, MagDRDetector, Outcome
+from magdr_core.media import (
+    PICTURE_SUFFIXES,
+    VIDEO_SUFFIXES,
+    Picture,
+    Video,
+    read_picture,
+    read_video,
+    write_picture,
+    write_video,
+)
 
 __all__ = [
     "PICTURE_SUFFIXES",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-from magdr_core.text import visible
+from magdr_core.printable import visible
 
 
 class MagdrError(Exception):

@@ -9,24 +9,24 @@ from typing import Any
 import torch
 from torch import nn
 
-from magdr_core.builder import Builder
 from magdr_core.calibration import Calibrator, Progress
+from magdr_core.components.objective import ObjectiveName
+from magdr_core.components.protocols import Family
+from magdr_core.components.rng import SampleRng
+from magdr_core.components.specs import ComponentSpec, Need
+from magdr_core.components.weights import weights_folder
 from magdr_core.errors import RegistryError, brief, suggestion
-from magdr_core.front import Pipeline, generator_spec
-from magdr_core.front.module import ValueRange
-from magdr_core.front.wrapped import FACE
-from magdr_core.guard import GuardedGenerator
+from magdr_core.guards import GuardedGenerator
+from magdr_core.guards.output_cache import OutputMemory
+from magdr_core.hosting.manager import PluginHost
+from magdr_core.inference import Pipeline, generator_spec
+from magdr_core.inference.generator import FACE
+from magdr_core.inference.module import ValueRange
 from magdr_core.magdr import MagDR
-from magdr_core.memory import OutputMemory
-from magdr_core.objective import ObjectiveName
-from magdr_core.plugins import PluginHost
-from magdr_core.protocols import Family
-from magdr_core.registry import Instance, Registry, default_registry, parse_registry, read_registry
-from magdr_core.resolver import Resolved, Resolver
-from magdr_core.rng import SampleRng
-from magdr_core.specs import ComponentSpec, Need
-from magdr_core.store import Store
-from magdr_core.weights import weights_folder
+from magdr_core.registry.read import Instance, Registry, default_registry, parse_registry, read_registry
+from magdr_core.registry.resolve import Resolved, Resolver
+from magdr_core.results.store import Store
+from magdr_core.runtime.builder import Builder
 
 Plugins = Mapping[str, Sequence[ComponentSpec]]
 """Components that were made in Python, by the name that a registry calls their plugin."""
@@ -152,7 +152,7 @@ class Toolkit:
         Args:
             task: the new generator's label; lower-case words joined by hyphens.
             net, size, conditions, region, value_range, objective: see
-                :func:`~magdr_core.front.wrapped.generator_spec`.
+                :func:`~magdr_core.inference.generator.generator_spec`.
             dataset: a `[dataset.LABEL]` table with faces of `size` pixels.
 
         Raises:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from magdr_core.registry import read_registry
+from magdr_core.registry.read import read_registry
 from magdr_core.toolkit import Toolkit
 
 TOY = '''

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from magdr_core.errors import RegistryError
-from magdr_core.registry import parse_registry
+from magdr_core.registry.read import parse_registry
 from magdr_core.toolkit import Toolkit
 from tests.edits import edited
 

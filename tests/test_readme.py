@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from magdr_core.bench.plan import is_restoration
-from magdr_core.registry import packaged_registry
-from magdr_core.store import Store
+from magdr_core.registry.read import packaged_registry
+from magdr_core.results.store import Store
 from magdr_core.toolkit import Toolkit
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")

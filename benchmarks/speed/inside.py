@@ -13,7 +13,7 @@ from clock import Clock
 from faces import World
 
 from magdr_core.functional import resize
-from magdr_core.guard import GuardedGenerator, GuardedImageMap, GuardedMetric, GuardedParser
+from magdr_core.guards import GuardedGenerator, GuardedImageMap, GuardedMetric, GuardedParser
 
 REST = "rest: standardising, ranking, copies"
 

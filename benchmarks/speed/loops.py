@@ -12,10 +12,10 @@ from reference_loop import reference_loop, reference_network
 from torch import Tensor, nn
 
 from magdr_core import Toolkit
-from magdr_core.objective import DisruptionObjective
-from magdr_core.registry import packaged_registry, parse_registry
-from magdr_core.rng import SampleRng
-from magdr_core.types import Condition
+from magdr_core.components.batch import Condition
+from magdr_core.components.objective import DisruptionObjective
+from magdr_core.components.rng import SampleRng
+from magdr_core.registry.read import packaged_registry, parse_registry
 
 EPS, STEP = 0.025, 0.005
 """In [0,1] units; the public code's .05 and .01 of [-1,1]."""

@@ -9,8 +9,8 @@ from clock import Clock, rows_of
 from faces import World
 from torch import Tensor
 
+from magdr_core.components.batch import Condition
 from magdr_core.magdr import Outcome
-from magdr_core.types import Condition
 
 NAIVE = "image by image"
 SETTINGS = {

@@ -31,7 +31,7 @@ import torch
 from clock import Clock
 from faces import World
 
-from magdr_core.threads import probe_threads
+from magdr_core.components.threads import probe_threads
 
 RESULTS = Path(__file__).parents[1] / "results" / "speed"
 PARTS = ("loop", "pipeline", "agreement", "filters", "inside", "scaling")

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from magdr_core.adaptive.ascent import FIRST_STEP, Ascent
-from magdr_core.adaptive.modes import Mode, Modes, look
-from magdr_core.adaptive.search import square_search
-from magdr_core.adaptive.target import Target, Verdict
+from magdr_core.adaptive.apgd import FIRST_STEP, Ascent
+from magdr_core.adaptive.black_box import square_search
+from magdr_core.adaptive.losses import Mode, Modes, look
+from magdr_core.adaptive.victim import Target, Verdict
 from magdr_core.functional import round_toward
 
 REFRESH = 5

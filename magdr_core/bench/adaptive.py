@@ -13,22 +13,22 @@ from torch import Tensor
 
 from magdr_core.adaptive import AdaptiveAttack, Attacked, Target
 from magdr_core.adaptive.attack import REFRESH, SCALINGS, summary
-from magdr_core.adaptive.target import DRAWS, MOST_FLAGGED
+from magdr_core.adaptive.victim import DRAWS, MOST_FLAGGED
 from magdr_core.bench import evaluate
-from magdr_core.bench.evasion import key_of
 from magdr_core.bench.images import GroupImages, Workplace
 from magdr_core.bench.plan import Cell, Slice
+from magdr_core.components.batch import Samples
+from magdr_core.components.fingerprints import digest
+from magdr_core.components.objective import symmetric_mse
+from magdr_core.components.protocols import CalibratedDetector
+from magdr_core.components.rng import SampleRng
 from magdr_core.errors import MagdrError, components_own
 from magdr_core.functional import mse
-from magdr_core.guard import GuardedAttack, GuardedDefense, GuardedDetector, GuardedGenerator
-from magdr_core.identity import digest
-from magdr_core.objective import symmetric_mse
-from magdr_core.profiles import Adaptive
-from magdr_core.protocols import CalibratedDetector
-from magdr_core.rng import SampleRng
-from magdr_core.samples import attack_samples, draw_samples, objective_of
+from magdr_core.guards import GuardedAttack, GuardedDefense, GuardedDetector, GuardedGenerator
+from magdr_core.measures.evasion import key_of
+from magdr_core.registry.settings import Adaptive
+from magdr_core.runtime.samples import attack_samples, draw_samples, objective_of
 from magdr_core.toolkit import Toolkit
-from magdr_core.types import Samples
 
 VERSION = 2
 """Raised whenever the attack can find other images; part of every adaptive cell's key."""

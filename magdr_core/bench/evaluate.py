@@ -9,21 +9,23 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from magdr_core.bench.measures import Yardstick
 from magdr_core.bench.plan import Cell
+from magdr_core.components.batch import Samples
+from magdr_core.components.objective import symmetric_mse
+from magdr_core.components.protocols import ImageMap
+from magdr_core.components.rng import SampleRng
+from magdr_core.errors import MagdrError, components_own
 from magdr_core.functional import mse, to_8bit
-from magdr_core.guard import (
+from magdr_core.guards import (
     GuardedAttack,
     GuardedDefense,
     GuardedDetector,
     GuardedGenerator,
     GuardedImageMap,
 )
-from magdr_core.objective import symmetric_mse
-from magdr_core.protocols import ImageMap
-from magdr_core.rng import SampleRng
-from magdr_core.samples import objective_of
-from magdr_core.types import Samples
+from magdr_core.measures.image_quality import Yardstick
+from magdr_core.runtime.samples import objective_of
+from magdr_core.toolkit import Toolkit
 
 BATCH = 16
 
@@ -140,3 +142,19 @@ def cell_facts(cell: Cell) -> dict[str, Any]:
         "component": cell.component,
         "seed": cell.seed,
     }
+
+
+def encoder_label(toolkit: Toolkit) -> str | None:
+    """The registry's parser whose features `featsim` compares: MagDR's, else the first that has features.
+    One that cannot be built is passed over; the cells that need it say why."""
+    labels = [toolkit.registry.composition.get("parser"), *toolkit.registry.labels("parser")]
+    for label in dict.fromkeys(x for x in labels if isinstance(x, str)):
+        try:
+            parser = toolkit.build("parser", label)
+        except MagdrError as e:
+            if not components_own(e):
+                raise
+            continue
+        if hasattr(parser.component, "features"):
+            return label
+    return None

@@ -14,19 +14,19 @@ from torch import Tensor
 from magdr_core.bench import evaluate
 from magdr_core.bench.adaptive import AdaptiveCells, Defended
 from magdr_core.bench.images import GroupImages, Workplace
-from magdr_core.bench.measures import Yardstick, encoder_label
-from magdr_core.bench.pictures import BESIDE, split_sides, worst_of, worst_side
 from magdr_core.bench.plan import CLEAN, ORACLE, Cell, Group, is_restoration
-from magdr_core.bench.stored import check_cell
 from magdr_core.calibration import Calibrator
-from magdr_core.containment import take_notices
+from magdr_core.components.batch import Samples
+from magdr_core.components.fingerprints import digest
+from magdr_core.components.rng import SampleRng
 from magdr_core.errors import MagdrError, one_line
-from magdr_core.expectations import deferred
-from magdr_core.guard import GuardedDefense, GuardedGenerator, GuardedImageMap
-from magdr_core.identity import digest
+from magdr_core.guards import GuardedDefense, GuardedGenerator, GuardedImageMap
+from magdr_core.isolation.containment import take_notices
+from magdr_core.isolation.expectations import deferred
 from magdr_core.magdr import MagDR
-from magdr_core.rng import SampleRng
-from magdr_core.types import Samples
+from magdr_core.measures.image_quality import Yardstick
+from magdr_core.results.cell import check_cell
+from magdr_core.results.pictures import BESIDE, split_sides, worst_of, worst_side
 
 SCHEMA = 1
 SCHEMAS = {"defense": 2}
@@ -86,7 +86,7 @@ class GroupRun:
 
     @cached_property
     def _encoder(self) -> str | None:
-        return encoder_label(self.toolkit) if self._measured else None
+        return evaluate.encoder_label(self.toolkit) if self._measured else None
 
     @cached_property
     def _ensemble(self) -> list[GuardedImageMap]:

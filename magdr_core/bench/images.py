@@ -12,20 +12,20 @@ from torch import Tensor
 from magdr_core.bench import evaluate
 from magdr_core.bench.plan import Slice
 from magdr_core.calibration import Progress
-from magdr_core.copies import tensors_in
+from magdr_core.components.batch import Condition, Samples
+from magdr_core.components.fingerprints import digest
+from magdr_core.components.protocols import Dataset
+from magdr_core.components.rng import SampleRng
 from magdr_core.errors import ComponentError, DataError
-from magdr_core.expectations import deferred
 from magdr_core.functional import to_8bit
-from magdr_core.guard import GuardedAttack, GuardedGenerator
-from magdr_core.identity import digest
-from magdr_core.profiles import Profile
-from magdr_core.protocols import Dataset
-from magdr_core.rng import SampleRng
-from magdr_core.samples import attack_samples, draw_samples, objective_of
-from magdr_core.shared import SharedTensors, find_networks
-from magdr_core.store import Store
+from magdr_core.guards import GuardedAttack, GuardedGenerator
+from magdr_core.isolation.copies import tensors_in
+from magdr_core.isolation.expectations import deferred
+from magdr_core.isolation.shared_tensors import SharedTensors, find_networks
+from magdr_core.registry.settings import Profile
+from magdr_core.results.store import Store
+from magdr_core.runtime.samples import attack_samples, draw_samples, objective_of
 from magdr_core.toolkit import Toolkit
-from magdr_core.types import Condition, Samples
 
 MOST_DRAWS = 64
 """An attacker who does not know the condition draws so often, until it is another one."""

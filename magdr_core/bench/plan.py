@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from magdr_core.calibration import read_calibration
+from magdr_core.components.fingerprints import digest
 from magdr_core.errors import MagdrError, RegistryError, components_own, suggestion
-from magdr_core.identity import digest
-from magdr_core.profiles import Adaptive, Profile, Sweep, Transfer
-from magdr_core.resolver import Resolved
+from magdr_core.registry.resolve import Resolved
+from magdr_core.registry.settings import Adaptive, Profile, Sweep, Transfer
 from magdr_core.toolkit import Toolkit
 
 CLEAN = "none"

@@ -13,19 +13,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from magdr_core import __version__, interrupts
+from magdr_core._version import __version__
 from magdr_core.bench.adaptive import suite_of
 from magdr_core.bench.checks.badges import with_badges
-from magdr_core.bench.engines.engine import Engine, Job, LocalEngine
-from magdr_core.bench.folder import CELLS, CHECKS, PICTURES, RESULTS, VALUES, RunWriter
-from magdr_core.bench.pictures import pack_pictures
+from magdr_core.bench.executors.local import Engine, Job, LocalEngine
 from magdr_core.bench.plan import plan
-from magdr_core.bench.tables import Row, result_rows, to_csv
-from magdr_core.bench.values import pack_values
 from magdr_core.calibration import Progress
-from magdr_core.identity import digest
-from magdr_core.profiles import Profile
-from magdr_core.store import Store
+from magdr_core.components.fingerprints import digest
+from magdr_core.isolation import interrupts
+from magdr_core.registry.settings import Profile
+from magdr_core.results.pictures import pack_pictures
+from magdr_core.results.rows import Row, result_rows, to_csv
+from magdr_core.results.run_folder import CELLS, CHECKS, PICTURES, RESULTS, VALUES, RunWriter
+from magdr_core.results.store import Store
+from magdr_core.results.values import pack_values
 from magdr_core.toolkit import Toolkit
 
 CHECKS_SCHEMA = 1

@@ -10,14 +10,14 @@ from torch import Tensor
 
 from magdr_core.bench.group import GroupRun
 from magdr_core.bench.plan import Cell, Slice
-from magdr_core.bench.stored import check_queries
+from magdr_core.components.batch import Condition
+from magdr_core.components.fingerprints import digest
 from magdr_core.errors import MagdrError
-from magdr_core.guard import GuardedAttack, GuardedGenerator
-from magdr_core.handle import GeneratorHandle
-from magdr_core.identity import digest
-from magdr_core.samples import attack_samples
-from magdr_core.types import Condition
-from magdr_core.watch import COUNTERS
+from magdr_core.guards import GuardedAttack, GuardedGenerator
+from magdr_core.guards.base import COUNTERS
+from magdr_core.guards.generator_handle import GeneratorHandle
+from magdr_core.results.cell import check_queries
+from magdr_core.runtime.samples import attack_samples
 
 PROBED = 2
 """Faces that an attack is run on to count what it asks of the generator."""

@@ -2,7 +2,7 @@
 
 from magdr_core.calibration.calibrator import Calibrator, Parts, Progress, wants_oracle
 from magdr_core.calibration.file import SCHEMA, calibration_file, read_calibration
-from magdr_core.calibration.thresholds import (
+from magdr_core.measures.thresholds import (
     best_f1_threshold,
     promised_fpr,
     rate_kept,

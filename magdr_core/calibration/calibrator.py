@@ -21,22 +21,22 @@ from torch import Tensor
 
 from magdr_core.calibration.content import checked_entry, entry_or_none, kept_as_json
 from magdr_core.calibration.file import read_calibration
-from magdr_core.calibration.thresholds import best_f1_threshold, threshold_at_fpr
-from magdr_core.copies import private, tensors_in
+from magdr_core.components.batch import Samples
+from magdr_core.components.fingerprints import CORE, digest
+from magdr_core.components.protocols import CalibratedDetector, Dataset, FitData, Fittable
+from magdr_core.components.rng import SampleRng
 from magdr_core.errors import CalibrationError, ComponentError, MagdrError, one_line
-from magdr_core.expectations import deferred
 from magdr_core.functional import to_8bit
-from magdr_core.guard import GuardedDefense, GuardedGenerator
-from magdr_core.identity import CORE, digest
-from magdr_core.memory import OutputMemory
-from magdr_core.profiles import CalibrationPolicy
-from magdr_core.protocols import CalibratedDetector, Dataset, FitData, Fittable
-from magdr_core.registry import Registry
-from magdr_core.rng import SampleRng
-from magdr_core.samples import attack_samples, draw_samples
-from magdr_core.shared import SharedTensors, find_networks
-from magdr_core.store import Store
-from magdr_core.types import Samples
+from magdr_core.guards import GuardedDefense, GuardedGenerator
+from magdr_core.guards.output_cache import OutputMemory
+from magdr_core.isolation.copies import private, tensors_in
+from magdr_core.isolation.expectations import deferred
+from magdr_core.isolation.shared_tensors import SharedTensors, find_networks
+from magdr_core.measures.thresholds import best_f1_threshold, threshold_at_fpr
+from magdr_core.registry.read import Registry
+from magdr_core.registry.settings import CalibrationPolicy
+from magdr_core.results.store import Store
+from magdr_core.runtime.samples import attack_samples, draw_samples
 
 Progress = Callable[[str, int, int], None]
 SPLIT = "calibration"

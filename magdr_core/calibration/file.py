@@ -10,7 +10,7 @@ from typing import Any
 
 from magdr_core.calibration.content import checked_entries, parsed
 from magdr_core.errors import CalibrationError
-from magdr_core.registry import Registry
+from magdr_core.registry.read import Registry
 
 SCHEMA = 1
 

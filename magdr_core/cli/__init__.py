@@ -13,9 +13,9 @@ from typing import NoReturn
 
 import click
 
-from magdr_core import interrupts, left_threads
 from magdr_core.cli.terminal import never_fail_to_encode, say
 from magdr_core.errors import MagdrError, WriteError, one_line
+from magdr_core.isolation import interrupts, left_threads
 
 _COMMANDS = {
     "bench": "Run a benchmark: attack, detect, reconstruct, compare; resumes what was begun.",

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from magdr_core.cli import own
+from magdr_core.cli import media_commands as own
 from magdr_core.cli.common import check_writable, open_toolkit
 from magdr_core.cli.document import for_a_program
-from magdr_core.cli.inputs import check_results, collect
 from magdr_core.cli.jobs import Attack
+from magdr_core.cli.paths import check_results, collect
 from magdr_core.errors import DataError, suggestion
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from magdr_core.bench.engines.engine import Engine, LocalEngine
+from magdr_core.bench.executors.local import Engine, LocalEngine
 from magdr_core.bench.run import Bench, RunResult
 from magdr_core.calibration import rate_kept
 from magdr_core.cli.checks import print_checks
@@ -23,11 +23,11 @@ from magdr_core.cli.common import (
     open_toolkit,
 )
 from magdr_core.cli.compare import show
-from magdr_core.cli.tables import print_tables
+from magdr_core.cli.result_view import print_tables
 from magdr_core.cli.terminal import Terminal
 from magdr_core.compare import compare_folders
 from magdr_core.errors import MagdrError, one_line
-from magdr_core.hookspecs import hookimpl
+from magdr_core.hosting.hookspecs import hookimpl
 from magdr_core.report import ReportObserver
 from magdr_core.report.compare import page_name, write_page
 
@@ -141,7 +141,7 @@ def command(
 def _engine(name: str, address: str | None) -> Engine:
     """Raises MagdrError if what the engine needs is not installed."""
     if name == "ray":
-        from magdr_core.bench.engines.crew_ray import RayEngine  # an extra
+        from magdr_core.bench.executors.ray import RayEngine  # an extra
 
         return RayEngine(address)
     return LocalEngine()

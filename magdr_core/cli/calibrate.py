@@ -22,8 +22,8 @@ from magdr_core.cli.common import (
 from magdr_core.cli.own_data import OwnPictures
 from magdr_core.cli.terminal import Terminal
 from magdr_core.errors import RegistryError, suggestion
-from magdr_core.profiles import Profile
-from magdr_core.store import Store, write_atomically
+from magdr_core.registry.settings import Profile
+from magdr_core.results.store import Store, write_atomically
 from magdr_core.toolkit import Toolkit
 
 

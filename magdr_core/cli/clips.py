@@ -13,18 +13,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from magdr_core.cli.inputs import Input
 from magdr_core.cli.jobs import Attack, Defend, Detect, Result
+from magdr_core.cli.paths import Input
 from magdr_core.cli.photos import PhotoWork
-from magdr_core.cli.told import verdict_line
+from magdr_core.cli.verdict_text import verdict_line
+from magdr_core.components.batch import Condition
 from magdr_core.errors import DataError
-from magdr_core.front.pictures import because
+from magdr_core.inference.photos import because
 from magdr_core.media import Box, Video, cut, paste, paste_change, read_video, video_writer, whole_cut
 from magdr_core.media.panels import side_by_side
 from magdr_core.media.sound import Sound
 from magdr_core.media.track import face_track, half_second_medians, steady, stretches
 from magdr_core.media.video_writer import check_writable_size
-from magdr_core.types import Condition
 
 BATCH = 16
 

@@ -12,10 +12,10 @@ import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from magdr_core.cli.terminal import Terminal
+from magdr_core.components.threads import probe_threads
 from magdr_core.errors import MagdrError
-from magdr_core.registry import default_registry
-from magdr_core.text import visible
-from magdr_core.threads import probe_threads
+from magdr_core.printable import visible
+from magdr_core.registry.read import default_registry
 from magdr_core.toolkit import Toolkit
 
 LONGEST = 60

@@ -8,10 +8,10 @@ from typing import get_args
 import click
 
 from magdr_core.cli.common import cache_option
-from magdr_core.cli.compared import print_comparison
+from magdr_core.cli.comparison_view import print_comparison
 from magdr_core.cli.terminal import Terminal, say, say_lines
 from magdr_core.compare import Comparison, Rule, compare_folders
-from magdr_core.compare.measures import DEFAULT, Metric, Size, parse_metric
+from magdr_core.compare.figures import DEFAULT, Metric, Size, parse_metric
 from magdr_core.compare.output import to_csv, to_json
 from magdr_core.compare.result import Correction
 from magdr_core.errors import MagdrError

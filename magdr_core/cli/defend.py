@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from magdr_core.cli import own
+from magdr_core.cli import media_commands as own
 from magdr_core.cli.jobs import Defend
 
 

@@ -11,11 +11,11 @@ import click
 import torch
 
 from magdr_core.cli.terminal import say
+from magdr_core.components.threads import probe_threads
+from magdr_core.components.weights import file_sha256, read_card, weights_folder
 from magdr_core.errors import MagdrError, one_line
-from magdr_core.registry import default_registry, packaged_registry
-from magdr_core.threads import probe_threads
+from magdr_core.registry.read import default_registry, packaged_registry
 from magdr_core.toolkit import Toolkit
-from magdr_core.weights import file_sha256, read_card, weights_folder
 
 
 @click.command("doctor", context_settings={"help_option_names": ["-h", "--help"]})

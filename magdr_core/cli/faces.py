@@ -12,8 +12,8 @@ from torch import Tensor
 
 from magdr_core.cli.common import check_writable
 from magdr_core.cli.terminal import say
-from magdr_core.files import write_atomically
-from magdr_core.registry import parse_registry
+from magdr_core.files.disk import write_atomically
+from magdr_core.registry.read import parse_registry
 from magdr_core.toolkit import Toolkit
 
 

@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from magdr_core.front.jobs import Defend, Detect, Job, Result
-from magdr_core.guard import GuardedAttack, GuardedGenerator
-from magdr_core.objective import symmetric_mse
-from magdr_core.samples import attack_samples, objective_of
-from magdr_core.types import Condition, Samples
+from magdr_core.components.batch import Condition, Samples
+from magdr_core.components.objective import symmetric_mse
+from magdr_core.guards import GuardedAttack, GuardedGenerator
+from magdr_core.inference.operations import Defend, Detect, Job, Result
+from magdr_core.runtime.samples import attack_samples, objective_of
 
 __all__ = ["Attack", "Defend", "Detect", "Job", "Result"]
 

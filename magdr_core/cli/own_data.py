@@ -11,14 +11,14 @@ import torch
 from torch import Tensor
 
 from magdr_core.calibration import Calibrator, promised_fpr
+from magdr_core.calibration.album import COARSE_BELOW, Album
 from magdr_core.cli.common import ProgressDisplay
-from magdr_core.cli.inputs import collect
+from magdr_core.cli.paths import collect
 from magdr_core.cli.photos import load
 from magdr_core.errors import DataError
-from magdr_core.front.pictures import because
-from magdr_core.media.album import COARSE_BELOW, Album
-from magdr_core.registry import Registry
-from magdr_core.store import Store
+from magdr_core.inference.photos import because
+from magdr_core.registry.read import Registry
+from magdr_core.results.store import Store
 from magdr_core.toolkit import Toolkit
 
 

@@ -9,14 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from magdr_core.cli.inputs import Input
 from magdr_core.cli.jobs import Attack, Job, Result
-from magdr_core.cli.told import verdict_line
+from magdr_core.cli.paths import Input
+from magdr_core.cli.verdict_text import verdict_line
+from magdr_core.components.batch import Condition
 from magdr_core.errors import MagdrError
-from magdr_core.front.pictures import Loaded, Skipped, because, load, treated
+from magdr_core.inference.photos import Loaded, Skipped, because, load, treated
 from magdr_core.media import cut, face_cut, find_faces, paste, write_picture
 from magdr_core.media.panels import side_by_side
-from magdr_core.types import Condition
 
 __all__ = ["PhotoWork", "load"]
 

@@ -11,11 +11,11 @@ import click
 
 from magdr_core.cli.common import block_option
 from magdr_core.cli.terminal import say, say_document
+from magdr_core.components.params import describe
+from magdr_core.components.specs import RestorationSpec
 from magdr_core.errors import MagdrError, PluginError, one_line, suggestion
-from magdr_core.params import describe
-from magdr_core.plugins import Entry, PluginHost
-from magdr_core.registry import default_registry, read_registry
-from magdr_core.specs import RestorationSpec
+from magdr_core.hosting.manager import Entry, PluginHost
+from magdr_core.registry.read import default_registry, read_registry
 
 
 @click.group("plugins", context_settings={"help_option_names": ["-h", "--help"]})

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from magdr_core.errors import PluginError
-from magdr_core.plugins import GROUP
-from magdr_core.registry import Registry
+from magdr_core.hosting.manager import GROUP
+from magdr_core.registry.read import Registry
 from magdr_core.testing.checks import Finding
 from magdr_core.testing.fake_cuda import FAKE
 from magdr_core.testing.suite import Target, locate

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from magdr_core.errors import MagdrError, suggestion
-from magdr_core.plugins import PluginHost
+from magdr_core.hosting.manager import PluginHost
 from magdr_core.testing.examples import EXAMPLES
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")

@@ -1,7 +1,7 @@
 """Everything that the commands print goes through here.
 
 What is printed contains text from elsewhere: names of files, messages of plugins, notes of registries, other
-people's run folders. Here it becomes harmless (`magdr_core.text.visible`), whoever forgot to think of it:
+people's run folders. Here it becomes harmless (`printable.visible`), whoever forgot to think of it:
 every string is data on one line, without markup, and whatever still reaches the stream without being Rich's
 own has its control characters escaped. No other module of the command line prints (a test holds that).
 """
@@ -19,7 +19,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
 
-from magdr_core.text import visible
+from magdr_core.printable import visible
 
 
 def say(message: object = "", *, err: bool = False) -> None:

@@ -10,7 +10,7 @@ import torch
 
 from magdr_core.cli.common import ProgressDisplay, check_writable
 from magdr_core.cli.terminal import Terminal
-from magdr_core.threads import probe_threads
+from magdr_core.components.threads import probe_threads
 from magdr_core.train.recipes import RECIPES
 from magdr_core.train.runner import find_recipe, train
 

@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 
 from magdr_core.bench.plan import ORACLE
-from magdr_core.bench.statistics import FLIPS, Array, holm
-from magdr_core.compare.changes import causes, changes, tables
+from magdr_core.compare.align import Pair, Place, match
+from magdr_core.compare.config_diff import causes, changes, tables
+from magdr_core.compare.figures import PER_IMAGE, Inputs, Metric, higher_is_better, inputs
 from magdr_core.compare.load import ComparedCell, ComparedRun, load_compared
-from magdr_core.compare.match import Pair, Place, match
-from magdr_core.compare.measures import PER_IMAGE, Inputs, Metric, higher_is_better, inputs
 from magdr_core.compare.paired import Paired, difference, exchange_p, fewest_identities
 from magdr_core.compare.result import LEVEL, Compared, Comparison, Rule, Verdict
+from magdr_core.components.fingerprints import digest
 from magdr_core.errors import MagdrError
-from magdr_core.identity import digest
+from magdr_core.measures.statistics import FLIPS, Array, holm
 
 Facts = Mapping[str, Any]
 WORST = 3

@@ -10,12 +10,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from magdr_core.bench.folder import MANIFEST
-from magdr_core.bench.recorded import AGAIN, RecordedRun
-from magdr_core.bench.stored import check_cell
-from magdr_core.bench.values import FILE, CellValues
 from magdr_core.errors import MagdrError
-from magdr_core.store import Store
+from magdr_core.results.cell import check_cell
+from magdr_core.results.recorded import AGAIN, RecordedRun
+from magdr_core.results.run_folder import MANIFEST
+from magdr_core.results.store import Store
+from magdr_core.results.values import FILE, CellValues
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,8 +9,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from magdr_core.compare.align import Place
 from magdr_core.compare.load import ComparedRun
-from magdr_core.compare.match import Place
 from magdr_core.compare.result import LEVEL, Compared, Comparison
 
 SCHEMA = 1

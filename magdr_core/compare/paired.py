@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from magdr_core.bench.statistics import FLIPS, Array, bootstrap_values
+from magdr_core.measures.statistics import FLIPS, Array, bootstrap_values
 
 Statistic = Callable[..., Any]
 """A figure of per-sample arrays along their last axis, `statistic(*arrays)`."""
@@ -58,7 +58,7 @@ def exchange_p(
 
     If nothing had changed, what A and B measured could be exchanged on any identity. All exchanges are tried
     where there are no more than `flips`, else so many random ones, fewer if p is large; no p is below
-    1 / (flips + 1). For a mean this is the sign test of `magdr_core.bench.statistics.sign_flip_p`.
+    1 / (flips + 1). For a mean this is the sign test of `magdr_core.measures.statistics.sign_flip_p`.
     """
     names, group = np.unique(identities, return_inverse=True)
     limit = abs(float(statistic(*b)) - float(statistic(*a))) * (1 - 1e-12)

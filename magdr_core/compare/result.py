@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from magdr_core.compare.changes import Change
+from magdr_core.compare.align import Matching, Place
+from magdr_core.compare.config_diff import Change
+from magdr_core.compare.figures import DEFAULT, Metric, Size, Threshold, default_threshold, parse_metric
 from magdr_core.compare.load import ComparedRun
-from magdr_core.compare.match import Matching, Place
-from magdr_core.compare.measures import DEFAULT, Metric, Size, Threshold, default_threshold, parse_metric
 from magdr_core.compare.paired import fewest_identities
 
 LEVEL = 0.05

@@ -6,7 +6,8 @@ No global state, no in-place edits, no loop over images; an image's result is th
 from __future__ import annotations
 
 from magdr_core.functional._dwt import inverse_wavelet_transform, wavelet_transform
-from magdr_core.functional.cached import in_cache
+from magdr_core.functional.batching import in_pieces
+from magdr_core.functional.cache_blocked import in_cache
 from magdr_core.functional.colour import brighten, chroma_blur, chroma_depth, fade, luma, unbrighten, unfade
 from magdr_core.functional.columns import column_filters, conv_by_columns
 from magdr_core.functional.constants import constant
@@ -33,7 +34,6 @@ from magdr_core.functional.masks import (
     part_index,
     resize_masks,
 )
-from magdr_core.functional.pieces import in_pieces
 from magdr_core.functional.resample import down_up, flip, resize, shift
 from magdr_core.functional.similarity import mae, mse, psnr, ssim, ssim_map
 from magdr_core.functional.warp import rotate, zoom

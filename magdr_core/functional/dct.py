@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from magdr_core.functional._common import check_images, symmetric_pad
-from magdr_core.functional.cached import in_cache
+from magdr_core.functional.cache_blocked import in_cache
 from magdr_core.functional.constants import constant
 from magdr_core.functional.eightbit import clamp_inclusive
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from magdr_core.functional._common import check_images, check_odd, check_positive, clamp_fuzz, symmetric_pad
-from magdr_core.functional.cached import in_cache
+from magdr_core.functional.cache_blocked import in_cache
 
 
 def _squared_distance(a: Tensor, b: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from magdr_core.functional._common import (
     filter_separable,
     gaussian_taps,
 )
-from magdr_core.functional.cached import in_cache
+from magdr_core.functional.cache_blocked import in_cache
 from magdr_core.functional.eightbit import clamp_inclusive
 
 Conduction = Literal["exponential", "rational"]

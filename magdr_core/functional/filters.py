@@ -16,7 +16,7 @@ from magdr_core.functional._common import (
     gaussian_taps,
     symmetric_pad,
 )
-from magdr_core.functional.cached import in_cache
+from magdr_core.functional.cache_blocked import in_cache
 from magdr_core.functional.eightbit import clamp_inclusive
 
 

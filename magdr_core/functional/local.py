@@ -17,7 +17,7 @@ from magdr_core.functional._common import (
     clamp_fuzz,
     filter_separable,
 )
-from magdr_core.functional.cached import in_cache
+from magdr_core.functional.cache_blocked import in_cache
 from magdr_core.functional.eightbit import clamp_inclusive
 
 

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from magdr_core.functional._common import check_images, mean_per_image
-from magdr_core.functional.cached import in_cache
+from magdr_core.functional.cache_blocked import in_cache
 
 #: The parser's classes in the order of the public BiSeNet (zllrunning/face-parsing.PyTorch). The official
 #: CelebAMask-HQ order is another one; do not mix them.

@@ -13,7 +13,7 @@ from magdr_core.functional._common import (
     gaussian_taps,
     mean_per_image,
 )
-from magdr_core.functional.cached import in_cache
+from magdr_core.functional.cache_blocked import in_cache
 
 
 @in_cache

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from magdr_core.protocols import Generator
-from magdr_core.types import Condition, Samples
+from magdr_core.components.batch import Condition, Samples
+from magdr_core.components.protocols import Generator
 
 CHUNK = 64
 """Images that go through G together."""

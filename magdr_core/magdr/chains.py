@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from magdr_core.components.protocols import Family, Setting
 from magdr_core.functional import to_8bit
 from magdr_core.magdr.ranker import Array, log_error
-from magdr_core.protocols import Family, Setting
 
 Layers = Sequence[Sequence[Family]]
 

@@ -10,12 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from magdr_core.components.batch import Condition, Samples
+from magdr_core.components.protocols import FitData, Generator, Parser
 from magdr_core.errors import CalibrationError
-from magdr_core.magdr import equations, fitted, learned
+from magdr_core.magdr import equations, fitted
+from magdr_core.magdr import logistic as learned
 from magdr_core.magdr.evidence import Evidence, Extent, Outputs, Probe
-from magdr_core.magdr.standard import Standard, Standardised
-from magdr_core.protocols import FitData, Generator, Parser
-from magdr_core.types import Condition, Samples
+from magdr_core.magdr.standardise import Standard, Standardised
 
 Form = Literal["learned", "one-sided", "per-edit", "standardised", "literal"]
 Use = Literal["both", "distortion", "consistency"]

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from magdr_core.protocols import Metric
+from magdr_core.components.protocols import Metric
 
 
 def region_differences(criteria: Sequence[Metric], a: Tensor, b: Tensor, masks: Tensor) -> Tensor:

@@ -9,10 +9,10 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from magdr_core.components.batch import Condition
+from magdr_core.components.protocols import Generator, Parser
 from magdr_core.functional import area
 from magdr_core.magdr import equations
-from magdr_core.protocols import Generator, Parser
-from magdr_core.types import Condition
 
 Outputs = Mapping[str, Tensor]
 """What G made of some images: `G(x,c)` under `ITSELF`, and `G(f_k(x),c)` with geometry undone under the f_k's

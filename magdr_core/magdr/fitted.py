@@ -7,7 +7,7 @@ from typing import Any
 
 from magdr_core.errors import CalibrationError
 from magdr_core.functional import PARTS
-from magdr_core.magdr.standard import POOLED
+from magdr_core.magdr.standardise import POOLED
 
 
 def check_standard(state: Any, criteria: int, processings: int) -> None:

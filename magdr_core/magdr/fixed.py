@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from magdr_core.components.batch import Condition
+from magdr_core.components.protocols import Family, FitData, Generator
 from magdr_core.magdr.calibration_images import CalibrationImages
 from magdr_core.magdr.chains import Chain, chain_of, explore
-from magdr_core.protocols import Family, FitData, Generator
-from magdr_core.types import Condition
 
 
 class FixedChain:

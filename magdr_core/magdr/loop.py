@@ -9,6 +9,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from magdr_core.components.batch import Condition
+from magdr_core.components.protocols import CalibratedDetector, Family, FitData, Generator
 from magdr_core.errors import CalibrationError
 from magdr_core.functional import constant
 from magdr_core.magdr.calibration_images import CalibrationImages
@@ -16,12 +18,10 @@ from magdr_core.magdr.chains import Chain
 from magdr_core.magdr.detector import MagDRDetector
 from magdr_core.magdr.evidence import rows_of
 from magdr_core.magdr.gate import choose_gate
+from magdr_core.magdr.layer_search import LayerSearch
+from magdr_core.magdr.learned_search import LearnedPick
 from magdr_core.magdr.outcome import Outcome, Reconstruction
-from magdr_core.magdr.pick import LearnedPick
-from magdr_core.magdr.search import LayerSearch
 from magdr_core.magdr.shortlist import FINALISTS
-from magdr_core.protocols import CalibratedDetector, Family, FitData, Generator
-from magdr_core.types import Condition
 
 Form = Literal["learned", "standardised", "literal"]
 Gate = Literal["error", "fpr", "f1"]

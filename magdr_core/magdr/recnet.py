@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from magdr_core.components.protocols import Family
 from magdr_core.functional import clamp_inclusive, constant
-from magdr_core.protocols import Family
 
 Score = Callable[[Tensor, Tensor], Tensor]
 

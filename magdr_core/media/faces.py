@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from magdr_core.functional import luma, round_toward, to_8bit
-from magdr_core.media.pieces import enlarged, interpolated, like, strips, unit
+from magdr_core.media.tiles import enlarged, interpolated, like, strips, unit
 
 MARGIN = 1.6
 """Side of the cut per side of the cascade's box. Measured: on aligned CelebA-HQ pictures the box is .62 of

@@ -14,12 +14,12 @@ from PIL import Image
 from torch import Tensor
 
 from magdr_core.errors import DataError
+from magdr_core.files.disk import write_atomically
 from magdr_core.functional import luma, to_8bit
 from magdr_core.media.formats import SNIFFED, unreadable
-from magdr_core.media.pieces import in_unit, like, strips, unit
-from magdr_core.media.regular import open_regular
+from magdr_core.media.regular_files import open_regular
 from magdr_core.media.rgb import is_grey, upright_rgb
-from magdr_core.store import write_atomically
+from magdr_core.media.tiles import in_unit, like, strips, unit
 
 # Named one by one: Pillow also knows formats that it hands to other programs (EPS to Ghostscript).
 _FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")

@@ -16,7 +16,7 @@ from PIL import Image, ImageCms
 from torch import Tensor
 
 from magdr_core.errors import DataError
-from magdr_core.media.pieces import strips
+from magdr_core.media.tiles import strips
 
 _GREY = ("1", "L", "LA", "La")
 

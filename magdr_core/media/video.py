@@ -14,10 +14,10 @@ from torch import Tensor
 
 from magdr_core.errors import DataError
 from magdr_core.media.formats import UNREADABLE_CLIPS
+from magdr_core.media.frame_times import MAX_RATE, UNKNOWN, Clock, Extent, Length, sane_rate
 from magdr_core.media.pictures import MIN_SIDE
-from magdr_core.media.pieces import in_unit
-from magdr_core.media.regular import open_regular
-from magdr_core.media.timing import MAX_RATE, UNKNOWN, Clock, Extent, Length, sane_rate
+from magdr_core.media.regular_files import open_regular
+from magdr_core.media.tiles import in_unit
 
 MAX_BYTES = 2**40
 """Clips are read piece by piece, so that their size costs no memory; anything above that is no clip."""

@@ -13,9 +13,9 @@ from typing import Any
 from torch import Tensor
 
 from magdr_core.errors import DataError
+from magdr_core.media.frame_times import sane_rate
 from magdr_core.media.pictures import to_levels
 from magdr_core.media.sound import Sound
-from magdr_core.media.timing import sane_rate
 from magdr_core.media.video import load_pyav, reason
 
 _TICKS = {True: 1000, False: 90_000}

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from magdr_core.report import plots
+from magdr_core.report import svg as plots
 from magdr_core.report.figures import FINE_POINT, IDENTITY, Condition, Figure, Figures
-from magdr_core.report.shown import Block, Column, Line, Table, number, percent, shown
-from magdr_core.report.tables import MSE, SIMILARITY
+from magdr_core.report.formatting import Block, Column, Line, Table, number, percent, shown
+from magdr_core.report.table_model import MSE, SIMILARITY
 
 ADAPTIVE = "adaptive"
 OBLIVIOUS = "oblivious"

@@ -12,18 +12,18 @@ from typing import Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
-from magdr_core.bench.remarks import remarks
-from magdr_core.hookspecs import hookimpl
+from magdr_core.hosting.hookspecs import hookimpl
+from magdr_core.printable import visible
 from magdr_core.report.checks import checked_how, checked_tasks, threats
 from magdr_core.report.figures import Condition, Figures
-from magdr_core.report.keyfigures import key_figures
+from magdr_core.report.formatting import MISSING, count, seconds
+from magdr_core.report.key_figures import key_figures
 from magdr_core.report.load import RunData, load_run
+from magdr_core.report.picture_grid import GAP
 from magdr_core.report.sections import sections
-from magdr_core.report.shown import MISSING, count, seconds
-from magdr_core.report.strips import GAP
 from magdr_core.report.summary import demo_size, headline
-from magdr_core.store import write_atomically
-from magdr_core.text import visible
+from magdr_core.results.remarks import remarks
+from magdr_core.results.store import write_atomically
 
 FILE = "report.html"
 

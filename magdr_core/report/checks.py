@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from magdr_core.report.formatting import Badge
 from magdr_core.report.load import RunData
-from magdr_core.report.shown import Badge
 
 HEADINGS = {
     "attack": "attack",

@@ -12,13 +12,13 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from magdr_core.compare import Compared, Comparison
+from magdr_core.compare.align import Place, grouped
+from magdr_core.compare.format import MEANINGS, VERDICTS, counted, figure, p_value, rule_lines, sides, signed
 from magdr_core.compare.load import ComparedRun
-from magdr_core.compare.match import Place, grouped
-from magdr_core.compare.words import MEANINGS, VERDICTS, counted, figure, p_value, rule_lines, sides, signed
 from magdr_core.errors import WriteError
+from magdr_core.printable import visible
 from magdr_core.report.compare_plot import forest
-from magdr_core.store import write_atomically
-from magdr_core.text import visible
+from magdr_core.results.store import write_atomically
 
 _STANDS_OUT = ("regression", "uncertain", "improvement")
 _ROLES = {"detector": "Detection", "defense": "Defense", "attack": "Disruption"}

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from markupsafe import Markup
 
 from magdr_core.compare import Compared
-from magdr_core.compare.words import VERDICTS, figure, signed
-from magdr_core.report import plots
+from magdr_core.compare.format import VERDICTS, figure, signed
+from magdr_core.report import svg as plots
 
 _WIDTH = 880
 _LEFT, _RIGHT = 330, 840

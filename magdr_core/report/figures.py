@@ -11,8 +11,8 @@ from functools import cache, cached_property
 from typing import Any, NamedTuple
 
 from magdr_core.bench.plan import CLEAN, ORACLE
-from magdr_core.bench.tables import Row
 from magdr_core.report.load import RunData
+from magdr_core.results.rows import Row
 
 IDENTITY = "identity"
 FINE_POINT = "best-f1"

@@ -11,8 +11,8 @@ from typing import Any
 
 from torch import Tensor
 
-from magdr_core.bench.recorded import RecordedRun
-from magdr_core.bench.tables import Row
+from magdr_core.results.recorded import RecordedRun
+from magdr_core.results.rows import Row
 
 
 @dataclass(frozen=True)

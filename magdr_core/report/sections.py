@@ -6,17 +6,19 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from magdr_core.report import beside, table1, table2
+from magdr_core.report import paper_comparison as beside
+from magdr_core.report import paper_table1 as table1
+from magdr_core.report import paper_table2 as table2
 from magdr_core.report.adaptive import Adapted, adapted
-from magdr_core.report.curves import Figure3, figure3
 from magdr_core.report.figures import Figures
-from magdr_core.report.hardest import strongest
-from magdr_core.report.shown import Table
-from magdr_core.report.strips import BUDGET, Gallery, gallery
+from magdr_core.report.formatting import Table
+from magdr_core.report.hardest_attack import strongest
+from magdr_core.report.picture_grid import BUDGET, Gallery, gallery
+from magdr_core.report.step_curves import Figure3, figure3
 from magdr_core.report.summary import task_summary
-from magdr_core.report.tables import attacks
+from magdr_core.report.table_model import attacks
 from magdr_core.report.tradeoff import tradeoff
-from magdr_core.report.worst import Worst, worst
+from magdr_core.report.worst_images import Worst, worst
 
 _WORST = 4
 """One part in so many of a task's pictures may be of the worst images."""

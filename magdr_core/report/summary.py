@@ -6,8 +6,8 @@ import math
 
 from magdr_core.bench.plan import ORACLE
 from magdr_core.report.figures import CLEAN_IMAGES, FINE_POINT, IDENTITY, Condition, Figure, Figures
-from magdr_core.report.hardest import KNOWING, MAGDR, hardest, magdr_label, strongest
-from magdr_core.report.shown import Format, count, number, percent
+from magdr_core.report.formatting import Format, count, number, percent
+from magdr_core.report.hardest_attack import KNOWING, MAGDR, hardest, magdr_label, strongest
 
 FEW = 100
 """Below so many images per seed a reader is told that the intervals are wide."""

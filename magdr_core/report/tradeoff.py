@@ -5,10 +5,10 @@ from __future__ import annotations
 from markupsafe import Markup
 
 from magdr_core.bench.plan import ORACLE
-from magdr_core.report import plots
+from magdr_core.report import svg as plots
 from magdr_core.report.figures import CLEAN_IMAGES, IDENTITY, Condition, Figure, Figures
-from magdr_core.report.hardest import MAGDR
-from magdr_core.report.shown import number
+from magdr_core.report.formatting import number
+from magdr_core.report.hardest_attack import MAGDR
 
 _WIDTH, _HEIGHT = 720, 440
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 700, 28, 384

@@ -8,12 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from magdr_core.components.batch import Batch
 from magdr_core.errors import one_line
 from magdr_core.functional import CLASSES, to_8bit
 from magdr_core.testing.rules import difference, rule
 from magdr_core.testing.subject import Subject
 from magdr_core.testing.watching import global_generators
-from magdr_core.types import Batch
 
 SPLITS = ("train", "calibration", "test")
 DATASET = ("dataset",)

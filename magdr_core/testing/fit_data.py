@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import torch
 
-from magdr_core.guard import GuardedAttack, GuardedGenerator
-from magdr_core.protocols import Dataset, FitData
-from magdr_core.samples import attack_samples, draw_samples
-from magdr_core.types import Samples
+from magdr_core.components.batch import Samples
+from magdr_core.components.protocols import Dataset, FitData
+from magdr_core.guards import GuardedAttack, GuardedGenerator
+from magdr_core.runtime.samples import attack_samples, draw_samples
 
 ATTACKED = 12
 CLEAN = 24

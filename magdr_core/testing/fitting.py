@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from magdr_core.protocols import Fittable
+from magdr_core.components.protocols import Fittable
 from magdr_core.testing.rules import rule
 from magdr_core.testing.subject import Subject
 from magdr_core.testing.watching import Seen

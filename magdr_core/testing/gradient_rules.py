@@ -9,7 +9,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from magdr_core.specs import MetricSpec
+from magdr_core.components.specs import MetricSpec
 from magdr_core.testing.inputs import Inputs
 from magdr_core.testing.rules import rule
 from magdr_core.testing.subject import Subject

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from magdr_core.components.batch import Condition
 from magdr_core.functional import to_8bit
-from magdr_core.types import Condition
 
 REGIONS = 4
 """Regions of the masks that metrics are given; the last one is empty."""

@@ -10,12 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from magdr_core.components.batch import Batch, Condition
+from magdr_core.components.specs import MetricSpec
 from magdr_core.errors import MagdrError, one_line
 from magdr_core.functional import PARTS, gaussian_blur
-from magdr_core.specs import MetricSpec
 from magdr_core.testing.rules import SOUND, difference, rule
 from magdr_core.testing.subject import Subject, misshapen, not_finite
-from magdr_core.types import Batch, Condition
 
 
 @rule(

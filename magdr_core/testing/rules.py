@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from magdr_core.components.specs import SPECS
 from magdr_core.errors import MagdrError
-from magdr_core.specs import SPECS
 from magdr_core.testing.inputs import Inputs
 from magdr_core.testing.subject import IMAGE_KINDS, MAP_KINDS, Subject, not_finite
 

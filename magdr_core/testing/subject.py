@@ -10,12 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from magdr_core.components.objective import build_objective
+from magdr_core.components.protocols import FitData, Setting
+from magdr_core.components.rng import SampleRng
+from magdr_core.components.specs import MetricSpec
 from magdr_core.functional import PARTS, in_pieces
-from magdr_core.objective import build_objective
-from magdr_core.plugins import Entry
-from magdr_core.protocols import FitData, Setting
-from magdr_core.rng import SampleRng
-from magdr_core.specs import MetricSpec
+from magdr_core.hosting.manager import Entry
 from magdr_core.testing.inputs import REGIONS, Inputs, make_inputs
 from magdr_core.testing.watching import Network, Seen, edit, find_networks, global_generators
 from magdr_core.testing.world import World

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from magdr_core.errors import PluginError, suggestion
-from magdr_core.plugins import BUILTIN, Entry, PluginHost
+from magdr_core.hosting.manager import BUILTIN, Entry, PluginHost
 from magdr_core.testing.checks import BUILDS, Broken, Check, Component, rules_of
 from magdr_core.testing.subject import Subject
 from magdr_core.testing.world import World

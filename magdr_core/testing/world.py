@@ -11,12 +11,12 @@ from typing import Any
 
 import torch
 
-from magdr_core.guard import GuardedGenerator
-from magdr_core.plugins import Entry, PluginHost
-from magdr_core.protocols import FitData, Setting
-from magdr_core.registry import Instance, parse_registry
-from magdr_core.specs import SPECS, Need
-from magdr_core.store import Store
+from magdr_core.components.protocols import FitData, Setting
+from magdr_core.components.specs import SPECS, Need
+from magdr_core.guards import GuardedGenerator
+from magdr_core.hosting.manager import Entry, PluginHost
+from magdr_core.registry.read import Instance, parse_registry
+from magdr_core.results.store import Store
 from magdr_core.testing.fit_data import make_fit_data
 from magdr_core.toolkit import Toolkit
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from magdr_core.rng import SampleRng
+from magdr_core.components.batch import Condition
+from magdr_core.components.rng import SampleRng
 from magdr_core.train.editing import EditingTrainer, Shown
-from magdr_core.types import Condition
 
 GREY = 0.5
 

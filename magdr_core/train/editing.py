@@ -15,13 +15,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from magdr_core.guard import GuardedGenerator
-from magdr_core.objective import SUCCESS, symmetric_mse
-from magdr_core.rng import SampleRng
-from magdr_core.samples import attack_samples, draw_samples
+from magdr_core.components.batch import Condition
+from magdr_core.components.objective import SUCCESS, symmetric_mse
+from magdr_core.components.rng import SampleRng
+from magdr_core.guards import GuardedGenerator
+from magdr_core.runtime.samples import attack_samples, draw_samples
+from magdr_core.train.context import TESTED_FROM, TrainContext
 from magdr_core.train.pairs import PairsTrainer
-from magdr_core.train.runner import TESTED_FROM, TrainContext
-from magdr_core.types import Condition
 
 Shown = Literal["input", "real", "fake"]
 """The editor's inputs; the exact and the edited pictures that the critic tells apart."""

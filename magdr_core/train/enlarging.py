@@ -7,10 +7,10 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from magdr_core.components.rng import SampleRng
 from magdr_core.functional import psnr, resize, to_8bit
-from magdr_core.rng import SampleRng
+from magdr_core.train.context import TESTED_FROM, TrainContext
 from magdr_core.train.optimiser import NetOptimiser, as_named
-from magdr_core.train.runner import TESTED_FROM, TrainContext
 
 
 class EnlargingTrainer:

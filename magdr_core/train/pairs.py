@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from magdr_core.train.context import TrainContext
 from magdr_core.train.optimiser import NetOptimiser, as_named
-from magdr_core.train.runner import TrainContext
 
 
 class PairsTrainer:

@@ -10,12 +10,12 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from magdr_core.components.batch import Batch
+from magdr_core.components.objective import DisruptionObjective
+from magdr_core.components.rng import SampleRng
 from magdr_core.functional import PARTS, merge_classes, to_8bit
-from magdr_core.objective import DisruptionObjective
-from magdr_core.rng import SampleRng
+from magdr_core.train.context import TESTED_FROM, TrainContext
 from magdr_core.train.optimiser import NetOptimiser
-from magdr_core.train.runner import TESTED_FROM, TrainContext
-from magdr_core.types import Batch
 
 MERGED = {"neck": "neck+cloth", "cloth": "neck+cloth"}
 """Parts that the quality figures count as one: where a collar begins is a matter of taste."""

@@ -14,11 +14,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from magdr_core.components.batch import Batch, Condition
+from magdr_core.components.rng import SampleRng
 from magdr_core.functional import to_8bit
-from magdr_core.rng import SampleRng
+from magdr_core.train.context import TESTED_FROM, TrainContext
 from magdr_core.train.optimiser import NetOptimiser, as_named
-from magdr_core.train.runner import TESTED_FROM, TrainContext
-from magdr_core.types import Batch, Condition
 
 MAX_EPS = 12 / 255
 """Strengths are drawn per image from 2/255 up to here, for attacks and noise alike."""

@@ -17,16 +17,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from magdr_core.components.batch import Batch, Condition
+from magdr_core.components.objective import SUCCESS
+from magdr_core.components.rng import SampleRng
 from magdr_core.errors import MagdrError
 from magdr_core.functional import part_index
-from magdr_core.guard import GuardedGenerator
-from magdr_core.objective import SUCCESS
-from magdr_core.rng import SampleRng
-from magdr_core.samples import attack_samples, draw_samples
+from magdr_core.guards import GuardedGenerator
+from magdr_core.runtime.samples import attack_samples, draw_samples
+from magdr_core.train.context import TESTED_FROM, TrainContext
 from magdr_core.train.editing import PatchCritic, change_map, image_gradients
 from magdr_core.train.pairs import PairsTrainer
-from magdr_core.train.runner import TESTED_FROM, TrainContext
-from magdr_core.types import Batch, Condition
 
 DISRUPTED = 64
 """Test faces that the card's disruption is measured on."""

@@ -14,14 +14,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from magdr_core.guard import GuardedAttack, GuardedGenerator
-from magdr_core.objective import SUCCESS, TARGET_TAU, ObjectiveName, build_objective, symmetric_mse
-from magdr_core.rng import SampleRng
-from magdr_core.samples import draw_samples
+from magdr_core.components.batch import Batch, Condition
+from magdr_core.components.objective import SUCCESS, TARGET_TAU, ObjectiveName, build_objective, symmetric_mse
+from magdr_core.components.rng import SampleRng
+from magdr_core.guards import GuardedAttack, GuardedGenerator
+from magdr_core.runtime.samples import draw_samples
+from magdr_core.train.context import TESTED_FROM, TrainContext
 from magdr_core.train.editing import change_map, image_gradients
 from magdr_core.train.pairs import PairsTrainer
-from magdr_core.train.runner import TESTED_FROM, TrainContext
-from magdr_core.types import Batch, Condition
 
 DISRUPTED = 64
 """Test faces that the card's disruption is measured on; each is attacked twice."""

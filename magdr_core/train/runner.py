@@ -3,92 +3,35 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import math
 import os
 import platform
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from magdr_core.components.protocols import Dataset, PairedSplit
 from magdr_core.errors import MagdrError, suggestion
-from magdr_core.files import write_atomically
-from magdr_core.protocols import Dataset, PairedSplit
-from magdr_core.registry import parse_registry
-from magdr_core.threads import single_thread
+from magdr_core.files.disk import write_atomically
+from magdr_core.registry.read import parse_registry
 from magdr_core.toolkit import Toolkit
+from magdr_core.train.adversarial import AdversarialEditingTrainer
+from magdr_core.train.context import TESTED_FROM, Log, TrainContext, Trainer, save_tensors
+from magdr_core.train.editing import EditingTrainer
+from magdr_core.train.enlarging import EnlargingTrainer
+from magdr_core.train.parsing import ParsingTrainer
+from magdr_core.train.purifying import PurifyingTrainer
 from magdr_core.train.recipes import RECIPES, Recipe
-
-Log = Callable[[str], None]
-
-TESTED_FROM = 10_000
-"""Index of the first test face that the figures on the cards are measured on: benchmarks use earlier ones."""
-
-
-@dataclass(frozen=True)
-class TrainContext:
-    """What a trainer works with."""
-
-    recipe: Recipe
-    toolkit: Toolkit
-    net: Any  # the module, with whatever its kind adds
-    dataset: Dataset
-    split: PairedSplit
-    cache: Path
-    log: Log
-
-    @property
-    def device(self) -> torch.device:
-        return self.toolkit.device
-
-    def for_testing(self) -> TrainContext:
-        """The test split of the dataset as everybody else uses it, whatever the recipe trains on."""
-        dataset: Dataset = self.toolkit.build("dataset", "test")
-        split = dataset.split("test")
-        assert isinstance(split, PairedSplit)
-        return replace(self, dataset=dataset, split=split)
-
-    def drawn_once(self, draw: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
-        """Training images, kept beside the checkpoint so that a continued training need not draw again."""
-        recipe = self.recipe
-        made_of = repr(
-            (recipe.use, recipe.params, recipe.seed, recipe.pool, self.dataset.fingerprint(), recipe.dataset)
-        )
-        if self.cache.is_file():
-            kept = torch.load(self.cache, map_location=self.device, weights_only=True)
-            if kept.pop("made_of") == made_of:
-                return {name: tensor.to(self.device) for name, tensor in kept.items()}
-        with single_thread():
-            images = draw()
-        _save(self.cache, {"made_of": made_of, **images})
-        return images
-
-    def chunks(self, count: int, size: int, first: int = 0) -> Iterator[list[int]]:
-        for start in range(first, first + count, size):
-            yield list(range(start, min(start + size, first + count)))
-
-    def autocast(self) -> AbstractContextManager[Any]:
-        """bfloat16 where the device computes it fast, else full precision."""
-        fast = self.device.type == "cuda" or torch.cpu._is_avx512_bf16_supported()
-        return torch.autocast(self.device.type, torch.bfloat16) if fast else nullcontext()
-
-
-class Trainer(Protocol):
-    modules: dict[str, nn.Module]
-    optimisers: dict[str, torch.optim.Optimizer]
-
-    def step(self, i: int) -> dict[str, float]: ...
-
-    def evaluate(self) -> Mapping[str, float]: ...
+from magdr_core.train.reenactment import ReenactmentTrainer
+from magdr_core.train.replacement import ReplacementTrainer
 
 
 def find_recipe(name: str) -> Recipe:
@@ -189,14 +132,6 @@ def _inline(values: Mapping[str, Any]) -> str:
 
 
 def _trainer(context: TrainContext) -> Trainer:
-    from magdr_core.train.adversarial import AdversarialEditingTrainer
-    from magdr_core.train.editing import EditingTrainer
-    from magdr_core.train.enlarging import EnlargingTrainer
-    from magdr_core.train.parsing import ParsingTrainer
-    from magdr_core.train.purifying import PurifyingTrainer
-    from magdr_core.train.reenactment import ReenactmentTrainer
-    from magdr_core.train.replacement import ReplacementTrainer
-
     kinds: dict[str, Callable[[TrainContext], Trainer]] = {
         "adversarial-editing": AdversarialEditingTrainer,
         "editing": EditingTrainer,
@@ -225,7 +160,7 @@ def _resume(path: Path, trainer: Trainer, recipe: Recipe, log: Log) -> tuple[int
 
 
 def _save_checkpoint(path: Path, trainer: Trainer, recipe: Recipe, step: int, seconds: float) -> None:
-    _save(
+    save_tensors(
         path,
         {
             "recipe": repr(recipe),
@@ -235,13 +170,6 @@ def _save_checkpoint(path: Path, trainer: Trainer, recipe: Recipe, step: int, se
             "optimisers": {k: o.state_dict() for k, o in trainer.optimisers.items()},
         },
     )
-
-
-def _save(path: Path, data: Mapping[str, Any]) -> None:
-    """Through memory, since torch has no name of its own for a full disk."""
-    content = io.BytesIO()
-    torch.save(data, content)
-    write_atomically(path, lambda p: p.write_bytes(content.getbuffer()))
 
 
 def _half(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

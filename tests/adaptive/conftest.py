@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from magdr_core.adaptive import Target
+from magdr_core.components.batch import Condition, Samples
+from magdr_core.components.objective import DisruptionObjective
+from magdr_core.components.rng import SampleRng
 from magdr_core.functional import round_toward
-from magdr_core.guard import GuardedDefense, GuardedDetector, GuardedGenerator
-from magdr_core.objective import DisruptionObjective
-from magdr_core.rng import SampleRng
-from magdr_core.types import Condition, Samples
+from magdr_core.guards import GuardedDefense, GuardedDetector, GuardedGenerator
 
 EPS = 6 / 255
 SIZE = 8

@@ -106,8 +106,8 @@ def test_a_defense_that_detaches_its_input_is_attacked_all_the_same(pipeline):
 
 
 def test_exact_gradients_are_those_of_autograd(pipeline):
-    from magdr_core.adaptive.modes import Mode, look
-    from magdr_core.adaptive.ways import scored, through
+    from magdr_core.adaptive.gradient_paths import scored, through
+    from magdr_core.adaptive.losses import Mode, look
 
     def f(x):
         return torch.sigmoid(4 * x - 2)
@@ -180,7 +180,7 @@ def test_a_defense_without_gradient_is_followed_through_a_fitted_stand_in(pipeli
 
 
 def test_the_fitted_stand_in_has_the_defenses_values_and_its_own_gradient(pipeline):
-    from magdr_core.adaptive.reproduction import reproduce
+    from magdr_core.adaptive.defense_surrogate import reproduce
 
     def dims(x, c, G):
         return torch.from_numpy(x.detach().numpy() * 0.5)
@@ -198,8 +198,8 @@ def test_the_fitted_stand_in_has_the_defenses_values_and_its_own_gradient(pipeli
 
 
 def test_lagrangian_weights_rise_while_an_image_is_detected_and_fall_while_it_is_not(pipeline):
-    from magdr_core.adaptive.modes import Mode
-    from magdr_core.adaptive.ways import scored, through
+    from magdr_core.adaptive.gradient_paths import scored, through
+    from magdr_core.adaptive.losses import Mode
 
     t = pipeline(detector=off_mean, threshold=LEVEL)
     mode = Mode("m", through(t, "autograd"), scored(t, "autograd"), "lagrangian", excess=t.excess)

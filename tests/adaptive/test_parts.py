@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from magdr_core.adaptive.ascent import Ascent, marks
-from magdr_core.adaptive.choices import _softmin
-from magdr_core.adaptive.lift import Lifted
-from magdr_core.adaptive.search import square_search
-from magdr_core.adaptive.ways import through
-from magdr_core.rng import SampleRng
+from magdr_core.adaptive.apgd import Ascent, marks
+from magdr_core.adaptive.black_box import square_search
+from magdr_core.adaptive.discrete_choice import _softmin
+from magdr_core.adaptive.gradient_paths import through
+from magdr_core.adaptive.gradient_unmasking import Lifted
+from magdr_core.components.rng import SampleRng
 from tests.adaptive.conftest import EPS
 
 

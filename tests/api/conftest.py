@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from magdr_core.cli.own import with_calibration
-from magdr_core.front import Pipeline
+from magdr_core.cli.media_commands import with_calibration
+from magdr_core.inference import Pipeline
 from magdr_core.toolkit import Toolkit
 from tests.cli.conftest import astronaut, magdr, own, workshop
 

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from magdr_core.errors import DataError
-from magdr_core.front.images import as_faces
+from magdr_core.inference.tensors import as_faces
 
 CPU = torch.device("cpu")
 

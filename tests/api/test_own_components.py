@@ -6,11 +6,11 @@ from torch import nn
 
 from magdr_core import Bench
 from magdr_core.api import DefenseSpec, RestorationSpec, stateless
+from magdr_core.components.batch import Condition
 from magdr_core.errors import DataError, PluginError, RegistryError
-from magdr_core.front import generator_spec
 from magdr_core.functional import PARTS
+from magdr_core.inference import generator_spec
 from magdr_core.toolkit import Toolkit
-from magdr_core.types import Condition
 
 
 class Tint(nn.Module):

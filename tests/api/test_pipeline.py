@@ -7,10 +7,10 @@ import pytest
 import torch
 from PIL import Image
 
+from magdr_core.components.batch import Condition
 from magdr_core.errors import DataError, RegistryError
-from magdr_core.front.pictures import BATCH
+from magdr_core.inference.photos import BATCH
 from magdr_core.toolkit import Toolkit
-from magdr_core.types import Condition
 from tests.api.conftest import EDITS
 
 

@@ -9,9 +9,9 @@ import torch
 from PIL import Image
 
 from magdr_core.cli.common import ProgressDisplay
-from magdr_core.cli.inputs import Input
-from magdr_core.cli.own import Told
-from magdr_core.front.pictures import BATCH, ahead
+from magdr_core.cli.media_commands import Told
+from magdr_core.cli.paths import Input
+from magdr_core.inference.photos import BATCH, ahead
 from magdr_core.media import write_picture
 from tests.api.conftest import EDITS
 

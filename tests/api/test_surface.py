@@ -7,7 +7,12 @@ import sys
 
 import pytest
 
-DOCUMENTED = ("magdr_core", "magdr_core.toolkit", "magdr_core.front.pipeline", "magdr_core.front.module")
+DOCUMENTED = (
+    "magdr_core",
+    "magdr_core.toolkit",
+    "magdr_core.inference.pipeline",
+    "magdr_core.inference.module",
+)
 
 
 def test_importing_the_package_does_not_import_torch():

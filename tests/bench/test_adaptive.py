@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from magdr_core.bench.adaptive import suite_of
-from magdr_core.bench.evasion import kept
 from magdr_core.errors import MagdrError
 from magdr_core.functional import round_toward, to_8bit
 from magdr_core.magdr.detector import Inspection
 from magdr_core.magdr.outcome import Reconstruction
+from magdr_core.measures.evasion import kept
 from tests.bench.conftest import SMALL
 from tests.edits import edited
 
@@ -301,8 +301,8 @@ def rec_net(done):
     from magdr_core.adaptive import Target
     from magdr_core.bench.group import GroupRun
     from magdr_core.bench.images import Workplace
-    from magdr_core.objective import DisruptionObjective
-    from magdr_core.rng import SampleRng
+    from magdr_core.components.objective import DisruptionObjective
+    from magdr_core.components.rng import SampleRng
 
     bench = done.bench(ADAPTIVE)
     work = Workplace(bench.toolkit, bench.profile, bench.store, {}, bench.progress, bench.report)
@@ -318,7 +318,7 @@ def rec_net(done):
 
 
 def test_a_frozen_choice_has_the_real_value_where_it_was_made(rec_net):
-    from magdr_core.adaptive.choices import frozen
+    from magdr_core.adaptive.discrete_choice import frozen
 
     target, magdr = rec_net
     way = frozen(target, magdr)
@@ -357,7 +357,7 @@ def two_rounds(rec_net):
 
 
 def test_the_branches_of_the_softmin_are_of_every_round_that_runs(two_rounds):
-    from magdr_core.adaptive.choices import _branches
+    from magdr_core.adaptive.discrete_choice import _branches
 
     target, magdr, seen = two_rounds
     names = [str(chain) for chain in magdr.candidates]
@@ -377,7 +377,7 @@ def test_the_branches_of_the_softmin_are_of_every_round_that_runs(two_rounds):
 
 
 def test_the_softmin_expects_the_gains_of_its_branches(rec_net):
-    from magdr_core.adaptive.choices import _branches, softmin
+    from magdr_core.adaptive.discrete_choice import _branches, softmin
 
     target, magdr = rec_net
     way = softmin(target, magdr)
@@ -399,12 +399,12 @@ def test_the_softmin_expects_the_gains_of_its_branches(rec_net):
 
 def test_the_checks_attack_the_whole_of_magdr(done, monkeypatch):
     """Choice, gate and all, through the same attack as the tables; strength 0 changes nothing."""
-    from magdr_core.bench.checks import verdicts
+    from magdr_core.bench.checks import check as verdicts
     from magdr_core.bench.checks.suite import Suite
     from magdr_core.bench.group import GroupRun
     from magdr_core.bench.images import Workplace
     from magdr_core.bench.threat import Threats
-    from magdr_core.profiles import Checks
+    from magdr_core.registry.settings import Checks
 
     monkeypatch.setattr(verdicts, "LEAST", 2)  # images; the few here shall be spoken of
     bench = done.bench(ADAPTIVE)
@@ -421,7 +421,7 @@ def test_the_checks_attack_the_whole_of_magdr(done, monkeypatch):
 
 
 def test_an_image_under_the_gate_is_passed_through_unchanged(rec_net):
-    from magdr_core.adaptive.choices import frozen
+    from magdr_core.adaptive.discrete_choice import frozen
 
     target, magdr = rec_net
     magdr.gate = torch.inf

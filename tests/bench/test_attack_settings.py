@@ -14,10 +14,10 @@ from sklearn.metrics import f1_score
 from magdr_core.bench.group import GroupRun
 from magdr_core.bench.images import Workplace
 from magdr_core.cli.calibrate import _tasks
-from magdr_core.cli.own import chosen_task
-from magdr_core.cli.tables import print_tables
+from magdr_core.cli.media_commands import chosen_task
+from magdr_core.cli.result_view import print_tables
 from magdr_core.errors import DataError, MagdrError
-from magdr_core.samples import attack_samples
+from magdr_core.runtime.samples import attack_samples
 from tests.bench.conftest import DEFENSES, SMALL
 from tests.edits import edited
 

@@ -5,7 +5,7 @@ import csv
 import pytest
 
 from magdr_core.bench.evaluate import outputs
-from magdr_core.samples import draw_samples
+from magdr_core.runtime.samples import draw_samples
 from magdr_core.toolkit import Toolkit
 
 COPIER = '''

@@ -7,11 +7,11 @@ import shutil
 
 import pytest
 
-from magdr_core.bench import folder as folders
-from magdr_core.bench.folder import CELLS, MANIFEST, PICTURES, RESULTS
-from magdr_core.bench.recorded import RecordedRun
 from magdr_core.errors import MagdrError, WriteError
 from magdr_core.report import write_report
+from magdr_core.results import run_folder as folders
+from magdr_core.results.recorded import RecordedRun
+from magdr_core.results.run_folder import CELLS, MANIFEST, PICTURES, RESULTS
 from tests.bench.conftest import SMALL
 from tests.bench.test_run import without_seconds
 from tests.edits import edited

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from magdr_core.bench.run import Bench
-from magdr_core.hookspecs import hookimpl
-from magdr_core.protocols import FitData
-from magdr_core.registry import parse_registry
-from magdr_core.specs import DefenseSpec, DetectorSpec
+from magdr_core.components.protocols import FitData
+from magdr_core.components.specs import DefenseSpec, DetectorSpec
+from magdr_core.hosting.hookspecs import hookimpl
+from magdr_core.registry.read import parse_registry
 from magdr_core.toolkit import Toolkit
 from tests.bench import reachable
 from tests.edits import edited

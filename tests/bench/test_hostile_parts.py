@@ -9,10 +9,7 @@ import pytest
 import torch
 
 from magdr_core.bench.run import Bench
-from magdr_core.errors import DataError, RegistryError, WeightsError
-from magdr_core.handle import GeneratorHandle
-from magdr_core.registry import parse_registry
-from magdr_core.specs import (
+from magdr_core.components.specs import (
     AttackSpec,
     AugmentationSpec,
     DatasetSpec,
@@ -21,6 +18,9 @@ from magdr_core.specs import (
     GeneratorSpec,
     ParserSpec,
 )
+from magdr_core.errors import DataError, RegistryError, WeightsError
+from magdr_core.guards.generator_handle import GeneratorHandle
+from magdr_core.registry.read import parse_registry
 from magdr_core.testing import toys
 from magdr_core.toolkit import Toolkit
 from tests.bench import reachable

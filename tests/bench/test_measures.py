@@ -5,8 +5,9 @@ import pytest
 import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from magdr_core.bench.measures import Yardstick, encoder_label
+from magdr_core.bench.evaluate import encoder_label
 from magdr_core.functional import fsim
+from magdr_core.measures.image_quality import Yardstick
 
 
 class Encoder:

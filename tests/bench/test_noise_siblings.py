@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from magdr_core.bench.tables import result_rows
+from magdr_core.results.rows import result_rows
 
 IDS = [f"face-{i}" for i in range(8)]
 

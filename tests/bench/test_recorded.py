@@ -9,7 +9,13 @@ import struct
 import pytest
 import torch
 
-from magdr_core.bench.folder import (
+from magdr_core.compare import compare_folders
+from magdr_core.errors import MagdrError
+from magdr_core.report import write_report
+from magdr_core.results.pictures import pack_pictures
+from magdr_core.results.recorded import RecordedRun
+from magdr_core.results.rows import COLUMNS
+from magdr_core.results.run_folder import (
     CELLS,
     CHECKS,
     MANIFEST,
@@ -19,13 +25,7 @@ from magdr_core.bench.folder import (
     RunWriter,
     manifest_digest,
 )
-from magdr_core.bench.pictures import pack_pictures
-from magdr_core.bench.recorded import RecordedRun
-from magdr_core.bench.tables import COLUMNS
-from magdr_core.bench.values import pack_values
-from magdr_core.compare import compare_folders
-from magdr_core.errors import MagdrError
-from magdr_core.report import write_report
+from magdr_core.results.values import pack_values
 from tests.edits import edited
 
 FACTS = {

@@ -9,9 +9,9 @@ import torch
 from magdr_core.bench.adaptive import suite_of
 from magdr_core.bench.run import Bench
 from magdr_core.functional import PARTS
-from magdr_core.registry import read_registry
+from magdr_core.registry.read import read_registry
 from magdr_core.report.paper import TABLE1, TABLE2, TASKS
-from magdr_core.store import Store
+from magdr_core.results.store import Store
 from magdr_core.toolkit import Toolkit
 from tests.bench.conftest import DEFENSES, SMALL
 from tests.edits import edited

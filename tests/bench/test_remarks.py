@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from magdr_core.bench.remarks import FLAG_ALL, remarks
+from magdr_core.results.remarks import FLAG_ALL, remarks
 
 
 def row(metric, value, low=math.nan, high=math.nan, **more):

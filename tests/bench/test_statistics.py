@@ -10,7 +10,8 @@ from sklearn.metrics import (
     roc_curve,
 )
 
-from magdr_core.bench.statistics import (
+from magdr_core.calibration import best_f1_threshold
+from magdr_core.measures.statistics import (
     auroc,
     bootstrap,
     bootstrap_values,
@@ -19,7 +20,6 @@ from magdr_core.bench.statistics import (
     sign_flip_p,
     tpr_at_fpr,
 )
-from magdr_core.calibration import best_f1_threshold
 
 RNG = np.random.default_rng(0)
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from magdr_core.bench.run import Bench
+from magdr_core.components.objective import TARGET_TAU, symmetric_mse
 from magdr_core.errors import MagdrError
-from magdr_core.objective import TARGET_TAU, symmetric_mse
-from magdr_core.samples import draw_samples, objective_of
+from magdr_core.runtime.samples import draw_samples, objective_of
 from magdr_core.toolkit import Toolkit
 from tests.edits import edited
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from safetensors import SafetensorError
 
-from magdr_core.bench.values import FILE, CellValues, load_values, save_values
+from magdr_core.results.values import FILE, CellValues, load_values, save_values
 
 
 def cell(key="k", **more):

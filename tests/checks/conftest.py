@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from magdr_core.bench.checks.victim import Victim
-from magdr_core.guard import GuardedDefense, GuardedDetector
-from magdr_core.protocols import CalibratedDetector
+from magdr_core.components.batch import Condition, Samples
+from magdr_core.components.protocols import CalibratedDetector
+from magdr_core.guards import GuardedDefense, GuardedDetector
 from magdr_core.toolkit import Toolkit
-from magdr_core.types import Condition, Samples
 
 FACES = 6
 EPS = 12 / 255

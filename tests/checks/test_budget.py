@@ -6,7 +6,7 @@ import pytest
 
 from magdr_core.bench.checks.budget import FEW, Part, curtailed, fitted
 from magdr_core.bench.checks.component import Effort
-from magdr_core.profiles import Checks
+from magdr_core.registry.settings import Checks
 
 FULL = Part(16, Effort(0.02, 10, 4))
 

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from magdr_core.bench.checks.planted import magdr_defenses, magdr_detectors
-from magdr_core.registry import parse_registry
+from magdr_core.registry.read import parse_registry
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "defense-authors-guide.md").read_text(encoding="utf-8")
 

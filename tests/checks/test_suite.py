@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from magdr_core.bench.run import Bench
 from magdr_core.cli import cli
-from magdr_core.registry import parse_registry
+from magdr_core.registry.read import parse_registry
 from magdr_core.toolkit import Toolkit
 from tests.checks.world import WORLD
 from tests.conftest import TOY

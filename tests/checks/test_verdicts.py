@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from magdr_core.bench.checks import verdicts
+from magdr_core.bench.checks import check as verdicts
 
 N = 16
 EVEN = np.full(N, 0.2)

@@ -3,7 +3,7 @@
 import pytest
 
 from magdr_core.bench.run import Bench
-from magdr_core.registry import parse_registry
+from magdr_core.registry.read import parse_registry
 from magdr_core.toolkit import Toolkit
 from tests.checks.world import WORLD
 from tests.conftest import TOY

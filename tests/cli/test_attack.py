@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from magdr_core.objective import SUCCESS
+from magdr_core.components.objective import SUCCESS
 
 
 def pixels(path):

@@ -134,7 +134,7 @@ def test_results_that_cannot_be_written_are_named_and_the_rest_is_done(own, fold
 
 
 def test_memory_that_runs_out_on_one_picture_costs_that_picture_alone(own, folder, monkeypatch):
-    from magdr_core.front.jobs import Detect
+    from magdr_core.inference.operations import Detect
 
     call = Detect.__call__
 

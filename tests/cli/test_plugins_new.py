@@ -11,7 +11,7 @@ from contextlib import suppress
 
 import pytest
 
-from magdr_core.specs import SPECS
+from magdr_core.components.specs import SPECS
 from magdr_core.testing import conformance_checks
 from magdr_core.testing.examples import EXAMPLES
 

@@ -10,7 +10,7 @@ import pytest
 
 from magdr_core.bench.run import RunResult
 from magdr_core.cli.checks import print_checks
-from magdr_core.cli.tables import print_tables
+from magdr_core.cli.result_view import print_tables
 from magdr_core.cli.terminal import Terminal
 
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from magdr_core.bench.values import save_values
-from magdr_core.identity import digest
+from magdr_core.components.fingerprints import digest
+from magdr_core.results.values import save_values
 
 REGISTRY = """
 [registry]

@@ -2,9 +2,9 @@
 
 import pytest
 
-from magdr_core.compare.changes import causes, changes, tables
+from magdr_core.compare.align import Place
+from magdr_core.compare.config_diff import causes, changes, tables
 from magdr_core.compare.load import load_compared
-from magdr_core.compare.match import Place
 from tests.compare.conftest import REGISTRY, filled
 from tests.edits import edited
 

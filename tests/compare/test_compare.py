@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from magdr_core.compare import Rule, compare_folders
-from magdr_core.compare.measures import Size, parse_metric
+from magdr_core.compare.figures import Size, parse_metric
+from magdr_core.compare.format import counted, rule_lines
 from magdr_core.compare.output import COLUMNS, to_csv, to_json
-from magdr_core.compare.words import counted, rule_lines
 from magdr_core.errors import MagdrError
 from tests.compare.conftest import REGISTRY, errors, filled
 from tests.edits import edited

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from magdr_core.bench.values import FILE
 from magdr_core.compare import compare_folders
 from magdr_core.errors import MagdrError
-from magdr_core.store import Store
+from magdr_core.results.store import Store
+from magdr_core.results.values import FILE
 from tests.compare.conftest import errors, filled
 
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from magdr_core.bench.tables import result_rows
 from magdr_core.compare import Rule, compare_folders
-from magdr_core.compare.measures import NAMES, Size, default_threshold, higher_is_better, parse_metric
+from magdr_core.compare.figures import NAMES, Size, default_threshold, higher_is_better, parse_metric
 from magdr_core.errors import MagdrError
+from magdr_core.results.rows import result_rows
 
 RNG = np.random.default_rng(0)
 N = 120  # enough to tell 1% of false alarms

@@ -3,9 +3,9 @@ import pytest
 from scipy.stats import permutation_test
 from sklearn.metrics import f1_score
 
-from magdr_core.bench.statistics import bootstrap_values, sign_flip_p
-from magdr_core.compare.measures import Inputs, _auroc, _decision, _mean, _median, _tpr_at
+from magdr_core.compare.figures import Inputs, _auroc, _decision, _mean, _median, _tpr_at
 from magdr_core.compare.paired import difference, exchange_p, fewest_identities
+from magdr_core.measures.statistics import bootstrap_values, sign_flip_p
 
 RNG = np.random.default_rng(0)
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 from plugin_fakes import FakeEntry
 
-from magdr_core import discovery
-from magdr_core.plugins import PluginHost
-from magdr_core.types import Condition
+from magdr_core.components.batch import Condition
+from magdr_core.hosting import discovery
+from magdr_core.hosting.manager import PluginHost
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import pytest
 
 from magdr_core.errors import MagdrError
-from magdr_core.store import Store
+from magdr_core.results.store import Store
 from tests.bench.conftest import SMALL
 from tests.conftest import TOY
 from tests.edits import edited

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from magdr_core.errors import CalibrationError, ComponentError
-from magdr_core.store import Store
+from magdr_core.results.store import Store
 from tests.conftest import TOY
 
 PLUGIN = '''
@@ -231,7 +231,7 @@ def test_shipped_calibrations_survive_a_release_and_not_a_new_version(task, monk
     from dataclasses import replace
 
     from magdr_core import Toolkit
-    from magdr_core.plugins import Entry
+    from magdr_core.hosting.manager import Entry
 
     shipped = Path(__file__).parents[2] / "plugins" / "weights" / f"{task}64.calibration.json"
     entries = json.loads(shipped.read_text())["entries"]

@@ -9,7 +9,7 @@ from collections import Counter
 import pytest
 import torch
 
-from magdr_core.store import Store
+from magdr_core.results.store import Store
 from tests.conftest import TOY
 
 WITNESS = '''

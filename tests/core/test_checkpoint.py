@@ -16,9 +16,9 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from magdr_core import checkpoint
-from magdr_core.checkpoint import check_whole, read_card, read_state
 from magdr_core.errors import WeightsError
+from magdr_core.files.checkpoint import check_whole, read_card, read_state
+from magdr_core.files.disk import checkpoint
 
 FLIPS = 200
 

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from magdr_core.conditions import condition_of, known_name
 from magdr_core.errors import DataError
+from magdr_core.runtime.conditions import condition_of, known_name
 
 HAIR = SimpleNamespace(condition_names=("Black_Hair", "Blond_Hair", "Smiling"))
 NONE = SimpleNamespace(condition_names=())

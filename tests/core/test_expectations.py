@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from magdr_core import guard
+from magdr_core import guards as guard
 from magdr_core.errors import ComponentError
-from magdr_core.expectations import deferred, expect
+from magdr_core.isolation.expectations import deferred, expect
 
 WRONG = {
     "range": (lambda x: x + 1, "returned values in"),

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from magdr_core import files
 from magdr_core.errors import WriteError
-from magdr_core.files import Unreadable, read_regular, sweep, write_atomically
+from magdr_core.files.disk import Unreadable, read_regular, sweep, write_atomically
+from magdr_core.files.disk import disk as files
 from tests.edits import edited
 
 
@@ -55,7 +55,7 @@ def test_the_longest_name_can_be_written(tmp_path):
 
 def test_what_a_killed_process_left_is_swept_and_a_living_ones_stays(tmp_path):
     code = (
-        "import os, sys, pathlib; from magdr_core.files import write_atomically\n"
+        "import os, sys, pathlib; from magdr_core.files.disk import write_atomically\n"
         "write_atomically(pathlib.Path(sys.argv[1]), lambda p: os._exit(9))"
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "a")], check=False)

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from magdr_core import global_random, guard, watch
+from magdr_core import guards as guard
 from magdr_core.errors import ComponentError
+from magdr_core.guards import base as watch
+from magdr_core.isolation import global_random
 
 DRAWS = {
     "torch": lambda x: torch.rand_like(x),

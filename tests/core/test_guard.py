@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import nn
 
-from magdr_core import guard
+from magdr_core import guards as guard
+from magdr_core.components.batch import Batch, Condition
+from magdr_core.components.rng import SampleRng
 from magdr_core.errors import ComponentError, DataError, one_line
 from magdr_core.functional import PARTS
-from magdr_core.rng import SampleRng
-from magdr_core.types import Batch, Condition
 
 WHERE = "restoration bad of acme (local file)"
 

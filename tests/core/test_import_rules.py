@@ -12,25 +12,15 @@ ROOT = Path(__file__).parents[2]
 
 # A module imports only from lines above its own (and from its own package).
 ORDER = """
-text
-errors types rng threads identity names functional interrupts left_threads streams expectations global_random
-textfile
-checkpoint
-state_keys interpreter_state
-process_state copies content
-files params tidy weights memory packing containment speed
-sealed
-store
-watch
-media
-specs protocols
-hookspecs magdr objective discovery profiles handle shared
-api plugins generator_guard dataset_guard
-guard
-registry samples
-calibration conditions resolver adaptive
-front wrapping
-builder
+_version _moved printable functional
+errors
+isolation files
+components media
+guards hosting magdr
+adaptive api registry
+measures runtime
+inference results
+calibration
 toolkit
 bench train testing
 compare
@@ -42,16 +32,10 @@ RANK = {name: i for i, line in enumerate(ORDER.strip().splitlines()) for name in
 
 PURE = {
     "functional": set(),
-    "types": set(),
-    "text": set(),
-    "errors": {"text"},
-    "threads": set(),
-    "names": set(),
-    "textfile": {"errors"},
-    "checkpoint": {"errors", "textfile"},
-    "state_keys": {"errors", "checkpoint"},
-    "weights": {"errors", "names", "textfile", "checkpoint", "state_keys"},
-    "magdr": {"functional", "protocols", "types", "errors"},
+    "printable": set(),
+    "errors": {"printable"},
+    "files": {"errors"},
+    "magdr": {"functional", "components", "errors"},
 }
 
 

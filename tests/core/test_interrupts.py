@@ -8,8 +8,9 @@ import threading
 
 import pytest
 
-from magdr_core import guard, interrupts
+from magdr_core import guards as guard
 from magdr_core.errors import ComponentError, one_line
+from magdr_core.isolation import interrupts
 
 
 class Own(BaseException):

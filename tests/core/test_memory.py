@@ -2,9 +2,9 @@
 
 import torch
 
-from magdr_core.guard import GuardedGenerator
-from magdr_core.memory import OutputMemory
-from magdr_core.types import Condition
+from magdr_core.components.batch import Condition
+from magdr_core.guards import GuardedGenerator
+from magdr_core.guards.output_cache import OutputMemory
 
 
 class Counting(torch.nn.Module):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from magdr_core.names import LONGEST, unsafe
+from magdr_core.files.names import LONGEST, unsafe
 
 GOOD = ["faces", "Faces 64 px", "Gesichter-ä", "a.b_c-d", "[x]", "é" * (LONGEST // 2)]
 BAD = [

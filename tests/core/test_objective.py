@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from magdr_core.objective import DisruptionObjective, build_objective, symmetric_mse
+from magdr_core.components.objective import DisruptionObjective, build_objective, symmetric_mse
 
 
 @pytest.fixture

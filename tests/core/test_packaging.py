@@ -63,6 +63,6 @@ def test_packaging_version_is_said_once(project):
 
 
 def test_the_packaged_registry_is_the_one_at_the_root():
-    from magdr_core.registry import packaged_registry
+    from magdr_core.registry.read import packaged_registry
 
     assert packaged_registry().read_bytes() == (ROOT / "registry.toml").read_bytes()

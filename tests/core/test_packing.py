@@ -5,8 +5,8 @@ import json
 import pytest
 import torch
 
+from magdr_core.components.tensor_json import pack_tensors, unpack_tensors
 from magdr_core.errors import CalibrationError
-from magdr_core.packing import pack_tensors, unpack_tensors
 
 
 def test_packed_tensors_come_back_bit_for_bit_through_json():

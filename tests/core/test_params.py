@@ -8,8 +8,7 @@ from typing import Annotated
 import pytest
 from pydantic import Field
 
-from magdr_core.errors import DataError
-from magdr_core.params import (
+from magdr_core.components.params import (
     Eps,
     ParameterError,
     Weights,
@@ -19,7 +18,8 @@ from magdr_core.params import (
     schema_of,
     validate,
 )
-from magdr_core.textfile import user_path
+from magdr_core.errors import DataError
+from magdr_core.files.user_files import user_path
 
 
 def build(

@@ -11,8 +11,8 @@ import torch
 from plugin_fakes import METRIC, FakeEntry, assert_clean, fault, names
 
 from magdr_core.errors import BrokenPluginError, PluginError
-from magdr_core.hookspecs import hookimpl
-from magdr_core.plugins import Origin, PluginHost
+from magdr_core.hosting.hookspecs import hookimpl
+from magdr_core.hosting.manager import Origin, PluginHost
 from tests.edits import edited
 
 # -- broken plugins -------------------------------------------------------------------------------------

@@ -8,10 +8,10 @@ import pytest
 import torch
 from plugin_fakes import METRIC, FakeEntry, assert_clean, fault, names
 
-from magdr_core import discovery
 from magdr_core.errors import PluginError
 from magdr_core.functional import median_blur
-from magdr_core.plugins import PluginHost
+from magdr_core.hosting import discovery
+from magdr_core.hosting.manager import PluginHost
 from tests.edits import edited
 
 # The design's example, to the letter.

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 
-from magdr_core import guard
-from magdr_core.copies import private
+from magdr_core import guards as guard
+from magdr_core.components.batch import Condition, Samples
+from magdr_core.components.objective import build_objective
+from magdr_core.components.protocols import FitData
 from magdr_core.errors import ComponentError
-from magdr_core.objective import build_objective
-from magdr_core.protocols import FitData
-from magdr_core.shared import SharedTensors
+from magdr_core.isolation.copies import private
+from magdr_core.isolation.shared_tensors import SharedTensors
 from magdr_core.testing.toys import ToyGenerator
-from magdr_core.types import Condition, Samples
 
 WHERE = "defense bad of acme"
 

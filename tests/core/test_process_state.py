@@ -17,9 +17,10 @@ import numpy as np
 import pytest
 import torch
 
-from magdr_core import containment, guard, process_state, streams
+from magdr_core import guards as guard
 from magdr_core.errors import ComponentError
-from magdr_core.left_threads import holding_up
+from magdr_core.isolation import containment, process_state, streams
+from magdr_core.isolation.left_threads import holding_up
 
 CHANGES = {
     "torch's default dtype": lambda: torch.set_default_dtype(torch.float64),

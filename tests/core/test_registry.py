@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from magdr_core.errors import RegistryError
-from magdr_core.registry import default_registry, parse_registry, read_registry
+from magdr_core.registry.read import default_registry, parse_registry, read_registry
 
 FULL = """
 [registry]
@@ -221,7 +221,7 @@ def test_registry_default_is_the_one_here(tmp_path, monkeypatch):
 
 def test_registry_import_imports_no_plugin():
     code = (
-        "import sys, magdr_core.registry as r; from pathlib import Path\n"
+        "import sys, magdr_core.registry.read as r; from pathlib import Path\n"
         "r.parse_registry('[attack.pgd]', Path('x.toml'))\n"
         "print([m for m in sys.modules if m.startswith('magdr_plugins')])"
     )

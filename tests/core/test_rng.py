@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from magdr_core.rng import SampleRng, stable_hash
+from magdr_core.components.rng import SampleRng, stable_hash
 
 IDS = [f"face-{i}" for i in range(8)]
 

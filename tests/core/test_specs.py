@@ -9,9 +9,9 @@ import pytest
 import torch
 from pydantic import Field
 
-from magdr_core.params import validate
-from magdr_core.rng import SampleRng
-from magdr_core.specs import (
+from magdr_core.components.params import validate
+from magdr_core.components.rng import SampleRng
+from magdr_core.components.specs import (
     SPECS,
     AttackSpec,
     AugmentationSpec,

@@ -8,15 +8,15 @@ from magdr_plugins.attacks.pgd import PGD
 from magdr_plugins.generators.stargan import StarGAN
 
 from magdr_core.bench.run import Bench
+from magdr_core.components.batch import Condition
+from magdr_core.components.objective import DisruptionObjective
+from magdr_core.components.rng import SampleRng
 from magdr_core.errors import RegistryError
-from magdr_core.guard import GuardedGenerator
-from magdr_core.memory import OutputMemory
-from magdr_core.objective import DisruptionObjective
-from magdr_core.registry import parse_registry
-from magdr_core.rng import SampleRng
-from magdr_core.speed import WINOGRAD_FROM, Speed, faster
+from magdr_core.guards import GuardedGenerator
+from magdr_core.guards.accelerate import WINOGRAD_FROM, Speed, faster
+from magdr_core.guards.output_cache import OutputMemory
+from magdr_core.registry.read import parse_registry
 from magdr_core.toolkit import Toolkit
-from magdr_core.types import Condition
 
 CPU = torch.device("cpu")
 

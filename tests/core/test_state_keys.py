@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
+from magdr_core.components.state_keys import faults_between, unwrapped
+from magdr_core.components.weights import load_state
 from magdr_core.errors import WeightsError
-from magdr_core.state_keys import faults_between, unwrapped
-from magdr_core.weights import load_state
 
 
 class Net(nn.Module):

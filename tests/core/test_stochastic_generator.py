@@ -8,11 +8,11 @@ import sys
 import pytest
 import torch
 
-from magdr_core.content import content_keys
-from magdr_core.guard import GuardedGenerator
-from magdr_core.memory import OutputMemory
+from magdr_core.components.batch import Condition
+from magdr_core.components.stream_keys import content_keys
+from magdr_core.guards import GuardedGenerator
+from magdr_core.guards.output_cache import OutputMemory
 from magdr_core.testing.toys import grainy_generator
-from magdr_core.types import Condition
 
 
 def grainy():
@@ -68,7 +68,7 @@ def test_stochastic_generator_has_gradients():
 
 def test_content_keys_are_the_same_in_every_process():
     code = (
-        "import torch; from magdr_core.content import content_keys;"
+        "import torch; from magdr_core.components.stream_keys import content_keys;"
         "print(content_keys('g', torch.linspace(0, 1, 24).reshape(2, 12)).tolist())"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

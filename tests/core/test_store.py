@@ -8,9 +8,9 @@ import torch
 from safetensors.torch import save
 
 from magdr_core.errors import MagdrError, WriteError
-from magdr_core.files import Unreadable
-from magdr_core.sealed import seal_images, seal_json
-from magdr_core.store import AwayStore, Store
+from magdr_core.files.disk import Unreadable
+from magdr_core.files.sealed import seal_images, seal_json
+from magdr_core.results.store import AwayStore, Store
 from tests.edits import edited
 
 KEY = "b7cb29b3638b9218"

@@ -8,7 +8,7 @@ import unicodedata
 import pytest
 
 from magdr_core.errors import DataError, one_line
-from magdr_core.text import visible
+from magdr_core.printable import visible
 
 HIDDEN = {
     "escape": ("\x1b[31m", "\\x1b[31m"),

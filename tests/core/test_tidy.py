@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from magdr_core.tidy import read_json
+from magdr_core.files.strict_json import read_json
 
 
 def test_ordinary_json_is_read():

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from magdr_core.components.params import WeightsFile, marked_parameters
+from magdr_core.components.protocols import Family
 from magdr_core.errors import RegistryError
-from magdr_core.params import WeightsFile, marked_parameters
-from magdr_core.protocols import Family
 from magdr_core.toolkit import Toolkit
 from tests.edits import edited
 

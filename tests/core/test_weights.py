@@ -17,8 +17,8 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from magdr_core.components.weights import file_sha256, load_state, read_card, read_state, resolve_weights
 from magdr_core.errors import WeightsError
-from magdr_core.weights import file_sha256, load_state, read_card, read_state, resolve_weights
 from tests.edits import edited
 
 

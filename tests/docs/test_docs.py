@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from magdr_core.errors import MagdrError
-from magdr_core.registry import default_registry, parse_registry, read_registry
+from magdr_core.registry.read import default_registry, parse_registry, read_registry
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"

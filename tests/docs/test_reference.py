@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from magdr_core import hookspecs
-from magdr_core.bench.tables import COLUMNS
-from magdr_core.specs import SPECS, ComponentSpec, Need
+from magdr_core.components.specs import SPECS, ComponentSpec, Need
+from magdr_core.hosting import hookspecs
+from magdr_core.results.rows import COLUMNS
 
 DOCS = Path(__file__).parents[2] / "docs"
 HOOKS = (DOCS / "hooks.md").read_text(encoding="utf-8")

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 
 from magdr_core.testing.fake_cuda import DOUBLE, UPLOAD, WAIT, Event
 
-SETTLED = "magdr_core.expectations:Expectations.settle.<locals>.<listcomp>"
+SETTLED = "magdr_core.isolation.expectations:Expectations.settle.<locals>.<listcomp>"
 
-WHILE_BUILDING = ("magdr_core.builder:",)
+WHILE_BUILDING = ("magdr_core.runtime.builder:",)
 """Weights are moved to the device once."""
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from magdr_core.expectations import deferred
+from magdr_core.isolation.expectations import deferred
 from magdr_core.testing.fake_cuda import Event, fake_cuda
 from magdr_core.testing.subject import Subject
 from magdr_core.testing.world import World
@@ -52,7 +52,7 @@ NOT_RUN = {
 WAITS = {
     SETTLED: "the checks of a whole call are looked at together, once",
     "magdr_core.magdr.loop:MagDR._run": "which images go on to another round",
-    "magdr_core.magdr.standard:target_names": "figures are kept by the name of a target region",
+    "magdr_core.magdr.standardise:target_names": "figures are kept by the name of a target region",
     "magdr_plugins.attacks.mixed:Mixed.__call__": "each attack is given the images that it is drawn for",
     "magdr_plugins.defenses._matrix_completion:usvt": "a decomposition looks at its own success",
 }

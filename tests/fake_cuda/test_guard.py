@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from magdr_core.errors import ComponentError
-from magdr_core.expectations import deferred
-from magdr_core.guard import GuardedImageMap
+from magdr_core.guards import GuardedImageMap
+from magdr_core.isolation.expectations import deferred
 from magdr_core.testing.fake_cuda import UPLOAD, WAIT, fake_cuda
 from magdr_core.testing.subject import Subject
 from magdr_core.testing.world import World

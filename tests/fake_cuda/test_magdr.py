@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from magdr_core.components.objective import build_objective
 from magdr_core.magdr import Outcome
-from magdr_core.objective import build_objective
 from magdr_core.testing.fake_cuda import WAIT, Event, fake_cuda
 from magdr_core.toolkit import Toolkit
 from tests.fake_cuda.places import SETTLED, doubles, unlisted, waits
@@ -18,11 +18,11 @@ REGISTRY = Path(__file__).parents[2] / "registry.toml"
 
 WAITS = {
     SETTLED: "the checks of a whole call are looked at together, once",
-    "magdr_core.front.pipeline:Pipeline.asked": "a user's edits are looked at first",
-    "magdr_core.front.images:_checked.<locals>.<genexpr>": "a user's images are looked at first",
+    "magdr_core.inference.pipeline:Pipeline.asked": "a user's edits are looked at first",
+    "magdr_core.inference.tensors:_checked.<locals>.<genexpr>": "a user's images are looked at first",
     "magdr_core.magdr.loop:MagDR._run": "which images go on to another round decides what is computed at all",
     "magdr_core.magdr.shortlist:Shortlist.pick": "the names of the chains that were chosen",
-    "magdr_core.magdr.standard:target_names": "figures are kept by the name of a target region",
+    "magdr_core.magdr.standardise:target_names": "figures are kept by the name of a target region",
 }
 DOUBLES = {
     "magdr_core.functional.constants": "tables that double arithmetic is done with",

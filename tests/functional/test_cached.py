@@ -16,7 +16,7 @@ from magdr_core.functional import (
     ssim_map,
     tv_denoise,
 )
-from magdr_core.functional.cached import PIXELS
+from magdr_core.functional.cache_blocked import PIXELS
 
 
 def images(n, height=64, width=64, channels=3, seed=0):

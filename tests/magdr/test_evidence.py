@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from magdr_core.components.batch import Condition
 from magdr_core.functional import PARTS
 from magdr_core.magdr.evidence import ITSELF, Probe, name_of
-from magdr_core.types import Condition
 
 
 @pytest.fixture

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
+from magdr_core.components.batch import Condition, Samples
+from magdr_core.components.protocols import FitData
 from magdr_core.functional import PARTS
 from magdr_core.magdr import MagDRDetector
-from magdr_core.protocols import FitData
-from magdr_core.types import Condition, Samples
 from tests.magdr.test_target_region import Criterion
 
 FACES = 40

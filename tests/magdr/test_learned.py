@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from magdr_core.magdr.learned import familiar, fit_familiarity, fit_logistic, log_odds
+from magdr_core.magdr.logistic import familiar, fit_familiarity, fit_logistic, log_odds
 
 
 def sample(n, mean, seed):

@@ -3,11 +3,11 @@
 import pytest
 import torch
 
+from magdr_core.components.batch import Condition
+from magdr_core.components.protocols import CalibratedDetector, Family, Setting
 from magdr_core.functional import PARTS
 from magdr_core.magdr import MagDR, MagDRDetector
 from magdr_core.magdr.detector import Inspection
-from magdr_core.protocols import CalibratedDetector, Family, Setting
-from magdr_core.types import Condition
 
 
 class Generator:

@@ -7,7 +7,7 @@ import torch
 
 from magdr_core.functional import part_index
 from magdr_core.magdr.detector import MagDRDetector
-from magdr_core.magdr.standard import Standard
+from magdr_core.magdr.standardise import Standard
 from tests.magdr.test_standard import evidence
 
 

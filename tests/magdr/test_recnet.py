@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from magdr_core.components.protocols import Family, Setting
 from magdr_core.magdr.recnet import RecNet
-from magdr_core.protocols import Family, Setting
 
 
 class Add:

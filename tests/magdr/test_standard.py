@@ -7,7 +7,7 @@ import torch
 
 from magdr_core.functional import PARTS, part_index
 from magdr_core.magdr.evidence import Evidence
-from magdr_core.magdr.standard import FLOOR, MIN_COUNT, Standard, target_names
+from magdr_core.magdr.standardise import FLOOR, MIN_COUNT, Standard, target_names
 
 
 def evidence(n=200, *, part="hair", shift=0.0, seed=0):

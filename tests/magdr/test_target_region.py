@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from magdr_core.components.batch import Condition
 from magdr_core.magdr import MagDRDetector
 from magdr_core.magdr.evidence import Probe
-from magdr_core.types import Condition
 from tests.magdr.test_evidence import Copier, quarters
 
 

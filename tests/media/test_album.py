@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from magdr_core.calibration.album import MIN_PICTURES, Album, Sharing
 from magdr_core.errors import DataError
-from magdr_core.media.album import MIN_PICTURES, Album, Sharing
 
 
 def album(count, seed=0):

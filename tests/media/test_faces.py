@@ -6,7 +6,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from magdr_core.functional import resize, to_8bit
-from magdr_core.media import pieces
+from magdr_core.media import tiles as pieces
 from magdr_core.media.faces import (
     Box,
     cut,

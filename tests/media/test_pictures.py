@@ -10,7 +10,8 @@ import torch
 from PIL import Image, ImageCms, ImageOps
 
 from magdr_core.errors import DataError
-from magdr_core.media import PICTURE_SUFFIXES, picture_of, pictures, pieces, read_picture, write_picture
+from magdr_core.media import PICTURE_SUFFIXES, picture_of, pictures, read_picture, write_picture
+from magdr_core.media import tiles as pieces
 from magdr_core.media.pictures import MAX_PIXELS
 from tests.edits import edited
 

@@ -7,7 +7,7 @@ import pytest
 
 from magdr_core.errors import DataError
 from magdr_core.media import read_picture, read_video
-from magdr_core.media.regular import open_regular
+from magdr_core.media.regular_files import open_regular
 
 
 def fifo(path):

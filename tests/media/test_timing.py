@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from magdr_core.media.timing import MAX_RATE, Clock, Extent, Length, sane_rate
+from magdr_core.media.frame_times import MAX_RATE, Clock, Extent, Length, sane_rate
 
 
 def frame(pts, duration=40):

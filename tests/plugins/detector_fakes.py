@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from magdr_core.api import Condition, FitData, Samples
-from magdr_core.guard import GuardedGenerator
+from magdr_core.guards import GuardedGenerator
 
 SIZE = 16
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from magdr_core.components.batch import Condition
+from magdr_core.components.objective import build_objective, symmetric_mse
 from magdr_core.errors import ComponentError
-from magdr_core.objective import build_objective, symmetric_mse
-from magdr_core.types import Condition
 
 TABLES = """
 [generator.editing]

@@ -6,8 +6,8 @@ import pytest
 import torch
 from magdr_plugins.attacks.cw import CW
 
-from magdr_core.objective import DisruptionObjective, build_objective
-from magdr_core.types import Condition
+from magdr_core.components.batch import Condition
+from magdr_core.components.objective import DisruptionObjective, build_objective
 
 TABLES = """
 [generator.strong]

@@ -6,9 +6,9 @@ import pytest
 import torch
 from magdr_plugins.attacks.eq3 import _Passed, _Seen
 
-from magdr_core.objective import build_objective, symmetric_mse
-from magdr_core.plugins import PluginHost
-from magdr_core.types import Condition
+from magdr_core.components.batch import Condition
+from magdr_core.components.objective import build_objective, symmetric_mse
+from magdr_core.hosting.manager import PluginHost
 from tests.edits import edited
 
 TABLE = """

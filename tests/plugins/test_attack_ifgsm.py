@@ -6,8 +6,8 @@ import pytest
 import torch
 from magdr_plugins.attacks.ifgsm import JITTER
 
-from magdr_core.objective import build_objective
-from magdr_core.types import Condition
+from magdr_core.components.batch import Condition
+from magdr_core.components.objective import build_objective
 
 
 @pytest.fixture

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from magdr_core.components.batch import Condition
+from magdr_core.components.objective import build_objective
 from magdr_core.errors import MagdrError
-from magdr_core.objective import build_objective
-from magdr_core.types import Condition
 from tests.edits import edited
 
 TABLES = """

@@ -13,11 +13,11 @@ from magdr_plugins.attacks._classifier import Classifier, own_randomness
 from magdr_plugins.attacks.torchattacks_adapter import ATTACKS, UNSUPPORTED, TorchAttack
 from torch import nn
 
+from magdr_core.components.batch import Condition
+from magdr_core.components.objective import build_objective
 from magdr_core.errors import ComponentError, MagdrError
 from magdr_core.functional import round_toward
-from magdr_core.guard import GuardedGenerator
-from magdr_core.objective import build_objective
-from magdr_core.types import Condition
+from magdr_core.guards import GuardedGenerator
 
 EPS = 16 / 255
 

@@ -7,8 +7,8 @@ import itertools
 import pytest
 import torch
 
-from magdr_core.objective import build_objective
-from magdr_core.types import Condition
+from magdr_core.components.batch import Condition
+from magdr_core.components.objective import build_objective
 
 TABLES = """
 [attack.pgd]

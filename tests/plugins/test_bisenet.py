@@ -10,7 +10,7 @@ from PIL import Image
 
 from magdr_core.errors import RegistryError
 from magdr_core.functional import PARTS
-from magdr_core.registry import parse_registry
+from magdr_core.registry.read import parse_registry
 from magdr_core.toolkit import Toolkit
 
 # The published classes of each part: left and right together, earrings with ears, necklace with neck.

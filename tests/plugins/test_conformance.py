@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from magdr_core.specs import SPECS
+from magdr_core.components.specs import SPECS
 from magdr_core.testing.checks import rules_of
 from magdr_core.testing.suite import Target, checks_in
 from magdr_core.testing.world import World

@@ -7,8 +7,8 @@ import math
 import pytest
 import torch
 
+from magdr_core.components.batch import Condition
 from magdr_core.errors import MagdrError
-from magdr_core.types import Condition
 
 NAMES = ["linf", "gradient", "deep", "deep-cosine", "generator-deep", "generator-cosine"]
 

@@ -8,12 +8,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from magdr_core.components.batch import Batch, Condition
+from magdr_core.components.objective import build_objective
+from magdr_core.components.rng import SampleRng
 from magdr_core.errors import RegistryError
 from magdr_core.functional import PARTS
-from magdr_core.memory import OutputMemory
-from magdr_core.objective import build_objective
-from magdr_core.rng import SampleRng
-from magdr_core.types import Batch, Condition
+from magdr_core.guards.output_cache import OutputMemory
 
 SMALL = {"width": 4, "blocks": 1}
 PUBLISHED = {9: (48, 11_378_179), 6: (36, 7_837_699)}

@@ -8,8 +8,8 @@ import scipy.ndimage
 import torch
 from magdr_plugins.defenses.adversarial_training import adversarial_training
 
+from magdr_core.components.batch import Condition
 from magdr_core.errors import MagdrError
-from magdr_core.types import Condition
 from tests.edits import edited
 
 TABLES = """

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from magdr_core.api import Condition, FitData, Samples
+from magdr_core.components.rng import SampleRng
 from magdr_core.errors import RegistryError
-from magdr_core.guard import GuardedDefense
-from magdr_core.registry import parse_registry
-from magdr_core.rng import SampleRng
+from magdr_core.guards import GuardedDefense
+from magdr_core.registry.read import parse_registry
 from magdr_core.toolkit import Toolkit
 
 from magdr_plugins.defenses.best_of import BestOf, best_of  # isort: skip

@@ -12,7 +12,7 @@ from magdr_plugins.defenses._lab import from_lab, to_lab
 from magdr_plugins.defenses.feature_squeezing import colour_nlm, feature_squeezing
 
 from magdr_core.errors import MagdrError
-from magdr_core.guard import GuardedDefense
+from magdr_core.guards import GuardedDefense
 
 
 def pictures(n=2, height=14, width=18, noise=0.02):

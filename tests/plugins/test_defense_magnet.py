@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from magdr_plugins.defenses.magnet import AutoEncoder, magnet_reformer
 
 from magdr_core.api import Condition, FitData, Samples
-from magdr_core.guard import GuardedDefense
+from magdr_core.guards import GuardedDefense
 
 
 def faces(n, seed=0, size=16):

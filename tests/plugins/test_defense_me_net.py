@@ -9,10 +9,10 @@ import torch.nn.functional as F
 from magdr_plugins.defenses._matrix_completion import nuclear, soft_impute, soft_threshold, usvt
 from magdr_plugins.defenses.me_net import me_net, one_above_another, side_by_side
 
+from magdr_core.components.batch import Condition
+from magdr_core.components.rng import SampleRng
 from magdr_core.errors import MagdrError
-from magdr_core.guard import GuardedDefense
-from magdr_core.rng import SampleRng
-from magdr_core.types import Condition
+from magdr_core.guards import GuardedDefense
 from tests.edits import edited
 
 METHODS = ["usvt", "soft-impute", "nuclear"]

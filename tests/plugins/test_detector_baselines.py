@@ -10,8 +10,8 @@ from detector_fakes import attacked, faces, fit_data, generator
 from scipy.stats import mannwhitneyu
 
 from magdr_core.errors import ComponentError
-from magdr_core.guard import GuardedDetector
-from magdr_core.plugins import PluginHost
+from magdr_core.guards import GuardedDetector
+from magdr_core.hosting.manager import PluginHost
 
 SMALL = {
     "feature-squeezing": {},

@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from magdr_core.components.batch import Batch, Condition
+from magdr_core.components.objective import build_objective
+from magdr_core.components.rng import SampleRng
 from magdr_core.errors import RegistryError
 from magdr_core.functional import PARTS
-from magdr_core.objective import build_objective
-from magdr_core.rng import SampleRng
-from magdr_core.samples import draw_samples
-from magdr_core.types import Batch, Condition
+from magdr_core.runtime.samples import draw_samples
 
 UNITS = "01 02 04 05 06 07 09 10 12 14 15 17 20 23 25 26 45"  # OpenFace's header
 NAMES = tuple(f"AU{n}" for n in UNITS.split())

@@ -10,7 +10,7 @@ import itertools
 import pytest
 import torch
 
-from magdr_core.plugins import PluginHost
+from magdr_core.hosting.manager import PluginHost
 
 
 def settings():
@@ -51,7 +51,7 @@ def pictures():
 
 
 def arguments(component, n):
-    from magdr_core.rng import SampleRng
+    from magdr_core.components.rng import SampleRng
 
     return {"rng": SampleRng(0, "x", [f"{i}" for i in n])} if component.stochastic else {}
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from magdr_core.plugins import PluginHost
-from magdr_core.rng import SampleRng
+from magdr_core.components.rng import SampleRng
+from magdr_core.hosting.manager import PluginHost
 
 
 @pytest.fixture(scope="module")

@@ -8,10 +8,10 @@ import torch
 import torch.nn.functional as F
 from magdr_plugins.defenses.pixel_deflection import deflect
 
+from magdr_core.components.batch import Condition
+from magdr_core.components.rng import SampleRng
 from magdr_core.errors import MagdrError
-from magdr_core.guard import GuardedDefense
-from magdr_core.rng import SampleRng
-from magdr_core.types import Condition
+from magdr_core.guards import GuardedDefense
 
 
 @pytest.fixture

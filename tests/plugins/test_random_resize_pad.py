@@ -6,10 +6,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from magdr_core.components.batch import Condition
+from magdr_core.components.rng import SampleRng
 from magdr_core.errors import MagdrError
-from magdr_core.guard import GuardedDefense
-from magdr_core.rng import SampleRng
-from magdr_core.types import Condition
+from magdr_core.guards import GuardedDefense
 
 GREY = 128 / 255  # the padding, 0 of [-1,1], as an 8-bit level
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from magdr_core.plugins import PluginHost
-from magdr_core.rng import SampleRng
+from magdr_core.components.rng import SampleRng
+from magdr_core.hosting.manager import PluginHost
 
 KINDS = ("augmentation", "restoration", "defense")
 OTHERS = {

@@ -7,14 +7,14 @@ the right ones and do what the cards say. The bounds are the cards' figures with
 import pytest
 import torch
 
+from magdr_core.components.objective import build_objective
+from magdr_core.components.weights import file_sha256, read_card, weights_folder
 from magdr_core.functional import merge_classes
-from magdr_core.objective import build_objective
-from magdr_core.registry import packaged_registry
-from magdr_core.samples import draw_samples
+from magdr_core.registry.read import packaged_registry
+from magdr_core.runtime.samples import draw_samples
 from magdr_core.toolkit import Toolkit
 from magdr_core.train.editing import change_map
 from magdr_core.train.parsing import GATED, iou_counts, part_ious
-from magdr_core.weights import file_sha256, read_card, weights_folder
 
 WEIGHTS = sorted(weights_folder("magdr_plugins").glob("*.safetensors"))
 FACES = 32

@@ -8,10 +8,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from magdr_core.components.batch import Batch, Condition
+from magdr_core.components.rng import SampleRng
 from magdr_core.errors import RegistryError
 from magdr_core.functional import PARTS
-from magdr_core.rng import SampleRng
-from magdr_core.types import Batch, Condition
 
 PUBLIC = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Male", "Young")
 HAIR = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair")

@@ -19,7 +19,11 @@ def fault(name: str, version: int, values: Sequence[float], known: Mapping[str, 
         return f"{name} is not recorded: {AGAIN}"
     if known["version"] != version:
         return f"the version of {name} is {version}, recorded is {known['version']}: record again, {AGAIN}"
-    where = "`CORE` in magdr_core/identity.py" if name.startswith("core ") else "the version in its spec"
+    where = (
+        "`CORE` in magdr_core/components/fingerprints.py"
+        if name.startswith("core ")
+        else "the version in its spec"
+    )
     remedy = f"raise {where}, then record again with {AGAIN}"
     if len(values) != len(known["values"]):
         return f"outputs of {name} changed: {len(values)} numbers, {len(known['values'])} recorded: {remedy}"

@@ -15,13 +15,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from magdr_core.bench.measures import Yardstick
-from magdr_core.identity import CORE
+from magdr_core.components.fingerprints import CORE
+from magdr_core.components.objective import build_objective
+from magdr_core.components.protocols import Fittable
+from magdr_core.components.rng import SampleRng
 from magdr_core.magdr.gate import choose_gate
-from magdr_core.objective import build_objective
-from magdr_core.protocols import Fittable
-from magdr_core.rng import SampleRng
-from magdr_core.samples import attack_samples, draw_samples
+from magdr_core.measures.image_quality import Yardstick
+from magdr_core.runtime.samples import attack_samples, draw_samples
 from magdr_core.testing.inputs import make_inputs
 from magdr_core.testing.subject import Subject
 from magdr_core.testing.world import World

@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 
 from magdr_core.bench.run import _brief
-from magdr_core.report import plots, write_report
+from magdr_core.report import svg as plots
+from magdr_core.report import write_report
 from tests.report.conftest import SWEPT, FakeRun, output_error
 from tests.report.page import Page, page_in, page_of, text_in
 

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from magdr_core.errors import MagdrError
-from magdr_core.plugins import PluginHost
+from magdr_core.hosting.manager import PluginHost
 from magdr_core.report import ReportObserver, write_report
 from tests.report.conftest import full, output_error
 from tests.report.page import Page, page_of

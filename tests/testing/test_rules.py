@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from magdr_core.specs import SPECS
+from magdr_core.components.specs import SPECS
 from magdr_core.testing import conformance_checks
 from magdr_core.testing.checks import EVERY_RULE
 from magdr_core.testing.examples import EXAMPLES

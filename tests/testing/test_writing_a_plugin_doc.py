@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from magdr_core.cli.plugins import command
-from magdr_core.specs import SPECS
+from magdr_core.components.specs import SPECS
 from magdr_core.testing import conformance_checks
 from magdr_core.testing.checks import EVERY_RULE
 from magdr_core.testing.examples import EXAMPLES

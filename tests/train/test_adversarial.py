@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from magdr_core.rng import SampleRng
+from magdr_core.components.rng import SampleRng
+from magdr_core.components.weights import read_card
 from magdr_core.train import recipes, runner
 from magdr_core.train.adversarial import AdversarialEditingTrainer
-from magdr_core.weights import read_card
 
 RECIPE = recipes.RECIPES["stargan-adversarial64"]
 TINY = replace(

@@ -7,9 +7,9 @@ import pytest
 import torch
 from PIL import Image
 
+from magdr_core.components.weights import read_card
 from magdr_core.train import recipes, runner
 from magdr_core.train.enlarging import EnlargingTrainer, halved
-from magdr_core.weights import read_card
 
 TINY = replace(
     recipes.RECIPES["edsr-faces64"],

@@ -7,10 +7,13 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from magdr_core.components.batch import Batch
+from magdr_core.components.weights import read_card
 from magdr_core.errors import MagdrError
-from magdr_core.guard import GuardedGenerator
-from magdr_core.samples import draw_samples
+from magdr_core.guards import GuardedGenerator
+from magdr_core.runtime.samples import draw_samples
 from magdr_core.train import recipes, runner
+from magdr_core.train.context import TESTED_FROM
 from magdr_core.train.editing import change_map
 from magdr_core.train.reenactment import (
     ReenactmentTrainer,
@@ -21,9 +24,7 @@ from magdr_core.train.reenactment import (
     reenacted,
     reenactment_quality,
 )
-from magdr_core.train.runner import TESTED_FROM, train
-from magdr_core.types import Batch
-from magdr_core.weights import read_card
+from magdr_core.train.runner import train
 
 TINY = replace(
     recipes.RECIPES["ganimation-faces64"],

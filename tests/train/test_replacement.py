@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from magdr_core.components.weights import read_card
 from magdr_core.train import recipes, replacement, runner
 from magdr_core.train.replacement import (
     draw_pairs,
@@ -13,7 +14,6 @@ from magdr_core.train.replacement import (
     replacement_disruption,
     replacement_quality,
 )
-from magdr_core.weights import read_card
 
 TINY = replace(
     recipes.RECIPES["cyclegan-faces64"],

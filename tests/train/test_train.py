@@ -6,12 +6,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from magdr_core.components.weights import file_sha256, read_card
 from magdr_core.errors import MagdrError
 from magdr_core.train import recipes
 from magdr_core.train.editing import change_map
 from magdr_core.train.parsing import iou_counts, part_ious
 from magdr_core.train.runner import find_recipe, train
-from magdr_core.weights import file_sha256, read_card
 
 TINY = replace(
     recipes.RECIPES["stargan-faces64"],

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from magdr_core.bench.checks.verdicts import FLOOR, Check, Verdict, if_seen, not_beaten
-from magdr_core.bench.statistics import Array
+from magdr_core.bench.checks.check import FLOOR, Check, Verdict, if_seen, not_beaten
+from magdr_core.measures.statistics import Array
 
 Cell = Mapping[str, Any]
 

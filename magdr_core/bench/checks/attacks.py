@@ -7,14 +7,14 @@ from typing import Any
 
 from torch import Tensor
 
-from magdr_core.bench.checks import verdicts
+from magdr_core.bench.checks import check as verdicts
+from magdr_core.bench.checks.check import Check, if_seen
 from magdr_core.bench.checks.component import LONGER, array, levels
 from magdr_core.bench.checks.engine import noise
-from magdr_core.bench.checks.verdicts import Check, if_seen
 from magdr_core.bench.checks.victim import Victim
-from magdr_core.bench.statistics import Array
 from magdr_core.errors import ComponentError, MagdrError, one_line
-from magdr_core.guard import GuardedAttack
+from magdr_core.guards import GuardedAttack
+from magdr_core.measures.statistics import Array
 from magdr_core.toolkit import Toolkit
 
 

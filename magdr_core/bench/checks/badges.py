@@ -10,13 +10,12 @@ nothing is vouched for. `oblivious-only`: nothing failed, and no attack of the r
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 from magdr_core.bench.checks.adaptive import adaptive_checks, same_row
+from magdr_core.bench.checks.check import STANDS_FOR
 from magdr_core.bench.checks.component import LONGER
-from magdr_core.bench.checks.verdicts import STANDS_FOR
-
-Badge = Literal["verified", "oblivious-only", "incomplete", "unreliable"]
+from magdr_core.results.checked import Badge
 
 PLANTED = "planted"
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from magdr_core.bench.checks.check import LEAST, STANDS_FOR, Check
 from magdr_core.bench.checks.component import Effort, number_of_checks, passes_per_image
-from magdr_core.bench.checks.verdicts import LEAST, STANDS_FOR, Check
-from magdr_core.profiles import Checks
+from magdr_core.registry.settings import Checks
 
 FEW = 5
 """Steps with which every check says what it is meant to say, on all faces."""

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from magdr_core.bench.checks import verdicts
+from magdr_core.bench.checks import check as verdicts
+from magdr_core.bench.checks.check import Check, if_seen
 from magdr_core.bench.checks.engine import Engine, black_box, noise
-from magdr_core.bench.checks.slopes import gradient_check
-from magdr_core.bench.checks.verdicts import Check, if_seen
+from magdr_core.bench.checks.gradient_check import gradient_check
 from magdr_core.bench.checks.victim import Victim
-from magdr_core.bench.statistics import Array
+from magdr_core.measures.statistics import Array
 
 LONGER = 10
 """How many times the steps of the long attack."""

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from magdr_core.bench.checks.victim import Victim
+from magdr_core.components.rng import SampleRng
 from magdr_core.functional import project_linf, round_toward
-from magdr_core.rng import SampleRng
 
 STEP = 0.2
 """Step over eps."""

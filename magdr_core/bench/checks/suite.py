@@ -14,31 +14,31 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from magdr_core.bench.checks.adaptive_engine import Adaptive
 from magdr_core.bench.checks.attacks import Variants, attack_checks
 from magdr_core.bench.checks.budget import Part, curtailed, fitted, granted
+from magdr_core.bench.checks.check import LEAST, Check
 from magdr_core.bench.checks.component import (
     LONGER,
     Effort,
     component_checks,
 )
 from magdr_core.bench.checks.engine import Engine, Nature
-from magdr_core.bench.checks.knowing import Adaptive
-from magdr_core.bench.checks.plants import planted_checks
-from magdr_core.bench.checks.verdicts import LEAST, Check
+from magdr_core.bench.checks.planted_checks import planted_checks
 from magdr_core.bench.checks.victim import Victim
 from magdr_core.bench.group import GroupRun
 from magdr_core.bench.plan import ORACLE, Slice, is_restoration
-from magdr_core.bench.stored import check_checks
 from magdr_core.bench.threat import Threats
+from magdr_core.components.batch import Samples
+from magdr_core.components.fingerprints import digest
+from magdr_core.components.protocols import CalibratedDetector
+from magdr_core.components.specs import Gradient
 from magdr_core.errors import MagdrError, one_line
-from magdr_core.guard import GuardedDefense
-from magdr_core.identity import digest
+from magdr_core.guards import GuardedDefense
 from magdr_core.magdr import MagDR
-from magdr_core.profiles import Checks
-from magdr_core.protocols import CalibratedDetector
-from magdr_core.resolver import Resolved
-from magdr_core.specs import Gradient
-from magdr_core.types import Samples
+from magdr_core.registry.resolve import Resolved
+from magdr_core.registry.settings import Checks
+from magdr_core.results.cell import check_checks
 
 SCHEMA = 3
 

@@ -9,14 +9,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from magdr_core.components.batch import Samples
+from magdr_core.components.objective import (
+    SUCCESS,
+    DisruptionObjective,
+    ObjectiveName,
+    build_objective,
+    symmetric_mse,
+)
+from magdr_core.components.protocols import CalibratedDetector
+from magdr_core.components.rng import SampleRng
+from magdr_core.components.specs import Gradient
 from magdr_core.errors import MagdrError
 from magdr_core.functional import straight_through, to_8bit
-from magdr_core.guard import GuardedDefense, GuardedGenerator
-from magdr_core.objective import SUCCESS, DisruptionObjective, ObjectiveName, build_objective, symmetric_mse
-from magdr_core.protocols import CalibratedDetector
-from magdr_core.rng import SampleRng
-from magdr_core.specs import Gradient
-from magdr_core.types import Samples
+from magdr_core.guards import GuardedDefense, GuardedGenerator
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,10 +6,10 @@ import pickle
 from collections import Counter
 from contextlib import contextmanager
 
-from magdr_core.bench.engines.desk import Desk
-from magdr_core.bench.engines.distributed import run_with
-from magdr_core.bench.engines.parcel import parcel_of
-from magdr_core.bench.engines.schedule import Done, Lost, Ready
+from magdr_core.bench.executors.coordinator import run_with
+from magdr_core.bench.executors.scheduler import Done, Lost, Ready
+from magdr_core.bench.executors.toolkit_snapshot import parcel_of
+from magdr_core.bench.executors.worker import Desk
 
 
 class InlineEngine:

@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 
 from magdr_core.api import DefenseSpec, stateless
-from magdr_core.bench.engines.engine import LocalEngine
-from magdr_core.bench.engines.parcel import parcel_of
+from magdr_core.bench.executors.local import LocalEngine
+from magdr_core.bench.executors.toolkit_snapshot import parcel_of
 from magdr_core.errors import MagdrError
-from magdr_core.hookspecs import hookimpl
+from magdr_core.hosting.hookspecs import hookimpl
 from tests.bench.conftest import DEFENSES, SMALL, Workshop
 from tests.bench.engines.crew import InlineEngine
 from tests.bench.test_adaptive import ADAPTIVE

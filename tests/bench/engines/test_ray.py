@@ -13,9 +13,9 @@ from tests.edits import edited
 
 ray = pytest.importorskip("ray", reason='needs the extra "ray"')
 
-from magdr_core.bench.engines.crew_ray import RayEngine, _connect, _ray  # noqa: E402
+from magdr_core.bench.executors.ray import RayEngine, _connect, _ray  # noqa: E402
 from magdr_core.errors import MagdrError  # noqa: E402
-from magdr_core.hookspecs import hookimpl  # noqa: E402
+from magdr_core.hosting.hookspecs import hookimpl  # noqa: E402
 from tests.bench.conftest import Workshop  # noqa: E402
 from tests.bench.engines.test_engine import FITTED, LIGHT, files, same  # noqa: E402
 from tests.bench.test_run import BROKEN  # noqa: E402

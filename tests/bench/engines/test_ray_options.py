@@ -5,11 +5,11 @@ import sys
 import pytest
 from click.testing import CliRunner
 
-from magdr_core.bench.engines import crew_ray
-from magdr_core.bench.engines.crew_ray import RayEngine, _connect, _room, _share
+from magdr_core.bench.executors import ray as crew_ray
+from magdr_core.bench.executors.ray import RayEngine, _connect, _room, _share
 from magdr_core.cli import cli
 from magdr_core.errors import MagdrError, RegistryError
-from magdr_core.registry import parse_registry, read_registry
+from magdr_core.registry.read import parse_registry, read_registry
 from tests.bench.engines.test_engine import LIGHT
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from magdr_core.bench.engines.desk import Order
-from magdr_core.bench.engines.engine import Job
-from magdr_core.bench.engines.schedule import Done, Failed, Lost, Ready, Schedule
-from magdr_core.bench.engines.units import Unit, units_of
+from magdr_core.bench.executors.local import Job
+from magdr_core.bench.executors.scheduler import Done, Failed, Lost, Ready, Schedule
+from magdr_core.bench.executors.task_graph import Unit, units_of
+from magdr_core.bench.executors.worker import Order
 from tests.bench.conftest import SMALL
 from tests.edits import edited
 

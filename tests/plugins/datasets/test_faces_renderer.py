@@ -18,7 +18,7 @@ from magdr_plugins.datasets.faces import (
 )
 from torch import Tensor
 
-from magdr_core.rng import SampleRng
+from magdr_core.components.rng import SampleRng
 
 HAIR = ATTRIBUTES[:4]
 SWITCHES = ATTRIBUTES[4:]

@@ -1,0 +1,240 @@
+"""A defended generator as its attacker sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import copy
+from dataclasses import dataclass, fields
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from magdr_core.components.batch import Condition, Samples
+from magdr_core.components.objective import DisruptionObjective, symmetric_mse
+from magdr_core.components.rng import SampleRng
+from magdr_core.functional import clamp_inclusive, project_linf, round_toward, straight_through, to_8bit
+from magdr_core.guards import GuardedDefense, GuardedDetector, GuardedGenerator
+from magdr_core.magdr import MagDR, MagDRDetector
+from magdr_core.magdr.evidence import ITSELF
+from magdr_core.magdr.outcome import Outcome
+
+DRAWS = 20
+"""Draws of a stochastic component that gradients and verdicts are means over."""
+
+MOST_FLAGGED = 0.05
+"""Share of its draws in which a stochastic detector may flag an image that counts as undetected."""
+
+LEAST_GAIN = 1e-3
+"""MSE in [-1,1] units below which an oblivious attack's gain is no unit to count in."""
+
+MARGIN = 1e-3
+"""How far under the threshold an image has to be while it is searched for, in units of suspicion."""
+
+_JUDGED = 1 << 20
+
+
+class _Rough:
+    """A generator that computes in bfloat16 where autocast would, with float32 images at both ends."""
+
+    def __init__(self, component: Any) -> None:
+        self.component = component
+
+    def __call__(self, x: Tensor, c: Condition) -> Tensor:
+        with torch.autocast(x.device.type, torch.bfloat16):
+            y = self.component(x, c)
+        return clamp_inclusive(y.float())
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.component, name)
+
+
+@dataclass(frozen=True, eq=False)
+class Verdict:
+    """What the real pipeline made of a batch; of a stochastic one, means over its draws.
+
+    Attributes:
+        gain: `[B]`, how far the aim was reached, in units of the oblivious attack's undefended gain.
+        disruption: `[B]`, MSE of the final output from the clean one, [-1,1] units.
+        score: `[B]`, of the detector; 0 without one.
+        excess: `[B]`, `(score - threshold) / unit`; -1 without a detector.
+        feasible: bool `[B]`: not flagged, and in the eps ball.
+    """
+
+    gain: Tensor
+    disruption: Tensor
+    score: Tensor
+    excess: Tensor
+    feasible: Tensor
+
+    @property
+    def merit(self) -> Tensor:
+        """`[B]` float64: the gain of what is feasible, else less than any gain, and less the further off."""
+        return merit(self.gain, self.excess, self.feasible)
+
+    def where(self, mask: Tensor, other: Verdict) -> Verdict:
+        pairs = ((getattr(self, f.name), getattr(other, f.name)) for f in fields(Verdict))
+        return Verdict(*(torch.where(mask, a, b) for a, b in pairs))
+
+
+def merit(gain: Tensor, excess: Tensor, feasible: Tensor) -> Tensor:
+    """What images are compared by: any feasible one, with a negative gain even, beats a flagged one."""
+    return torch.where(feasible, gain.double(), -1e9 - excess.double().clamp_min(0))
+
+
+class Target:
+    """The whole pipeline.
+
+    Args:
+        generator: G.
+        clean: the clean samples; their images are the centres of the balls.
+        aim: Eq. 1 or 2 on these samples.
+        oblivious: `[B,3,H,W]`, images of the attack that knows G alone; the units are taken from them.
+        eps: L-infinity bound in [0,1] units.
+        detector, threshold: an image with a score above the threshold is flagged.
+        defense: restores the input, or has an output of its own.
+        rng: the attacker's draws; the defender's are others.
+        draws: see `DRAWS`; 1 where nothing is stochastic.
+        rough: let G compute in bfloat16 while directions are looked for. Verdicts are exact all the same.
+    """
+
+    def __init__(
+        self,
+        generator: GuardedGenerator,
+        clean: Samples,
+        aim: DisruptionObjective,
+        oblivious: Tensor,
+        eps: float,
+        *,
+        detector: GuardedDetector | None = None,
+        threshold: float = 0.0,
+        defense: GuardedDefense | None = None,
+        rng: SampleRng,
+        draws: int = DRAWS,
+        rough: bool = False,
+    ) -> None:
+        self.G, self.clean, self.aim, self.eps = generator, clean, aim, eps
+        self.detector, self.threshold, self.defense = detector, threshold, defense
+        self.x, self.c = clean.images, clean.conditions
+        self.oblivious = oblivious
+        self.rng = rng
+        random = any(part is not None and part.stochastic for part in (detector, defense, generator))
+        self.draws = draws if random else 1
+        self.rough = rough
+        self._made: tuple[Tensor, Tensor] | None = None
+        self._ran: tuple[Tensor, Outcome] | None = None
+        with torch.no_grad():
+            # What the aim is worth on clean outputs: 0 for Eq. 1.
+            self._zero = self._aimed(aim.reference)
+            reached = self._aimed(generator(oblivious, self.c)) - self._zero
+            self.gain_unit = reached.clamp_min(LEAST_GAIN)
+            self.score_unit = torch.ones_like(reached)
+            if detector is not None:
+                apart = self._mean_score(oblivious) - self._mean_score(self.x)
+                self.score_unit = apart.abs().clamp_min(1e-6)
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def _aimed(self, y: Tensor) -> Tensor:
+        if self.aim.target is None:
+            return symmetric_mse(y, self.aim.reference)
+        return -symmetric_mse(y, self.aim.target)
+
+    def gain(self, y: Tensor) -> Tensor:
+        """`[B]` of outputs `[B,3,H,W]`, differentiable."""
+        return (self._aimed(y) - self._zero) / self.gain_unit
+
+    def excess(self, score: Tensor) -> Tensor:
+        """`[B]` of scores `[B]`, differentiable."""
+        return (score - self.threshold) / self.score_unit
+
+    def inside(self, x: Tensor) -> Tensor:
+        """The 8-bit images in the ball next to `[B,3,H,W]`; the gradient passes straight through."""
+        return straight_through(round_toward(project_linf(x.detach(), self.x, self.eps), self.x), x)
+
+    @contextmanager
+    def roughly(self) -> Iterator[None]:
+        """Inside it G is the rough one."""
+        exact, quick = self.G, copy(self.G)
+        quick.component, quick.memory, quick.passes = _Rough(exact.component), None, 0
+        self.G = quick
+        try:
+            yield
+        finally:
+            self.G = exact
+            exact.passes += quick.passes
+
+    # -- the real pipeline ------------------------------------------------------------------------------
+
+    def forks(self, number: int) -> Iterator[SampleRng]:
+        """Fresh draws for the `number`-th look."""
+        for j in range(self.draws):
+            which = 1 + number * self.draws + j
+            with self.G.redraw(which):  # what a stochastic generator draws is fresh, too
+                yield self.rng.fork(which)
+
+    def restored(self, x: Tensor, draw: SampleRng) -> Tensor:
+        """8-bit, as the generator is given it; rounding passes the gradient."""
+        if self.defense is None:
+            return x
+        if self.choosing is not None:
+            return self.chosen(x).restored
+        r = self.defense(x, self.c, self.G, rng=draw.fork(0))
+        return straight_through(to_8bit(r), r)
+
+    def output(self, restored: Tensor, x: Tensor, draw: SampleRng) -> Tensor:
+        if self.defense is None:
+            y = self.G(restored, self.c)
+            self._made = (restored, y)
+            return y
+        # The stream that it restored with, from its start.
+        return self.defense.output(restored, x, self.c, self.G, rng=draw.fork(0))
+
+    @property
+    def choosing(self) -> MagDR | None:
+        """The defense, where it is one that chooses among candidates behind a gate."""
+        component = None if self.defense is None else self.defense.component
+        return component if isinstance(component, MagDR) else None
+
+    def chosen(self, x: Tensor) -> Outcome:
+        """What such a defense makes of images; asked about the same tensor again it is not run again."""
+        assert self.choosing is not None
+        if self._ran is None or self._ran[0] is not x:
+            self._ran = (x, self.choosing.run(x, self.c, self.G))
+        return self._ran[1]
+
+    def score(self, x: Tensor, draw: SampleRng) -> Tensor:
+        assert self.detector is not None
+        made, self._made = self._made, None
+        component = self.detector.component
+        if made is not None and made[0] is x and isinstance(component, MagDRDetector):
+            # It asks G for this very output, too.
+            return component.inspect(x, self.c, self.G, {ITSELF: made[1]}).score
+        return self.detector(x, self.c, self.G, rng=draw.fork(1))
+
+    def _mean_score(self, x: Tensor) -> Tensor:
+        return torch.stack([self.score(x, draw) for draw in self.forks(_JUDGED)]).mean(0)
+
+    @torch.no_grad()
+    def judge(self, x: Tensor) -> Verdict:
+        """The verdict on 8-bit images `[B,3,H,W]`, whatever was assumed while they were made."""
+        gains, disruptions, scores, flags = [], [], [], []
+        for draw in self.forks(_JUDGED):
+            y = self.output(self.restored(x, draw), x, draw)
+            gains.append(self.gain(y))
+            disruptions.append(symmetric_mse(y, self.aim.reference))
+            if self.detector is not None:
+                score = self.score(x, draw)
+                scores.append(score)
+                flags.append((score > self.threshold).float())
+        gain, disruption = torch.stack(gains).mean(0), torch.stack(disruptions).mean(0)
+        legal = (x - self.x).abs().flatten(1).amax(1) <= self.eps + 1e-5
+        legal &= (x == to_8bit(x)).flatten(1).all(1)
+        if self.detector is None:
+            nothing = torch.zeros_like(gain)
+            return Verdict(gain, disruption, nothing, nothing - 1.0, legal)
+        score = torch.stack(scores).mean(0)
+        feasible = legal & (torch.stack(flags).mean(0) <= MOST_FLAGGED)
+        return Verdict(gain, disruption, score, self.excess(score), feasible)

@@ -1,0 +1,110 @@
+"""Face cuts as a dataset: one's own clean pictures, to calibrate on."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from magdr_core.components.batch import Batch
+from magdr_core.errors import DataError
+
+ACTION_UNITS = 17
+"""OpenFace's intensities."""
+
+SHARES = (0.3, 0.4, 0.15, 0.15)
+"""Of the pictures: for standardising, for thresholds, and two parts to attack (`magdr_core.calibration`)."""
+
+MIN_PICTURES = 24
+COARSE_BELOW = 100
+"""With fewer pictures a false-positive rate of 1% cannot be set, let alone checked."""
+
+WANTED = 96
+"""Samples per part that repeated pictures are to give; few pictures are used with several edits each."""
+
+MOST_REPEATS = 8
+
+
+@dataclass(frozen=True)
+class Sharing:
+    """How many different pictures each part has, and how often each is used."""
+
+    pictures: tuple[int, int, int, int]
+    repeats: int
+
+    @staticmethod
+    def of(count: int) -> Sharing:
+        """Raises DataError for fewer than `MIN_PICTURES`."""
+        if count < MIN_PICTURES:
+            raise DataError(f"{count} clean pictures with a face are too few, {MIN_PICTURES} at least")
+        fit, attacked = round(count * SHARES[0]), round(count * SHARES[2])
+        pictures = (fit, count - fit - 2 * attacked, attacked, attacked)
+        repeats = min(MOST_REPEATS, max(1, -(-WANTED // fit)))
+        return Sharing(pictures, repeats)
+
+    @property
+    def samples(self) -> tuple[int, ...]:
+        return tuple(n * self.repeats for n in self.pictures)
+
+
+class Album:
+    """Pictures in memory as the split `calibration`, in the order in which calibration uses its parts.
+
+    Each picture belongs to one part only, and is there `repeats` times under ids of its own, so that it gets
+    as many edits. Attributes and action units of one's own pictures are not known; all are 0, which is also
+    what `magdr defend` assumes where it is not told.
+
+    Args:
+        images: `[n,3,S,S]`, 8-bit levels.
+        names: n stable names.
+        attributes: the generator's condition names.
+    """
+
+    def __init__(self, images: Tensor, names: Sequence[str], attributes: Sequence[str]) -> None:
+        self.size = int(images.shape[-1])
+        self.device = images.device
+        self.sharing = Sharing.of(len(images))
+        self._images = images
+        self._names = tuple(names)
+        self._attributes = tuple(attributes)
+        self._rows = _spread(len(images), self.sharing)
+
+    def split(self, name: str) -> Album:
+        if name != "calibration":
+            raise DataError(f"one's own pictures have no split {name!r}, only 'calibration'")
+        return self
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, indices: Sequence[int]) -> Batch:
+        rows = [self._rows[i] for i in indices]
+        nothing = torch.zeros(len(rows), device=self.device)
+        return Batch(
+            images=self._images[[i for i, _ in rows]],
+            ids=tuple(f"{self._names[i]}#{k}" for i, k in rows),
+            attributes=dict.fromkeys(self._attributes, nothing),
+            action_units=torch.zeros(len(rows), ACTION_UNITS, device=self.device),
+            identities=torch.tensor([i for i, _ in rows], device=self.device),
+        )
+
+    def fingerprint(self) -> str:
+        levels = (self._images * 255).round().byte().cpu().contiguous().numpy().tobytes()
+        content = hashlib.sha256(levels + "\n".join(self._names).encode()).hexdigest()
+        return f"album-{self.size}px-{len(self._images)}x{self.sharing.repeats}-{content[:32]}"
+
+
+def _spread(count: int, sharing: Sharing) -> list[tuple[int, int]]:
+    """(picture, repeat) of each sample. Pictures are dealt to the parts by a fixed shuffle, since a folder's
+    neighbours are often of the same person or place."""
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(0)).tolist()
+    rows: list[tuple[int, int]] = []
+    start = 0
+    for n in sharing.pictures:
+        part = order[start : start + n]
+        rows += [(i, k) for k in range(sharing.repeats) for i in part]
+        start += n
+    return rows

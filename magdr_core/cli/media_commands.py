@@ -1,0 +1,241 @@
+"""What `defend`, `detect` and `attack` share: options, the condition, the report."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from magdr_core.cli.clips import ClipWork
+from magdr_core.cli.common import (
+    block_option,
+    cache_option,
+    check_writable,
+    device_option,
+    open_toolkit,
+)
+from magdr_core.cli.document import for_a_program
+from magdr_core.cli.file_results import Told, new_display
+from magdr_core.cli.jobs import Defend, Detect, Job
+from magdr_core.cli.paths import Input, check_results, collect
+from magdr_core.cli.photos import PhotoWork
+from magdr_core.components.batch import Condition
+from magdr_core.errors import DataError, suggestion
+from magdr_core.guards import GuardedGenerator
+from magdr_core.runtime.conditions import condition_of, known_name
+from magdr_core.toolkit import Toolkit
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_OPTIONS = (
+    click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH..."),
+    click.option("--task", metavar="LABEL", help="Generator of the registry; may be left out if it has one."),
+    click.option(
+        "--set", "edits", multiple=True, metavar="NAME[=VALUE]", help="What the generator shall make of it."
+    ),
+    click.option(
+        "--has", multiple=True, metavar="NAME", help="What the pictures show already; all else counts as 0."
+    ),
+    click.option("--whole", is_flag=True, help="No search for a face: the largest square in the middle."),
+    click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, nothing else."),
+    click.option("--registry", type=click.Path(path_type=Path), help="Default: ./registry.toml."),
+    device_option,
+    block_option,
+)
+
+_CALIBRATED = (
+    click.option(
+        "--calibration",
+        type=click.Path(path_type=Path, exists=True, dir_okay=False),
+        help="File of `magdr calibrate`; overrides the registry's.",
+    ),
+    click.option("--defense", default="magdr", show_default=True, help="A [defense.LABEL] with MagDR."),
+    cache_option,
+)
+
+out_option = click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("magdr-out"),
+    show_default=True,
+    help="Folder of the results; those of an earlier call are replaced.",
+)
+
+
+def own_options(function: F) -> F:
+    for option in reversed(_OPTIONS):
+        function = option(function)
+    return function
+
+
+def calibrated_options(function: F) -> F:
+    for option in reversed(_CALIBRATED):
+        function = option(function)
+    return function
+
+
+def parsed_edits(texts: Sequence[str]) -> dict[str, float]:
+    """`NAME` or `NAME=VALUE`; without a value 1.
+
+    Raises:
+        click.UsageError: no name, a name twice, or a value outside 0 to 1.
+    """
+    edits = {}
+    for text in texts:
+        name, given, value = text.partition("=")
+        try:
+            number = float(value) if given else 1.0
+        except ValueError:
+            number = math.nan
+        if not name or not 0 <= number <= 1:
+            raise click.UsageError(f"--set {text}: expected NAME or NAME=VALUE with a value from 0 to 1")
+        if name in edits:
+            raise click.UsageError(f"--set {name} is given twice; say it once")
+        edits[name] = number
+    return edits
+
+
+def checked_has(names: Sequence[str]) -> tuple[str, ...]:
+    """What --has names.
+
+    Raises:
+        click.UsageError: a name twice.
+    """
+    twice = next((name for i, name in enumerate(names) if name in names[:i]), None)
+    if twice is not None:
+        raise click.UsageError(f"--has {twice} is given twice; say it once")
+    return tuple(names)
+
+
+def chosen_task(toolkit: Toolkit, task: str | None, edits: Iterable[str] = ()) -> str:
+    """The generator that is meant: the one that is named, else the only one that knows the edits.
+
+    Raises:
+        DataError: none of that name, or several may be meant.
+    """
+    known, tasks = toolkit.registry.labels("generator"), toolkit.registry.tasks()
+    if task is not None and task in known:
+        return task
+    name = toolkit.registry.path.name
+    if task is not None:
+        raise DataError(f"{name} has no [generator.{task}]{suggestion(task, known)}")
+    if edits and len(tasks) > 1:
+        names = {t: toolkit.generator(t).condition_names for t in tasks}
+        every = {name for known in names.values() for name in known}
+        for edit in edits:
+            if edit not in every:
+                raise DataError(f"no generator of {name} has a condition {edit!r}{suggestion(edit, every)}")
+        tasks = [t for t in tasks if set(edits) <= set(names[t])] or tasks
+    if len(tasks) != 1:
+        raise DataError(f"{name} has {len(tasks)} generators; choose with --task: {', '.join(tasks)}")
+    return tasks[0]
+
+
+def chosen_condition(
+    generator: GuardedGenerator, edits: Mapping[str, float], has: Sequence[str]
+) -> Condition:
+    """The condition for every picture, `[1,C]`.
+
+    Raises:
+        DataError: an unknown name, no edit for a generator that needs one, or an edit that changes nothing.
+    """
+    names = generator.condition_names
+    known_name(generator, has)
+    if names and not edits:
+        raise DataError(f"say what the generator shall do with --set NAME; it knows {', '.join(names)}")
+    return condition_of(generator, dict.fromkeys(has, 1.0), edits)
+
+
+def conditions_told(
+    task: str, generator: GuardedGenerator, edits: Mapping[str, float], has: Sequence[str]
+) -> dict[str, Any]:
+    """What the generator is told, and what about the pictures is only assumed, for the report."""
+    assumed = [name for name in generator.condition_names if name not in has and name not in edits]
+    return {"task": task, "set": dict(edits), "has": list(has), "assumed_absent": assumed}
+
+
+def with_calibration(toolkit: Toolkit, file: Path | None) -> None:
+    """Use this calibration file instead of the registry's."""
+    if file is not None:
+        policy = toolkit.registry.calibration.model_copy(update={"file": str(file.absolute())})
+        toolkit.resolver.registry = replace(toolkit.registry, calibration=policy)
+
+
+def calibration_told(toolkit: Toolkit, task: str) -> dict[str, Any]:
+    """What verdicts are calibrated on, for the report; drawn faces are no photographs."""
+    file = toolkit.registry.calibration.file
+    if file != "auto":
+        return {"calibrated_on": file}
+    dataset = toolkit.registry.dataset_of(task)
+    name = toolkit.resolve("dataset", dataset).entry.name
+    return {"calibrated_on": name, "synthetic": toolkit.drawn(dataset)}
+
+
+def work_through(
+    inputs: Sequence[Input],
+    job: Job,
+    condition: Condition,
+    toolkit: Toolkit,
+    told: Told,
+    *,
+    whole: bool,
+    out: Path | None,
+) -> None:
+    """Pictures first, in batches, then clips."""
+    told.start()
+    work = PhotoWork(job, condition, toolkit.device, whole=whole, out=out, done=told.done, skip=told.skip)
+    clips = ClipWork(work, told.display.step)
+    with told.display.running(str(told.head["command"]), len(inputs)):
+        work.run([i for i in inputs if not i.is_video])
+        for given in inputs:
+            if given.is_video:
+                clips.run(given)
+    told.finish()
+
+
+def judge(
+    command: str,
+    job: type[Defend] | type[Detect],
+    paths: tuple[Path, ...],
+    *,
+    task: str | None,
+    edits: tuple[str, ...],
+    has: tuple[str, ...],
+    whole: bool,
+    as_json: bool,
+    registry: Path | None,
+    device: str | None,
+    block: tuple[str, ...],
+    calibration: Path | None,
+    defense: str,
+    cache: Path,
+    out: Path | None = None,
+) -> None:
+    """Calibrate MagDR for the task and put it to work on the files, with the options of the command line.
+
+    Args:
+        out: where restored pictures go; None if nothing is written.
+    """
+    with for_a_program(as_json) as stdout:
+        inputs = collect(paths)
+        wanted = parsed_edits(edits)
+        if out is not None:
+            check_results(inputs, out, job.suffix)
+            check_writable(out)
+        toolkit = open_toolkit(registry, device, block)
+        with_calibration(toolkit, calibration)
+        label = chosen_task(toolkit, task, wanted)
+        generator = toolkit.generator(label)
+        condition = chosen_condition(generator, wanted, checked_has(has))
+        display = new_display(as_json)
+        with display.running("calibrating", 1):
+            pipeline = toolkit.magdr(label, defense=defense, cache=cache, progress=display.step)
+        facts = conditions_told(label, generator, wanted, has) | calibration_told(toolkit, label)
+        head = {"command": command, **facts, "defense": defense}
+        told = Told(new_display(as_json), as_json, head, stdout)
+        done = job(pipeline, synthetic=bool(facts.get("synthetic")))
+        work_through(inputs, done, condition, toolkit, told, whole=whole, out=out)

@@ -1,0 +1,1 @@
+"""What plugins declare, and what components are: specs, protocols, parameters, the data they exchange."""

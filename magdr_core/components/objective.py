@@ -1,0 +1,172 @@
+"""What attacks maximise: Eq. 1 (untargeted disruption) and Eq. 2 (towards a target image).
+
+Losses are mean squared errors in [-1,1] units, as in the public disruption code, so that the success line
+of .05 means the same here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from magdr_core.components.batch import Condition
+from magdr_core.components.protocols import Generator, ImageMap
+from magdr_core.isolation.copies import private, tensors_in
+
+ObjectiveName = Literal["untargeted", "towards-input", "towards-black"]
+
+SUCCESS = 0.05
+"""Output MSE in [-1,1] units above which an untargeted attack counts as successful (Ruiz et al. 2020)."""
+
+TARGET_TAU = 0.05
+"""Output MSE in [-1,1] units to the target image below which a targeted attack counts as successful."""
+
+
+def symmetric_mse(a: Tensor, b: Tensor) -> Tensor:
+    """MSE of two `[B,3,H,W]` images in [0,1], in [-1,1] units: `[B]`."""
+    return 4.0 * (a - b).square().flatten(1).mean(1)
+
+
+class DisruptionObjective:
+    """`L(x) = MSE(G(x,c), r)` with r = G(x0,c) (Eq. 1), or `-MSE(G(x,c), r_t)` for a target (Eq. 2).
+
+    Args:
+        generator: G.
+        clean: `[B,3,H,W]`, the clean images x0.
+        condition: the condition c that the attacker knows.
+        target: `[B,3,H,W]` image r_t, or None for Eq. 1.
+        reference: r, where it is there already.
+    """
+
+    def __init__(
+        self,
+        generator: Generator | _Through,
+        clean: Tensor,
+        condition: Condition,
+        target: Tensor | None = None,
+        reference: Tensor | None = None,
+    ) -> None:
+        self.generator = generator
+        self.clean = clean
+        self.condition = condition
+        self.target = target
+        with torch.no_grad():
+            self.reference = generator(clean, condition) if reference is None else reference
+
+    def tensors(self) -> Iterator[Tensor]:
+        """Those that `private_copy` copies, in order."""
+        yield from tensors_in((self.clean, self.condition, self.target, self.reference))
+
+    def private_copy(self) -> DisruptionObjective:
+        """The same aim for an attack to keep: its tensors are copies, its generator is a handle."""
+        clean, condition, target, reference = private(
+            (self.clean, self.condition, self.target, self.reference)
+        )
+        return DisruptionObjective(private(self.generator), clean, condition, target, reference)
+
+    def _loss(self, y: Tensor) -> Tensor:
+        if self.target is None:
+            return symmetric_mse(y, self.reference)
+        return -symmetric_mse(y, self.target)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return self._loss(self.generator(x, self.condition))
+
+    def gradient(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        with torch.enable_grad():
+            x = x.detach().requires_grad_(True)
+            loss = self(x)
+            (grad,) = torch.autograd.grad(loss.sum(), x)
+        return loss.detach(), grad
+
+    @torch.no_grad()
+    def evaluate(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        y = self.generator(x, self.condition)
+        feasible = torch.ones(len(x), dtype=torch.bool, device=x.device)
+        return self._loss(y), symmetric_mse(y, self.reference), feasible
+
+    @torch.no_grad()
+    def reached(self, y: Tensor) -> Tensor:
+        """bool `[B]`: which outputs `[B,3,H,W]` count as disrupted (Eq. 1) or as the target (Eq. 2)."""
+        if self.target is None:
+            return symmetric_mse(y, self.reference) > SUCCESS
+        return symmetric_mse(y, self.target) < TARGET_TAU
+
+    def goal(self, tau: float) -> float:
+        """The loss from which on the objective is reached: an output MSE of `tau` ([-1,1] units) away from
+        the clean output (Eq. 1), or within `tau` of the target (Eq. 2)."""
+        return tau if self.target is None else -tau
+
+    def preprocessed(self, f: ImageMap) -> DisruptionObjective:
+        """The same aim for the output on processed inputs, `L(G(f(x),c), r)`, with f's geometry undone."""
+        undo: ImageMap = getattr(f, "undo", _as_it_is)
+        return self._through(_Through(self.generator, f, undo))
+
+    def postprocessed(self, f: ImageMap) -> DisruptionObjective:
+        """The same aim for the processed output, `L(f(G(x,c)), f(r))`: Eq. 3 as printed."""
+        with torch.no_grad():
+            reference = f(self.reference)
+            target = None if self.target is None else f(self.target)
+        through = _Through(self.generator, _as_it_is, f)
+        return DisruptionObjective(through, self.clean, self.condition, target, reference)
+
+    def classes(self, *, first_reference: bool = False) -> list[DisruptionObjective]:
+        """The same aim for every condition that these faces could be given.
+
+        Args:
+            first_reference: compare every class with the clean output of the first one, as the public
+                disruption code does, and not with its own.
+
+        Raises:
+            ComponentError: the generator takes conditions and does not list them.
+        """
+        generator: Any = self.generator  # core's wrapper, which says what is wrong
+        conditions = generator.classes(self.condition)
+        one = DisruptionObjective(self.generator, self.clean, conditions[0], self.target)
+        shared = one.reference if first_reference else None
+        rest = [
+            DisruptionObjective(self.generator, self.clean, c, self.target, shared) for c in conditions[1:]
+        ]
+        return [one, *rest]
+
+    def _through(self, generator: _Through) -> DisruptionObjective:
+        return DisruptionObjective(generator, self.clean, self.condition, self.target, self.reference)
+
+    def select(self, idx: Tensor) -> DisruptionObjective:
+        target = None if self.target is None else self.target[idx]
+        return DisruptionObjective(
+            self.generator, self.clean[idx], self.condition[idx], target, self.reference[idx]
+        )
+
+
+class _Through:
+    """A generator between two image maps; all that an objective asks of one."""
+
+    def __init__(self, generator: Any, before: ImageMap, after: ImageMap) -> None:
+        self.generator, self.before, self.after = generator, before, after
+
+    def __call__(self, x: Tensor, c: Condition) -> Tensor:
+        return self.after(self.generator(self.before(x), c))
+
+    def private_copy(self) -> _Through:
+        return _Through(private(self.generator), self.before, self.after)
+
+
+def _as_it_is(x: Tensor) -> Tensor:
+    return x
+
+
+def build_objective(
+    kind: ObjectiveName,
+    generator: Generator,
+    clean: Tensor,
+    condition: Condition,
+    reference: Tensor | None = None,
+) -> DisruptionObjective:
+    """The objective of that name: `untargeted`, `towards-input` (the paper's choice for face replacement:
+    the swap does not happen) or `towards-black`."""
+    target = {"untargeted": None, "towards-input": clean, "towards-black": torch.zeros_like(clean)}[kind]
+    return DisruptionObjective(generator, clean, condition, target, reference)

@@ -1,0 +1,209 @@
+"""The shapes of live components. Nothing inherits from these; any object of the right shape will do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+from torch import Tensor
+
+from magdr_core.components.batch import Batch, Condition, Samples
+from magdr_core.components.rng import SampleRng
+
+
+class Metric(Protocol):
+    """A conditional one (`MetricSpec.conditional`) is also given `c` and `G`, by keyword."""
+
+    def __call__(self, a: Tensor, b: Tensor, masks: Tensor) -> Tensor:
+        """`a`, `b` `[B,3,H,W]`, `masks` `[B,N,H,W]` -> `[B,N]`; 0 where a region is empty."""
+
+
+class ImageMap(Protocol):
+    """An augmentation f_k or a restoration. A geometric augmentation also has `undo(y) -> y'`, which maps
+    the generator's output back into the frame of the input."""
+
+    def __call__(self, x: Tensor) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One parameter setting of a restoration."""
+
+    params: Mapping[str, Any]
+    apply: ImageMap
+
+    def label(self) -> str:
+        return ",".join(f"{k}={v:g}" if isinstance(v, float) else f"{k}={v}" for k, v in self.params.items())
+
+
+@dataclass(frozen=True)
+class Family:
+    """A restoration with every setting of its grid: a *category* of Algorithm 1."""
+
+    label: str
+    settings: tuple[Setting, ...]
+
+
+@runtime_checkable
+class Generator(Protocol):
+    """G(x, c). Networks are frozen by core: no parameter takes a gradient, norms use instance statistics.
+
+    Attributes:
+        size: native side in pixels.
+        condition_names: C names, in the order of `Condition.values`.
+        passes: images that went through; core's wrapper counts them, no component has to.
+    """
+
+    size: int
+    passes: int
+    condition_names: tuple[str, ...]
+
+    def __call__(self, x: Tensor, c: Condition) -> Tensor:
+        """`[B,3,H,W]` in [0,1] -> `[B,3,H,W]` in [0,1], differentiable in x."""
+
+    def edited(self, c: Condition) -> Tensor:
+        """The target region M_c: bool `[B,N]` over `PARTS`."""
+
+    def draw(self, batch: Batch, rng: SampleRng) -> Condition:
+        """One condition per image that really changes something."""
+
+    # Optional: `classes(c) -> [Condition, ...]`, every condition that the faces of `c` could be given, for
+    # attacks that do not know which one it will be.
+
+
+class FeatureSource(Protocol):
+    """A generator as a conditional criterion is given it: core picks the layer, counts the pass and bounds
+    the memory. The component itself has `features(x, c) -> [[B,C,h,w], ...]`, finest first."""
+
+    def features(self, x: Tensor, c: Condition, layer: int) -> Tensor:
+        """`[B,C,h,w]`; ComponentError if the generator has no such layer."""
+
+
+class Parser(Protocol):
+    def __call__(self, x: Tensor) -> Tensor:
+        """`[B,3,H,W]` -> soft masks `[B,N,H,W]` over `PARTS`, sum 1 at each pixel."""
+
+
+class Objective(Protocol):
+    """What an attack maximises; core builds it (Eq. 1, Eq. 2)."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Differentiable loss to ascend, `[B]`."""
+
+    def gradient(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(loss `[B]`, gradient `[B,3,H,W]`) without touching any parameter's gradient."""
+
+    def evaluate(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(loss `[B]`, disruption `[B]`: output MSE in [-1,1] units, feasible `[B]` bool)."""
+
+    def goal(self, tau: float) -> float:
+        """The loss from which on an attack has succeeded, for an output MSE of `tau` in [-1,1] units."""
+
+    def select(self, idx: Tensor) -> Objective:
+        """The objective of a subset of the images."""
+
+    def preprocessed(self, f: ImageMap) -> Objective:
+        """The same aim for outputs on `f(x)`, with f's geometry undone."""
+
+    def postprocessed(self, f: ImageMap) -> Objective:
+        """The same aim for `f` of the output, against `f` of the clean one (Eq. 3 as printed)."""
+
+    def classes(self, *, first_reference: bool = False) -> Sequence[Objective]:
+        """The same aim for every condition that these faces could be given; each has its own clean output
+        to get away from unless `first_reference`. ComponentError if the generator does not list them."""
+
+
+class Attack(Protocol):
+    """An attack that improves step by step may also have `checkpoints(x, objective, steps) -> [x_hat, ...]`:
+    what one run has after each of some numbers of steps. Sweeps over the steps need it. `step_size`, where it
+    is there, goes into threat cards: the (first) step in [0,1] units."""
+
+    def __call__(self, x: Tensor, objective: Objective) -> Tensor: ...
+
+
+class Detector(Protocol):
+    def __call__(self, x: Tensor, c: Condition, G: Generator) -> Tensor:
+        """`[B]`, higher is more suspicious."""
+
+
+@dataclass(frozen=True, eq=False)
+class CalibratedDetector:
+    """A detector with its thresholds, which core sets on calibration data.
+
+    Attributes:
+        detector: the guarded component.
+        thresholds: by operating point: `fpr` (the wanted false-positive rate on clean faces) and `f1` (the
+            best F1 at equal numbers of clean and attacked faces).
+    """
+
+    detector: Detector
+    thresholds: Mapping[str, float]
+
+    @property
+    def threshold(self) -> float:
+        """The operating point that decisions use: a score above it is flagged."""
+        return self.thresholds["fpr"]
+
+
+class Defense(Protocol):
+    def __call__(self, x: Tensor, c: Condition, G: Generator) -> Tensor:
+        """`[B,3,H,W]`, the restored input."""
+
+
+@dataclass(frozen=True, eq=False)
+class FitData:
+    """What `fit` may look at: calibration images that no test ever sees.
+
+    Attributes:
+        clean: clean samples to standardise on.
+        attacked: by attack label, `(attacked, clean)` samples of other faces than those.
+        held_out: like `attacked`, of yet other faces: for choices that must not be made on what was fitted.
+            Empty for detectors, whose thresholds core chooses on those.
+        harmless: by name, samples of the same faces as `attacked` that must not be flagged: random noise of
+            the attacks' strengths, and benign edits.
+        progress: call it with (done, total) now and then.
+        training: call it for `(attacked, clean)` samples of the train split by attack label; they are drawn
+            and attacked then, which takes a while. For specs that say `supervised`.
+    """
+
+    clean: Samples
+    attacked: Mapping[str, tuple[Samples, Samples]]
+    held_out: Mapping[str, tuple[Samples, Samples]] = field(default_factory=dict)
+    harmless: Mapping[str, Samples] = field(default_factory=dict)
+    progress: Callable[[int, int], None] = lambda done, total: None
+    training: Callable[[], Mapping[str, tuple[Samples, Samples]]] = dict
+
+
+@runtime_checkable
+class Fittable(Protocol):
+    """A detector or defense that learns from calibration data; core caches the state by key."""
+
+    def fit(self, data: FitData, G: Generator) -> Mapping[str, Any]:
+        """A JSON-able state (tensors through `pack_tensors`); does not change the component."""
+
+    def load(self, state: Mapping[str, Any]) -> None: ...
+
+
+@runtime_checkable
+class Split(Protocol):
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, indices: Sequence[int]) -> Batch:
+        """The images with these indices; the same index gives the same image and id for ever."""
+
+
+@runtime_checkable
+class PairedSplit(Split, Protocol):
+    """A split that can also draw the exact result of an edit."""
+
+    def edited(self, indices: Sequence[int], changes: Mapping[str, Tensor]) -> Tensor:
+        """The same pictures with these attributes set to `[B]` 0/1 values: `[B,3,H,W]`."""
+
+
+class Dataset(Protocol):
+    size: int
+
+    def split(self, name: str) -> Split: ...
+
+    def fingerprint(self) -> str: ...

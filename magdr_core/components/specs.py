@@ -1,0 +1,271 @@
+"""What a plugin declares about a component. Hooks return these; nothing here computes.
+
+A spec is frozen. Its parameter schema is the signature of `build`; `needs` names the other components that
+core injects into `build` by parameter name, so that no plugin imports another.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import inspect
+import re
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+from pydantic import BaseModel
+from torch import Tensor
+
+from magdr_core.components.params import factory_parameters, schema_of
+
+Gradient = Literal["exact", "straight-through", "none"]
+
+_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+
+
+@dataclass(frozen=True)
+class Need:
+    """A component that core injects.
+
+    Attributes:
+        kind: the kind's singular name, as in a registry table.
+        depth: 0 for one component, 1 for a list of them, 2 for a list of lists (Rec-Net's layers).
+        family: inject a :class:`~magdr_core.components.protocols.Family` (every setting of the spec's grid)
+            instead of one component.
+        calibrated: a detector that is injected with its threshold, so that it can decide.
+        optional: where the table names none, None is injected (else the registry's first of the kind is).
+    """
+
+    kind: str
+    depth: int = 0
+    family: bool = False
+    calibrated: bool = False
+    optional: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComponentSpec:
+    """Common fields of every kind.
+
+    Attributes:
+        name: lower-case words joined by hyphens; a registry says `use = "name"` or `use = "plugin/name"`.
+        build: factory with keyword-only, annotated, defaulted parameters; returns the live component.
+        version: raised whenever outputs can change; part of every result's key.
+        summary: one line; the first line of the factory's docstring if left empty.
+        cite: paper or repository of the method.
+        tags: free words to filter by.
+        requires: importable names that `build` needs; if one is missing the component is listed as
+            unavailable and `extra` is named as the remedy.
+        extra: what to `pip install` for `requires`.
+        needs: injected components by parameter name of `build`.
+        device: "any", or "cpu" for a component that leaves the toolkit's device.
+        stochastic: the component takes a keyword argument `rng` (a `SampleRng`) in its call.
+    """
+
+    kind: ClassVar[str] = ""
+    name: str
+    build: Callable[..., Any]
+    version: int = 1
+    summary: str = ""
+    cite: str = ""
+    tags: tuple[str, ...] = ()
+    requires: tuple[str, ...] = ()
+    extra: str = ""
+    needs: Mapping[str, Need] = field(default_factory=dict)
+    device: Literal["any", "cpu"] = "any"
+    stochastic: bool = False
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise ValueError(f"name {self.name!r}: use lower-case letters, digits and single hyphens")
+        if not callable(self.build):
+            raise TypeError(f"{self.name}: build must be a factory, got {type(self.build).__name__}")
+        if not self.summary:
+            doc = (getattr(self.build, "__doc__", None) or "").strip()
+            object.__setattr__(self, "summary", doc.splitlines()[0].strip() if doc else "")
+        object.__setattr__(self, "tags", tuple(self.tags))
+        object.__setattr__(self, "requires", tuple(self.requires))
+        unknown = set(self.needs) - set(factory_parameters(self.build))
+        if unknown:
+            raise TypeError(f"{self.name}: needs {sorted(unknown)} are not parameters of build")
+
+    @functools.cached_property
+    def schema(self) -> type[BaseModel]:
+        return schema_of(self.build, frozenset(self.needs), f"{self.kind} {self.name}")
+
+    @property
+    def missing(self) -> list[str]:
+        """The names in `requires` that cannot be imported here."""
+        return [name for name in self.requires if not _importable(name)]
+
+
+def _importable(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except (ImportError, ValueError):  # the parent of a dotted name is missing, or a module without spec
+        return name in sys.modules
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricSpec(ComponentSpec):
+    """A criterion D_i: `(a, b, masks) -> [B,N]`, one value per region.
+
+    `to_distance` turns values into non-negative distances (larger is more different); it must be monotone.
+    A `conditional` criterion sees images through the generator: `(a, b, masks, c=c, G=G) -> [B,N]`.
+    """
+
+    kind: ClassVar[str] = "metric"
+    higher_is_better: bool = False
+    to_distance: Callable[[Tensor], Tensor] | None = None
+    differentiable: bool = True
+    conditional: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.higher_is_better and self.to_distance is None:
+            raise TypeError(f"metric {self.name}: a similarity needs to_distance")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentationSpec(ComponentSpec):
+    """An image processing f_k of the consistency detector: `(x) -> x'`, with `undo` for geometric ones."""
+
+    kind: ClassVar[str] = "augmentation"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RestorationSpec(ComponentSpec):
+    """A member of a Rec-Net layer: `(x) -> x'`.
+
+    `grid` maps parameter names to the settings that Rec-Net may choose from (their product).
+    """
+
+    kind: ClassVar[str] = "restoration"
+    stage: str = ""
+    grid: Mapping[str, list[Any]] = field(default_factory=dict)
+    gradient: Gradient = "none"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        unknown = set(self.grid) - set(factory_parameters(self.build))
+        if unknown:
+            raise TypeError(f"{self.name}: grid names {sorted(unknown)} are not parameters of build")
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratorSpec(ComponentSpec):
+    """An image-to-image generator G; see :class:`~magdr_core.components.protocols.Generator`.
+
+    `objective` is what disrupting its task means, for attacks whose table does not say: Eq. 1, or Eq. 2
+    towards the input image (the paper's choice for face replacement: no swap happens).
+    """
+
+    kind: ClassVar[str] = "generator"
+    objective: Literal["untargeted", "towards-input", "towards-black"] = "untargeted"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParserSpec(ComponentSpec):
+    """A face parser: `(x) -> [B,N,H,W]` soft masks over `PARTS` that sum to 1."""
+
+    kind: ClassVar[str] = "parser"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttackSpec(ComponentSpec):
+    """A disruptor: `(x, objective) -> x_hat` inside the eps ball; `build` has a parameter `eps`."""
+
+    kind: ClassVar[str] = "attack"
+    norm: Literal["linf"] = "linf"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if "eps" not in factory_parameters(self.build):
+            raise TypeError(f"attack {self.name}: build needs a parameter eps")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectorSpec(ComponentSpec):
+    """A detector: `(x, c, G) -> [B]`, higher is more suspicious. Core owns the thresholds.
+
+    A component with `fit(data, G) -> state` and `load(state)` is fitted by core on calibration data; a
+    `supervised` one is offered attacked faces of the train split too (`FitData.training`).
+    """
+
+    kind: ClassVar[str] = "detector"
+    supervised: bool = False
+    gradient: Gradient = "none"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DefenseSpec(ComponentSpec):
+    """A reconstructor: `(x, c, G) -> x'`; an optional `output(x, c, G) -> y` replaces `G(T(x), c)`.
+
+    Fitted like a detector.
+    """
+
+    kind: ClassVar[str] = "defense"
+    supervised: bool = False
+    gradient: Gradient = "none"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetSpec(ComponentSpec):
+    """A dataset; see :class:`~magdr_core.components.protocols.Dataset`."""
+
+    kind: ClassVar[str] = "dataset"
+
+
+SPECS: dict[str, type[ComponentSpec]] = {
+    spec.kind: spec
+    for spec in (
+        MetricSpec,
+        AugmentationSpec,
+        RestorationSpec,
+        GeneratorSpec,
+        ParserSpec,
+        AttackSpec,
+        DetectorSpec,
+        DefenseSpec,
+        DatasetSpec,
+    )
+}
+"""Kind (as in a registry table) to spec type; the hook of a kind is `magdr_<kind>s`."""
+
+
+def stateless(
+    function: Callable[..., Tensor], *, undo: Callable[..., Tensor] | None = None
+) -> Callable[..., Any]:
+    """Turn a plain function `f(x, ..., *, p=1)` into a factory whose parameters are its keyword-only ones.
+
+    `undo`, where given, is called with the same parameters and becomes the component's `undo`.
+    """
+    signature = inspect.signature(function)
+    keyword = [p for p in signature.parameters.values() if p.kind is p.KEYWORD_ONLY and p.name != "rng"]
+    names = {p.name for p in keyword}
+
+    def build(**params: Any) -> _Bound:
+        component = _Bound(functools.partial(function, **params))
+        if undo is not None:
+            component.undo = functools.partial(undo, **params)
+        return component
+
+    # `__wrapped__` makes `get_type_hints` resolve string annotations where the function was written.
+    functools.update_wrapper(build, function)
+    build.__signature__ = inspect.Signature(keyword)  # type: ignore[attr-defined]
+    build.__annotations__ = {k: v for k, v in function.__annotations__.items() if k in names}
+    return build
+
+
+class _Bound:
+    """A function with its parameters filled in, to which `undo` can be attached."""
+
+    undo: Callable[..., Tensor]
+
+    def __init__(self, call: Callable[..., Tensor]) -> None:
+        self._call = call
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
+        return self._call(*args, **kwargs)

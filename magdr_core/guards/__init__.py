@@ -1,0 +1,24 @@
+"""Core's wrappers around components: what must always hold is checked here, not in each component.
+
+A wrapped component keeps its call, and a violation or an exception becomes a
+:class:`~magdr_core.errors.ComponentError` that names the component, its plugin and the shapes at hand.
+"""
+
+from magdr_core.guards.attack import GuardedAttack
+from magdr_core.guards.base import Guard
+from magdr_core.guards.fitted import GuardedDefense, GuardedDetector
+from magdr_core.guards.generator import GuardedGenerator
+from magdr_core.guards.image_map import GuardedImageMap
+from magdr_core.guards.metric import GuardedMetric
+from magdr_core.guards.parser import GuardedParser
+
+__all__ = [
+    "Guard",
+    "GuardedAttack",
+    "GuardedDefense",
+    "GuardedDetector",
+    "GuardedGenerator",
+    "GuardedImageMap",
+    "GuardedMetric",
+    "GuardedParser",
+]

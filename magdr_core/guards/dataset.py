@@ -1,0 +1,81 @@
+"""Core's wrapper around a dataset: its faults are its own, and what it gives is looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from magdr_core.components.batch import Batch
+from magdr_core.components.threads import single_thread
+from magdr_core.guards.base import Guard
+
+
+class GuardedDataset(Guard):
+    """A dataset whose splits are guarded too; whatever else it has is its own."""
+
+    def split(self, name: str) -> GuardedSplit:
+        """One of its splits.
+
+        Raises:
+            ComponentError: it fails, or gives something that has no length or no images.
+        """
+        found = self.contained(lambda: self.component.split(name))
+        if not (hasattr(found, "__len__") and hasattr(found, "__getitem__")):
+            raise self.fail(f"split({name!r}) is a {type(found).__name__}, expected a split")
+        guard = GuardedPairedSplit if hasattr(found, "edited") else GuardedSplit
+        return guard(found, self)
+
+    def fingerprint(self) -> str:
+        """What names the data in the keys of results."""
+        found: Any = self.contained(self.component.fingerprint)
+        if type(found) is not str or not found:
+            raise self.fail(f"fingerprint is a {type(found).__name__}, expected a text")
+        return found
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "component":
+            raise AttributeError(name)
+        return getattr(self.component, name)
+
+
+class GuardedSplit:
+    """A split, `split[indices] -> Batch`, whose batches hold together."""
+
+    def __init__(self, split: Any, guard: GuardedDataset) -> None:
+        self._split, self._guard = split, guard
+
+    def __len__(self) -> int:
+        found: int = self._guard.contained(lambda: len(self._split))
+        return found
+
+    def __getitem__(self, indices: Sequence[int]) -> Batch:
+        """Raises ComponentError if it fails, or what it gives is no batch of as many images."""
+        with single_thread():
+            batch: Any = self._guard.contained(lambda: self._split[indices])
+        fail = self._guard.fail
+        if not isinstance(batch, Batch):
+            raise fail(f"gave a {type(batch).__name__}, expected a Batch")
+        n = len(indices)
+        images = self._guard.tensor(batch.images, "gave")
+        if images.ndim != 4 or images.shape[:2] != (n, 3) or images.dtype != torch.float32:
+            raise fail(f"gave images {tuple(images.shape)} {images.dtype}, expected float32 [{n},3,H,W]")
+        if len(batch.ids) != n or not all(isinstance(one, str) for one in batch.ids):
+            raise fail(f"gave {len(batch.ids)} ids for {n} images")
+        self._guard.images(images, images, "gave")
+        return batch
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("_split", "_guard"):
+            raise AttributeError(name)
+        return getattr(self._split, name)
+
+
+class GuardedPairedSplit(GuardedSplit):
+    """One that can also draw the exact result of an edit."""
+
+    def edited(self, indices: Sequence[int], changes: Mapping[str, Tensor]) -> Tensor:
+        found: Tensor = self._guard.contained(lambda: self._split.edited(indices, changes))
+        return found

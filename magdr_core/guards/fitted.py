@@ -1,0 +1,33 @@
+"""Core's wrappers around detectors and defenses, which may learn from calibration data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from magdr_core.components.batch import Condition
+from magdr_core.components.rng import SampleRng
+from magdr_core.guards.base import Fitted
+
+
+class GuardedDetector(Fitted):
+    def __call__(self, x: Tensor, c: Condition, G: Any, *, rng: SampleRng | None = None) -> Tensor:
+        return self.scores(self.call(self.component, x, c, G, **self.arguments(rng)), (x.shape[0],))
+
+
+class GuardedDefense(Fitted):
+    def __call__(self, x: Tensor, c: Condition, G: Any, *, rng: SampleRng | None = None) -> Tensor:
+        return self.images(self.call(self.component, x, c, G, **self.arguments(rng)), x)
+
+    def output(
+        self, restored: Tensor, x: Tensor, c: Condition, G: Any, *, rng: SampleRng | None = None
+    ) -> Tensor:
+        """`output(x, c, G)` of a defense that acts on the output too, else `G(restored, c)`.
+
+        A stochastic one is given the stream that it restored with, from its start.
+        """
+        if not hasattr(self.component, "output"):
+            return G(restored, c)
+        y = self.call(self.component.output, x, c, G, **self.arguments(rng))
+        return self.images(y, x, "output returned")

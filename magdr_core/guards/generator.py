@@ -1,0 +1,195 @@
+"""Core's wrapper around a generator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from magdr_core.components.batch import Batch, Condition
+from magdr_core.components.objective import ObjectiveName
+from magdr_core.components.rng import SampleRng
+from magdr_core.components.stream_keys import content_keys
+from magdr_core.functional import PARTS, in_pieces
+from magdr_core.guards.base import COUNTERS, Guard
+from magdr_core.guards.generator_handle import GeneratorHandle
+from magdr_core.guards.output_cache import OutputMemory
+from magdr_core.isolation.expectations import expect
+
+
+class GuardedGenerator(Guard):
+    """G, frozen and counted.
+
+    On a CPU the batch is processed in power-of-two pieces: those give the same bits whatever the batch size
+    (a convolution's work is split by the batch, and odd sizes split it elsewhere).
+
+    A stochastic one draws from streams that are keyed by (component, image, condition): the same input gives
+    the same output in any batch, order, shard and process. Other draws for the same input are had inside
+    `redraw`.
+
+    Attributes:
+        objective: what attacks on it aim at unless they say.
+        passes: images that went through G since the counter was last read with `take_passes`; those that
+            were remembered count too.
+        memory: shares outputs between components that ask the same, where it is set; on a CPU and without
+            gradients only.
+        forward: what is called for a pass; the component, or a faster form of it
+            (:mod:`magdr_core.guards.accelerate`).
+        stream: names the streams of a stochastic one.
+    """
+
+    def __init__(
+        self,
+        component: Any,
+        where: str,
+        *,
+        stochastic: bool = False,
+        objective: ObjectiveName = "untargeted",
+        stream: str = "generator",
+    ) -> None:
+        super().__init__(component, where, stochastic=stochastic)
+        self.objective = objective
+        self.size: int = component.size
+        self.condition_names: tuple[str, ...] = tuple(component.condition_names)
+        self.passes = 0
+        self.memory: OutputMemory | None = None
+        self.forward: Callable[..., Tensor] = component
+        self.stream = stream
+        self._number = 0
+        COUNTERS.add(self)
+
+    def __call__(self, x: Tensor, c: Condition) -> Tensor:
+        if len(c) != x.shape[0] or c.values.shape[1] != len(self.condition_names):
+            raise self.fail(
+                f"got {x.shape[0]} images and conditions {tuple(c.values.shape)}, "
+                f"expected [{x.shape[0]},{len(self.condition_names)}]"
+            )
+        self.passes += x.shape[0]
+        if self.memory is None or x.device.type != "cpu" or torch.is_grad_enabled():
+            return self._checked(x, c)
+        return self.memory(x, c, self._checked, form=(self.forward, self.stream, self._number))
+
+    def _checked(self, x: Tensor, c: Condition) -> Tensor:
+        y = self.call(self._compute, x, c, **self._streams(x, c))
+        # Passes with gradients are an attack's loop, in which a GPU must not wait for every check; what the
+        # loop leads to is looked at again without gradients.
+        return self.images(y, x, values=x.device.type == "cpu" or not torch.is_grad_enabled())
+
+    def _compute(self, x: Tensor, c: Condition, rng: SampleRng | None = None) -> Tensor:
+        if rng is None:
+            y: Tensor = in_pieces(lambda i: self.forward(x[i], c[i]), x)
+        else:
+            y = in_pieces(lambda i: self.forward(x[i], c[i], rng=rng.select(i)), x)
+        return y
+
+    def _streams(self, x: Tensor, c: Condition) -> dict[str, Any]:
+        if not self.stochastic:
+            return {}
+        keys = content_keys(self.stream, x, c.values, c.changed, c.oracle_masks)
+        streams = SampleRng.keyed(keys)
+        return {"rng": streams.fork(self._number) if self._number else streams}
+
+    @contextmanager
+    def redraw(self, number: int) -> Iterator[None]:
+        """Passes with other draws of a stochastic generator, the same ones for the same number; 0 is what
+        everybody else gets, and a generator that is not stochastic gives the same for every number."""
+        if not self.stochastic:
+            yield
+            return
+        before, self._number = self._number, number
+        try:
+            yield
+        finally:
+            self._number = before
+
+    @contextmanager
+    def plain(self) -> Iterator[None]:
+        """Passes without any `[speed]` setting, and none that were remembered from faster ones."""
+        if self.forward is self.component:
+            yield
+            return
+        before = self.forward, self.memory
+        memory = None if self.memory is None else OutputMemory(self.memory.capacity)
+        self.forward, self.memory = self.component, memory
+        try:
+            yield
+        finally:
+            self.forward, self.memory = before
+
+    def private_copy(self) -> GeneratorHandle:
+        """What a component is given: it can ask everything and change nothing."""
+        return GeneratorHandle(self)
+
+    def tensors(self) -> tuple[Tensor, ...]:
+        """None that a handle would copy."""
+        return ()
+
+    def take_passes(self) -> int:
+        taken, self.passes = self.passes, 0
+        return taken
+
+    def counted(self) -> int:
+        return self.passes
+
+    def recount(self, passes: int) -> None:
+        self.passes = passes
+
+    def edited(self, c: Condition) -> Tensor:
+        target: Any = self.call(self.component.edited, c)
+        wrong = not isinstance(target, Tensor) or target.dtype != torch.bool
+        if wrong or tuple(target.shape) != (len(c), len(PARTS)):
+            given = tuple(target.shape) if isinstance(target, Tensor) else type(target).__name__
+            raise self.fail(f"edited returned {given}, expected bool [{len(c)},{len(PARTS)}]")
+        found: Tensor = target
+        return found
+
+    def draw(self, batch: Batch, rng: SampleRng) -> Condition:
+        c: Any = self.call(self.component.draw, batch, rng)
+        if not isinstance(c, Condition):
+            raise self.fail(f"drew a {type(c).__name__}, expected a Condition")
+        if len(c) != len(batch):
+            raise self.fail(f"drew {len(c)} conditions for {len(batch)} images")
+        if c.changed.shape[1]:
+            expect(c.changed.any(1).all(), lambda: self.fail("drew a condition that changes nothing"))
+        return c
+
+    def classes(self, c: Condition) -> Sequence[Condition]:
+        """Every condition that the faces of `c` could be given; `c` alone where there are no conditions.
+
+        Raises:
+            ComponentError: the generator has conditions and does not list them.
+        """
+        if not self.condition_names:
+            return [c]
+        if not hasattr(self.component, "classes"):
+            raise self.fail("does not list its conditions (classes), which a class-transferable attack needs")
+        found: Sequence[Condition] = self.call(self.component.classes, c)
+        listed = isinstance(found, list | tuple) and all(isinstance(one, Condition) for one in found)
+        if not listed or not found or any(one.values.shape != c.values.shape for one in found):
+            raise self.fail(f"classes returned no conditions for {len(c)} images")
+        return found
+
+    def features(self, x: Tensor, c: Condition, layer: int) -> Tensor:
+        """One of the component's `features(x, c)`, `[B,C,h,w]`; a pass each.
+
+        Raises:
+            ComponentError: the generator has no features, or not so many.
+        """
+        if not hasattr(self.component, "features"):
+            raise self.fail("has no features")
+        self.passes += x.shape[0]
+
+        def maps_of(x: Tensor, c: Condition) -> Tensor:
+            def one(i: slice | list[int]) -> Tensor:
+                maps: Sequence[Tensor] = self.component.features(x[i], c[i])
+                if not -len(maps) <= layer < len(maps):
+                    raise self.fail(f"has {len(maps)} layers of features, there is no layer {layer}")
+                return maps[layer]
+
+            return in_pieces(one, x)
+
+        found: Tensor = self.call(maps_of, x, c)
+        return found

@@ -1,0 +1,26 @@
+"""Core's wrapper around an augmentation or a restoration."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from magdr_core.components.rng import SampleRng
+from magdr_core.guards.base import Guard
+
+
+class GuardedImageMap(Guard):
+    """An augmentation or a restoration."""
+
+    def __init__(self, component: Any, where: str, *, stochastic: bool = False) -> None:
+        super().__init__(component, where, stochastic=stochastic)
+        self.geometric = hasattr(component, "undo")
+
+    def __call__(self, x: Tensor, *, rng: SampleRng | None = None) -> Tensor:
+        return self.images(self.call(self.component, x, **self.arguments(rng)), x)
+
+    def undo(self, y: Tensor) -> Tensor:
+        if not self.geometric:
+            return y
+        return self.images(self.call(self.component.undo, y), y, "undo returned")

@@ -1,0 +1,56 @@
+"""Core's wrapper around a criterion: its values and its orientation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import copy
+from typing import Any
+
+from torch import Tensor
+
+from magdr_core.components.batch import Condition
+from magdr_core.guards.base import Guard
+
+
+class GuardedMetric(Guard):
+    """A criterion with its orientation.
+
+    Attributes:
+        conditional: the criterion looks at images through the generator, which `given` names.
+    """
+
+    def __init__(
+        self,
+        component: Any,
+        where: str,
+        *,
+        higher_is_better: bool = False,
+        to_distance: Callable[[Tensor], Tensor] | None = None,
+        conditional: bool = False,
+    ) -> None:
+        super().__init__(component, where)
+        self.higher_is_better = higher_is_better
+        self._to_distance = to_distance
+        self.conditional = conditional
+        self._through: dict[str, Any] | None = None if conditional else {}
+
+    def given(self, c: Condition, G: Any) -> GuardedMetric:
+        """The same criterion for images that go through G with these conditions."""
+        if not self.conditional:
+            return self
+        bound = copy(self)
+        bound._through = {"c": c, "G": G}
+        return bound
+
+    def __call__(self, a: Tensor, b: Tensor, masks: Tensor) -> Tensor:
+        if self._through is None:
+            raise self.fail("looks at images through a generator and was called without one")
+        values = self.call(self.component, a, b, masks, **self._through)
+        return self.scores(values, (a.shape[0], masks.shape[1]))
+
+    def distance(self, a: Tensor, b: Tensor, masks: Tensor) -> Tensor:
+        """Oriented so that larger is more different, `[B,N]`, non-negative."""
+        values = self(a, b, masks)
+        if self._to_distance is None:
+            return values
+        return self.scores(self.call(self._to_distance, values), tuple(values.shape))

@@ -1,0 +1,30 @@
+"""Core's wrapper around a face parser: masks that are masks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from magdr_core.functional import PARTS, in_pieces
+from magdr_core.guards.base import RANGE_SLACK, Guard
+from magdr_core.isolation.expectations import expect
+
+
+class GuardedParser(Guard):
+    def __call__(self, x: Tensor) -> Tensor:
+        masks = self.call(lambda x: in_pieces(lambda i: self.component(x[i]), x), x)
+        masks = self.scores(masks, (x.shape[0], len(PARTS), *x.shape[2:]))
+        if masks.numel():
+            expect(masks.detach().min() >= -RANGE_SLACK, lambda: self.fail("returned negative masks"))
+            expect(
+                (masks.detach().sum(1) - 1).abs().max() <= 1e-3,
+                lambda: self.fail("returned masks that do not sum to 1 at each pixel"),
+            )
+        return masks
+
+    @property
+    def features(self) -> Any:
+        """The component's own `features(x)`; AttributeError if it has none."""
+        features = self.component.features
+        return lambda x: self.call(features, x)

@@ -1,0 +1,1 @@
+"""The hooks, and the plugins that implement them: found, imported, registered."""

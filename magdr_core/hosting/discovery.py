@@ -1,0 +1,123 @@
+"""Where plugins come from: entry points, modules of a package, single files."""
+
+from __future__ import annotations
+
+import importlib.util
+import pkgutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import ModuleType
+
+from magdr_core.components.specs import SPECS
+from magdr_core.errors import BrokenPluginError, MagdrError, one_line
+from magdr_core.isolation import interrupts
+from magdr_core.isolation.containment import imported
+
+GROUP = "magdr"
+BUILTIN = "builtin"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a plugin module comes from."""
+
+    plugin: str
+    namespace: str
+    distribution: str
+    version: str
+    file: str
+    package: str | None
+    source_hash: str = ""
+
+    @property
+    def source(self) -> str:
+        """Which code a component is, for the keys of results: the hash of a file, the release of a package.
+
+        Built-ins have neither. Their `version` alone tells one state of their code from another, so that a
+        release that leaves their outputs alone keeps every calibration and every stored result; recorded
+        outputs (`tests/recorded`) see to it that the version is raised when they do change.
+        """
+        if self.namespace == BUILTIN:
+            return BUILTIN
+        return self.source_hash or f"{self.distribution} {self.version}"
+
+    def __str__(self) -> str:
+        dist = f"{self.distribution} {self.version}".strip() or Path(self.file).name or "local file"
+        return f"{self.plugin} ({dist})"
+
+
+def installed_plugins() -> tuple[dict[str, EntryPoint], dict[str, set[str]]]:
+    """Entry points by name, and the names that two distributions claim with their owners."""
+    found: dict[str, EntryPoint] = {}
+    owners: dict[str, set[str]] = {}
+    for ep in sorted(entry_points(group=GROUP), key=lambda ep: (ep.name, ep.value)):
+        dist = ep.dist.name if ep.dist is not None else "?"
+        if ep.name == BUILTIN and dist != "magdr":
+            continue  # an installed package never changes what a bare name means
+        owners.setdefault(ep.name, set()).add(dist)
+        found[ep.name] = ep
+    return found, {name: dists for name, dists in owners.items() if len(dists) > 1}
+
+
+def plugin_modules(root: ModuleType) -> dict[str, str]:
+    """Plugin modules of a package laid out in folders by kind: `attacks.pgd` -> full module name.
+
+    Sub-packages and modules with a leading underscore are helpers.
+    """
+    modules = {}
+    for folder in getattr(root, "__path__", ()):
+        for kind in SPECS:
+            place = Path(folder, f"{kind}s")
+            for info in pkgutil.iter_modules([str(place)]):
+                if not info.ispkg and not info.name.startswith("_"):
+                    modules[f"{kind}s.{info.name}"] = f"{root.__name__}.{kind}s.{info.name}"
+    return dict(sorted(modules.items()))
+
+
+def import_plugin(plugin: str, target: str, load: Callable[[], ModuleType]) -> ModuleType:
+    """Import a plugin's module.
+
+    Raises:
+        PluginError: whatever goes wrong in there, or what is loaded is no module.
+    """
+    try:
+        module = imported(load)
+        if not isinstance(module, ModuleType):
+            raise TypeError(f"a plugin is a module, this is a {type(module).__name__}")
+        return module
+    except BaseException as e:  # a plugin that calls sys.exit() must not end the program either
+        if interrupts.is_users(e):
+            raise
+        raise BrokenPluginError(f"plugin {plugin!r} ({target}): cannot be imported: {one_line(e)}") from e
+
+
+def import_file(name: str, path: Path) -> ModuleType:
+    """The module in a file, under a name that nothing else has."""
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise MagdrError(f"{path.name} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def origin_of(module: ModuleType, plugin: str, namespace: str, ep: EntryPoint | None) -> Origin:
+    """Where a module of an installed package, or of a dotted name, comes from."""
+    dist = ep.dist if ep is not None else None
+    package = (module.__package__ or module.__name__).partition(".")[0]
+    return Origin(
+        plugin=plugin,
+        namespace=namespace,
+        distribution=dist.name if dist is not None else "",
+        version=dist.version if dist is not None else "",
+        file=getattr(module, "__file__", "") or "",
+        package=package,
+    )

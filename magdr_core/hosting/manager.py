@@ -1,0 +1,353 @@
+"""Loading and registering plugins, with every fault attributed to its plugin.
+
+pluggy keeps the hook implementations; what it does not do is here: a stable order, blocking before the
+import, version checks, roll-back of a plugin whose specs are wrong, and surviving a plugin that is broken.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import fnmatch
+import hashlib
+import importlib
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pluggy
+import torch
+
+from magdr_core.components.fingerprints import source_of
+from magdr_core.components.specs import SPECS, ComponentSpec
+from magdr_core.errors import BrokenPluginError, MagdrError, PluginError, one_line, suggestion
+from magdr_core.files.user_files import user_path
+from magdr_core.hosting import hookspecs
+from magdr_core.hosting.discovery import (
+    BUILTIN,
+    GROUP,
+    Origin,
+    import_file,
+    import_plugin,
+    installed_plugins,
+    origin_of,
+    plugin_modules,
+)
+from magdr_core.hosting.hookspecs import MAGDR_API
+from magdr_core.isolation import interrupts
+from magdr_core.isolation.containment import contained, imported
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A registered component."""
+
+    spec: ComponentSpec
+    origin: Origin
+
+    @property
+    def kind(self) -> str:
+        return self.spec.kind
+
+    @property
+    def name(self) -> str:
+        """What a registry writes in `use`: bare for built-ins, else `plugin/name`."""
+        namespace = self.origin.namespace
+        return self.spec.name if namespace == BUILTIN else f"{namespace}/{self.spec.name}"
+
+
+@dataclass(frozen=True)
+class Failure:
+    plugin: str
+    error: PluginError
+
+
+class PluginHost:
+    """The plugins of one toolkit. Two hosts in one process share nothing but imported modules.
+
+    Args:
+        local: name to a file (relative to `base`) or a dotted module.
+        block: glob patterns of plugin ids that must not be imported; `MAGDR_BLOCK` (comma-separated) adds
+            to them.
+        base: folder of the registry.
+    """
+
+    def __init__(
+        self, *, local: Mapping[str, str] | None = None, block: Iterable[str] = (), base: Path | None = None
+    ) -> None:
+        self.manager = pluggy.PluginManager(GROUP)
+        self.manager.add_hookspecs(hookspecs)
+        self.base = base or Path.cwd()
+        self.local = dict(local or {})
+        if BUILTIN in self.local:
+            raise PluginError(f"a local plugin cannot be called {BUILTIN!r}; give it another name")
+        from_env = [p.strip() for p in os.environ.get("MAGDR_BLOCK", "").split(",") if p.strip()]
+        self.block = (*block, *from_env)
+        self.failures: list[Failure] = []
+        self._entries: dict[tuple[str, str], Entry] = {}
+        self._order: list[str] = []
+        self._loaded: set[str] = set()
+        self._broken: dict[str, BrokenPluginError] = {}
+        self._installed, self._claimed_twice = installed_plugins()
+
+    # -- looking up -------------------------------------------------------------------------------------
+
+    def find(self, kind: str, reference: str, also: Iterable[str] = ()) -> Entry:
+        """The component that `use = reference` means.
+
+        Args:
+            also: further names that a misspelt reference may have meant.
+
+        Raises:
+            PluginError: no such plugin or component (with a suggestion), blocked, or its plugin is broken.
+        """
+        namespace, _, name = reference.rpartition("/")
+        namespace = namespace or BUILTIN
+        self.load(namespace)
+        entry = self._entries.get((kind, reference))
+        if entry is not None:
+            return entry
+        wanted = f"{namespace}.{kind}s.{name.replace('-', '_')}"
+        raised = BrokenPluginError if any(f.plugin == wanted for f in self.failures) else PluginError
+        raise raised(
+            f"no {kind} named {reference!r}{self._why_absent(kind, namespace, name, reference, also)}"
+        )
+
+    def _why_absent(self, kind: str, namespace: str, name: str, reference: str, also: Iterable[str]) -> str:
+        """If a blocked or broken plugin module bears the wanted name, that; else a guess."""
+        folder = f"{namespace}.{kind}s."
+        wanted = folder + name.replace("-", "_")
+        absent = dict.fromkeys(self.blocked_modules(namespace), "blocked")
+        for failure in self.failures:
+            if failure.plugin == wanted:
+                return f": {one_line(failure.error)}"
+            absent[failure.plugin] = "broken"
+        if wanted in absent:
+            return f": its plugin {wanted!r} is blocked"
+        text = suggestion(reference, [*(e.name for e in self.entries(kind)), *also])
+        lost = [f"{plugin} ({why})" for plugin, why in absent.items() if plugin.startswith(folder)]
+        return f"{text}; not loaded: {', '.join(sorted(lost))}" if lost else text
+
+    def entries(self, kind: str | None = None) -> list[Entry]:
+        """All registered components, sorted by kind and name."""
+        kinds = list(SPECS)
+        found = [e for e in self._entries.values() if kind in (None, e.kind)]
+        return sorted(found, key=lambda e: (kinds.index(e.kind), e.name))
+
+    def available(self) -> list[str]:
+        """Names of all plugins that could be loaded, local ones and built-ins first."""
+        return [BUILTIN, *sorted(self.local), *sorted(set(self._installed) - {BUILTIN, *self.local})]
+
+    def is_blocked(self, plugin: str) -> bool:
+        return any(fnmatch.fnmatchcase(plugin, pattern) for pattern in self.block)
+
+    # -- loading ----------------------------------------------------------------------------------------
+
+    def load(self, namespace: str) -> None:
+        """Import and register a plugin once. A module of a package that fails is recorded, not raised.
+
+        Raises:
+            PluginError: no such plugin, blocked as a whole, claimed by two distributions, or (a plugin of
+                one module) broken.
+        """
+        if namespace in self._loaded:
+            return
+        if namespace in self._broken:
+            raise self._broken[namespace]
+        try:
+            self._load(namespace)
+        except BrokenPluginError as e:
+            self._broken[namespace] = e  # whoever asks again must not run it again
+            raise
+        self._loaded.add(namespace)
+
+    def _load(self, namespace: str) -> None:
+        if self.is_blocked(namespace):
+            raise PluginError(f"plugin {namespace!r} is blocked")
+        if namespace in self.local:
+            self._load_local(namespace)
+        elif namespace in self._claimed_twice:
+            owners = " and ".join(sorted(self._claimed_twice[namespace]))
+            raise PluginError(f"plugin name {namespace!r} is claimed by {owners}; uninstall one of them")
+        elif namespace in self._installed:
+            self._load_installed(namespace, self._installed[namespace])
+        else:
+            raise PluginError(f"no plugin named {namespace!r}{suggestion(namespace, self.available())}")
+
+    def add(self, namespace: str, specs: Iterable[ComponentSpec]) -> None:
+        """Register components that were made in Python, as `namespace/name`.
+
+        Each is keyed by its factory's `fingerprint`, if it has one, else by the source file that the factory
+        was written in; what was typed into a shell is keyed by chance, so nothing of it is found again.
+
+        Raises:
+            PluginError: the namespace or a name is taken, or something is not a spec.
+        """
+        if namespace in self.available():
+            raise PluginError(f"a plugin is called {namespace!r} already; give these another name")
+        for number, spec in enumerate(specs):
+            if type(spec) not in SPECS.values():
+                raise PluginError(f"plugin {namespace!r}: expected component specs, got {spec!r}")
+            module = ModuleType(f"{namespace}.{number}")
+            hook = hookspecs.hookimpl(lambda spec=spec: [spec], specname=f"magdr_{spec.kind}s")
+            vars(module).update(MAGDR_API=MAGDR_API, provide=hook)
+            file, digest = source_of(spec.build)
+            plugin = f"{namespace}.{spec.kind}s.{spec.name}"
+            self.register(module, Origin(plugin, namespace, "", "", file, None, digest))
+        self._loaded.add(namespace)
+
+    def _load_local(self, namespace: str) -> None:
+        target = self.local[namespace]
+        if not target.endswith(".py"):
+            module = import_plugin(namespace, target, lambda: importlib.import_module(target))
+            origin = origin_of(module, namespace, namespace, None)
+            if origin.file.endswith(".py"):
+                source = Path(origin.file).read_bytes()
+                origin = dataclasses.replace(origin, source_hash=hashlib.sha256(source).hexdigest())
+            self.register(module, origin)
+            return
+        what = f"plugin {namespace!r}: local file"
+        path = user_path(target, self.base, error=PluginError, what=what).resolve()
+        if not path.is_file():
+            raise PluginError(f"{what} {target!r} {'is no file' if path.exists() else 'does not exist'}")
+        source = path.read_bytes()
+        digest = hashlib.sha256(source).hexdigest()
+        # The name holds the place, so that two registries may call different files by one name.
+        name = f"magdr_local_{namespace}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+        module = import_plugin(namespace, target, lambda: import_file(name, path))
+        self.register(module, Origin(namespace, namespace, "", "", str(path), None, digest))
+
+    def _load_installed(self, namespace: str, ep: EntryPoint) -> None:
+        root = import_plugin(namespace, ep.value, ep.load)
+        names = plugin_modules(root)
+        if hasattr(root, "MAGDR_API") or not names:
+            self.register(root, origin_of(root, namespace, namespace, ep))
+        for plugin, module_name in names.items():
+            plugin = f"{namespace}.{plugin}"
+            if self.is_blocked(plugin):
+                continue
+            try:
+                module = import_plugin(plugin, module_name, partial(importlib.import_module, module_name))
+                self.register(module, origin_of(module, plugin, namespace, ep))
+            except PluginError as e:
+                self.failures.append(Failure(plugin, e))
+
+    def blocked_modules(self, namespace: str) -> list[str]:
+        """Ids of a loaded package's modules that are blocked."""
+        ep = self._installed.get(namespace)
+        root = sys.modules.get(ep.value) if ep is not None else None
+        names = plugin_modules(root) if root is not None else {}
+        return [f"{namespace}.{n}" for n in names if self.is_blocked(f"{namespace}.{n}")]
+
+    # -- registering ------------------------------------------------------------------------------------
+
+    def register(self, module: ModuleType, origin: Origin) -> None:
+        """Register a module's hooks and collect its components; all of it or nothing.
+
+        Raises:
+            PluginError: wrong API version, unknown hook, wrong return value, a name taken twice.
+        """
+        where = f"plugin {origin.plugin!r} ({Path(origin.file).name or 'no file'})"
+        declared = getattr(module, "MAGDR_API", None)
+        if declared != MAGDR_API:
+            said = "does not declare MAGDR_API" if declared is None else f"declares MAGDR_API = {declared}"
+            raise BrokenPluginError(f"{where}: {said}, this core speaks {MAGDR_API}")
+        if self.manager.has_plugin(origin.plugin):
+            raise PluginError(f"{where}: is registered already")
+        try:
+            self.manager.register(module, name=origin.plugin)
+            self.manager.check_pending()
+            new = self._collect(origin, where)
+        except BaseException as e:
+            if self.manager.has_plugin(origin.plugin):
+                self.manager.unregister(name=origin.plugin)
+            if isinstance(e, PluginError) or interrupts.is_users(e):
+                raise
+            raise BrokenPluginError(f"{where}: {one_line(e)}") from e
+        self._entries.update(new)
+        self._order.append(origin.plugin)
+
+    def _collect(self, origin: Origin, where: str) -> dict[tuple[str, str], Entry]:
+        new: dict[tuple[str, str], Entry] = {}
+        for kind, spec_type in SPECS.items():
+            for impl in getattr(self.manager.hook, f"magdr_{kind}s").get_hookimpls():
+                if impl.plugin_name != origin.plugin:
+                    continue
+                specs = imported(impl.function)
+                if not isinstance(specs, list | tuple):
+                    raise BrokenPluginError(
+                        f"{where}: magdr_{kind}s must return a list of {spec_type.__name__}"
+                    )
+                for spec in specs:
+                    if type(spec) is not spec_type:
+                        given = type(spec).__name__
+                        raise BrokenPluginError(
+                            f"{where}: magdr_{kind}s returned a {given}, expected {spec_type.__name__}"
+                        )
+                    _ = spec.schema  # a wrong signature is found now, not in the middle of a run
+                    entry = Entry(spec, origin)
+                    taken = new.get((kind, entry.name)) or self._entries.get((kind, entry.name))
+                    if taken is not None:
+                        raise BrokenPluginError(
+                            f"{where}: {kind} {entry.name!r} is already provided by {taken.origin}"
+                        )
+                    new[(kind, entry.name)] = entry
+        return new
+
+    # -- events -----------------------------------------------------------------------------------------
+
+    def notify(self, event: str, report: Callable[[str], None], **values: Any) -> bool:
+        """Call an event hook of every plugin in the order of registration, each with copies of its own.
+
+        Whatever goes wrong in there is reported, and ends nothing.
+
+        Returns:
+            Whether anything has.
+        """
+        failed = False
+        impls = {impl.plugin_name: impl for impl in getattr(self.manager.hook, event).get_hookimpls()}
+        for plugin in [*self._order, *(p for p in impls if p not in self._order)]:
+            if plugin not in impls:
+                continue
+            faults = list(self._told(plugin, event, impls[plugin], values))
+            for fault in faults:
+                report(fault)
+            failed |= bool(faults)
+        return failed
+
+    def _told(self, plugin: str, event: str, impl: Any, values: Mapping[str, Any]) -> Iterator[str]:
+        """Call one observer with copies of its own; what it did that it should not."""
+        shown = {name: deepcopy(values[name]) for name in impl.argnames}
+        where = f"observer {plugin!r}"
+        try:
+            contained(where, lambda: impl.function(**shown), failed=f"failed in {event}")
+        except (MagdrError, torch.OutOfMemoryError) as e:
+            text, prefix = one_line(e), f"{where}: "
+            said = text.removeprefix(prefix) if text.startswith(prefix) else f"failed in {event}: {text}"
+            yield f"{where} {said}"
+        else:
+            if any(not _equal(shown[name], values[name]) for name in shown):
+                yield f"{where} changes what it is shown in {event}; that has no effect"
+
+    def add_observer(self, observer: object, name: str) -> None:
+        """Register an object with event hooks (the progress bar and the report are such)."""
+        self.manager.register(observer, name=name)
+        try:
+            self.manager.check_pending()  # else a misspelt hook would be blamed on the next plugin
+        except pluggy.PluginValidationError:
+            self.manager.unregister(name=name)
+            raise
+
+
+def _equal(shown: Any, value: Any) -> bool:
+    """Whether an observer left its copy as it was; what cannot be compared counts as that."""
+    try:
+        return bool(shown == value)
+    except Exception:
+        return True

@@ -1,0 +1,129 @@
+"""What is done to face cuts: judge or defend a batch of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from magdr_core.components.batch import Condition
+from magdr_core.guards import GuardedGenerator
+from magdr_core.magdr import MagDR, Outcome, Verdict
+
+Panels = list[tuple[str, Tensor]]
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """What became of one cut.
+
+    Attributes:
+        facts: the evidence, JSON-able.
+        changed: `[3,S,S]`, the cut that takes the place of the received one.
+        output: `[3,S,S]`, the generator's output on it.
+        panels: for the side-by-side picture.
+        verdict: of a job that judges.
+    """
+
+    facts: dict[str, Any]
+    changed: Tensor
+    output: Tensor
+    panels: Panels = field(default_factory=list)
+    verdict: Verdict | None = None
+
+
+class Job(Protocol):
+    """`suffix` names the changed picture; `limit` bounds what any of its pixels may move by."""
+
+    suffix: str
+    limit: float | None
+    generator: GuardedGenerator
+
+    def __call__(self, x: Tensor, c: Condition, ids: Sequence[str]) -> list[Result]:
+        """`[B,3,S,S]`, 8-bit cuts, B conditions and stable names."""
+
+
+class Defended(Protocol):
+    """What jobs ask of a pipeline."""
+
+    @property
+    def generator(self) -> GuardedGenerator: ...
+
+    @property
+    def magdr(self) -> MagDR: ...
+
+    def inspect(self, images: Tensor, c: Condition) -> Outcome: ...
+
+    def reconstruct(self, images: Tensor, c: Condition) -> Tensor: ...
+
+    def defend(self, images: Tensor, c: Condition) -> Outcome: ...
+
+
+class Judge:
+    """A pipeline whose verdicts are told.
+
+    Args:
+        synthetic: it is calibrated on drawn faces. The detector knows evidence unlike its calibration's, but
+            photographs can have evidence that drawn faces have too, so every verdict on a file is a guess.
+    """
+
+    limit: float | None = None
+
+    def __init__(self, pipeline: Defended, *, synthetic: bool = False) -> None:
+        self.pipeline = pipeline
+        self.generator = pipeline.generator
+        self.synthetic = synthetic
+
+    def judged(self, outcome: Outcome) -> Outcome:
+        return replace(outcome, doubtful=outcome.doubtful or self.synthetic)
+
+    def evidence(self, outcome: Outcome, i: int) -> dict[str, Any]:
+        """`Outcome.explain` with the verdict in words."""
+        told: Mapping[str, Any] = self.judged(outcome).explain(i)
+        return {"verdict": "disrupted" if told["flagged"] else "clean", **told}
+
+
+class Detect(Judge):
+    """Only looks; nothing is changed."""
+
+    suffix = ""
+
+    def __call__(self, x: Tensor, c: Condition, ids: Sequence[str]) -> list[Result]:
+        outcome = self.judged(self.pipeline.inspect(x, c))
+        verdicts = outcome.verdicts
+        return [
+            Result(self.evidence(outcome, i), x[i], x[i], verdict=verdicts[i]) for i in range(len(outcome))
+        ]
+
+
+class Defend(Judge):
+    suffix = "restored"
+
+    def __call__(self, x: Tensor, c: Condition, ids: Sequence[str]) -> list[Result]:
+        outcome = self.judged(self.pipeline.defend(x, c))
+        facts = [self.evidence(outcome, i) for i in range(len(outcome))]
+        results = self.results(x, c, outcome.restored, facts)
+        return [replace(r, verdict=v) for r, v in zip(results, outcome.verdicts, strict=True)]
+
+    @torch.no_grad()
+    def results(
+        self, x: Tensor, c: Condition, restored: Tensor, facts: Sequence[dict[str, Any]]
+    ) -> list[Result]:
+        before, after = self.generator(x, c), self.generator(restored, c)
+        return [
+            Result(
+                facts[i],
+                restored[i],
+                after[i],
+                [
+                    ("received", x[i]),
+                    ("restored", restored[i]),
+                    ("output on received", before[i]),
+                    ("output on restored", after[i]),
+                ],
+            )
+            for i in range(len(x))
+        ]

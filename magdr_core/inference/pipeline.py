@@ -1,0 +1,284 @@
+"""MagDR in front of a generator, as a library: images in; decisions and restored images out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from copy import copy
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from magdr_core.components.batch import Condition
+from magdr_core.errors import DataError
+from magdr_core.guards import GuardedGenerator
+from magdr_core.inference.module import MagDRModule, ValueRange, full_precision
+from magdr_core.inference.operations import Defend, Detect, Job
+from magdr_core.inference.photos import Photo, photo_of, treated
+from magdr_core.inference.sources import sources_of
+from magdr_core.inference.tensors import as_faces
+from magdr_core.isolation.expectations import deferred
+from magdr_core.magdr import MagDR, Outcome, Verdict
+from magdr_core.runtime.conditions import condition_of, known_name
+
+BATCH = 32
+"""Images that are worked on together, so that memory stays bounded on any number of them."""
+
+Edits = Mapping[str, float | Tensor]
+Has = Mapping[str, float | Tensor] | Iterable[str]
+
+
+class Pipeline:
+    """Detection and reconstruction for one task, in front of its generator.
+
+    Every method takes *images* and what the generator shall do with them.
+
+    Images are faces: a tensor `[B,3,S,S]` (or `[3,S,S]`) in [0,1] with the generator's side S, taken as it
+    is. Or they are pictures of any size, one or several: a path, a PIL picture or a numpy array `[H,W,3]`,
+    whose largest face is cut out (`whole=True`: the middle square). They may be on any device; results are on
+    this one's.
+
+    What the generator shall do is said by names, `edits={"Blond_Hair": 1}`, with `has` for what the pictures
+    show already (names, or names with values; what is not named counts as 0), or by a ready `Condition`, of
+    B rows or of one for all. A generator without conditions (face replacement) needs neither.
+
+    Attributes:
+        generator: the generator that is defended; core's wrapper, which counts passes.
+        magdr: the calibrated method.
+        device: where it computes.
+        doubt: what makes every verdict a guess (a calibration on drawn faces, for photographs), or "".
+
+    >>> from magdr_core import Toolkit
+    >>> toolkit = Toolkit.from_registry(device="cpu")
+    >>> magdr = toolkit.magdr("editing", photographs=False)      # drawn faces, which the calibration knows
+    >>> faces = toolkit.build("dataset", "faces").split("test")[[0, 1]].images
+    >>> [str(verdict) for verdict in magdr.detect(faces, edits={"Eyeglasses": 1})]  # doctest: +ELLIPSIS
+    ['clean (score ..., threshold ...)', 'clean (score ..., threshold ...)']
+    >>> outcome = magdr.defend(faces, edits={"Eyeglasses": 1})
+    >>> outcome.restored.shape, outcome.flagged.tolist()
+    (torch.Size([2, 3, 64, 64]), [False, False])
+    """
+
+    def __init__(
+        self,
+        generator: GuardedGenerator,
+        magdr: MagDR,
+        *,
+        device: torch.device | None = None,
+        doubt: str = "",
+    ) -> None:
+        self.generator = generator
+        self.magdr = magdr
+        self.device = torch.device("cpu") if device is None else device
+        self.doubt = doubt
+
+    def __repr__(self) -> str:
+        names = ", ".join(self.generator.condition_names) or "no conditions"
+        doubt = f"; {self.doubt}" if self.doubt else ""
+        return f"<MagDR before {self.generator.label or 'a generator'} ({names}), {self.device}{doubt}>"
+
+    # -- what is asked for ------------------------------------------------------------------------------
+
+    def condition(
+        self, attributes: Mapping[str, float | Tensor], *, count: int = 1, **edits: float | Tensor
+    ) -> Condition:
+        """The condition that sets some attributes and leaves the others.
+
+        Args:
+            attributes: what the pictures show: `[B]` tensors (as in `Batch.attributes`) or numbers.
+            count: how many pictures, where `attributes` does not tell: numbers, or a generator that takes no
+                condition (face replacement).
+            edits: the generator's condition names with their new values, `[B]` or a number each.
+
+        Raises:
+            DataError: an unknown condition name, or an edit that changes nothing.
+        """
+        return condition_of(self.generator, attributes, edits, count=count).to(self.device)
+
+    def _asked(
+        self, images: Any, c: Condition | None, edits: Edits | None, has: Has, whole: bool
+    ) -> tuple[Tensor, Condition]:
+        x = as_faces(images, self.generator.size, self.device, whole=whole)
+        return x, self.asked(len(x), c, edits, has)
+
+    def asked(
+        self, count: int, c: Condition | None = None, edits: Edits | None = None, has: Has = ()
+    ) -> Condition:
+        """The condition of `count` images, `[count,C]`, from what a caller said.
+
+        Raises:
+            DataError: nothing was said, or both a condition and edits; an unknown name; an edit that changes
+                nothing; another number of rows than of images.
+        """
+        names = self.generator.condition_names
+        if edits is not None and not isinstance(edits, Mapping):
+            raise DataError(f"edits are {{NAME: VALUE}}, got a {type(edits).__name__}")
+        if c is None:
+            if names and not edits:
+                known = ", ".join(names)
+                raise DataError(f"say what the generator shall do: edits={{NAME: VALUE}} with {known}")
+            before = _as_mapping(has)
+            known_name(self.generator, before)
+            c = condition_of(self.generator, before, edits or {}, count=count)
+        elif not isinstance(c, Condition):
+            raise DataError(
+                f"a {type(c).__name__} is no Condition; give edits={{NAME: VALUE}} or a Condition"
+            )
+        elif edits or has:
+            raise DataError("give a Condition or edits (with has), not both")
+        elif not bool(c.values.isfinite().all()):
+            raise DataError("the condition holds NaN or infinite values")
+        if c.values.shape[1] != len(names):
+            raise DataError(
+                f"the condition has {c.values.shape[1]} entries, the generator takes {len(names)}"
+                f"{': ' + ', '.join(names) if names else ''}"
+            )
+        c = c.repeat(count) if len(c) == 1 else c
+        if len(c) != count:
+            raise DataError(f"{len(c)} conditions for {count} images")
+        return c.to(self.device)
+
+    # -- what is done -----------------------------------------------------------------------------------
+
+    def detect(
+        self,
+        images: Any,
+        c: Condition | None = None,
+        *,
+        edits: Edits | None = None,
+        has: Has = (),
+        whole: bool = False,
+    ) -> list[Verdict]:
+        """Which images are disrupted, a verdict each with its evidence; nothing is reconstructed."""
+        return self.inspect(images, c, edits=edits, has=has, whole=whole).verdicts
+
+    @torch.no_grad()
+    @deferred()
+    def inspect(
+        self,
+        images: Any,
+        c: Condition | None = None,
+        *,
+        edits: Edits | None = None,
+        has: Has = (),
+        whole: bool = False,
+    ) -> Outcome:
+        """As `detect`, with scores and evidence as tensors; `restored` is what came in."""
+        x, c = self._asked(images, c, edits, has, whole)
+        only = copy(self.magdr)
+        only.rounds = 0
+        with full_precision(self.device):
+            return self._told(only.run(x, c, self.generator))
+
+    @torch.no_grad()
+    @deferred()
+    def reconstruct(
+        self,
+        images: Any,
+        c: Condition | None = None,
+        *,
+        edits: Edits | None = None,
+        has: Has = (),
+        whole: bool = False,
+    ) -> Tensor:
+        """One pass of Rec-Net whatever the detector says: `[B,3,S,S]`, 8-bit."""
+        x, c = self._asked(images, c, edits, has, whole)
+        with full_precision(self.device):
+            parts = [
+                self.magdr.reconstruct(x[i : i + BATCH], c[i : i + BATCH], self.generator).images
+                for i in range(0, len(x), BATCH)
+            ]
+        return torch.cat(parts) if parts else x
+
+    @torch.no_grad()
+    @deferred()
+    def defend(
+        self,
+        images: Any,
+        c: Condition | None = None,
+        *,
+        edits: Edits | None = None,
+        has: Has = (),
+        whole: bool = False,
+    ) -> Outcome:
+        """Detect, and reconstruct what is disrupted; the outcome holds the images and the evidence."""
+        x, c = self._asked(images, c, edits, has, whole)
+        with full_precision(self.device):
+            return self._told(self.magdr.run(x, c, self.generator))
+
+    @torch.no_grad()
+    @deferred()
+    def __call__(
+        self,
+        images: Any,
+        c: Condition | None = None,
+        *,
+        edits: Edits | None = None,
+        has: Has = (),
+        whole: bool = False,
+    ) -> Tensor:
+        """The generator's output on the defended input, `[B,3,S,S]`."""
+        x, c = self._asked(images, c, edits, has, whole)
+        restored = self.defend(x, c).restored
+        with full_precision(self.device):
+            return self.generator(restored, c) if len(x) else x
+
+    def _told(self, outcome: Outcome) -> Outcome:
+        return replace(outcome, doubtful=bool(self.doubt))
+
+    # -- many pictures ----------------------------------------------------------------------------------
+
+    def photos(
+        self,
+        pictures: Any,
+        c: Condition | None = None,
+        *,
+        edits: Edits | None = None,
+        has: Has = (),
+        whole: bool = False,
+        restore: bool = True,
+    ) -> Iterator[Photo]:
+        """Go through pictures of one's own, each as large as it is, as `magdr defend` does.
+
+        The largest face is cut out, judged and, if it is disrupted, restored; the *change* is put back, and
+        the rest of the picture stays as it is, bit for bit. One picture at a time comes back, and no more
+        than a batch of them is in memory, however large the folder. What cannot be used comes back with its
+        `error` and stops nothing.
+
+        Args:
+            pictures: a file, a folder (with all below), PIL, a numpy array, or any iterable of these.
+            c: a condition for all of them, instead of edits.
+            restore: False only judges, as `magdr detect`.
+
+        Raises:
+            DataError: as for `detect`; a path that does not exist, a folder without a picture.
+        """
+        condition = self.asked(1, c, edits, has)
+        job: Job = Defend(self) if restore else Detect(self)
+        return (
+            photo_of(done, restore=restore)
+            for done in treated(sources_of(pictures), job, condition, self.device, whole=whole)
+        )
+
+    # -- in somebody's pipeline -------------------------------------------------------------------------
+
+    def as_module(
+        self, generator: nn.Module | None = None, *, value_range: ValueRange = "unit"
+    ) -> MagDRModule:
+        """A `torch.nn.Module` whose `forward(x, c)` is the generator's output on the defended input; see
+        :class:`MagDRModule`."""
+        return MagDRModule(self, generator, value_range=value_range)
+
+
+def _as_mapping(has: Has) -> Mapping[str, float | Tensor]:
+    """What the pictures show, by name.
+
+    Raises:
+        DataError: no names.
+    """
+    if isinstance(has, Mapping):
+        return has
+    if isinstance(has, str) or not isinstance(has, Iterable):
+        raise DataError(f"has is a list of names, or names with values; got {has!r:.40}")
+    return dict.fromkeys(has, 1.0)

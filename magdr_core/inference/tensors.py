@@ -1,0 +1,68 @@
+"""Whatever people hold a face in, as the batch that the generator takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from magdr_core.errors import DataError
+from magdr_core.inference.photos import load
+from magdr_core.inference.sources import sources_of
+
+_SLACK = 1e-4
+
+
+def as_faces(images: Any, size: int, device: torch.device, *, whole: bool = False) -> Tensor:
+    """`[B,3,S,S]` float32 in [0,1] on the device.
+
+    Args:
+        images: a tensor `[B,3,S,S]` or `[3,S,S]` (or a sequence of the latter), floating point in [0,1] or
+            uint8: faces, taken as they are. Or pictures of any size, one or several: a path, PIL, or a numpy
+            array `[H,W,3]`; the largest face of each is cut out.
+        size: S, the generator's native side.
+        whole: of pictures, the middle square instead of the face.
+
+    Raises:
+        DataError: another size, type or range; a picture that cannot be used or shows no face.
+    """
+    if isinstance(images, list | tuple) and images and all(isinstance(one, Tensor) for one in images):
+        images = _stacked(images)
+    if isinstance(images, Tensor):
+        return _checked(images, size).to(device)
+    faces = [load(source, size, whole).face for source in sources_of(images)]
+    if not faces:
+        raise DataError("there is no image")
+    return torch.stack(faces).to(device)
+
+
+def _stacked(images: Iterable[Tensor]) -> Tensor:
+    shapes = {tuple(one.shape) for one in images}
+    if len(shapes) > 1:
+        raise DataError(f"images of several shapes: {', '.join(map(str, sorted(shapes)))}")
+    return torch.stack(list(images))
+
+
+def _checked(x: Tensor, size: int) -> Tensor:
+    x = x[None] if x.ndim == 3 else x
+    if x.ndim != 4 or x.shape[1] != 3:
+        raise DataError(f"expected images [B,3,{size},{size}], got {tuple(x.shape)}")
+    if tuple(x.shape[2:]) != (size, size):
+        height, width = x.shape[2:]
+        raise DataError(
+            f"images are {height} x {width}, this generator takes {size} x {size}: give faces of that size, "
+            "or pictures (paths, PIL, numpy), whose faces are cut out"
+        )
+    if x.dtype == torch.uint8:
+        return x.float() / 255
+    if not x.is_floating_point():
+        raise DataError(f"expected floating-point images in [0,1] or uint8, got {x.dtype}")
+    x = x.detach().float()
+    if x.numel():
+        low, high = (float(v) for v in x.aminmax())
+        if not (low >= -_SLACK and high <= 1 + _SLACK):
+            hint = "; (x + 1) / 2 brings [-1,1] there" if -1.01 < low < 0 and high < 1.01 else ""
+            raise DataError(f"image values are in [{low:.3g}, {high:.3g}], expected [0, 1]{hint}")
+    return x

@@ -1,0 +1,1 @@
+"""Running somebody's code so that whatever it does stays with it."""

@@ -1,0 +1,1 @@
+"""Figures of merit: per-image measures, thresholds, statistics with their intervals."""

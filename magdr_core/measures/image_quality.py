@@ -1,0 +1,89 @@
+"""How images compare with clean ones: the per-image measures of the paper's Table 2."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from magdr_core.functional import in_pieces, mse, psnr, ssim
+from magdr_core.functional.fsim import EdgeMaps, edge_maps, forget_filters, fsim_of_maps
+
+BATCH = 16
+
+MOST_PSNR = 100.0
+"""Equal images have no finite PSNR; 100 dB is far above anything that 8-bit images can show."""
+
+
+class Yardstick:
+    """Clean images (or outputs) that others are compared with; what of them is needed is computed once.
+
+    Args:
+        images: `[n,3,H,W]` in [0,1].
+        encoder: a face parser with `features(x) -> [[B,C,h,w], ...]`, or None: then there is no `featsim`.
+    """
+
+    def __init__(self, images: Tensor, encoder: Any | None) -> None:
+        self.images = images
+        self.encoder = encoder
+        self._maps: EdgeMaps | None = None
+        self._directions: Tensor | None = None
+
+    @torch.no_grad()
+    def compare(self, other: Tensor, suffix: str) -> Mapping[str, list[float]]:
+        """Per image, with names that end in `_suffix`: `mse` (0 to 255 squared), `ssim`, `psnr` (dB), `fsim`
+        and `featsim` (cosine of pooled deep features, [-1,1])."""
+        clean = self.images
+        values = {
+            "mse": mse(clean, other) * 255**2,
+            "ssim": ssim(clean, other),
+            "psnr": psnr(clean, other).clamp_max(MOST_PSNR),
+            "fsim": torch.ones(len(clean), device=clean.device),
+        }
+        if self.encoder is not None:
+            values["featsim"] = torch.ones(len(clean), device=clean.device)
+        # Many defenses leave many images as they are, and those need no second look.
+        differ = torch.nonzero((clean != other).flatten(1).any(1)).flatten()
+        for rows in differ.split(BATCH) if len(differ) else ():
+            maps = EdgeMaps(self.maps.phase[rows], self.maps.gradient[rows])
+            values["fsim"][rows] = fsim_of_maps(maps, edge_maps(other[rows]))
+            if self.encoder is not None:
+                # For unit vectors 1 - u v = |u - v|^2 / 2, which is exact near 0 where 1 - u v is rounding.
+                apart = self.directions[rows] - self._direction(other[rows])
+                values["featsim"][rows] = 1 - apart.square().sum(1) / 2
+        return {f"{name}_{suffix}": v.tolist() for name, v in values.items()}
+
+    def forget(self) -> None:
+        """Have everything computed again, after a component was at fault."""
+        self._maps = self._directions = None
+        forget_filters()
+
+    def tensors(self) -> Iterator[Tensor]:
+        """What is kept of the images, as far as it was needed yet."""
+        if self._maps is not None:
+            yield from (self._maps.phase, self._maps.gradient)
+        if self._directions is not None:
+            yield self._directions
+
+    @property
+    def maps(self) -> EdgeMaps:
+        if self._maps is None:
+            parts = [edge_maps(x) for x in self.images.split(BATCH)]
+            self._maps = EdgeMaps(torch.cat([p.phase for p in parts]), torch.cat([p.gradient for p in parts]))
+        return self._maps
+
+    @property
+    def directions(self) -> Tensor:
+        if self._directions is None:
+            self._directions = torch.cat([self._direction(x) for x in self.images.split(BATCH)])
+        return self._directions
+
+    def _direction(self, x: Tensor) -> Tensor:
+        """Direction of the mean of the deepest features, `[B,C]`."""
+        encoder = self.encoder
+        assert encoder is not None
+        deepest = in_pieces(lambda i: encoder.features(x[i])[-1], x)
+        mean = deepest.mean(-1).mean(-1)
+        return mean / (mean.square().sum(1, keepdim=True) + 1e-12).sqrt()

@@ -1,0 +1,169 @@
+"""Figures of merit and their bootstrap intervals.
+
+Intervals resample identities: two pictures of one person are not two independent observations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from magdr_core.measures.thresholds import scores_needed, threshold_at_fpr
+
+Array = np.ndarray[Any, Any]
+Reduce = Callable[..., Any]
+"""A figure of values along an axis, `reduce(values, axis=-1)`, such as `np.mean`."""
+
+RESAMPLES = 1000
+LEVEL = 0.95
+FLIPS = 9999
+
+TPR_RATES = {"tpr_at_1fpr": 0.01, "tpr_at_5fpr": 0.05}
+"""False-positive rates by the metrics that are shares found at them."""
+
+
+def bootstrap(
+    statistic: Callable[[Array], float], identities: Array, seed: int, resamples: int = RESAMPLES
+) -> tuple[float, float, float]:
+    """(value, low, high) of `statistic(rows)`, where rows are indices of samples.
+
+    Percentile bootstrap over identities. With one identity there is no interval: (value, nan, nan).
+    """
+    everything = np.arange(len(identities))
+    value = statistic(everything)
+    names, group = np.unique(identities, return_inverse=True)
+    if len(names) < 2:
+        return value, float("nan"), float("nan")
+    members = [everything[group == i] for i in range(len(names))]
+    # One picture per identity is the usual case, and indexing is much faster than joining.
+    single = np.concatenate(members) if len(names) == len(identities) else None
+    rng = np.random.Generator(np.random.PCG64(seed))
+    draws = []
+    for _ in range(resamples):
+        chosen = rng.integers(0, len(names), len(names))
+        rows = np.concatenate([members[i] for i in chosen]) if single is None else single[chosen]
+        draws.append(statistic(rows))
+    return value, *_interval(np.asarray(draws))
+
+
+def bootstrap_values(
+    values: Array, reduce: Reduce, identities: Array, seed: int, resamples: int = RESAMPLES
+) -> tuple[float, float, float]:
+    """:func:`bootstrap` of `reduce(values[rows], axis=-1)`: the same figures, all resamples at once."""
+    n = len(identities)
+    _, first = np.unique(identities, return_index=True)
+    if len(first) < n or n < 2:
+        return bootstrap(lambda rows: float(reduce(values[rows], axis=-1)), identities, seed, resamples)
+    rng = np.random.Generator(np.random.PCG64(seed))
+    # One row of draws after the other, as `bootstrap` makes them; in blocks, for the memory's sake.
+    block = max(1, 2**22 // n)
+    draws = [
+        reduce(values[first[rng.integers(0, n, (min(block, resamples - start), n))]], axis=-1)
+        for start in range(0, resamples, block)
+    ]
+    low, high = _interval(np.concatenate(draws))
+    return float(reduce(values, axis=-1)), low, high
+
+
+def _interval(draws: Array) -> tuple[float, float]:
+    tail = 100 * (1 - LEVEL) / 2
+    low, high = np.nanpercentile(draws, [tail, 100 - tail])
+    return float(low), float(high)
+
+
+def sign_flip_p(differences: Array, identities: Array, seed: int, flips: int = FLIPS) -> float:
+    """Two-sided p of paired differences having no preferred sign (permutation test of their mean).
+
+    If two methods were the same, their names could be exchanged on any identity, which turns the sign of its
+    differences. All assignments are tried where there are no more than `flips`, else so many random ones;
+    no p is below 1 / (flips + 1).
+    """
+    names, group = np.unique(identities, return_inverse=True)
+    sums = np.bincount(group, weights=differences, minlength=len(names))
+    limit = abs(sums.sum()) * (1 - 1e-12)  # what differs by rounding only is as extreme
+    n = len(names)
+    if 2**n <= flips:
+        signs = 1.0 - 2.0 * (np.arange(2**n)[:, None] >> np.arange(n) & 1)
+        return float((np.abs(signs @ sums) >= limit).mean())
+    rng = np.random.Generator(np.random.PCG64(seed))
+    extreme = 0
+    for start in range(0, flips, 1000):
+        signs = 1.0 - 2.0 * rng.integers(0, 2, (min(1000, flips - start), n))
+        extreme += int((np.abs(signs @ sums) >= limit).sum())
+    return (1 + extreme) / (1 + flips)
+
+
+def holm(p: Array) -> Array:
+    """p-values adjusted for all of them being looked at (Holm, Scand. J. Statist. 6, 1979): those below a
+    level are significant at that family-wise level. Same order, NaN-free, at most 1."""
+    order = np.argsort(p, kind="stable")
+    stepped = p[order] * np.arange(len(p), 0, -1)
+    adjusted = np.empty(len(p))
+    adjusted[order] = np.minimum(np.maximum.accumulate(stepped), 1.0)
+    return adjusted
+
+
+def auroc(negatives: Array, positives: Array) -> float:
+    """Probability that a positive scores above a negative, ties counted half (Mann-Whitney)."""
+    ordered = np.sort(negatives)
+    below = np.searchsorted(ordered, positives, "left")
+    not_above = np.searchsorted(ordered, positives, "right")
+    return float((below + not_above).mean() / (2 * len(negatives)))
+
+
+def tpr_at_fpr(negatives: Array, positives: Array, fpr: float) -> Any:
+    """Share of positives above the threshold for a false-positive rate that these negatives set.
+
+    Args:
+        negatives, positives: `[..., n]` and `[..., m]` scores.
+        fpr: in (0, 1).
+
+    Returns:
+        `[...]` shares (a float of one axis), by the rule of calibration
+        (:func:`~magdr_core.calibration.threshold_at_fpr`); NaN with fewer negatives than can tell that rate
+        from a higher one, 99 for 1% and 19 for 5%.
+    """
+    limit = np.asarray(threshold_at_fpr(negatives, fpr))
+    share = (positives > limit[..., None]).mean(-1)
+    if negatives.shape[-1] < scores_needed(fpr):
+        share = np.full_like(share, np.nan)
+    return share if share.ndim else float(share)
+
+
+def decisions(negatives: Array, positives: Array, threshold: float) -> Mapping[str, float]:
+    """Precision, recall and F1 of the positive class and support-weighted, accuracy, false-positive rate.
+
+    A class that nothing is given to has precision and F1 0. The weighted figures are the means of both
+    classes', weighted by their sizes: the convention of some rows of the paper's Table 1, not of others.
+    """
+    tp, fp = (positives > threshold).sum(), (negatives > threshold).sum()
+    return {k: float(v) for k, v in of_counts(tp, fp, len(positives), len(negatives)).items()}
+
+
+def of_counts(tp: Any, fp: Any, p: int, n: int) -> Mapping[str, Any]:
+    """:func:`decisions` from the numbers (or arrays of numbers) of flagged ones among p positives and n
+    negatives."""
+    fn, tn = p - tp, n - fp
+
+    def weighted(of_positives: Any, of_negatives: Any) -> Any:
+        return (p * of_positives + n * of_negatives) / (p + n)
+
+    f1, f1_of_negatives = _share(2 * tp, 2 * tp + fp + fn), _share(2 * tn, 2 * tn + fn + fp)
+    precision = _share(tp, tp + fp)
+    return {
+        "precision": precision,
+        "recall": tp / p,
+        "f1": f1,
+        "precision_weighted": weighted(precision, _share(tn, tn + fn)),
+        "recall_weighted": weighted(tp / p, tn / n),
+        "f1_weighted": weighted(f1, f1_of_negatives),
+        "accuracy": (tp + tn) / (p + n),
+        "fpr_clean": fp / n,
+    }
+
+
+def _share(part: Any, whole: Any) -> Any:
+    """`part / whole`, 0 of nothing."""
+    return part / np.maximum(whole, 1)

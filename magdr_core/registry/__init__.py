@@ -1,0 +1,12 @@
+"""registry.toml: read, checked against the components' schemas."""
+
+from magdr_core.registry.read import (
+    Instance,
+    Registry,
+    default_registry,
+    packaged_registry,
+    parse_registry,
+    read_registry,
+)
+
+__all__ = ["Instance", "Registry", "default_registry", "packaged_registry", "parse_registry", "read_registry"]

@@ -1,0 +1,265 @@
+"""registry.toml -> a frozen :class:`Registry`. Imports no plugin; only the file's own structure is checked.
+
+Tables `[kind.label]` are one component each. There is no inheritance and no expression: what the file says
+is what runs.
+"""
+
+from __future__ import annotations
+
+import importlib.resources
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field
+
+from magdr_core.components.objective import ObjectiveName
+from magdr_core.components.params import ParameterError, validate
+from magdr_core.components.specs import SPECS
+from magdr_core.errors import RegistryError, brief, suggestion
+from magdr_core.files.names import LONGEST, unsafe
+from magdr_core.files.user_files import parse_toml, read_text
+from magdr_core.guards.accelerate import Speed
+from magdr_core.hosting.hookspecs import MAGDR_API
+from magdr_core.registry.settings import CalibrationPolicy, EngineSettings, Globs, Profile
+
+_LABEL = re.compile(r"[A-Za-z0-9]+([._-][A-Za-z0-9]+)*")
+
+
+class _Header(BaseModel):
+    api: int = MAGDR_API
+    name: str = ""
+    seed: Annotated[int, Field(ge=0)] = 0
+    device: str = "auto"
+
+
+class _Plugins(BaseModel):
+    local: dict[str, str] = {}
+    block: Globs = ()
+    use: Globs = ()
+
+
+class _Component(BaseModel):
+    use: str = ""
+    params: dict[str, Any] = {}
+
+
+class _Restoration(_Component):
+    grid: dict[str, list[Any]] | None = None
+
+
+class _Attack(_Component):
+    objective: ObjectiveName | None = None
+
+
+class _Generator(_Component):
+    dataset: str = ""
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One `[kind.label]` table.
+
+    Attributes:
+        grid: of a restoration, instead of its own.
+        objective: of an attack; the generator's if None.
+        dataset: of a generator, the label of the faces that it is for; empty where any will do.
+    """
+
+    kind: str
+    label: str
+    use: str
+    params: Mapping[str, Any]
+    grid: Mapping[str, list[Any]] | None = None
+    objective: ObjectiveName | None = None
+    dataset: str = ""
+
+    @property
+    def table(self) -> str:
+        return f"[{self.kind}.{self.label}]"
+
+
+@dataclass(frozen=True)
+class Registry:
+    """A parsed registry.
+
+    Attributes:
+        path: the file.
+        text: its content, which every run folder keeps.
+        composition: the `[magdr]` table: defaults for what MagDR's components need.
+        speed: how generators are run.
+    """
+
+    path: Path
+    text: str
+    name: str
+    seed: int
+    device: str
+    local: Mapping[str, str]
+    block: Globs
+    use: Globs
+    instances: Mapping[tuple[str, str], Instance]
+    composition: Mapping[str, Any]
+    calibration: CalibrationPolicy
+    engine: EngineSettings
+    speed: Speed
+    profiles: Mapping[str, Profile]
+
+    def labels(self, kind: str) -> list[str]:
+        """The labels of a kind that have a table, in the order of the file."""
+        return [label for k, label in self.instances if k == kind]
+
+    def instance(self, kind: str, label: str) -> Instance:
+        """The table of a label; a label without one means the component of that name with its defaults."""
+        return self.instances.get((kind, label)) or Instance(kind, label, label, MappingProxyType({}))
+
+    def tasks(self, profile: Profile | None = None) -> list[str]:
+        """The labels of the generators that are defended: all but those that are only attackers' surrogates.
+
+        Args:
+            profile: its `generators` if it names some.
+        """
+        if profile is not None and profile.generators:
+            return list(profile.generators)
+        spare = _only_surrogates(self.profiles.values())
+        if profile is not None:
+            spare |= _only_surrogates([profile])
+        return [label for label in self.labels("generator") if label not in spare]
+
+    def dataset_of(self, task: str) -> str:
+        """The label of the faces that a task's generator is for: its table's, else the first there is."""
+        labels = self.labels("dataset")
+        return self.instance("generator", task).dataset or (labels[0] if labels else "procedural-faces")
+
+    def profile(self, name: str) -> Profile:
+        """Raises RegistryError if there is none of that name."""
+        if name not in self.profiles:
+            raise RegistryError(f"{self.path.name}: no profile {name!r}{suggestion(name, self.profiles)}")
+        return self.profiles[name]
+
+
+def _only_surrogates(profiles: Iterable[Profile]) -> set[str]:
+    """Generators that perturbations are made on and that none of these profiles calls a task."""
+    surrogates, named = set[str](), set[str]()
+    for profile in profiles:
+        surrogates |= {t.surrogate for t in profile.transfer}
+        named |= {*(profile.generators or ()), *(label for t in profile.transfer for label in t.generators)}
+    return surrogates - named
+
+
+def default_registry() -> Path:
+    """`./registry.toml` if there is one, else the copy in the package."""
+    here = Path("registry.toml")
+    return here if here.is_file() else packaged_registry()
+
+
+def packaged_registry() -> Path:
+    return Path(str(importlib.resources.files("magdr_core"))) / "data" / "registry.toml"
+
+
+def read_registry(path: Path | str) -> Registry:
+    """Read and check a registry file.
+
+    Raises:
+        RegistryError: missing file, not TOML, unknown table or key, wrong type; one line with the place.
+    """
+    path = Path(path)
+    return parse_registry(read_text(path, error=RegistryError, subject=f"registry {str(path)!r}"), path)
+
+
+def parse_registry(text: str, path: Path) -> Registry:
+    """The registry in a text; `path` is where relative paths start and what errors name."""
+    data = parse_toml(text, error=RegistryError, subject=f"{path.name}:")
+    return _Reader(path).registry(text, data)
+
+
+class _Reader:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def fail(self, table: str, message: str) -> RegistryError:
+        return RegistryError(f"{self.path.name} {table}: {message}")
+
+    def registry(self, text: str, data: dict[str, Any]) -> Registry:
+        known = {"registry", "plugins", "magdr", "calibration", "engine", "speed", "profile", *SPECS}
+        for name, table in data.items():
+            if name not in known:
+                hint = suggestion(name, known)
+                raise RegistryError(f"{self.path.name}: unknown table {_shown(name)}{hint}")
+            if not isinstance(table, dict):
+                raise RegistryError(f"{self.path.name}: {name!r} must be a table, got {brief(table)}")
+        header = self.table(_Header, "[registry]", data.get("registry", {}))
+        if header["api"] != MAGDR_API:
+            raise self.fail("[registry]", f"api = {header['api']}, this magdr speaks {MAGDR_API}")
+        if fault := unsafe(header["name"] or self.path.stem):
+            whose = f"name = {brief(header['name'])}" if header["name"] else "the file's name"
+            raise self.fail("[registry]", f'{whose} {fault}; folders are called by it: name = "faces", say')
+        plugins = self.table(_Plugins, "[plugins]", data.get("plugins", {}))
+        for name in plugins["local"]:
+            self.check_label("[plugins] local", name)
+        instances = {
+            (kind, label): self.instance(kind, label, table)
+            for kind in SPECS
+            for label, table in data.get(kind, {}).items()
+        }
+        calibration = self.table(CalibrationPolicy, "[calibration]", data.get("calibration", {}))
+        engine = self.table(EngineSettings, "[engine]", data.get("engine", {}))
+        speed = self.table(Speed, "[speed]", data.get("speed", {}))
+        for name in data.get("profile", {}):
+            if fault := unsafe(name):
+                raise self.fail(_shown(f"profile.{name}"), f"the profile's name {fault}")
+        profiles = {
+            name: Profile(**self.table(Profile, f"[profile.{name}]", table))
+            for name, table in data.get("profile", {}).items()
+        }
+        return Registry(
+            path=self.path,
+            text=text,
+            name=header["name"] or self.path.stem,
+            seed=header["seed"],
+            device=header["device"],
+            local=MappingProxyType(plugins["local"]),
+            block=plugins["block"],
+            use=plugins["use"],
+            instances=MappingProxyType(instances),
+            composition=MappingProxyType(data.get("magdr", {})),
+            calibration=CalibrationPolicy(**calibration),
+            engine=EngineSettings(**engine),
+            speed=Speed(**speed),
+            profiles=MappingProxyType(profiles),
+        )
+
+    def instance(self, kind: str, label: str, table: Any) -> Instance:
+        place = _shown(f"{kind}.{label}")
+        self.check_label(place, label)
+        schemas: dict[str, type[BaseModel]] = {
+            "restoration": _Restoration,
+            "attack": _Attack,
+            "generator": _Generator,
+        }
+        values = self.table(schemas.get(kind, _Component), place, table)
+        values["use"] = values["use"] or label
+        return Instance(kind=kind, label=label, **values)
+
+    def check_label(self, place: str, label: str) -> None:
+        """Labels are parts of file names and of module names."""
+        if not _LABEL.fullmatch(label) or len(label) > LONGEST:
+            limit = f", at most {LONGEST} of them" if len(label) > LONGEST else ""
+            of = "" if place.startswith("[") and label in place else f"{brief(label)}: "
+            raise self.fail(place, f"{of}a label takes letters, digits and single . _ -{limit}")
+
+    def table(self, schema: type[BaseModel], place: str, values: Any) -> dict[str, Any]:
+        if not isinstance(values, dict):
+            raise self.fail(place, f"must be a table, got {brief(values)}")
+        try:
+            return validate(schema, values, "this table", noun="key")
+        except ParameterError as e:
+            raise self.fail(place, str(e)) from None
+
+
+def _shown(table: str) -> str:
+    """A table's name in brackets, cut and in quotes where it is no plain one."""
+    return f"[{table}]" if table.isprintable() and len(table) <= 2 * LONGEST else f"[{brief(table)}]"

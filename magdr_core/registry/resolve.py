@@ -1,0 +1,241 @@
+"""Checking registry tables against their components' schemas, and what everything depends on."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from magdr_core.components.fingerprints import digest
+from magdr_core.components.params import FromRegistry, WeightsFile, marked_parameters, validate
+from magdr_core.components.specs import AttackSpec, GeneratorSpec, Need, RestorationSpec
+from magdr_core.components.weights import file_sha256, resolve_weights
+from magdr_core.errors import MagdrError, RegistryError, one_line, suggestion
+from magdr_core.files.user_files import user_path
+from magdr_core.hosting.manager import Entry, PluginHost
+from magdr_core.magdr.chains import chain_count
+from magdr_core.registry.read import Instance, Registry
+
+SETTINGS = 128
+"""Settings of one restoration's grid; each is a candidate that Rec-Net tries on every image."""
+
+CHAINS = 10_000
+"""Restorations and chains of them that a calibration may try; each runs on all of its images."""
+
+PARTS = 10_000
+"""Components inside one component; best-of of best-of grows with every level by a factor."""
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A registry table, checked against its component's schema, with everything it needs.
+
+    Attributes:
+        params: validated values; weight files as paths.
+        needs: by parameter name, the labels (nested as declared) of the components to inject.
+        identity: everything that can change the component's outputs; the hash of it goes into result keys.
+    """
+
+    instance: Instance
+    entry: Entry
+    params: Mapping[str, Any]
+    needs: Mapping[str, Any]
+    identity: Mapping[str, Any]
+
+    @property
+    def key(self) -> str:
+        return digest(self.identity)
+
+
+class PlacedError(RegistryError):
+    """A fault whose message names the registry's file and table already."""
+
+
+class Resolver:
+    """A registry and the plugins that it names; builds nothing.
+
+    Args:
+        registry: a parsed registry.
+        block: further glob patterns of plugins that must not be imported.
+    """
+
+    def __init__(self, registry: Registry, block: Iterable[str] = ()) -> None:
+        self.registry = registry
+        self.host: PluginHost = self.at(
+            "[plugins]",
+            lambda: PluginHost(
+                local=registry.local, block=(*registry.block, *block), base=registry.path.parent
+            ),
+        )
+        self._resolved: dict[tuple[str, str], Resolved] = {}
+        self._parts = 0
+        for namespace in registry.use:
+            self.at("[plugins] use", partial(self.host.load, namespace))
+
+    def at(self, table: str, action: Callable[[], Any]) -> Any:
+        """Run `action` so that its faults name the registry's file and the innermost table."""
+        try:
+            return action()
+        except PlacedError:
+            raise
+        except MagdrError as e:
+            place = f"{self.registry.path.name} {table}".rstrip()
+            raise PlacedError(f"{place}: {one_line(e)}") from e
+
+    def resolve(self, kind: str, label: str) -> Resolved:
+        """Check one component and everything it needs, without building it.
+
+        Raises:
+            RegistryError: unknown component or parameter, wrong type, missing weights, a circular need.
+        """
+        known = self._resolved.get((kind, label))
+        if known is None:
+            self._parts = 0
+            known = self.at("", lambda: self._resolve(kind, label, ()))
+            self._resolved[(kind, label)] = known
+        return known
+
+    def _resolve(self, kind: str, label: str, above: tuple[str, ...]) -> Resolved:
+        instance = self.registry.instance(kind, label)
+        place = self.place(instance)
+        self._parts += 1
+        if self._parts > PARTS:
+            raise RegistryError(f"{' -> '.join(above[:3])}: needs more than {PARTS:,} components in all")
+        if (kind, label) in self.registry.instances:
+            return self.at(place, lambda: self.check(instance, self.host.find(kind, instance.use), above))
+        # A label without a table must be a component; whoever misspelt it may have meant either.
+        entry = self.host.find(kind, label, self.registry.labels(kind))
+        return self.at(place, lambda: self.check(instance, entry, above))
+
+    def place(self, instance: Instance) -> str:
+        declared = (instance.kind, instance.label) in self.registry.instances
+        return instance.table if declared else f"{instance.kind} {instance.label!r}"
+
+    def check(self, instance: Instance, entry: Entry, above: tuple[str, ...]) -> Resolved:
+        mark = f"{instance.kind}.{instance.label}"
+        if mark in above:
+            raise RegistryError(f"needs itself through {' -> '.join([*above, mark])}")
+        spec = entry.spec
+        if spec.missing:
+            remedy = f"; pip install {spec.extra!r}" if spec.extra else ""
+            raise RegistryError(f"{entry.name} needs {', '.join(spec.missing)}, not installed here{remedy}")
+        given = dict(instance.params)
+        if instance.use == "magdr":
+            self._check_composition()
+            accepted = {*spec.needs, *spec.schema.model_fields}
+            given = {k: v for k, v in self.registry.composition.items() if k in accepted} | given
+        wanted = {name: given.pop(name, None) for name in spec.needs}
+        params = validate(spec.schema, given, entry.name)
+        base = self.registry.path.parent
+        told: dict[str, str] = {}  # what the identity says of files, whose places do not matter
+        for name in marked_parameters(spec.schema, FromRegistry):
+            told[name] = params[name]
+            place = params[name]
+            params[name] = str(user_path(place, base, error=RegistryError, what=name)) if place else ""
+        for name in marked_parameters(spec.schema, WeightsFile):
+            reference = params[name]
+            params[name] = resolve_weights(reference, package=entry.origin.package, base=base)
+            told[name] = reference if params[name] is None else file_sha256(params[name])
+        needs, inner = {}, {}
+        for name, need in spec.needs.items():
+            needs[name] = self._labels(name, need, wanted[name])
+            inner[name] = self.identities(need, needs[name], (*above, mark))
+            if need.family and need.depth == 2 and inner[name] is not None:
+                _check_search(name, inner[name])
+        identity = {
+            "kind": instance.kind,
+            "use": entry.name,
+            "version": spec.version,
+            "source": entry.origin.source,
+            "params": {k: told.get(k, v) for k, v in params.items()},
+            "needs": inner,
+        }
+        if isinstance(spec, AttackSpec):
+            identity["objective"] = instance.objective or "of the generator"
+        if isinstance(spec, GeneratorSpec):
+            identity["objective"] = spec.objective
+        return Resolved(instance, entry, params, needs, identity)
+
+    def _check_composition(self) -> None:
+        """Every key of `[magdr]` must be a parameter or a need of MagDR's detector or defense."""
+        specs = [self.host.find(kind, "magdr").spec for kind in ("detector", "defense")]
+        known = {name for spec in specs for name in (*spec.needs, *spec.schema.model_fields)}
+        for name in self.registry.composition:
+            if name not in known:
+                hint = suggestion(name, known)
+                raise PlacedError(f"{self.registry.path.name} [magdr]: this table has no key {name!r}{hint}")
+
+    def _labels(self, name: str, need: Need, given: Any) -> Any:
+        """The labels that fill a need: the table's, else `[magdr]`'s, else the registry's only choice."""
+        value = given if given is not None else self.registry.composition.get(name)
+        if value is None and need.optional:
+            return None
+        if value is None and need.depth == 0:
+            declared = self.registry.labels(need.kind)
+            if not declared:
+                raise RegistryError(f"needs a {need.kind} ({name}); none is declared")
+            value = declared[0]
+        if value is None:
+            raise RegistryError(f"needs {name}: a list of {need.kind} labels")
+        if not _nested_labels(value, need.depth):
+            form = ["a label", "a list of labels", "a list of lists of labels"][need.depth]
+            raise RegistryError(f"{name} = {value!r}: expected {form}")
+        return value
+
+    def identities(self, need: Need, labels: Any, above: tuple[str, ...]) -> Any:
+        if labels is None:
+            return None
+        if not isinstance(labels, str):
+            return [self.identities(need, inner, above) for inner in labels]
+        resolved = self._resolve(need.kind, labels, above)
+        if any(n.calibrated for n in resolved.entry.spec.needs.values()):
+            # Core calibrates what a profile names, not what stands inside another component.
+            raise RegistryError(f"{need.kind} {labels!r} needs a calibrated detector; it cannot stand here")
+        if not need.family:
+            return resolved.identity
+        settings = self.at(self.place(resolved.instance), lambda: self.settings(resolved))
+        return {"base": resolved.identity, "settings": settings}
+
+    def settings(self, resolved: Resolved) -> list[dict[str, Any]]:
+        """Every setting of a restoration's grid, validated: the table's grid, else the spec's without what
+        the table's params fix; one empty setting (its own params) where nothing is left to choose."""
+        spec = resolved.entry.spec
+        assert isinstance(spec, RestorationSpec)
+        own = {k: v for k, v in resolved.instance.params.items() if k not in spec.needs}
+        grid = resolved.instance.grid
+        if grid is None:
+            grid = {k: v for k, v in spec.grid.items() if k not in own}
+        count = math.prod(len(values) for values in grid.values())
+        if count > SETTINGS:
+            name = resolved.entry.name
+            raise RegistryError(f"the grid of {name} has {count:,} settings, at most {SETTINGS} are tried")
+        settings = []
+        for values in itertools.product(*grid.values()):
+            setting = dict(zip(grid, values, strict=True))
+            checked = validate(spec.schema, {**own, **setting}, resolved.entry.name)
+            settings.append({name: checked[name] for name in setting})
+        if not settings:
+            raise RegistryError(f"the grid of {resolved.entry.name} has no setting: an empty list")
+        return settings
+
+
+def _nested_labels(value: Any, depth: int) -> bool:
+    if depth == 0:
+        return isinstance(value, str)
+    several = isinstance(value, list | tuple) and bool(value)
+    return several and all(_nested_labels(v, depth - 1) for v in value)
+
+
+def _check_search(name: str, layers: list[list[Mapping[str, Any]]]) -> None:
+    """Raises RegistryError for layers of restorations that no calibration would get through."""
+    tried = sum(len(member["settings"]) for layer in layers for member in layer)
+    tried += chain_count([len(layer) for layer in layers])
+    if tried > CHAINS:
+        shown = f"{tried:,}" if tried < 10**9 else f"{tried:.1e}" if tried < 1e300 else "over 1e300"
+        raise RegistryError(
+            f"{name}: {len(layers)} layers make {shown} chains of restorations, at most {CHAINS:,}; take "
+            "fewer layers, or fewer restorations in each"
+        )

@@ -1,0 +1,177 @@
+"""What a registry's `[profile.NAME]`, `[calibration]` and `[engine]` tables may say: how much of what is run.
+
+:mod:`magdr_core.registry.read` reads them; nothing here knows a component.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+
+def _once(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Whatever is listed twice would be computed, counted and averaged twice."""
+    twice = next((v for v in values if values.count(v) > 1), None) if len(set(values)) < len(values) else None
+    if twice is not None:
+        raise ValueError(f"{twice!r} is listed twice")
+    return values
+
+
+Labels = Annotated[tuple[str, ...], AfterValidator(_once)]
+"""Labels of components, each once."""
+
+Globs = tuple[str, ...]
+"""Names or patterns of plugins."""
+
+Seeds = Annotated[tuple[Annotated[int, Field(ge=0)], ...], AfterValidator(_once)]
+
+FACES = 1_000_000
+"""Faces of one part of a calibration at most: more than any dataset of faces that fits a memory."""
+
+
+class CalibrationPolicy(BaseModel):
+    """How detectors and MagDR are calibrated; none of it ever touches the test split.
+
+    The faces of these four never meet: `fit` clean ones standardise scores, `clean` ones set the
+    false-positive threshold, `attacked` ones per attack teach detectors and Rec-Net, and as many again set
+    the best-F1 threshold. Random noise of each attack's strength and the `benign` edits (labels of
+    augmentations) of the same faces teach detectors what not to flag. Supervised baselines learn from `train`
+    faces of the train split as well.
+    """
+
+    file: str = "auto"
+    fit: Annotated[int, Field(ge=12, le=FACES)] = 512
+    clean: Annotated[int, Field(ge=20, le=FACES)] = 1000
+    attacked: Annotated[int, Field(ge=4, le=FACES)] = 128
+    train: Annotated[int, Field(ge=4, le=FACES)] = 256
+    attacks: Labels = ("pgd",)
+    benign: Labels = ()
+    fpr: Annotated[float, Field(gt=0, lt=1)] = 0.01
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
+class EngineSettings(BaseModel):
+    """What a worker of `magdr bench --engine ray` takes of the cluster; the local engine has no use for it.
+
+    Results do not depend on any of it, but for last digits on the number of threads, as everywhere; no
+    result's key holds it.
+    """
+
+    gpus: Annotated[float, Field(gt=0, le=1)] = 1.0
+    cpus: Annotated[int, Field(ge=1)] = 1
+    workers: Annotated[int, Field(ge=0)] = 0
+    retries: Annotated[int, Field(ge=0)] = 2
+
+
+class Transfer(BaseModel):
+    """An attack by somebody who lacks something of the defended task.
+
+    `surrogate` is the generator that perturbations are made on instead (a `[generator.LABEL]` table with the
+    same conditions); with `condition = "unknown"` they are made for another condition than the defender's.
+    `generators` are the tasks that it applies to, all of the profile if empty.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    attack: str
+    surrogate: str = ""
+    condition: Literal["known", "unknown"] = "known"
+    generators: Labels = ()
+
+    @model_validator(mode="after")
+    def _lacks_something(self) -> Transfer:
+        if not self.surrogate and self.condition == "known":
+            raise ValueError('say surrogate = "LABEL" or condition = "unknown"')
+        return self
+
+
+class Sweep(BaseModel):
+    """Detectors on checkpoints of one long run of each attack, after so many steps (the paper's Figure 3).
+
+    Of the tasks `generators` (all of the profile if empty), on the first `samples` of its images.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    attacks: Annotated[Labels, Field(min_length=1)]
+    steps: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
+    generators: Labels = ()
+    samples: Annotated[int, Field(ge=1)] | None = None
+
+
+def _switch(value: Any) -> Any:
+    """`checks = true` and `checks = false` as tables."""
+    return {} if value is True else {"faces": 0} if value is False else value
+
+
+class Checks(BaseModel):
+    """Sanity checks of a run's attacks and rows: how much of them.
+
+    Attributes:
+        faces: of the profile's first ones; 0 for no checks.
+        steps: gradient steps of the checks' own attacks; one of them takes ten times as many.
+        draws: samples of a random component's randomness per step.
+        passes: generator passes that the checks of one row may take on a CPU, 20 times as many on a GPU;
+            dear components get fewer steps and faces.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    faces: Annotated[int, Field(ge=0, le=64)] = 16
+    steps: Annotated[int, Field(ge=2, le=1000)] = 10
+    draws: Annotated[int, Field(ge=1, le=200)] = 4
+    passes: Annotated[int, Field(ge=100)] = 8000
+
+
+class Adaptive(BaseModel):
+    """Attacks that know the whole pipeline: each of `attacks` once more, aimed at each detector and defense.
+
+    `others` are attacks whose images join the pool (the paper's Eq. 3). `behind` puts a detector before each
+    defense too: what it flags has failed. `steps` and `restarts` are of each mode, `queries` of the random
+    search, `penalties` the weights of the trade-off curve. With `precision = "bfloat16"` gradients are of a
+    generator in half precision, which is quicker; whatever is found is judged in full precision all the same.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    attacks: Annotated[Labels, Field(min_length=1)]
+    detectors: Labels = ()
+    defenses: Labels = ()
+    others: Labels = ()
+    behind: str = ""
+    steps: Annotated[int, Field(ge=1)] = 50
+    restarts: Annotated[int, Field(ge=1)] = 1
+    penalties: tuple[Annotated[float, Field(ge=0, allow_inf_nan=False)], ...] = (0.1, 0.3, 1.0, 3.0)
+    queries: Annotated[int, Field(ge=0)] = 100
+    precision: Literal["float32", "bfloat16"] = "float32"
+
+
+class Profile(BaseModel):
+    """A benchmark: which components on how many samples, from index `first` of the split on.
+
+    `dataset` takes the place of the ones that generators' tables name. `benign` are augmentations that
+    detectors must not flag; `ensemble` are augmentations over which every
+    defense's output is averaged, undone, as a further variant of its row. `transfer` and `sweep` add attacks
+    with less knowledge and with growing effort, `adaptive` such that know everything. `checks` are sanity
+    checks of attacks and rows.
+    """
+
+    note: str = ""
+    dataset: str | None = None
+    split: Literal["test", "calibration"] = "test"
+    samples: Annotated[int, Field(ge=1)] = 16
+    seeds: Annotated[Seeds, Field(min_length=1)] | None = None
+    generators: Labels | None = None
+    attacks: Labels = ()
+    detectors: Labels = ()
+    defenses: Labels = ()
+    benign: Labels = ()
+    ensemble: Labels = ()
+    first: Annotated[int, Field(ge=0)] = 0
+    pictures: Annotated[int, Field(ge=0, le=16)] = 6
+    transfer: tuple[Transfer, ...] = ()
+    sweep: Sweep | None = None
+    adaptive: Adaptive | None = None
+    checks: Annotated[Checks, BeforeValidator(_switch)] = Checks(faces=0)
+
+    @property
+    def checked(self) -> Checks | None:
+        """The checks that a run makes; None if it makes none."""
+        return self.checks if self.checks.faces else None

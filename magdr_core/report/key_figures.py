@@ -1,0 +1,83 @@
+"""The first table of the report: what was defended, how well and at what cost, a row per task."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from magdr_core.bench.plan import ORACLE
+from magdr_core.report.figures import CLEAN_IMAGES, FINE_POINT, IDENTITY, Condition, Figures
+from magdr_core.report.formatting import (
+    MISSING,
+    Block,
+    Column,
+    Line,
+    Shown,
+    Table,
+    count,
+    number,
+    percent,
+    shown,
+)
+from magdr_core.report.hardest_attack import MAGDR, hardest, magdr_label
+
+_mse, _share = number(1), number(3)
+
+
+def key_figures(figures: Figures) -> Table | None:
+    """A row per task under the worst attack that knows the defense, and one under the worst that does not;
+    None if no task was attacked."""
+    columns = [
+        Column("n", "images", show=number(0)),
+        Column("F1", "MagDR's detector", show=_share),
+        Column("False alarms", "on clean images", show=percent),
+        Column("Undefended", "output MSE", show=_mse),
+        Column("MagDR", "leaves", show=_mse),
+        Column("Best baseline", "leaves", show=_mse),
+        Column("Oracle", "would leave", show=_mse),
+        Column("Damage", "MagDR, clean images", show=_mse),
+        Column("Forwards", "to detect + reconstruct"),
+    ]
+    lines = []
+    for task, attack in _shown(figures):
+        detector = magdr_label(figures, task, "detector") or ""
+        defense = magdr_label(figures, task, "defense") or ""
+        others = {
+            name: f
+            for name in figures.baselines(task, "defense", MAGDR)
+            if (f := figures.get(task, attack, "defense", name, "mse_o"))
+        }
+        best = min(others, key=lambda name: others[name].value, default="")
+        point = figures.strict_point(task)
+        wanted = [
+            ("detector", detector, attack, "f1", FINE_POINT),
+            ("detector", detector, CLEAN_IMAGES, "fpr_clean", point),
+            *[("defense", name, attack, "mse_o", "") for name in (IDENTITY, defense, best, ORACLE)],
+            ("defense", defense, CLEAN_IMAGES, "mse_o", ""),
+        ]
+        line = Line(task, f"under {attack.label}, {attack.strength}")
+        seeds, n = len(figures.seeds(task)), figures.samples(task)
+        line.fields = [Shown(text=str(n) if n is not None else MISSING)]
+        for column, (role, name, where, metric, variant) in zip(columns[1:-1], wanted, strict=True):
+            figure = figures.get(task, where, role, name, metric, variant)
+            failed = bool(name) and figures.failed(task, where, role, name)
+            line.fields.append(shown(figure, column, failed=failed, seeds=seeds))
+        if best:
+            line.fields[5].note = "; ".join(part for part in (best, line.fields[5].note) if part)
+        passes = [
+            figures.get(task, attack, role, name, "forwards")
+            for role, name in (("detector", detector), ("defense", defense))
+        ]
+        line.fields.append(Shown(text=" + ".join(count(f.value) if f else MISSING for f in passes)))
+        lines.append(line)
+    if not lines:
+        return None
+    return Table("Key figures, under each task's worst attacks", "Task", columns, [Block("", "", lines)])
+
+
+def _shown(figures: Figures) -> Iterator[tuple[str, Condition]]:
+    """Each task with the worst attack that knows the defense, and the worst that does not."""
+    for task in figures.tasks:
+        for knowing in (True, False):
+            worst = hardest(figures, task, "defense", knowing=knowing)
+            if worst is not None:
+                yield task, worst

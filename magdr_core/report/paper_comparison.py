@@ -1,0 +1,152 @@
+"""Ours beside the paper's printed figures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from magdr_core.bench.plan import ORACLE
+from magdr_core.report import paper
+from magdr_core.report.figures import FINE_POINT, IDENTITY, Condition, Figure, Figures
+from magdr_core.report.formatting import MISSING, Block, Column, Kind, Line, Shown, Table, number, shown
+from magdr_core.report.hardest_attack import magdr_label, strongest
+from magdr_core.report.paper_table2 import TABLE2_SLOPE
+from magdr_core.report.table_model import named
+
+_TWO = number(2)
+_PRINTED = "the paper's"
+_ATTACK_NAMES = {paper.CW: "C&W", paper.PGD: "PGD"}
+
+
+def table1(figures: Figures, task: str) -> Table | None:
+    """Precision, recall and F1 beside the paper's Table 1; None for tasks that it does not have."""
+    if task not in paper.TASKS or not figures.components(task, "detector"):
+        return None
+    place = paper.TASKS.index(task)
+    ours = [
+        (Column("Precision", "ours", "higher", _TWO), "precision"),
+        (Column("Recall", "ours", "higher", _TWO), "recall"),
+        (Column("F1", "ours", "higher", _TWO), "f1"),
+    ]
+    weighted = [
+        (Column(f"{column.title} weighted", "ours", "higher", _TWO), f"{metric}_weighted")
+        for column, metric in ours
+        if FINE_POINT in figures.variants[(task, f"{metric}_weighted")]
+    ]
+    blocks = []
+    for name in (paper.CW, paper.PGD):
+        attack = _attack(figures, task, name)
+        lines = []
+        for method, printed in paper.TABLE1.items():
+            label = _component(figures, task, "detector", method)
+            line = _line(method, label)
+            for (column, metric), figure in zip(ours, printed[name][place], strict=True):
+                line.fields.append(_ours(figures, task, attack, "detector", label, metric, column))
+                line.fields.append(Shown(text=_TWO(figure)))
+            for column, metric in weighted:
+                line.fields.append(_ours(figures, task, attack, "detector", label, metric, column))
+            line.fields.append(Shown(text=method.convention))
+            lines.append(line)
+        blocks.append(Block(_ATTACK_NAMES[name], _which(attack), lines))
+    columns = [c for column, _ in ours for c in (column, Column(column.title, _PRINTED, show=_TWO))]
+    columns += [*(column for column, _ in weighted), Column("Averaging", _PRINTED, words=True)]
+    return Table(
+        f"Table 1 beside the paper's, {task}: best-F1 threshold", "Method", columns, blocks, paper.NOTE1
+    ).finished()
+
+
+def table2(figures: Figures, task: str) -> Table | None:
+    """The eight measures of the paper's Table 2, under PGD or else the strongest attack."""
+    if not figures.components(task, "defense"):
+        return None
+    attack = _attack(figures, task, paper.PGD) or strongest(figures, task)
+    blocks = []
+    columns = [
+        Column("4.433 RMSE", "ours", "lower", _TWO),
+        Column("SSIM", "ours", "higher", _TWO),
+        Column("PSNR", "ours, dB", "higher", _TWO),
+        Column("Feature similarity", "ours, deep cosine", "higher", _TWO),
+    ]
+    printed_heads = ('"MSE"', "SSIM", "PSNR", "Feature similarity")
+    for place, (side, title) in enumerate((("i", "(I) inputs"), ("o", "(O) outputs"))):
+        metrics = [f"{metric}_{side}" for metric in ("l2_table2", "ssim", "psnr_pooled", "featsim")]
+        lines = []
+        for line, label, printed in _rows2(figures, task):
+            figures4 = [_TWO(v) for v in printed[place]] if printed else [MISSING] * len(columns)
+            for column, metric, figure in zip(columns, metrics, figures4, strict=True):
+                line.fields.append(_ours(figures, task, attack, "defense", label, metric, column))
+                line.fields.append(Shown(text=figure))
+            lines.append(line)
+        blocks.append(Block(title, _which(attack), lines))
+    heads = [c for ours, p in zip(columns, printed_heads, strict=True) for c in (ours, Column(p, _PRINTED))]
+    return Table(f"Table 2 beside the paper's, {task}", "Method", heads, blocks, paper.NOTE2).finished()
+
+
+def _rows2(
+    figures: Figures, task: str
+) -> Iterator[tuple[Line, str | None, tuple[paper.Figures4, paper.Figures4] | None]]:
+    """Rows of Table 2, with the two references that the paper lacks."""
+    references = [name for name in figures.components(task, "defense") if name in (IDENTITY, ORACLE)]
+    if IDENTITY in references:
+        yield named(figures, task, "defense", IDENTITY), IDENTITY, None
+    for method, printed in paper.TABLE2.items():
+        label = _component(figures, task, "defense", method)
+        yield _line(method, label), label, printed
+    if ORACLE in references:
+        yield named(figures, task, "defense", ORACLE), ORACLE, None
+
+
+def _component(figures: Figures, task: str, role: str, method: paper.Method) -> str | None:
+    """The component that is a method of the paper: by its label, or else by what it uses."""
+    if method is paper.MAGDR:
+        return magdr_label(figures, task, role)
+    here = figures.components(task, role)
+    uses = figures.run.uses(role)
+    for names in (here, [uses.get(label, label) for label in here]):
+        for wanted in method.components:
+            if wanted in names:
+                return here[names.index(wanted)]
+    return None
+
+
+def _attack(figures: Figures, task: str, name: str) -> Condition | None:
+    """The run's oblivious attack of a kind: the one of that label, else the strongest."""
+    uses = figures.run.uses("attack")
+    found = [a for a in figures.attacks(task) if not a.knowledge and uses.get(a.attack, a.attack) == name]
+    return next((a for a in found if a.attack == name), max(found, key=lambda a: a.eps, default=None))
+
+
+def _which(attack: Condition | None) -> str:
+    return f"{attack.label}, {attack.strength}" if attack else "not in this run"
+
+
+def _line(method: paper.Method, label: str | None) -> Line:
+    kind: Kind = "" if label else "absent"
+    return Line(method.name, f"here: {label}" if label else "not in this run", kind)
+
+
+def _ours(
+    figures: Figures,
+    task: str,
+    attack: Condition | None,
+    role: str,
+    label: str | None,
+    metric: str,
+    column: Column,
+) -> Shown:
+    if attack is None or label is None:
+        return Shown()
+    variant = FINE_POINT if role == "detector" else ""
+    figure = figures.get(task, attack, role, label, metric, variant)
+    if figure is None and metric.startswith("l2_table2"):
+        figure = _law(figures.get(task, attack, role, label, metric.replace("l2_table2", "mse")))
+    failed = figures.failed(task, attack, role, label)
+    return shown(figure, column, failed=failed, seeds=len(figures.seeds(task)))
+
+
+def _law(error: Figure | None) -> Figure | None:
+    """Table 2's "MSE" from a mean squared error."""
+    if error is None:
+        return None
+    low, value, high = (TABLE2_SLOPE * math.sqrt(max(v, 0.0)) for v in (error.low, error.value, error.high))
+    return Figure(value, low, high, error.n, error.seeds, error.knowledge)

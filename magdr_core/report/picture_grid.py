@@ -1,0 +1,261 @@
+"""The picture grid: one PNG per component and side, with its samples next to each other."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+from magdr_core.bench.plan import CLEAN
+from magdr_core.report.figures import CLEAN_IMAGES, IDENTITY, Condition, Figures
+from magdr_core.report.formatting import number
+from magdr_core.report.hardest_attack import strongest
+from magdr_core.report.table_model import defense_name
+
+GAP = 2
+"""Transparent pixels between samples; the page's script knows it from the markup."""
+
+_BIG = 128
+"""Images up to this size are shown at twice their size."""
+
+BUDGET = 7_000_000
+"""Characters that all pictures of a report may take together; with the rest it stays below 10 MB."""
+
+_FEWEST = 2
+"""Samples that are worth more than another attack, where not everything fits."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """A row of samples as a PNG."""
+
+    name: str
+    url: str
+    alt: str
+
+
+@dataclass(frozen=True)
+class Strip:
+    """A component's restored inputs above its outputs; `key` is what the switch calls it."""
+
+    key: str
+    title: str
+    detail: str
+    sides: tuple[Side, ...]
+    kind: str = ""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """What is shown of one attack."""
+
+    title: str
+    detail: str
+    strips: tuple[Strip, ...]
+    first: bool
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """The grid of one task: clean images, then a panel per attack.
+
+    Attributes:
+        size: height and width of a picture as it is kept here.
+        scale: how much larger it is shown.
+        versions: key and title of everything that the switch offers beside the whole grid.
+        ids: of the samples, left to right; empty if the run does not say.
+        left_out: what the size of the file forbids, in words.
+    """
+
+    task: str
+    size: tuple[int, int]
+    samples: int
+    scale: int
+    clean: Strip | None
+    panels: tuple[Panel, ...]
+    versions: tuple[tuple[str, str], ...]
+    ids: tuple[str, ...]
+    left_out: str
+
+    @property
+    def width(self) -> int:
+        """Pixels of a strip before scaling."""
+        return self.samples * (self.size[1] + GAP) - GAP
+
+    @property
+    def characters(self) -> int:
+        """What its pictures take of the file."""
+        strips = [*([self.clean] if self.clean else []), *(s for p in self.panels for s in p.strips)]
+        return sum(len(side.url) for strip in strips for side in strip.sides)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A strip before it is encoded."""
+
+    key: str
+    title: str
+    detail: str
+    where: str
+    sides: Mapping[str, Tensor]
+    kind: str = ""
+
+    def strip(self, samples: int, shrink: int) -> Strip:
+        sides = []
+        for name, images in self.sides.items():
+            many = f"{samples} sample{'s' if samples != 1 else ''}"
+            url = _png(_shrunk(images[:samples], shrink))
+            sides.append(Side(name, url, f"{self.where}: {name}s of {many}"))
+        return Strip(self.key, self.title, self.detail, tuple(sides), self.kind)
+
+    def cost(self, shrink: int, samples: int = 1) -> int:
+        """Characters of the first samples."""
+        return sum(len(_png(_shrunk(images[:samples], shrink))) for images in self.sides.values())
+
+
+def gallery(figures: Figures, task: str, budget: int = BUDGET) -> Gallery | None:
+    """The pictures of a task in at most about `budget` characters, None if there are none.
+
+    What does not fit is left out: samples first, then attacks, and at last resolution.
+    """
+    pictures = {
+        key[1:]: images
+        for key, images in figures.run.pictures.items()
+        if key[0] == task and key[3] in ("input", "output")
+    }
+    if not pictures:
+        return None
+    count, _, height, width = next(iter(pictures.values())).shape
+    if not count:
+        return None
+    clean = _row(pictures, CLEAN, "clean", f"{task}, clean", "clean", "what the output should be")
+    rows = {c: _rows(figures, task, pictures, c) for c in [*figures.attacks(task), CLEAN_IMAGES]}
+    rows = {condition: found for condition, found in rows.items() if found}
+    first = strongest(figures, task)
+    first = first if first in rows else next(iter(rows), None)
+    wanted = sorted(rows, key=lambda c: (c != first, c != CLEAN_IMAGES))
+    shrink, kept, samples = 1, list[Condition](), 0
+    while not samples:
+        spent = clean.cost(shrink) if clean else 0
+        costs = {condition: sum(row.cost(shrink) for row in rows[condition]) for condition in wanted}
+        kept = []
+        for condition in wanted:
+            if kept and min(_FEWEST, count) * (spent + costs[condition]) > budget:
+                break
+            kept.append(condition)
+            spent += costs[condition]
+        samples = min(count, max(0, budget // max(spent, 1)))
+        if not samples:
+            shrink *= 2
+            if min(height, width) < 2 * shrink:
+                samples = 1
+    panels = [_panel(c, rows[c], samples, shrink, first=c == first) for c in rows if c in kept]
+    versions = {row.key: row.title for c in rows for row in rows[c]}
+    shown = (height // shrink, width // shrink)
+    return Gallery(
+        task=task,
+        size=shown,
+        samples=samples,
+        scale=scale_of(shown[1]),
+        clean=clean.strip(samples, shrink) if clean else None,
+        panels=tuple(panels),
+        versions=(*([("clean", "clean")] if clean else []), *versions.items()),
+        ids=_ids(figures, task)[:samples],
+        left_out=_left_out(samples, count, len(kept), len(rows), shrink),
+    )
+
+
+def scale_of(width: int) -> int:
+    """How much larger pictures of this width are shown."""
+    return 2 if width <= _BIG else 1
+
+
+def _left_out(samples: int, count: int, kept: int, wanted: int, shrink: int) -> str:
+    parts = []
+    if samples < count:
+        parts.append(f"{samples} of {count} samples")
+    if kept < wanted:
+        parts.append(f"{kept} of {wanted} attacks")
+    if shrink > 1:
+        parts.append(f"pictures at 1/{shrink} of their size")
+    if not parts:
+        return ""
+    return f"To keep this file small it shows {' and '.join(parts)}; the run folder holds all of them."
+
+
+def _ids(figures: Figures, task: str) -> tuple[str, ...]:
+    """The ids of the pictures, which are of the first images of the first seed."""
+    kept = (
+        tuple(c["mse_o"])
+        for c in figures.run.cells
+        if c["facts"]["task"] == task and c["facts"]["role"] == "defense" and c.get("mse_o")
+    )
+    return next(kept, ())
+
+
+def _rows(
+    figures: Figures, task: str, pictures: Mapping[tuple[str, ...], Tensor], condition: Condition
+) -> list[Row]:
+    on_clean = condition == CLEAN_IMAGES
+    found = []
+    for component in figures.components(task, "defense"):
+        title, detail, kind = defense_name(component)
+        if component == IDENTITY:
+            # On clean images it would repeat the clean strip.
+            if on_clean:
+                continue
+            title, detail = "disrupted", "undefended"
+        figure = figures.get(task, condition, "defense", component, "mse_o")
+        error = f"mean MSE (O) {number(1)(figure.value)}" if figure else ""
+        detail = "; ".join(part for part in (detail, error) if part)
+        where = f"{task}, {'clean images' if on_clean else condition.label}, {title}"
+        row = _row(pictures, condition.attack, component, where, title, detail, kind)
+        if row is not None:
+            found.append(row)
+    return found
+
+
+def _panel(condition: Condition, rows: Sequence[Row], samples: int, shrink: int, *, first: bool) -> Panel:
+    strips = tuple(row.strip(samples, shrink) for row in rows)
+    if condition == CLEAN_IMAGES:
+        return Panel("clean images", "what each defense does to images that nobody attacked", strips, first)
+    return Panel(condition.label, condition.strength, strips, first)
+
+
+def _row(
+    pictures: Mapping[tuple[str, ...], Tensor],
+    attack: str,
+    component: str,
+    where: str,
+    title: str,
+    detail: str,
+    kind: str = "",
+) -> Row | None:
+    found = {side: pictures.get((attack, component, side)) for side in ("input", "output")}
+    sides = {side: images for side, images in found.items() if images is not None and len(images)}
+    return Row(component, title, detail, where, sides, kind) if sides else None
+
+
+def _shrunk(images: Tensor, shrink: int) -> Tensor:
+    if shrink == 1:
+        return images
+    return F.avg_pool2d(images.float(), shrink).round().byte()
+
+
+def _png(images: Tensor) -> str:
+    """Images side by side as a data URL."""
+    count, _, height, width = images.shape
+    canvas = np.zeros((height, count * (width + GAP) - GAP, 4), np.uint8)
+    for index, image in enumerate(images.permute(0, 2, 3, 1).numpy()):
+        left = index * (width + GAP)
+        canvas[:, left : left + width, :3] = image
+        canvas[:, left : left + width, 3] = 255
+    out = io.BytesIO()
+    Image.fromarray(canvas).save(out, "PNG", optimize=True)
+    return f"data:image/png;base64,{base64.b64encode(out.getvalue()).decode()}"

@@ -1,0 +1,169 @@
+"""What the tables of the report share: where a column's figures come from, rows, blocks; and the attacks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from magdr_core.bench.plan import ORACLE
+from magdr_core.report.checks import badge_of
+from magdr_core.report.figures import CLEAN_IMAGES, IDENTITY, Condition, Figures
+from magdr_core.report.formatting import (
+    MISSING,
+    Block,
+    Column,
+    Kind,
+    Line,
+    Shown,
+    Table,
+    number,
+    percent,
+    shown,
+)
+
+MSE, SIMILARITY, DECIBEL = number(1), number(3), number(2)
+NOISE = "random noise: a reference, not an attack"
+_KNOWLEDGE = Column("Attacker", "knows the defense?", words=True)
+_IMAGES = Column("n", "images", show=number(0))
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a column's figures come from; `condition` None: the block's own."""
+
+    column: Column
+    metric: str
+    variant: str = ""
+    condition: Condition | None = None
+
+
+def damage() -> Source:
+    """What a defense costs where nobody attacked."""
+    column = Column("Damage", "MSE (O) on clean images", "lower", MSE, reference_competes=False)
+    return Source(column, "mse_o", condition=CLEAN_IMAGES)
+
+
+def present(figures: Figures, task: str, sources: Sequence[Source]) -> list[Source]:
+    """Without the columns that no row of the task has a figure for."""
+    return [s for s in sources if s.variant in figures.variants[(task, s.metric)]]
+
+
+def table(
+    caption: str,
+    head: str,
+    sources: Sequence[Source],
+    blocks: list[Block],
+    *,
+    note: str = "",
+    knowledge: bool = True,
+    images: bool = True,
+) -> Table | None:
+    """A table of rows made by `lines` with the same sources, best fields marked; None without rows.
+
+    Args:
+        knowledge: with a column for what the attacker of each row knows.
+        images: with a column for the number of images.
+    """
+    blocks = [block for block in blocks if block.lines]
+    if not blocks:
+        return None
+    columns = [s.column for s in sources]
+    if images:
+        columns.append(_IMAGES)
+    if knowledge:
+        columns.insert(0, _KNOWLEDGE)
+    for line in (line for block in blocks for line in block.lines):
+        pairs = zip(line.fields, sources, strict=True)
+        own = next((f.figure for f, s in pairs if f.figure and s.condition is None), None)
+        if images:
+            line.fields.append(Shown(text=number(0)(own.n) if own else MISSING))
+        if knowledge:
+            # The undefended reference has no defense to know of.
+            line.fields.insert(0, Shown(text=own.knowledge.replace("none", "no defense") if own else MISSING))
+    return Table(caption, head, columns, blocks, note).finished()
+
+
+def attack_blocks(
+    figures: Figures,
+    task: str,
+    role: str,
+    sources: Sequence[Source],
+    attacks: Sequence[Condition],
+    *,
+    compare_noise: bool,
+) -> list[Block]:
+    """A block of rows per attack."""
+    blocks = []
+    for attack in attacks:
+        noise = figures.is_noise(task, attack)
+        detail = f"{attack.strength}; {NOISE}" if noise else attack.strength
+        found = lines(figures, task, role, attack, sources)
+        blocks.append(Block(attack.label, detail, found, compared=compare_noise or not noise))
+    return blocks
+
+
+def lines(
+    figures: Figures, task: str, role: str, condition: Condition, sources: Sequence[Source]
+) -> list[Line]:
+    """A row per component with the sources' figures."""
+    seeds, found = len(figures.seeds(task)), []
+    for component in figures.components(task, role):
+        line = named(figures, task, role, component)
+        for source in sources:
+            where = condition if source.condition is None else source.condition
+            figure = figures.get(task, where, role, component, source.metric, source.variant)
+            failed = figures.failed(task, where, role, component)
+            line.fields.append(shown(figure, source.column, failed=failed, seeds=seeds))
+        found.append(line)
+    return found
+
+
+def named(figures: Figures, task: str, role: str, component: str) -> Line:
+    """A row with its heading."""
+    label, details = component, list[str]()
+    kind: Kind = ""
+    if role == "defense":
+        label, detail, kind = defense_name(component)
+        details = [detail] if detail else []
+    if figures.sees_masks(task, role, component):
+        details.append("given exact masks")
+    return Line(label, "; ".join(details), kind, badge=badge_of(figures.run, task, role, component))
+
+
+def defense_name(component: str) -> tuple[str, str, Kind]:
+    """Label, remark and place of a defense: two of them are no defenses."""
+    if component == IDENTITY:
+        return component, "undefended", "reference"
+    if component == ORACLE:
+        return f"{component} (not a defense)", "sees the clean output", "bound"
+    return component, "", ""
+
+
+def attacks(figures: Figures, task: str) -> Table | None:
+    """How much each attack disrupts an undefended generator."""
+    columns = [
+        Column("eps"),
+        Column("Steps"),
+        Column("Output MSE", "mean, [-1,1] units", show=number(4)),
+        Column("Output MSE", "median, [-1,1] units", show=number(4)),
+        Column("Success", "share of images", show=percent),
+        _IMAGES,
+    ]
+    seeds, found = len(figures.seeds(task)), []
+    for attack in figures.attacks(task):
+        detail = NOISE if figures.is_noise(task, attack) else ""
+        badge = badge_of(figures.run, task, "attack", attack.attack)
+        line = Line(attack.label, detail, "reference" if detail else "", badge=badge)
+        line.fields = [Shown(text=f"{attack.eps * 255:.4g}/255"), Shown(text=str(attack.steps))]
+        failed = figures.failed(task, attack, "attack", attack.attack)
+        own = [
+            figures.get(task, attack, "attack", attack.attack, metric)
+            for metric in ("mse_o", "median_mse_o", "success")
+        ]
+        for column, figure in zip(columns[2:5], own, strict=True):
+            line.fields.append(shown(figure, column, failed=failed, seeds=seeds))
+        line.fields.append(Shown(text=number(0)(own[0].n) if own[0] else MISSING))
+        found.append(line)
+    if not found:
+        return None
+    return Table(f"Attacks, {task}, no defense", "Attack", columns, [Block("", "", found)])

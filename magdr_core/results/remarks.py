@@ -1,0 +1,67 @@
+"""What a reader of detection figures must be told beside them: a score turned round, an F1 that is free."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from magdr_core.results.rows import Row
+
+CHANCE = 0.5
+"""AUROC of a score that knows nothing."""
+
+PREVALENCE = 0.5
+"""Share of attacked images in detection figures: as many as clean ones."""
+
+FLAG_ALL = 2 * PREVALENCE / (1 + PREVALENCE)
+"""F1 of flagging every image."""
+
+
+def remarks(rows: Sequence[Row], cells: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """Sentences by task, one per detector and fault, over all attacks and seeds; 95% intervals decide.
+
+    An AUROC is called inverted if its whole interval is below one half; an F1 is called free unless its whole
+    interval is above that of flagging everything. Random noise is no attack that has to be detected.
+    """
+    noises = {c["facts"]["attack"] for c in cells if c["facts"].get("noise")}
+    found: dict[tuple[str, str, str], list[Row]] = {}
+    for row in rows:
+        if row["role"] == "detector" and row["attack"] not in noises and (fault := _fault(row)):
+            found.setdefault((row["task"], row["component"], fault), []).append(row)
+    said: dict[str, list[str]] = {}
+    for (task, component, fault), own in found.items():
+        said.setdefault(task, []).append(_FAULTS[fault].format(component, "; ".join(_figures(own))))
+    return said
+
+
+_FAULTS = {
+    "inverted": "{}: AUROC below one half with all of its interval ({}): the score is probably turned round "
+    "(higher must be more suspicious), or the attack makes images look cleaner than clean ones",
+    "free": f"{{}}: F1 not above {FLAG_ALL:.3f} with all of its interval ({{}}); flagging every image gets "
+    f"{FLAG_ALL:.3f}",
+}
+
+
+def _fault(row: Row) -> str:
+    low = row["value"] if math.isnan(row["ci_low"]) else row["ci_low"]
+    high = row["value"] if math.isnan(row["ci_high"]) else row["ci_high"]
+    if row["metric"] == "auroc" and not row["variant"] and high < CHANCE:
+        return "inverted"
+    # A NaN is no F1 at all and said elsewhere.
+    if row["metric"] == "f1" and row["variant"] == "best-f1" and low <= FLAG_ALL:
+        return "free"
+    return ""
+
+
+def _figures(rows: Sequence[Row]) -> Iterator[str]:
+    """Each attack's figure, once with the first seed that has the fault."""
+    told: set[str] = set()
+    for row in rows:
+        knowing = f", {row['knowledge']}" if row["knowledge"] not in ("oblivious", "none", "") else ""
+        name = f"{row['attack']}{knowing}"
+        if name in told:
+            continue
+        told.add(name)
+        interval = "" if math.isnan(row["ci_low"]) else f" [{row['ci_low']:.3f} to {row['ci_high']:.3f}]"
+        yield f"{name} {row['value']:.3f}{interval}"

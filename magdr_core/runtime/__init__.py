@@ -1,0 +1,1 @@
+"""Live components: built, guarded, given conditions and images."""

@@ -1,0 +1,89 @@
+"""What a trainer works with, and what it has to be."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from magdr_core.components.protocols import Dataset, PairedSplit
+from magdr_core.components.threads import single_thread
+from magdr_core.files.disk import write_atomically
+from magdr_core.toolkit import Toolkit
+from magdr_core.train.recipes import Recipe
+
+Log = Callable[[str], None]
+
+TESTED_FROM = 10_000
+"""Index of the first test face that the figures on the cards are measured on: benchmarks use earlier ones."""
+
+
+@dataclass(frozen=True)
+class TrainContext:
+    """What a trainer works with."""
+
+    recipe: Recipe
+    toolkit: Toolkit
+    net: Any  # the module, with whatever its kind adds
+    dataset: Dataset
+    split: PairedSplit
+    cache: Path
+    log: Log
+
+    @property
+    def device(self) -> torch.device:
+        return self.toolkit.device
+
+    def for_testing(self) -> TrainContext:
+        """The test split of the dataset as everybody else uses it, whatever the recipe trains on."""
+        dataset: Dataset = self.toolkit.build("dataset", "test")
+        split = dataset.split("test")
+        assert isinstance(split, PairedSplit)
+        return replace(self, dataset=dataset, split=split)
+
+    def drawn_once(self, draw: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+        """Training images, kept beside the checkpoint so that a continued training need not draw again."""
+        recipe = self.recipe
+        made_of = repr(
+            (recipe.use, recipe.params, recipe.seed, recipe.pool, self.dataset.fingerprint(), recipe.dataset)
+        )
+        if self.cache.is_file():
+            kept = torch.load(self.cache, map_location=self.device, weights_only=True)
+            if kept.pop("made_of") == made_of:
+                return {name: tensor.to(self.device) for name, tensor in kept.items()}
+        with single_thread():
+            images = draw()
+        save_tensors(self.cache, {"made_of": made_of, **images})
+        return images
+
+    def chunks(self, count: int, size: int, first: int = 0) -> Iterator[list[int]]:
+        for start in range(first, first + count, size):
+            yield list(range(start, min(start + size, first + count)))
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """bfloat16 where the device computes it fast, else full precision."""
+        fast = self.device.type == "cuda" or torch.cpu._is_avx512_bf16_supported()
+        return torch.autocast(self.device.type, torch.bfloat16) if fast else nullcontext()
+
+
+class Trainer(Protocol):
+    modules: dict[str, nn.Module]
+    optimisers: dict[str, torch.optim.Optimizer]
+
+    def step(self, i: int) -> dict[str, float]: ...
+
+    def evaluate(self) -> Mapping[str, float]: ...
+
+
+def save_tensors(path: Path, data: Mapping[str, Any]) -> None:
+    """Write tensors by name to a file, whole or not at all."""
+    # Through memory, since torch has no name of its own for a full disk.
+    content = io.BytesIO()
+    torch.save(data, content)
+    write_atomically(path, lambda p: p.write_bytes(content.getbuffer()))
