@@ -1,0 +1,57 @@
+"""A figure of results.csv as a value: what it is called, which way is better, and how it follows from values.
+
+One table of figures (:mod:`magdr_core.measures.definitions`) and those that plugins' roles bring are all that
+the csv, comparisons, the report, the command line and `benchmarks/` know of any figure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Better = Literal["higher", "lower", "neither"]
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """A difference counts if it is larger than `absolute` and than the share `relative` of the figure."""
+
+    absolute: float
+    relative: float = 0.0
+
+    def size(self, a: float) -> float:
+        return max(self.absolute, self.relative * abs(a))
+
+    def __str__(self) -> str:
+        if not self.relative:
+            return f"{self.absolute:g}"
+        return f"{100 * self.relative:g}% of A" + (f", at least {self.absolute:g}" if self.absolute else "")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """A metric of results.csv.
+
+    Attributes:
+        name: as in the column `metric`.
+        role: as in the column `role`.
+        unit: as a reader sees it; empty for shares and the like.
+        better: which way is the better one; neither for costs that are only told.
+        digits: after the point, in tables.
+        threshold: what is too small to matter, whatever its interval.
+        needs: names of the per-sample values that the statistic is given, in order. `clean:score` is
+            of the same component on clean images, `noise:score` on noise of the attack's strength.
+        statistic: name in :data:`magdr_core.measures.statistics.STATISTICS`, or `module:function`
+            of a plugin; called with arrays `[..., n]`, gives `[...]`.
+        summary: one line for readers.
+    """
+
+    name: str
+    role: str
+    unit: str = ""
+    better: Better = "higher"
+    digits: int = 3
+    threshold: Threshold = Threshold(0.01)
+    needs: tuple[str, ...] = ()
+    statistic: str = "mean"
+    summary: str = ""
