@@ -22,8 +22,8 @@ from magdr_core.components.params import describe
 from magdr_core.components.specs import SPECS, RestorationSpec
 from magdr_core.guards import accelerate as speed
 from magdr_core.hosting.manager import BUILTIN, Entry, PluginHost
-from magdr_core.registry.read import read as schemas
-from magdr_core.registry.read import settings as profiles
+from magdr_core.registry import read as schemas
+from magdr_core.registry import settings as profiles
 
 PAGE = Path(__file__).with_name("registry.md")
 

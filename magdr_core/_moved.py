@@ -44,7 +44,7 @@ MOVED = {
     "bench.measures": "measures.image_quality",
     "bench.pictures": "results.pictures",
     "bench.recorded": "results.recorded",
-    "bench.remarks": "measures.remarks",
+    "bench.remarks": "results.remarks",
     "bench.statistics": "measures.statistics",
     "bench.stored": "results.cell",
     "bench.tables": "results.rows",

@@ -37,19 +37,19 @@ def watched() -> Iterator[None]:
         _watch.came = True
         if callable(before):
             before(number, frame)
-        elif before is not signal.SIG_IGN:
+        else:
             raise KeyboardInterrupt
 
-    if before is signal.SIG_IGN:  # started in the background: it stays deaf
-        yield
-        return
-    signal.signal(signal.SIGINT, note)
+    deaf = before is signal.SIG_IGN  # started in the background: it stays deaf, and nobody can interrupt it
+    if not deaf:
+        signal.signal(signal.SIGINT, note)
     _watch.active, _watch.came = True, False
     try:
         yield
     finally:
         _watch.active = _watch.came = False
-        signal.signal(signal.SIGINT, before if before is not None else signal.SIG_DFL)
+        if not deaf:
+            signal.signal(signal.SIGINT, before if before is not None else signal.SIG_DFL)
 
 
 def is_users(error: BaseException) -> bool:

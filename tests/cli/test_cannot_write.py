@@ -11,7 +11,7 @@ import torch
 import magdr_core.cli
 from magdr_core.cli import main
 from magdr_core.errors import WriteError
-from magdr_core.files.disk import disk as files
+from magdr_core.files import disk as files
 from magdr_core.report import build
 from tests.compare.conftest import Folder, filled
 from tests.report.conftest import FakeRun, full

@@ -17,8 +17,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from magdr_core.errors import WeightsError
+from magdr_core.files import checkpoint
 from magdr_core.files.checkpoint import check_whole, read_card, read_state
-from magdr_core.files.disk import checkpoint
 
 FLIPS = 200
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from magdr_core.errors import WriteError
+from magdr_core.files import disk as files
 from magdr_core.files.disk import Unreadable, read_regular, sweep, write_atomically
-from magdr_core.files.disk import disk as files
 from tests.edits import edited
 
 

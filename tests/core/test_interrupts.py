@@ -53,6 +53,19 @@ def test_interrupts_outside_a_watched_run_are_the_user_s(images):
         guard.GuardedImageMap(raises, "map")(images(1))
 
 
+def test_interrupts_of_a_run_in_the_background_are_a_component_s(images):
+    def raises(x):
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a shell leaves it for `magdr bench &`
+    try:
+        with interrupts.watched(), pytest.raises(ComponentError, match="KeyboardInterrupt"):
+            guard.GuardedImageMap(raises, "map")(images(1))
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def test_interrupts_in_another_thread_are_never_the_user_s():
     said = []
     thread = threading.Thread(target=lambda: said.append(interrupts.is_users(KeyboardInterrupt())))

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from magdr_core.errors import DataError
-from magdr_core.files.disk import user_files as textfile
+from magdr_core.files import user_files as textfile
 from magdr_core.files.user_files import LARGEST, parse_toml, read_json, read_text, text_lines, user_path
 
 
