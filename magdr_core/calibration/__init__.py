@@ -2,6 +2,7 @@
 
 from magdr_core.calibration.calibrator import Calibrator, Parts, Progress, wants_oracle
 from magdr_core.calibration.file import SCHEMA, calibration_file, read_calibration
+from magdr_core.calibration.partition import CalibrationPartition, Part
 from magdr_core.measures.thresholds import (
     best_f1_threshold,
     promised_fpr,
@@ -12,7 +13,9 @@ from magdr_core.measures.thresholds import (
 
 __all__ = [
     "SCHEMA",
+    "CalibrationPartition",
     "Calibrator",
+    "Part",
     "Parts",
     "Progress",
     "best_f1_threshold",

@@ -9,14 +9,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from magdr_core.calibration.partition import CalibrationPartition
 from magdr_core.components.batch import Batch
 from magdr_core.errors import DataError
+from magdr_core.registry.settings import CalibrationPolicy
 
 ACTION_UNITS = 17
 """OpenFace's intensities."""
 
 SHARES = (0.3, 0.4, 0.15, 0.15)
-"""Of the pictures: for standardising, for thresholds, and two parts to attack (`magdr_core.calibration`)."""
+"""Of the pictures: to standardise on, for the threshold, and two parts to attack (`CalibrationPartition`)."""
 
 MIN_PICTURES = 24
 COARSE_BELOW = 100
@@ -30,9 +32,14 @@ MOST_REPEATS = 8
 
 @dataclass(frozen=True)
 class Sharing:
-    """How many different pictures each part has, and how often each is used."""
+    """How one's own pictures are shared out.
 
-    pictures: tuple[int, int, int, int]
+    Attributes:
+        pictures: how many different pictures each part has.
+        repeats: how often each is used, with another edit each time.
+    """
+
+    pictures: CalibrationPartition
     repeats: int
 
     @staticmethod
@@ -41,13 +48,19 @@ class Sharing:
         if count < MIN_PICTURES:
             raise DataError(f"{count} clean pictures with a face are too few, {MIN_PICTURES} at least")
         fit, attacked = round(count * SHARES[0]), round(count * SHARES[2])
-        pictures = (fit, count - fit - 2 * attacked, attacked, attacked)
-        repeats = min(MOST_REPEATS, max(1, -(-WANTED // fit)))
-        return Sharing(pictures, repeats)
+        pictures = CalibrationPartition.sized(fit, count - fit - 2 * attacked, attacked)
+        return Sharing(pictures, min(MOST_REPEATS, max(1, -(-WANTED // fit))))
 
     @property
-    def samples(self) -> tuple[int, ...]:
-        return tuple(n * self.repeats for n in self.pictures)
+    def samples(self) -> CalibrationPartition:
+        """The parts as calibration sees them, every picture `repeats` times."""
+        return self.pictures.times(self.repeats)
+
+    def policy(self, policy: CalibrationPolicy) -> CalibrationPolicy:
+        """A registry's policy with the numbers of these samples."""
+        parts = self.samples
+        numbers = {"fit": parts.fit, "clean": parts.clean, "attacked": parts.learned}
+        return policy.model_copy(update={name: part.count for name, part in numbers.items()})
 
 
 class Album:
@@ -101,10 +114,4 @@ def _spread(count: int, sharing: Sharing) -> list[tuple[int, int]]:
     """(picture, repeat) of each sample. Pictures are dealt to the parts by a fixed shuffle, since a folder's
     neighbours are often of the same person or place."""
     order = torch.randperm(count, generator=torch.Generator().manual_seed(0)).tolist()
-    rows: list[tuple[int, int]] = []
-    start = 0
-    for n in sharing.pictures:
-        part = order[start : start + n]
-        rows += [(i, k) for k in range(sharing.repeats) for i in part]
-        start += n
-    return rows
+    return [(order[i], k) for part in sharing.pictures for k in range(sharing.repeats) for i in part.samples]

@@ -1,9 +1,7 @@
 """Fitting and thresholds of detectors and defenses, on the calibration split only.
 
-The split is cut in four that never meet: `fit` clean faces to standardise on, `clean` ones for the false-
-positive threshold, `attacked` ones, clean and attacked, for the threshold with the best F1 and for MagDR's
-gate, and as many again for what components learn from attacks, with noise and benign edits of the same
-faces. Supervised baselines are offered attacked faces of the train split beside those.
+Which faces are for what says :class:`~magdr_core.calibration.partition.CalibrationPartition`: no threshold is
+set on faces that anything learned from.
 
 Results are entries keyed by everything they depend on; `magdr calibrate` writes them to a file, and what no
 file holds is computed and cached. What a component cannot load again is not kept.
@@ -21,6 +19,7 @@ from torch import Tensor
 
 from magdr_core.calibration.content import checked_entry, entry_or_none, kept_as_json
 from magdr_core.calibration.file import read_calibration
+from magdr_core.calibration.partition import CalibrationPartition, Part
 from magdr_core.components.batch import Samples
 from magdr_core.components.fingerprints import CORE, digest
 from magdr_core.components.protocols import CalibratedDetector, Dataset, FitData, Fittable
@@ -39,7 +38,6 @@ from magdr_core.results.store import Store
 from magdr_core.runtime.samples import attack_samples, draw_samples
 
 Progress = Callable[[str, int, int], None]
-SPLIT = "calibration"
 SCORE_BATCH = 32
 ATTACK_BATCH = 32
 
@@ -104,12 +102,13 @@ class Calibrator:
         """What components share: verified before anything that was computed beside it is kept."""
         self.shared.add_networks("the generator", find_networks(self.generator))
         self.policy: CalibrationPolicy = toolkit.registry.calibration
+        self.partition = CalibrationPartition.of(self.policy)
         self.used: dict[str, dict[str, Any]] = {}
         self._keys: dict[tuple[str, str], str] = {}
         self._entries: dict[str, dict[str, Any]] = {}
         self._files: dict[str, Path] = {}
         self._read_files(shipped)
-        self._attacks: dict[tuple[str, int, int, bool, str], tuple[Samples, Samples]] = {}
+        self._attacks: dict[tuple[str, Part, bool], tuple[Samples, Samples]] = {}
 
     def _read_files(self, shipped: Path | None) -> None:
         """The registry's file, or the shipped ones; which entry came from which is kept for messages."""
@@ -229,30 +228,28 @@ class Calibrator:
 
     # -- computing --------------------------------------------------------------------------------------
 
-    def _clean(self, first: int, count: int, oracle: bool, split: str = SPLIT) -> Samples:
+    def _clean(self, part: Part, oracle: bool) -> Samples:
         return draw_samples(
-            self.data.split(split),
+            self.data.split(part.split),
             self.generator,
-            first=first,
-            count=count,
+            first=part.first,
+            count=part.count,
             seed=self.policy.seed,
             oracle=oracle,
         )[0]
 
-    def _attacked(
-        self, label: str, first: int, count: int, oracle: bool, split: str = SPLIT
-    ) -> tuple[Samples, Samples]:
-        """(attacked, clean) samples, from the store where they are there."""
-        memo = (label, first, count, oracle, split)
+    def _attacked(self, label: str, part: Part, oracle: bool) -> tuple[Samples, Samples]:
+        """(attacked, clean) samples of a part, from the store where they are there."""
+        memo = (label, part, oracle)
         if memo not in self._attacks:
-            clean = self._clean(first, count, oracle, split)
+            clean = self._clean(part, oracle)
             resolved = self.toolkit.resolve("attack", label)
             key = digest(
                 {
                     "core": CORE,
                     "attack": resolved.identity,
                     "generator": self.toolkit.resolve("generator", self.task).identity,
-                    "data": [self.data.fingerprint(), split, first, count, self.policy.seed],
+                    "data": [self.data.fingerprint(), part.split, part.first, part.count, self.policy.seed],
                 }
             )
             images = self.store.images(key, clean.images.shape)
@@ -265,7 +262,8 @@ class Calibrator:
                             batch, attack, self.generator, name=resolved.entry.name, seed=self.policy.seed
                         )
                     )
-                    self.progress(f"attacking {split} faces ({label})", len(parts) * ATTACK_BATCH, count)
+                    done = len(parts) * ATTACK_BATCH
+                    self.progress(f"attacking {part.split} faces ({label})", done, part.count)
                 images = torch.cat(parts)
                 self._check_shared(attack.where)
                 self.store.put_images(key, images)
@@ -280,9 +278,9 @@ class Calibrator:
         if changed := ", ".join(self.shared.restore()):
             raise ComponentError(f"{where}: changes tensors that it shares with others ({changed})")
 
-    def _harmless(self, first: int, count: int, oracle: bool) -> dict[str, Samples]:
-        """Noise of each attack's strength, and benign edits, of the same faces."""
-        clean = self._clean(first, count, oracle)
+    def _harmless(self, part: Part, oracle: bool) -> dict[str, Samples]:
+        """Noise of each attack's strength, and benign edits, of a part's faces."""
+        clean = self._clean(part, oracle)
         edited: dict[str, Samples] = {}
         strengths = [float(self.toolkit.resolve("attack", a).params["eps"]) for a in self.policy.attacks]
         for eps in dict.fromkeys(strengths):
@@ -303,20 +301,18 @@ class Calibrator:
         if not isinstance(component, Fittable):
             return {"state": {}}
         oracle = self.wants_oracle(kind, label)
-        policy = self.policy
-        held_out = policy.fit + policy.clean
-        first = held_out + policy.attacked
+        parts = self.partition
 
-        def attacked(start: int) -> dict[str, tuple[Samples, Samples]]:
-            return {a: self._attacked(a, start, policy.attacked, oracle) for a in policy.attacks}
+        def attacked(part: Part, oracle: bool) -> dict[str, tuple[Samples, Samples]]:
+            return {a: self._attacked(a, part, oracle) for a in self.policy.attacks}
 
         data = FitData(
-            clean=self._clean(0, policy.fit, oracle),
-            attacked=attacked(first),
-            held_out=attacked(held_out) if kind == "defense" else {},
-            harmless=self._harmless(first, policy.attacked, oracle),
+            clean=self._clean(parts.fit, oracle),
+            attacked=attacked(parts.learned, oracle),
+            held_out=attacked(parts.held_out, oracle) if kind == "defense" else {},
+            harmless=self._harmless(parts.learned, oracle),
             progress=lambda done, total: self.progress(what, done, total),
-            training=lambda: {a: self._attacked(a, 0, policy.train, False, "train") for a in policy.attacks},
+            training=lambda: attacked(parts.train, oracle=False),
         )
         state = guarded.fit(data, self.generator)
         try:
@@ -331,12 +327,11 @@ class Calibrator:
         fitted = self._fit(f"fitting {label}", "detector", label, detector)
         _load(detector, fitted["state"])
         oracle, policy = self.wants_oracle("detector", label), self.policy
-        clean = self._scores(label, detector, self._clean(policy.fit, policy.clean, oracle))
-        first = policy.fit + policy.clean
+        clean = self._scores(label, detector, self._clean(self.partition.clean, oracle))
         attacked_scores, paired_scores = [], []
         unseen = self.toolkit.resolve("detector", label).params.get("leave_out", ())
         for attack in [a for a in policy.attacks if a not in unseen]:
-            attacked, paired = self._attacked(attack, first, policy.attacked, oracle)
+            attacked, paired = self._attacked(attack, self.partition.held_out, oracle)
             attacked_scores.append(self._scores(label, detector, attacked))
             paired_scores.append(self._scores(label, detector, paired))
         positives, negatives = np.concatenate(attacked_scores), np.concatenate(paired_scores)

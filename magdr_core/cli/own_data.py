@@ -62,10 +62,7 @@ class OwnPictures:
             raise DataError(f"{self.folder}: no picture with a face")
         first = self.album is None
         self.album = Album(torch.stack(faces).to(self.toolkit.device), names, generator.condition_names)
-        fit, clean, attacked, _ = self.album.sharing.samples
-        policy = self.toolkit.registry.calibration.model_copy(
-            update={"fit": fit, "clean": clean, "attacked": attacked}
-        )
+        policy = self.album.sharing.policy(self.toolkit.registry.calibration)
         registry = replace(self.toolkit.registry, calibration=policy)
         toolkit = _AlbumToolkit(registry, self.album, str(self.toolkit.device))
         if first:
@@ -98,17 +95,17 @@ class OwnPictures:
         assert self.album is not None
         return {
             "command": "magdr calibrate --data",
-            "pictures": sum(self.album.sharing.pictures),
+            "pictures": sum(self.album.sharing.pictures.counts),
             "edits_per_picture": self.album.sharing.repeats,
-            "samples": list(self.album.sharing.samples),
+            "samples": list(self.album.sharing.samples.counts),
         }
 
     # -- telling ----------------------------------------------------------------------------------------
 
     def _say_use(self, fpr: float) -> None:
         assert self.album is not None
-        fit, clean, attacked, held_out = self.album.sharing.pictures
-        count, repeats = sum(self.album.sharing.pictures), self.album.sharing.repeats
+        fit, clean, held_out, attacked = self.album.sharing.pictures.counts
+        count, repeats = sum(self.album.sharing.pictures.counts), self.album.sharing.repeats
         self.display.say(
             f"{count} of {len(self.inputs)} pictures are used: {fit} to standardise on, {clean} for the "
             f"threshold, {attacked} + {held_out} to attack; each with {repeats} edits"

@@ -4,11 +4,14 @@ Observed from inside a detector, which keeps every picture that it is shown; who
 the dataset's own.
 """
 
+import random
 from collections import Counter
 
 import pytest
 import torch
 
+from magdr_core.calibration.partition import CalibrationPartition
+from magdr_core.registry.settings import CalibrationPolicy
 from magdr_core.results.store import Store
 from tests.conftest import TOY
 
@@ -46,49 +49,56 @@ def magdr_detectors():
     return [DetectorSpec(name="witness", build=witness)]
 '''
 
-FIT, CLEAN, ATTACKED = 12, 20, 4
 ATTACKS = ("weak", "strong")
-FACES = FIT + CLEAN + 2 * ATTACKED
 
-TABLES = f"""
+TABLES = """
 [plugins]
-local = {{ toy = "./toy.py", acme = "./witness.py" }}
+local = { toy = "./toy.py", acme = "./witness.py" }
 
 [generator.toy]
 use = "toy/net"
 
 [dataset.faces]
 use = "procedural-faces"
-params = {{ size = 32 }}
+params = { size = 32 }
 
 [attack.weak]
 use = "pgd"
-params = {{ eps = "2/255", steps = 1 }}
+params = { eps = "2/255", steps = 1 }
 [attack.strong]
 use = "pgd"
-params = {{ eps = "6/255", steps = 1 }}
+params = { eps = "6/255", steps = 1 }
 
 [detector.witness]
 use = "acme/witness"
 
 [calibration]
-fit = {FIT}
-clean = {CLEAN}
-attacked = {ATTACKED}
 attacks = ["weak", "strong"]
 benign = ["flip"]
 """
 
+POLICIES = [
+    CalibrationPolicy(fit=12, clean=20, attacked=4),
+    CalibrationPolicy(fit=31, clean=23, attacked=5),
+]
+
+
+@pytest.fixture(params=POLICIES, ids=lambda p: f"{p.fit}-{p.clean}-{p.attacked}")
+def policy(request):
+    return request.param
+
 
 @pytest.fixture
-def shown(toolkit_from, tmp_path):
+def shown(toolkit_from, tmp_path, policy):
     """(learned, scored): which faces of the calibration split, one entry for each picture shown."""
     (tmp_path / "toy.py").write_text(TOY)
     (tmp_path / "witness.py").write_text(WITNESS)
-    kit = toolkit_from(TABLES)
+    numbers = f"fit = {policy.fit}\nclean = {policy.clean}\nattacked = {policy.attacked}\n"
+    kit = toolkit_from(TABLES + numbers)
     detector = kit.calibrator("toy", "faces", Store(tmp_path / "cache")).detector("witness")
     witness = type(detector.detector.component)
-    known = kit.build("dataset", "faces").split("calibration")[list(range(FACES))].images
+    count = sum(CalibrationPartition.of(policy).counts)
+    known = kit.build("dataset", "faces").split("calibration")[list(range(count))].images
     return tuple(faces_of(torch.cat(shown), known) for shown in (witness.learned, witness.scored))
 
 
@@ -99,15 +109,51 @@ def faces_of(pictures, known):
     return (nearest % len(known)).tolist()
 
 
-def test_thresholds_are_set_on_faces_that_the_detector_did_not_learn_from(shown):
+def test_thresholds_are_set_on_faces_that_the_detector_did_not_learn_from(shown, policy):
     learned, scored = shown
-    assert len(set(learned)) == FIT + ATTACKED
-    assert len(set(scored)) == CLEAN + ATTACKED
+    assert len(set(learned)) == policy.fit + policy.attacked
+    assert len(set(scored)) == policy.clean + policy.attacked
     assert not set(learned) & set(scored)
 
 
-def test_clean_faces_set_one_threshold_and_attacked_ones_with_their_originals_the_other(shown):
+def test_clean_faces_set_one_threshold_and_attacked_ones_with_their_originals_the_other(shown, policy):
     _, scored = shown
     times = sorted(Counter(scored).values())
     pairs = 2 * len(ATTACKS)
-    assert times == [1] * CLEAN + [pairs] * ATTACKED
+    assert times == [1] * policy.clean + [pairs] * policy.attacked
+
+
+def test_each_step_looks_at_the_faces_of_its_part(shown, policy):
+    learned, scored = shown
+    parts = CalibrationPartition.of(policy)
+    assert set(learned) == {*parts.samples("fit"), *parts.samples("learned")}
+    assert set(scored) == {*parts.samples("clean"), *parts.samples("held_out")}
+
+
+# -- any policy --------------------------------------------------------------------------------------------
+
+
+def policies():
+    """The smallest, and others of odd numbers."""
+    draw = random.Random(0)
+    yield CalibrationPolicy(fit=12, clean=20, attacked=4, train=4)
+    for _ in range(200):
+        fit, clean, attacked, train = (draw.randint(low, 400) for low in (12, 20, 4, 4))
+        yield CalibrationPolicy(fit=fit, clean=clean, attacked=attacked, train=train)
+
+
+def test_no_two_parts_share_a_face_whatever_the_policy():
+    for policy in policies():
+        parts = CalibrationPartition.of(policy)
+        faces = [(part.split, i) for part in (*parts, parts.train) for i in part.samples]
+        assert len(faces) == len(set(faces))
+        assert parts.counts == (policy.fit, policy.clean, policy.attacked, policy.attacked)
+        assert parts.train.count == policy.train
+        # No face between the parts is left unused either: a split need be no larger than their sum.
+        assert sorted(i for split, i in faces if split == "calibration") == list(range(sum(parts.counts)))
+
+
+def test_repeated_pictures_stay_in_their_part():
+    parts = CalibrationPartition.sized(7, 9, 4)
+    assert parts.times(3).counts == (21, 27, 12, 12)
+    assert parts.times(1) == parts

@@ -4,7 +4,9 @@ import pytest
 import torch
 
 from magdr_core.calibration.album import MIN_PICTURES, Album, Sharing
+from magdr_core.calibration.partition import CalibrationPartition
 from magdr_core.errors import DataError
+from magdr_core.registry.settings import CalibrationPolicy
 
 
 def album(count, seed=0):
@@ -15,14 +17,20 @@ def album(count, seed=0):
 @pytest.mark.parametrize("count", [24, 25, 60, 100, 1000])
 def test_parts_share_no_picture_and_use_all(count):
     data = album(count)
-    split, parts, start = data.split("calibration"), [], 0
-    for n in data.sharing.samples:
-        parts.append(set(split[list(range(start, start + n))].identities.tolist()))
-        start += n
-    assert start == len(split)
+    split = data.split("calibration")
+    parts = [set(split[list(part.samples)].identities.tolist()) for part in data.sharing.samples]
+    assert sum(data.sharing.samples.counts) == len(split)
     assert sum(map(len, parts)) == len(set.union(*parts)) == count
+    assert tuple(map(len, parts)) == data.sharing.pictures.counts
     assert len(parts[2]) == len(parts[3]) >= 4
-    assert data.sharing.samples[2] == data.sharing.samples[3]
+    assert data.sharing.samples.held_out.count == data.sharing.samples.learned.count
+
+
+def test_calibration_is_told_how_many_samples_the_pictures_give():
+    sharing = Sharing.of(25)
+    policy = sharing.policy(CalibrationPolicy(seed=3, fpr=0.05))
+    assert CalibrationPartition.of(policy).counts == sharing.samples.counts
+    assert (policy.seed, policy.fpr) == (3, 0.05)
 
 
 def test_few_pictures_are_used_with_several_edits_each():
