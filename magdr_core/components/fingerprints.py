@@ -25,15 +25,16 @@ def source_of(build: Callable[..., Any]) -> tuple[str, str]:
     """(file, hash of what determines the component) of a factory that was made in Python.
 
     The hash is the factory's `fingerprint`, if it has one, else that of its source file; what was typed into
-    a shell gets a random one, so that nothing of it is found again.
+    a shell gets a random one, so that nothing of it is found again. A class's method of that name (every
+    dataset has one) says nothing of its source.
     """
     function = inspect.unwrap(build)
     try:
         file = inspect.getsourcefile(function) or ""
-    except TypeError:
+    except (TypeError, OSError):  # OSError: a class that was typed into a shell
         file = ""
     known = getattr(build, "fingerprint", None)
-    if known is not None:
+    if known is not None and not callable(known):
         return file, str(known)
     if Path(file).is_file():
         return file, hashlib.sha256(Path(file).read_bytes()).hexdigest()

@@ -1,18 +1,21 @@
 """A component's factory signature is its parameter schema: there is no second list of parameters.
 
-`schema_of` reads keyword-only, annotated, defaulted parameters of a factory and makes a pydantic model of
-them; `validate` turns the values of a registry table into keyword arguments, or into one clear line.
+A factory is the component's class, or a function where there is something to decide or to read first.
+`schema_of` reads its keyword-only, annotated, defaulted parameters (a class's: those of `__init__`) and makes
+a pydantic model of them; `validate` turns the values of a registry table into keyword arguments, or into one
+clear line.
 """
 
 from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, create_model
+from torch import nn
 
 from magdr_core.errors import MagdrError, brief, suggestion
 
@@ -69,17 +72,30 @@ class ParameterError(MagdrError):
     """A parameter table that does not fit the signature; the message lacks the place, the caller adds it."""
 
 
-def factory_parameters(build: Callable[..., Any]) -> dict[str, inspect.Parameter]:
-    """The keyword-only parameters of a factory.
+def factory_parameters(
+    build: Callable[..., Any], injected: Collection[str] = ()
+) -> dict[str, inspect.Parameter]:
+    """The parameters of a factory, a class or a function.
+
+    Args:
+        injected: names that core fills, by keyword; in a signature they may stand before the `*`.
 
     Raises:
         TypeError: a parameter that is not keyword-only, or `**kwargs`.
     """
+    if isinstance(build, type) and _declared(build) is nn.Module.__init__:
+        return {}  # torch declares anything there, and takes nothing
     parameters = inspect.signature(build).parameters
     for p in parameters.values():
-        if p.kind is not inspect.Parameter.KEYWORD_ONLY:
+        by_name = p.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD and p.name in injected
+        if p.kind is not inspect.Parameter.KEYWORD_ONLY and not by_name:
             raise TypeError(f"parameter {p.name!r} of {build.__qualname__} must be keyword-only")
     return dict(parameters)
+
+
+def _declared(build: Callable[..., Any]) -> Any:
+    """Whose annotations are the parameters': a class's own are those of its attributes."""
+    return inspect.getattr_static(build, "__init__") if isinstance(build, type) else build
 
 
 def schema_of(build: Callable[..., Any], injected: frozenset[str], where: str) -> type[BaseModel]:
@@ -88,9 +104,9 @@ def schema_of(build: Callable[..., Any], injected: frozenset[str], where: str) -
     Raises:
         TypeError: a parameter without annotation or default.
     """
-    hints = get_type_hints(build, include_extras=True)
+    hints = get_type_hints(_declared(build), include_extras=True)
     fields: dict[str, Any] = {}
-    for name, p in factory_parameters(build).items():
+    for name, p in factory_parameters(build, injected).items():
         if name in injected:
             continue
         if name not in hints:

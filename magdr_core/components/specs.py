@@ -51,9 +51,10 @@ class ComponentSpec:
 
     Attributes:
         name: lower-case words joined by hyphens; a registry says `use = "name"` or `use = "plugin/name"`.
-        build: factory with keyword-only, annotated, defaulted parameters; returns the live component.
+        build: factory with keyword-only, annotated, defaulted parameters; returns the live component. The
+            component's class is one, if its `__init__` is written so.
         version: raised whenever outputs can change; part of every result's key.
-        summary: one line; the first line of the factory's docstring if left empty.
+        summary: one line; the first line of the docstring of `build` if left empty.
         cite: paper or repository of the method.
         tags: free words to filter by.
         requires: importable names that `build` needs; if one is missing the component is listed as
@@ -83,13 +84,17 @@ class ComponentSpec:
         if not callable(self.build):
             raise TypeError(f"{self.name}: build must be a factory, got {type(self.build).__name__}")
         if not self.summary:
-            doc = (getattr(self.build, "__doc__", None) or "").strip()
-            object.__setattr__(self, "summary", doc.splitlines()[0].strip() if doc else "")
+            object.__setattr__(self, "summary", _first_line(self.build))
         object.__setattr__(self, "tags", tuple(self.tags))
         object.__setattr__(self, "requires", tuple(self.requires))
-        unknown = set(self.needs) - set(factory_parameters(self.build))
+        unknown = set(self.needs) - set(self.parameters)
         if unknown:
             raise TypeError(f"{self.name}: needs {sorted(unknown)} are not parameters of build")
+
+    @property
+    def parameters(self) -> Mapping[str, inspect.Parameter]:
+        """Those of `build`, with what core injects."""
+        return factory_parameters(self.build, self.needs)
 
     @functools.cached_property
     def schema(self) -> type[BaseModel]:
@@ -99,6 +104,13 @@ class ComponentSpec:
     def missing(self) -> list[str]:
         """The names in `requires` that cannot be imported here."""
         return [name for name in self.requires if not _importable(name)]
+
+
+def _first_line(build: Callable[..., Any]) -> str:
+    doc = (getattr(build, "__doc__", None) or "").strip()
+    # A dataclass without a docstring is given its signature for one.
+    own = not doc.startswith(f"{getattr(build, '__name__', '')}(")
+    return doc.splitlines()[0].strip() if doc and own else ""
 
 
 def _importable(name: str) -> bool:
@@ -149,7 +161,7 @@ class RestorationSpec(ComponentSpec):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        unknown = set(self.grid) - set(factory_parameters(self.build))
+        unknown = set(self.grid) - set(self.parameters)
         if unknown:
             raise TypeError(f"{self.name}: grid names {sorted(unknown)} are not parameters of build")
 
@@ -182,7 +194,7 @@ class AttackSpec(ComponentSpec):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if "eps" not in factory_parameters(self.build):
+        if "eps" not in self.parameters:
             raise TypeError(f"attack {self.name}: build needs a parameter eps")
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from magdr_core.components.batch import Condition, Samples
@@ -44,7 +45,7 @@ class Inspection:
 
 
 class MagDRDetector:
-    """Score of disruption, higher is more suspicious.
+    """What G changes outside the target (distortion) and how unstable its output is (consistency).
 
     Args:
         parser, criteria, augmentations: see :class:`~magdr_core.magdr.evidence.Probe`.
@@ -70,8 +71,8 @@ class MagDRDetector:
         *,
         form: Form = "learned",
         evidence: Use = "both",
-        distortion_weight: float = 1.0,
-        leave_out: Sequence[str] = (),
+        distortion_weight: Annotated[float, Field(ge=0, le=100)] = 1.0,
+        leave_out: tuple[str, ...] = (),
         consistency_over: Extent = "image",
         oracle: bool = False,
     ) -> None:
@@ -79,7 +80,7 @@ class MagDRDetector:
         self.form = form
         self.evidence = evidence
         self.distortion_weight = distortion_weight
-        self.leave_out = tuple(leave_out)
+        self.leave_out = leave_out
         self.standard: Standard | None = None
         self._learned: Mapping[str, Any] = {}
 

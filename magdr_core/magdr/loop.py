@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from copy import copy
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from magdr_core.components.batch import Condition
@@ -31,7 +32,7 @@ BATCH = 32
 
 
 class MagDR:
-    """Detection and reconstruction.
+    """The loop of the paper's Fig. 2 with Rec-Net (Algorithm 1).
 
     Args:
         detector: a calibrated detector whose component is a :class:`MagDRDetector`; its evidence also
@@ -59,11 +60,11 @@ class MagDR:
         *,
         form: Form = "learned",
         gate: Gate = "error",
-        rounds: int = 2,
+        rounds: Annotated[int, Field(ge=1, le=10)] = 2,
         regional: bool = False,
-        candidates: int = 8,
-        finalists: int = FINALISTS,
-        min_gain: float = 0.25,
+        candidates: Annotated[int, Field(ge=1, le=512)] = 8,
+        finalists: Annotated[int, Field(ge=1, le=512)] = FINALISTS,
+        min_gain: Annotated[float, Field(ge=0, le=100)] = 0.25,
     ) -> None:
         component = getattr(detector.detector, "component", detector.detector)
         if not isinstance(component, MagDRDetector):

@@ -66,6 +66,7 @@ from magdr_core.functional import PARTS, part_index
 MAGDR_API = 1
 
 class Dye:
+    """Dyes hair, roughly."""
     size = 64
     condition_names = ("Blond_Hair",)
 
@@ -86,13 +87,9 @@ class Dye:
         values = 1 - batch.attributes["Blond_Hair"][:, None]
         return Condition(values, torch.ones_like(values, dtype=torch.bool))
 
-def dye():
-    """Dyes hair, roughly."""
-    return Dye()
-
 @hookimpl
 def magdr_generators():
-    return [GeneratorSpec(name="dye", build=dye)]
+    return [GeneratorSpec(name="dye", build=Dye)]
 '''
 
 PARSER = '''\
@@ -200,7 +197,8 @@ class Split:
         return Batch(images=to_8bit(images), ids=ids, attributes={"Blond_Hair": blond})
 
 class Discs:
-    def __init__(self, size):
+    """Discs in two random colours."""
+    def __init__(self, *, size: Annotated[int, Field(ge=16, le=512)] = 64):
         self.size = size
 
     def split(self, name):
@@ -212,13 +210,9 @@ class Discs:
         """Names the pictures: change it when they change."""
         return f"discs-1-{self.size}"
 
-def discs(*, size: Annotated[int, Field(ge=16, le=512)] = 64):
-    """Discs in two random colours."""
-    return Discs(size)
-
 @hookimpl
 def magdr_datasets():
-    return [DatasetSpec(name="discs", build=discs)]
+    return [DatasetSpec(name="discs", build=Discs)]
 '''
 
 EXAMPLES = {

@@ -19,7 +19,9 @@ Steps = Annotated[int, Field(ge=1, le=100_000)]
 
 
 class JointClasses:
-    """Sign steps on the mean loss over every condition that the face could be given; the best iterate.
+    """Disrupts all of a generator's conditions at once: one perturbation for whichever edit comes.
+
+    Sign steps on the mean loss over every condition that the face could be given; the best iterate.
 
     Args:
         eps: L-infinity bound in [0,1] units.
@@ -28,7 +30,9 @@ class JointClasses:
         first_reference: get away from the first class's clean output in every class, as the public code does.
     """
 
-    def __init__(self, eps: float, steps: int, step: float, first_reference: bool) -> None:
+    def __init__(
+        self, *, eps: Eps = 6 / 255, steps: Steps = 10, step: Eps = 0.0, first_reference: bool = False
+    ) -> None:
         self.eps = eps
         self.steps = steps
         self.step = step
@@ -47,7 +51,9 @@ class JointClasses:
 
 
 class IterativeClasses(JointClasses):
-    """One class per sign step, in turn; the last iterate, since losses of different classes do not compare.
+    """Disrupts a generator's conditions one after the other, a step each.
+
+    The last iterate is taken, since losses of different classes do not compare.
 
     Args: as of :class:`JointClasses`; a step takes one forward and backward pass.
     """
@@ -67,23 +73,9 @@ class IterativeClasses(JointClasses):
         return [after[number] for number in steps]
 
 
-def joint_classes(
-    *, eps: Eps = 6 / 255, steps: Steps = 10, step: Eps = 0.0, first_reference: bool = False
-) -> JointClasses:
-    """Disrupts all of a generator's conditions at once: one perturbation for whichever edit comes."""
-    return JointClasses(eps, steps, step, first_reference)
-
-
-def iterative_classes(
-    *, eps: Eps = 6 / 255, steps: Steps = 10, step: Eps = 0.0, first_reference: bool = False
-) -> IterativeClasses:
-    """Disrupts a generator's conditions one after the other, a step each."""
-    return IterativeClasses(eps, steps, step, first_reference)
-
-
 @hookimpl
 def magdr_attacks() -> list[AttackSpec]:
     return [
-        AttackSpec(name="joint-classes", build=joint_classes, stochastic=True, cite=CITE),
-        AttackSpec(name="iterative-classes", build=iterative_classes, stochastic=True, cite=CITE),
+        AttackSpec(name="joint-classes", build=JointClasses, stochastic=True, cite=CITE),
+        AttackSpec(name="iterative-classes", build=IterativeClasses, stochastic=True, cite=CITE),
     ]

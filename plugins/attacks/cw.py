@@ -39,9 +39,9 @@ BETAS = (0.9, 0.999)
 TINY = 1e-12
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CW:
-    """The smallest L2 perturbation per image whose loss passes the goal.
+    """Smallest L2 perturbation that reaches an output MSE of tau, capped at eps (1 for no cap).
 
     An image for which no iterate passes it gets the iterate of highest loss.
 
@@ -54,12 +54,12 @@ class CW:
         const: the first c, in units of input MSE ([-1,1]) per output MSE.
     """
 
-    eps: float
-    tau: float
-    steps: int
-    searches: int
-    lr: float
-    const: float
+    eps: Eps = 6 / 255
+    tau: Annotated[float, Field(gt=0, le=4)] = 0.05
+    steps: Annotated[int, Field(ge=1, le=100_000)] = 100
+    searches: Annotated[int, Field(ge=1, le=50)] = 5
+    lr: Annotated[float, Field(gt=0, le=1)] = 0.01
+    const: Annotated[float, Field(gt=0)] = 0.1
 
     def __call__(self, x: Tensor, objective: Objective, *, rng: SampleRng) -> Tensor:
         """`[B,3,H,W]` clean 8-bit images -> `[B,3,H,W]` attacked 8-bit ones, within eps and [0,1]."""
@@ -142,25 +142,12 @@ class _Best:
         return reached
 
 
-def cw(
-    *,
-    eps: Eps = 6 / 255,
-    tau: Annotated[float, Field(gt=0, le=4)] = 0.05,
-    steps: Annotated[int, Field(ge=1, le=100_000)] = 100,
-    searches: Annotated[int, Field(ge=1, le=50)] = 5,
-    lr: Annotated[float, Field(gt=0, le=1)] = 0.01,
-    const: Annotated[float, Field(gt=0)] = 0.1,
-) -> CW:
-    """Smallest L2 perturbation that reaches an output MSE of tau, capped at eps (1 for no cap)."""
-    return CW(eps, tau, steps, searches, lr, const)
-
-
 @hookimpl
 def magdr_attacks() -> list[AttackSpec]:
     return [
         AttackSpec(
             name="cw",
-            build=cw,
+            build=CW,
             stochastic=True,
             cite="Carlini & Wagner, Towards Evaluating the Robustness of Neural Networks, S&P 2017",
         )

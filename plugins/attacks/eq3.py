@@ -16,9 +16,10 @@ MAGDR_API = 1
 
 
 class Eq3:
-    """Sign steps on the mean over k of the disruption seen through f_k; the best iterate per image.
+    """Disruption through every f_k, before or behind the generator (Eq. 3).
 
-    It knows the f_k and neither the scores nor the thresholds, so it is no attack on a whole defense.
+    Sign steps on the mean over k of the disruption seen through f_k; the best iterate per image. It knows the
+    f_k and neither the scores nor the thresholds, so it is no attack on a whole defense.
 
     Args:
         augmentations: the f_k.
@@ -31,11 +32,12 @@ class Eq3:
 
     def __init__(
         self,
+        *,
         augmentations: Sequence[ImageMap],
-        placement: Literal["input", "output"],
-        eps: float,
-        steps: int,
-        step: float,
+        placement: Literal["input", "output"] = "input",
+        eps: Eps = 6 / 255,
+        steps: Annotated[int, Field(ge=1, le=100_000)] = 30,
+        step: Eps = 0.0,
     ) -> None:
         self.augmentations = list(augmentations)
         self.placement = placement
@@ -87,24 +89,12 @@ class _Passed:
         return y if y.requires_grad or not x.requires_grad else straight_through(y, x)
 
 
-def eq3(
-    *,
-    augmentations: Sequence[ImageMap],
-    placement: Literal["input", "output"] = "input",
-    eps: Eps = 6 / 255,
-    steps: Annotated[int, Field(ge=1, le=100_000)] = 30,
-    step: Eps = 0.0,
-) -> Eq3:
-    """Disruption through every f_k, before or behind the generator (Eq. 3)."""
-    return Eq3(augmentations, placement, eps, steps, step)
-
-
 @hookimpl
 def magdr_attacks() -> list[AttackSpec]:
     return [
         AttackSpec(
             name="eq3",
-            build=eq3,
+            build=Eq3,
             stochastic=True,
             needs={"augmentations": Need("augmentation", depth=1)},
             cite="Chen et al., MagDR, CVPR 2021, Eq. 3; BPDA: Athalye et al., ICML 2018",

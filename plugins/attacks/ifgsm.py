@@ -19,7 +19,7 @@ suggests): the gradient of MSE(G(x), G(x0)) is exactly zero at x0, so a start at
 
 
 class IFGSM:
-    """Sign steps inside the eps ball from the image itself; the best iterate per image is returned.
+    """Iterated gradient signs from the image itself (but for a tiny jitter), best iterate kept.
 
     Args:
         eps: L-infinity bound in [0,1] units.
@@ -27,7 +27,13 @@ class IFGSM:
         step: step size in [0,1] units; 0 means eps / 5, the public code's ratio.
     """
 
-    def __init__(self, eps: float, steps: int, step: float) -> None:
+    def __init__(
+        self,
+        *,
+        eps: Eps = 6 / 255,
+        steps: Annotated[int, Field(ge=1, le=100_000)] = 10,
+        step: Eps = 0.0,
+    ) -> None:
         self.eps = eps
         self.steps = steps
         self.step = step
@@ -44,22 +50,12 @@ class IFGSM:
         return sign_checkpoints(x + jitter, x, objective, self.eps, steps, self.step)
 
 
-def ifgsm(
-    *,
-    eps: Eps = 6 / 255,
-    steps: Annotated[int, Field(ge=1, le=100_000)] = 10,
-    step: Eps = 0.0,
-) -> IFGSM:
-    """Iterated gradient signs from the image itself (but for a tiny jitter), best iterate kept."""
-    return IFGSM(eps, steps, step)
-
-
 @hookimpl
 def magdr_attacks() -> list[AttackSpec]:
     return [
         AttackSpec(
             name="ifgsm",
-            build=ifgsm,
+            build=IFGSM,
             stochastic=True,
             cite="Kurakin et al., 2017; Ruiz et al., Disrupting Deepfakes, 2020 (arXiv 2003.01279)",
         )

@@ -14,9 +14,15 @@ MAGDR_API = 1
 
 
 class Mixed:
-    """Draws one of the attacks for each image, by the image's own random stream."""
+    """Another attack for every image; `eps` is the largest strength among them.
 
-    def __init__(self, attacks: Sequence[Any], eps: float) -> None:
+    Which one is drawn by the image's own random stream.
+
+    Raises:
+        DataError: one of the attacks goes beyond `eps`.
+    """
+
+    def __init__(self, *, attacks: Sequence[Any], eps: Eps = 6 / 255) -> None:
         strongest = max(float(getattr(a, "eps", 0.0)) for a in attacks)
         if eps + 1e-9 < strongest:
             raise DataError(f"eps is {eps:.4g}, but one of the mixed attacks goes up to {strongest:.4g}")
@@ -33,13 +39,8 @@ class Mixed:
         return attacked
 
 
-def mixed(*, attacks: Sequence[Any], eps: Eps = 6 / 255) -> Mixed:
-    """Another attack for every image; `eps` is the largest strength among them."""
-    return Mixed(attacks, eps)
-
-
 @hookimpl
 def magdr_attacks() -> list[AttackSpec]:
     return [
-        AttackSpec(name="mixed", build=mixed, stochastic=True, needs={"attacks": Need("attack", depth=1)})
+        AttackSpec(name="mixed", build=Mixed, stochastic=True, needs={"attacks": Need("attack", depth=1)})
     ]

@@ -15,7 +15,7 @@ MAGDR_API = 1
 
 
 class PGD:
-    """Sign steps inside the eps ball from a random start; the best iterate per image is returned.
+    """Projected gradient ascent with a random start, best iterate kept.
 
     Args:
         eps: L-infinity bound in [0,1] units.
@@ -23,7 +23,13 @@ class PGD:
         step: step size in [0,1] units; 0 means eps / 5, the public code's ratio.
     """
 
-    def __init__(self, eps: float, steps: int, step: float) -> None:
+    def __init__(
+        self,
+        *,
+        eps: Eps = 6 / 255,
+        steps: Annotated[int, Field(ge=1, le=100_000)] = 30,
+        step: Eps = 0.0,
+    ) -> None:
         self.eps = eps
         self.steps = steps
         self.step = step
@@ -39,22 +45,12 @@ class PGD:
         return sign_checkpoints(start, x, objective, self.eps, steps, self.step)
 
 
-def pgd(
-    *,
-    eps: Eps = 6 / 255,
-    steps: Annotated[int, Field(ge=1, le=100_000)] = 30,
-    step: Eps = 0.0,
-) -> PGD:
-    """Projected gradient ascent with a random start, best iterate kept."""
-    return PGD(eps, steps, step)
-
-
 @hookimpl
 def magdr_attacks() -> list[AttackSpec]:
     return [
         AttackSpec(
             name="pgd",
-            build=pgd,
+            build=PGD,
             stochastic=True,
             cite="Madry et al., ICLR 2018; Ruiz et al., Disrupting Deepfakes, 2020 (arXiv 2003.01279)",
         )

@@ -21,7 +21,6 @@ that never passed tau unchanged. `keep_best = true` returns the image of highest
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Any
 
 import torch
@@ -40,7 +39,9 @@ __all__ = ["ATTACKS", "UNSUPPORTED", "TorchAttack"]
 
 
 class TorchAttack:
-    """An attack of torchattacks; the module's docstring says how a generator looks to it.
+    """An attack of the torchattacks package, by its class's name; steps = 0 takes the class's default.
+
+    The module's docstring says how a generator looks to it.
 
     Args:
         attack: name of the class, a key of `ATTACKS`.
@@ -52,7 +53,14 @@ class TorchAttack:
     """
 
     def __init__(
-        self, attack: str, eps: float, steps: int, tau: float, keep_best: bool, options: Mapping[str, Any]
+        self,
+        *,
+        attack: Annotated[str, AfterValidator(known)] = "PGD",
+        eps: Eps = 6 / 255,
+        steps: Annotated[int, Field(ge=0, le=100_000), AfterValidator(counted)] = 0,
+        tau: Annotated[float, Field(gt=0, le=4)] = 0.05,
+        keep_best: bool = False,
+        options: Annotated[dict[str, Any], AfterValidator(checked)] = {},  # noqa: B006 (a schema's default)
     ) -> None:
         self.attack, self.trait = attack, ATTACKS[attack]
         self.eps, self.tau, self.keep_best = eps, tau, keep_best
@@ -62,7 +70,7 @@ class TorchAttack:
             if "alpha" in own:  # the step size keeps its ratio to the bound
                 self.arguments["alpha"] = eps * own["alpha"] / own[self.trait.bound]
         if self.trait.steps:
-            self.arguments[self.trait.steps] = steps
+            self.arguments[self.trait.steps] = steps or own[self.trait.steps]
         self.arguments |= options
 
     def __call__(self, x: Tensor, objective: Objective, *, rng: SampleRng) -> Tensor:
@@ -98,25 +106,12 @@ class TorchAttack:
         return torch.where((classifier.best_loss > loss)[:, None, None, None], classifier.best, x_hat)
 
 
-def torchattacks(
-    *,
-    attack: Annotated[str, AfterValidator(known)] = "PGD",
-    eps: Eps = 6 / 255,
-    steps: Annotated[int, Field(ge=0, le=100_000), AfterValidator(counted)] = 0,
-    tau: Annotated[float, Field(gt=0, le=4)] = 0.05,
-    keep_best: bool = False,
-    options: Annotated[dict[str, Any], AfterValidator(checked)] = {},  # noqa: B006 (a schema's default)
-) -> TorchAttack:
-    """An attack of the torchattacks package, by its class's name; steps = 0 takes the class's default."""
-    return TorchAttack(attack, eps, steps, tau, keep_best, options)
-
-
 @hookimpl
 def magdr_attacks() -> list[AttackSpec]:
     return [
         AttackSpec(
             name="torchattacks",
-            build=torchattacks,
+            build=TorchAttack,
             stochastic=True,
             requires=("torchattacks",),
             cite="Kim, Torchattacks: A PyTorch Repository for Adversarial Attacks, arXiv 2010.01950",

@@ -48,10 +48,32 @@ STARGAN_TEST = 1999
 
 
 class CelebA:
-    """Rows are the lines of the attribute file."""
+    """CelebA's aligned faces with 40 attributes, from your own copy.
+
+    Rows are the lines of the attribute file.
+
+    Args:
+        path: the folder that holds the pictures' folder and the lists, in the official, StarGAN's or Kaggle's
+            layout.
+        size: side of the square pictures.
+        crop: side of the middle square that is kept of the 178 x 218 pixels (AttGAN takes 170).
+        split: "official" (people apart; calibration is the official validation part), or "stargan".
+        action_units: OpenFace's files, relative to the folder; pictures without a sure row are left out.
+        confidence: least confidence of such a row.
+
+    Raises:
+        DataError: the folder or one of its lists is missing.
+    """
 
     def __init__(
-        self, path: str, size: int, crop: int, split: str, action_units: str, confidence: float
+        self,
+        *,
+        path: DataPath = "",
+        size: Annotated[int, Field(ge=16, le=1024, multiple_of=4)] = 128,
+        crop: Annotated[int, Field(ge=16, le=4096)] = 178,
+        split: Literal["official", "stargan"] = "official",
+        action_units: str = "",
+        confidence: Annotated[float, Field(ge=0, le=1)] = CONFIDENCE,
     ) -> None:
         self.size, self.crop = size, crop
         self.device = torch.device("cpu")
@@ -166,38 +188,12 @@ def _lookup(known: Mapping[str, int], file: str, path: Path) -> int:
     return known[file]
 
 
-def celeba(
-    *,
-    path: DataPath = "",
-    size: Annotated[int, Field(ge=16, le=1024, multiple_of=4)] = 128,
-    crop: Annotated[int, Field(ge=16, le=4096)] = 178,
-    split: Literal["official", "stargan"] = "official",
-    action_units: str = "",
-    confidence: Annotated[float, Field(ge=0, le=1)] = CONFIDENCE,
-) -> CelebA:
-    """CelebA's aligned faces with 40 attributes, from your own copy.
-
-    Args:
-        path: the folder that holds the pictures' folder and the lists, in the official, StarGAN's or Kaggle's
-            layout.
-        size: side of the square pictures.
-        crop: side of the middle square that is kept of the 178 x 218 pixels (AttGAN takes 170).
-        split: "official" (people apart; calibration is the official validation part), or "stargan".
-        action_units: OpenFace's files, relative to the folder; pictures without a sure row are left out.
-        confidence: least confidence of such a row.
-
-    Raises:
-        DataError: the folder or one of its lists is missing.
-    """
-    return CelebA(path, size, crop, split, action_units, confidence)
-
-
 @hookimpl
 def magdr_datasets() -> list[DatasetSpec]:
     return [
         DatasetSpec(
             name="celeba",
-            build=celeba,
+            build=CelebA,
             cite="Liu et al., Deep Learning Face Attributes in the Wild, ICCV 2015",
             tags=("faces", "photos", "attributes"),
         )

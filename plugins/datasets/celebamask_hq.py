@@ -37,9 +37,26 @@ LAST_TRAIN, LAST_VALIDATION = 162_770, 182_637
 
 
 class CelebAMaskHQ:
-    """Rows are the lines of the attribute file."""
+    """CelebAMask-HQ's 30,000 faces with part masks and 40 attributes, from your own copy.
 
-    def __init__(self, path: str, size: int, masks: bool) -> None:
+    Rows are the lines of the attribute file.
+
+    Args:
+        path: the folder `CelebAMask-HQ`, or the one that holds it.
+        size: side of the pictures and masks; whole pictures, without a crop.
+        masks: read the part masks, 19 soft classes in the face parser's order.
+
+    Raises:
+        DataError: the folder or one of its lists is missing.
+    """
+
+    def __init__(
+        self,
+        *,
+        path: DataPath = "",
+        size: Annotated[int, Field(ge=16, le=1024, multiple_of=4)] = 128,
+        masks: bool = True,
+    ) -> None:
         self.size = size
         self.device = torch.device("cpu")
         root = given_folder(path, NAME)
@@ -159,31 +176,12 @@ def soft_masks(folder: Path, index: int, size: int) -> Tensor:
     return resize_masks(hard.permute(2, 0, 1).unsqueeze(0).float(), (size, size))[0]
 
 
-def celebamask_hq(
-    *,
-    path: DataPath = "",
-    size: Annotated[int, Field(ge=16, le=1024, multiple_of=4)] = 128,
-    masks: bool = True,
-) -> CelebAMaskHQ:
-    """CelebAMask-HQ's 30,000 faces with part masks and 40 attributes, from your own copy.
-
-    Args:
-        path: the folder `CelebAMask-HQ`, or the one that holds it.
-        size: side of the pictures and masks; whole pictures, without a crop.
-        masks: read the part masks, 19 soft classes in the face parser's order.
-
-    Raises:
-        DataError: the folder or one of its lists is missing.
-    """
-    return CelebAMaskHQ(path, size, masks)
-
-
 @hookimpl
 def magdr_datasets() -> list[DatasetSpec]:
     return [
         DatasetSpec(
             name=NAME,
-            build=celebamask_hq,
+            build=CelebAMaskHQ,
             cite="Lee et al., MaskGAN, CVPR 2020 (arXiv 1907.11922)",
             tags=("faces", "photos", "attributes", "masks"),
         )

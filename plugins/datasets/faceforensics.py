@@ -62,19 +62,42 @@ class FaceForensicsSplit(RowSplit[Row]):
 
 
 class FaceForensics:
-    """Rows are sampled frames: the first one of every clip, then the second one of every clip, ..."""
+    """Frames of FaceForensics++, original or manipulated, from your own copy.
+
+    Rows are sampled frames: the first one of every clip, then the second one of every clip, ...
+
+    Args:
+        path: the folder with `original_sequences`, `manipulated_sequences` and `splits`.
+        size: side of the square pictures.
+        method: "original", or the manipulation.
+        compression: "raw" and "c0" mean the same.
+        source: extracted frames, videos (extra `video`), or whichever is there, frames first.
+        stride: every how many frames one is taken.
+        frames: how many are taken of a clip at most; 0: all.
+        crop: "centre" keeps the middle square; "mask" the face, where the masks of the clip (for originals:
+            of Deepfakes with this target) say that it is.
+        pair: two originals, as identities A and B of a face replacement: only their frames, the first 60% of
+            each train, the next 20% calibration, the rest test, with the attribute `Identity_B`. Otherwise
+            the official splits, in which no video is shared ("val" is calibration).
+
+    Raises:
+        DataError: a folder or split file is missing.
+    """
 
     def __init__(
         self,
-        path: str,
-        size: int,
-        method: str,
-        compression: str,
-        source: str,
-        stride: int,
-        frames: int,
-        crop: str,
-        pair: tuple[str, ...],
+        *,
+        path: DataPath = "",
+        size: Annotated[int, Field(ge=16, le=1024, multiple_of=4)] = 128,
+        method: Literal[
+            "original", "Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures", "FaceShifter"
+        ] = "original",
+        compression: Literal["raw", "c0", "c23", "c40"] = "c23",
+        source: Literal["auto", "images", "videos"] = "auto",
+        stride: Annotated[int, Field(ge=1, le=10_000)] = 25,
+        frames: Annotated[int, Field(ge=0, le=100_000)] = 10,
+        crop: Literal["centre", "mask"] = "centre",
+        pair: tuple[str, ...] = (),
     ) -> None:
         if len(pair) not in (0, 2) or len(set(pair)) != len(pair):
             raise DataError(f'faceforensics: pair = {list(pair)}: expected two videos, as ["000", "003"]')
@@ -219,48 +242,12 @@ def _facts(clip: Clip) -> str:
     return listing(clip.path) if clip.path.is_dir() else f"{clip.path.name} {clip.path.stat().st_size}"
 
 
-def faceforensics(
-    *,
-    path: DataPath = "",
-    size: Annotated[int, Field(ge=16, le=1024, multiple_of=4)] = 128,
-    method: Literal[
-        "original", "Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures", "FaceShifter"
-    ] = "original",
-    compression: Literal["raw", "c0", "c23", "c40"] = "c23",
-    source: Literal["auto", "images", "videos"] = "auto",
-    stride: Annotated[int, Field(ge=1, le=10_000)] = 25,
-    frames: Annotated[int, Field(ge=0, le=100_000)] = 10,
-    crop: Literal["centre", "mask"] = "centre",
-    pair: tuple[str, ...] = (),
-) -> FaceForensics:
-    """Frames of FaceForensics++, original or manipulated, from your own copy.
-
-    Args:
-        path: the folder with `original_sequences`, `manipulated_sequences` and `splits`.
-        size: side of the square pictures.
-        method: "original", or the manipulation.
-        compression: "raw" and "c0" mean the same.
-        source: extracted frames, videos (extra `video`), or whichever is there, frames first.
-        stride: every how many frames one is taken.
-        frames: how many are taken of a clip at most; 0: all.
-        crop: "centre" keeps the middle square; "mask" the face, where the masks of the clip (for originals:
-            of Deepfakes with this target) say that it is.
-        pair: two originals, as identities A and B of a face replacement: only their frames, the first 60% of
-            each train, the next 20% calibration, the rest test, with the attribute `Identity_B`. Otherwise
-            the official splits, in which no video is shared ("val" is calibration).
-
-    Raises:
-        DataError: a folder or split file is missing.
-    """
-    return FaceForensics(path, size, method, compression, source, stride, frames, crop, pair)
-
-
 @hookimpl
 def magdr_datasets() -> list[DatasetSpec]:
     return [
         DatasetSpec(
             name="faceforensics",
-            build=faceforensics,
+            build=FaceForensics,
             cite="Roessler et al., FaceForensics++, ICCV 2019 (arXiv 1901.08971)",
             tags=("faces", "video", "replacement"),
         )

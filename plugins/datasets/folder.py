@@ -42,17 +42,34 @@ def _id(name: str) -> str:
 
 
 class Folder:
-    """Rows are the picture files in the order of their paths."""
+    """Any pictures below a folder, with attributes or action units where a file has them.
+
+    Rows are the picture files in the order of their paths.
+
+    Args:
+        path: the folder.
+        size: side of the square pictures.
+        fit: "crop" keeps the middle square, "stretch" everything.
+        split: "hash" puts 60, 20 and 20% of the pictures into train, calibration and test by a hash of the
+            relative path; or all of them in the named one.
+        attributes: a csv (file name, then -1/0/1 columns) or a list like CelebA's, relative to the folder.
+        action_units: OpenFace's files, relative to the folder; pictures without a sure row are left out.
+        confidence: least confidence of such a row.
+
+    Raises:
+        DataError: the folder or one of the files is missing.
+    """
 
     def __init__(
         self,
-        path: str,
-        size: int,
-        fit: str,
-        split: str,
-        attributes: str,
-        action_units: str,
-        confidence: float,
+        *,
+        path: DataPath = "",
+        size: Annotated[int, Field(ge=16, le=1024, multiple_of=4)] = 128,
+        fit: Literal["crop", "stretch"] = "crop",
+        split: Literal["hash", "train", "calibration", "test"] = "hash",
+        attributes: str = "",
+        action_units: str = "",
+        confidence: Annotated[float, Field(ge=0, le=1)] = CONFIDENCE,
     ) -> None:
         self.size = size
         self.device = torch.device("cpu")
@@ -130,34 +147,6 @@ class Folder:
         return f"folder-v{VERSION}-{self._shares}-{self._fit}-{self.size}px-{self._content}"
 
 
-def folder(
-    *,
-    path: DataPath = "",
-    size: Annotated[int, Field(ge=16, le=1024, multiple_of=4)] = 128,
-    fit: Literal["crop", "stretch"] = "crop",
-    split: Literal["hash", "train", "calibration", "test"] = "hash",
-    attributes: str = "",
-    action_units: str = "",
-    confidence: Annotated[float, Field(ge=0, le=1)] = CONFIDENCE,
-) -> Folder:
-    """Any pictures below a folder, with attributes or action units where a file has them.
-
-    Args:
-        path: the folder.
-        size: side of the square pictures.
-        fit: "crop" keeps the middle square, "stretch" everything.
-        split: "hash" puts 60, 20 and 20% of the pictures into train, calibration and test by a hash of the
-            relative path; or all of them in the named one.
-        attributes: a csv (file name, then -1/0/1 columns) or a list like CelebA's, relative to the folder.
-        action_units: OpenFace's files, relative to the folder; pictures without a sure row are left out.
-        confidence: least confidence of such a row.
-
-    Raises:
-        DataError: the folder or one of the files is missing.
-    """
-    return Folder(path, size, fit, split, attributes, action_units, confidence)
-
-
 @hookimpl
 def magdr_datasets() -> list[DatasetSpec]:
-    return [DatasetSpec(name="folder", build=folder, tags=("photos",))]
+    return [DatasetSpec(name="folder", build=Folder, tags=("photos",))]

@@ -120,7 +120,18 @@ class ProceduralSplit:
 
 
 class ProceduralFaces:
-    def __init__(self, size: int, grain: float, identity: Who = "everybody") -> None:
+    """Drawn faces with exact soft masks, attributes, action units, identities and paired edits.
+
+    `identity = "A"` (or `"B"`) shows one fixed person in every scene, as face replacement needs it.
+    """
+
+    def __init__(
+        self,
+        *,
+        size: Annotated[int, Field(ge=32, le=512, multiple_of=4)] = 64,
+        grain: Annotated[float, Field(ge=0, le=10)] = 1.0,
+        identity: Who = "everybody",
+    ) -> None:
         self.size = size
         self.grain = grain
         self.identity: Who = identity
@@ -137,19 +148,6 @@ class ProceduralFaces:
         return f"procedural-faces-v{DRAWING_VERSION}-{self.size}px-grain{self.grain:g}{of}"
 
 
-def procedural_faces(
-    *,
-    size: Annotated[int, Field(ge=32, le=512, multiple_of=4)] = 64,
-    grain: Annotated[float, Field(ge=0, le=10)] = 1.0,
-    identity: Who = "everybody",
-) -> ProceduralFaces:
-    """Drawn faces with exact soft masks, attributes, action units, identities and paired edits.
-
-    `identity = "A"` (or `"B"`) shows one fixed person in every scene, as face replacement needs it.
-    """
-    return ProceduralFaces(size, grain, identity)
-
-
 @hookimpl
 def magdr_datasets() -> list[DatasetSpec]:
-    return [DatasetSpec(name="procedural-faces", build=procedural_faces, tags=("faces", "synthetic"))]
+    return [DatasetSpec(name="procedural-faces", build=ProceduralFaces, tags=("faces", "synthetic"))]

@@ -23,10 +23,35 @@ VERSION = 1
 
 
 class VideoFrames:
-    """Rows are the sampled frames, in the order of time."""
+    """The frames of one video file, with action units where OpenFace's file is given.
+
+    Rows are the sampled frames, in the order of time.
+
+    Args:
+        path: the file.
+        size: side of the square pictures.
+        fit: "crop" keeps the middle square, "stretch" everything.
+        stride: every how many frames one is taken.
+        split: "time" makes the first 60% train, the next 20% calibration and the rest test; or all frames are
+            in the named one.
+        action_units: the csv of OpenFace's FeatureExtraction, relative to the file's folder; frames without a
+            sure row are left out.
+        confidence: least confidence of such a row.
+
+    Raises:
+        DataError: the file is missing; when it is first used, that it is damaged or shorter than it declares.
+    """
 
     def __init__(
-        self, path: str, size: int, fit: str, stride: int, split: str, action_units: str, confidence: float
+        self,
+        *,
+        path: DataPath = "",
+        size: Annotated[int, Field(ge=16, le=1024, multiple_of=4)] = 128,
+        fit: Literal["crop", "stretch"] = "crop",
+        stride: Annotated[int, Field(ge=1, le=10_000)] = 1,
+        split: Literal["time", "train", "calibration", "test"] = "time",
+        action_units: str = "",
+        confidence: Annotated[float, Field(ge=0, le=1)] = CONFIDENCE,
     ) -> None:
         self.size, self.stride = size, stride
         self.device = torch.device("cpu")
@@ -87,35 +112,8 @@ class VideoFrames:
         return f"video-v{VERSION}-{self._shares}-every{self.stride}-{self._fit}-{self.size}px-{self._content}"
 
 
-def video(
-    *,
-    path: DataPath = "",
-    size: Annotated[int, Field(ge=16, le=1024, multiple_of=4)] = 128,
-    fit: Literal["crop", "stretch"] = "crop",
-    stride: Annotated[int, Field(ge=1, le=10_000)] = 1,
-    split: Literal["time", "train", "calibration", "test"] = "time",
-    action_units: str = "",
-    confidence: Annotated[float, Field(ge=0, le=1)] = CONFIDENCE,
-) -> VideoFrames:
-    """The frames of one video file, with action units where OpenFace's file is given.
-
-    Args:
-        path: the file.
-        size: side of the square pictures.
-        fit: "crop" keeps the middle square, "stretch" everything.
-        stride: every how many frames one is taken.
-        split: "time" makes the first 60% train, the next 20% calibration and the rest test; or all frames are
-            in the named one.
-        action_units: the csv of OpenFace's FeatureExtraction, relative to the file's folder; frames without a
-            sure row are left out.
-        confidence: least confidence of such a row.
-
-    Raises:
-        DataError: the file is missing; when it is first used, that it is damaged or shorter than it declares.
-    """
-    return VideoFrames(path, size, fit, stride, split, action_units, confidence)
-
-
 @hookimpl
 def magdr_datasets() -> list[DatasetSpec]:
-    return [DatasetSpec(name="video", build=video, tags=("video",), requires=("av",), extra="magdr[video]")]
+    return [
+        DatasetSpec(name="video", build=VideoFrames, tags=("video",), requires=("av",), extra="magdr[video]")
+    ]

@@ -28,7 +28,7 @@ Border = Literal["mirror", "zero"]
 
 
 class AdversarialTraining:
-    """The input blurred; the output made by the second generator, if there is one for the task.
+    """Gaussian blur, then an adversarially trained generator if one is named; else the blur alone.
 
     Args:
         generator: trained on attacked images; None for the blur alone.
@@ -36,7 +36,13 @@ class AdversarialTraining:
         border: what lies around the picture.
     """
 
-    def __init__(self, generator: Generator | None, sigma: float, border: Border) -> None:
+    def __init__(
+        self,
+        *,
+        generator: Generator | None,
+        sigma: Annotated[float, Field(ge=0, le=5)] = 1.5,
+        border: Border = "mirror",
+    ) -> None:
         self.generator = generator
         self.sigma = sigma
         self.border = border
@@ -63,22 +69,12 @@ class AdversarialTraining:
         return (second if second is not None and own else G)(self(x, c, G), c)
 
 
-def adversarial_training(
-    *,
-    generator: Generator | None,
-    sigma: Annotated[float, Field(ge=0, le=5)] = 1.5,
-    border: Border = "mirror",
-) -> AdversarialTraining:
-    """Gaussian blur, then an adversarially trained generator if one is named; else the blur alone."""
-    return AdversarialTraining(generator, sigma, border)
-
-
 @hookimpl
 def magdr_defenses() -> list[DefenseSpec]:
     return [
         DefenseSpec(
             name="adversarial-training",
-            build=adversarial_training,
+            build=AdversarialTraining,
             needs={"generator": Need("generator", optional=True)},
             gradient="exact",
             cite="Ruiz et al., Disrupting Deepfakes, ECCV workshops 2020 (arXiv 2003.01279)",

@@ -37,12 +37,18 @@ class Candidate(Protocol):
 
 
 class BestOf:
-    """One of the candidates, always the same; which one is fitted."""
+    """The defense that recovers most on attacked calibration faces, out of a list.
 
-    def __init__(self, candidates: Sequence[Candidate]) -> None:
-        if not candidates:
+    One of them, always the same; which one is fitted.
+
+    Raises:
+        ValueError: the list is empty.
+    """
+
+    def __init__(self, *, defenses: Sequence[Candidate]) -> None:
+        if not defenses:
             raise ValueError("best-of needs at least one defense")
-        self.candidates = candidates
+        self.candidates = defenses
         self.chosen: Candidate | None = None
 
     def __call__(self, x: Tensor, c: Condition, G: Generator, *, rng: SampleRng) -> Tensor:
@@ -91,17 +97,12 @@ def _through(candidate: Candidate, x: Tensor, c: Condition, G: Generator, rng: S
     return candidate.output(restored, x, c, G, rng=rng.fork(0))
 
 
-def best_of(*, defenses: Sequence[Candidate]) -> BestOf:
-    """The defense that recovers most on attacked calibration faces, out of a list."""
-    return BestOf(defenses)
-
-
 @hookimpl
 def magdr_defenses() -> list[DefenseSpec]:
     return [
         DefenseSpec(
             name="best-of",
-            build=best_of,
+            build=BestOf,
             stochastic=True,  # so that it can hand a stream on
             supervised=True,  # so that a candidate which learns from more faces can
             needs={"defenses": Need("defense", depth=1)},

@@ -27,17 +27,26 @@ Squeezer = Literal["bit-depth", "median", "nlm"]
 
 
 class FeatureSqueezing:
-    """Some squeezers, one after the other."""
+    """Fewer grey levels, a small median and non-local means, in the order that `squeezers` names.
+
+    Raises:
+        ValueError: no squeezer, or an even `search` or `patch`.
+    """
 
     def __init__(
         self,
-        squeezers: tuple[Squeezer, ...],
-        bits: int,
-        window: int,
-        search: int,
-        patch: int,
-        strength: float,
+        *,
+        squeezers: tuple[Squeezer, ...] = ("bit-depth", "median", "nlm"),
+        bits: Annotated[int, Field(ge=1, le=8)] = 5,
+        window: Annotated[int, Field(ge=1, le=9)] = 2,
+        search: Annotated[int, Field(ge=3, le=21)] = 11,
+        patch: Annotated[int, Field(ge=3, le=9)] = 3,
+        strength: Annotated[float, Field(gt=0, le=255)] = 4.0,
     ) -> None:
+        if not squeezers:
+            raise ValueError("squeezers is empty; name at least one of bit-depth, median, nlm")
+        if search % 2 == 0 or patch % 2 == 0:
+            raise ValueError(f"search = {search} and patch = {patch} must be odd")
         self.squeezers = squeezers
         self.bits = bits
         self.window = window
@@ -73,33 +82,12 @@ def colour_nlm(x: Tensor, strength: float, *, patch: int, search: int) -> Tensor
     return from_lab(torch.cat([100 * lightness, 255 * (chroma - 0.5)], 1))
 
 
-def feature_squeezing(
-    *,
-    squeezers: tuple[Squeezer, ...] = ("bit-depth", "median", "nlm"),
-    bits: Annotated[int, Field(ge=1, le=8)] = 5,
-    window: Annotated[int, Field(ge=1, le=9)] = 2,
-    search: Annotated[int, Field(ge=3, le=21)] = 11,
-    patch: Annotated[int, Field(ge=3, le=9)] = 3,
-    strength: Annotated[float, Field(gt=0, le=255)] = 4.0,
-) -> FeatureSqueezing:
-    """Fewer grey levels, a small median and non-local means, in the order that `squeezers` names.
-
-    Raises:
-        ValueError: no squeezer, or an even `search` or `patch`.
-    """
-    if not squeezers:
-        raise ValueError("squeezers is empty; name at least one of bit-depth, median, nlm")
-    if search % 2 == 0 or patch % 2 == 0:
-        raise ValueError(f"search = {search} and patch = {patch} must be odd")
-    return FeatureSqueezing(squeezers, bits, window, search, patch, strength)
-
-
 @hookimpl
 def magdr_defenses() -> list[DefenseSpec]:
     return [
         DefenseSpec(
             name="feature-squeezing",
-            build=feature_squeezing,
+            build=FeatureSqueezing,
             gradient="straight-through",
             cite="Xu et al., Feature Squeezing, NDSS 2018 (arXiv 1704.01155)",
             tags=("baseline",),

@@ -10,22 +10,19 @@ MAGDR_API = 1
 
 
 class FilterDefense:
-    def __init__(self, restoration: ImageMap) -> None:
+    """One restoration with fixed parameters, applied to every input."""
+
+    def __init__(self, *, restoration: ImageMap) -> None:
         self.restoration = restoration
 
     def __call__(self, x: Tensor, c: Condition, G: Generator) -> Tensor:
         return self.restoration(x)
 
 
-def filter_defense(*, restoration: ImageMap) -> FilterDefense:
-    """One restoration with fixed parameters, applied to every input."""
-    return FilterDefense(restoration)
-
-
 @hookimpl
 def magdr_defenses() -> list[DefenseSpec]:
     return [
         DefenseSpec(
-            name="filter", build=filter_defense, needs={"restoration": Need("restoration")}, gradient="none"
+            name="filter", build=FilterDefense, needs={"restoration": Need("restoration")}, gradient="none"
         )
     ]

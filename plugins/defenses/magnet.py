@@ -80,9 +80,20 @@ def _layer(before: int, after: int) -> list[nn.Module]:
 
 
 class Reformer:
-    """The auto-encoder, fitted on clean faces."""
+    """A denoising auto-encoder fitted on clean faces, through which every input goes.
 
-    def __init__(self, structure: Structure, filters: int, noise: float, steps: int, lr: float) -> None:
+    `lr` is cut to 0.1 / filters, above which wide layers saturate.
+    """
+
+    def __init__(
+        self,
+        *,
+        structure: Structure = "pool",
+        filters: Annotated[int, Field(ge=1, le=128)] = 3,
+        noise: Annotated[float, Field(ge=0, le=1)] = 0.025,
+        steps: Annotated[int, Field(ge=1, le=100_000)] = 3000,
+        lr: Annotated[float, Field(gt=0, le=1)] = 0.01,
+    ) -> None:
         self.structure, self.filters = structure, filters
         self.noise, self.steps, self.lr = noise, steps, lr
         self.net = AutoEncoder(structure, filters).eval()
@@ -140,27 +151,12 @@ class Reformer:
         self.fitted = True
 
 
-def magnet_reformer(
-    *,
-    structure: Structure = "pool",
-    filters: Annotated[int, Field(ge=1, le=128)] = 3,
-    noise: Annotated[float, Field(ge=0, le=1)] = 0.025,
-    steps: Annotated[int, Field(ge=1, le=100_000)] = 3000,
-    lr: Annotated[float, Field(gt=0, le=1)] = 0.01,
-) -> Reformer:
-    """A denoising auto-encoder fitted on clean faces, through which every input goes.
-
-    `lr` is cut to 0.1 / filters, above which wide layers saturate.
-    """
-    return Reformer(structure, filters, noise, steps, lr)
-
-
 @hookimpl
 def magdr_defenses() -> list[DefenseSpec]:
     return [
         DefenseSpec(
             name="magnet-reformer",
-            build=magnet_reformer,
+            build=Reformer,
             supervised=True,  # for more clean faces; it learns from no attack
             gradient="exact",
             cite="Meng and Chen, MagNet, CCS 2017 (arXiv 1705.09064)",

@@ -28,7 +28,7 @@ Method = Literal["usvt", "soft-impute", "nuclear"]
 
 
 class MENet:
-    """Mask, estimate.
+    """Random pixels dropped and filled in by matrix estimation: USVT, Soft-Impute or nuclear norm.
 
     Args:
         method: of the estimate.
@@ -37,7 +37,14 @@ class MENet:
         mu: weight of the nuclear norm.
     """
 
-    def __init__(self, method: Method, keep: float, rank: float, mu: float) -> None:
+    def __init__(
+        self,
+        *,
+        method: Method = "usvt",
+        keep: Annotated[float, Field(gt=0, le=1)] = 0.9,
+        rank: Annotated[float, Field(gt=0, le=1)] = 0.8,
+        mu: Annotated[float, Field(gt=0, le=100)] = 1.0,
+    ) -> None:
         self.method = method
         self.keep = keep
         self.rank = rank
@@ -71,23 +78,12 @@ def one_above_another(matrix: Tensor) -> Tensor:
     return matrix.unflatten(2, (3, -1)).transpose(1, 2)
 
 
-def me_net(
-    *,
-    method: Method = "usvt",
-    keep: Annotated[float, Field(gt=0, le=1)] = 0.9,
-    rank: Annotated[float, Field(gt=0, le=1)] = 0.8,
-    mu: Annotated[float, Field(gt=0, le=100)] = 1.0,
-) -> MENet:
-    """Random pixels dropped and filled in by matrix estimation: USVT, Soft-Impute or nuclear norm."""
-    return MENet(method, keep, rank, mu)
-
-
 @hookimpl
 def magdr_defenses() -> list[DefenseSpec]:
     return [
         DefenseSpec(
             name="me-net",
-            build=me_net,
+            build=MENet,
             stochastic=True,
             gradient="straight-through",
             cite="Yang et al., ME-Net, ICML 2019 (arXiv 1905.11971)",

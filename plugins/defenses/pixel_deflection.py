@@ -64,7 +64,7 @@ def deflect(x: Tensor, to: Tensor, source: Tensor) -> Tensor:
 
 
 class PixelDeflection:
-    """Deflect, then denoise.
+    """Replace a few values by near neighbours, then shrink wavelet details in YCbCr.
 
     Args:
         deflections: copied values, shared out evenly to the three channels (rounded up).
@@ -72,7 +72,13 @@ class PixelDeflection:
         sigma: of the wavelet denoising, in [0,1] units; 0 leaves it out.
     """
 
-    def __init__(self, deflections: int, window: int, sigma: float) -> None:
+    def __init__(
+        self,
+        *,
+        deflections: Annotated[int, Field(ge=0, le=100_000)] = 200,
+        window: Annotated[int, Field(ge=1, le=256)] = 10,
+        sigma: Annotated[float, Field(ge=0, le=1)] = 0.04,
+    ) -> None:
         self.rounds = -(-deflections // CHANNELS)
         self.window = window
         self.sigma = sigma
@@ -99,22 +105,12 @@ class PixelDeflection:
         return place, first + (more_bits * (last - first + 1) >> 32)
 
 
-def pixel_deflection(
-    *,
-    deflections: Annotated[int, Field(ge=0, le=100_000)] = 200,
-    window: Annotated[int, Field(ge=1, le=256)] = 10,
-    sigma: Annotated[float, Field(ge=0, le=1)] = 0.04,
-) -> PixelDeflection:
-    """Replace a few values by near neighbours, then shrink wavelet details in YCbCr."""
-    return PixelDeflection(deflections, window, sigma)
-
-
 @hookimpl
 def magdr_defenses() -> list[DefenseSpec]:
     return [
         DefenseSpec(
             name="pixel-deflection",
-            build=pixel_deflection,
+            build=PixelDeflection,
             stochastic=True,
             gradient="exact",
             cite="Prakash et al., Deflecting Adversarial Attacks with Pixel Deflection, CVPR 2018",

@@ -27,16 +27,30 @@ Odd = Annotated[int, Field(ge=1, le=31)]
 
 
 class FeatureSqueezing:
-    """`max_s mean|G(x,c) - G(s(x),c)|`, `[B]` in [0,1] units; 1 + S generator passes for S squeezers.
+    """Distance of outputs before and after squeezing the input; the largest over the squeezers.
+
+    `max_s mean|G(x,c) - G(s(x),c)|`, `[B]` in [0,1] units; 1 + S generator passes for S squeezers.
 
     Raises:
         ValueError: there is no squeezer.
     """
 
-    def __init__(self, squeezers: list[ImageMap]) -> None:
-        if not squeezers:
+    def __init__(
+        self,
+        *,
+        bits: tuple[Bits, ...] = (5,),
+        medians: tuple[Kernel, ...] = (2,),
+        nlm_strengths: tuple[Strength, ...] = (4 / 255,),
+        nlm_search: Odd = 11,
+        nlm_patch: Odd = 3,
+    ) -> None:
+        self.squeezers: list[ImageMap] = [
+            *[partial(_fewer_bits, bits=b) for b in bits],
+            *[partial(median_blur, kernel=k) for k in medians],
+            *[partial(nlm, strength=s, patch=nlm_patch, search=nlm_search) for s in nlm_strengths],
+        ]
+        if not self.squeezers:
             raise ValueError("feature squeezing needs at least one squeezer")
-        self.squeezers = squeezers
 
     def __call__(self, x: Tensor, c: Condition, G: Generator) -> Tensor:
         y = G(x, c)
@@ -48,30 +62,12 @@ def _fewer_bits(x: Tensor, bits: int) -> Tensor:
     return straight_through(bit_depth(x, bits), x)
 
 
-def feature_squeezing(
-    *,
-    bits: tuple[Bits, ...] = (5,),
-    medians: tuple[Kernel, ...] = (2,),
-    nlm_strengths: tuple[Strength, ...] = (4 / 255,),
-    nlm_search: Odd = 11,
-    nlm_patch: Odd = 3,
-) -> FeatureSqueezing:
-    """Distance of outputs before and after squeezing the input; the largest over the squeezers."""
-    return FeatureSqueezing(
-        [
-            *[partial(_fewer_bits, bits=b) for b in bits],
-            *[partial(median_blur, kernel=k) for k in medians],
-            *[partial(nlm, strength=s, patch=nlm_patch, search=nlm_search) for s in nlm_strengths],
-        ]
-    )
-
-
 @hookimpl
 def magdr_detectors() -> list[DetectorSpec]:
     return [
         DetectorSpec(
             name="feature-squeezing",
-            build=feature_squeezing,
+            build=FeatureSqueezing,
             cite="Xu, Evans, Qi, Feature Squeezing, NDSS 2018 (arXiv 1704.01155)",
             gradient="straight-through",
         )

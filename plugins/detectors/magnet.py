@@ -50,6 +50,9 @@ from ._resnet import ResNet
 
 MAGDR_API = 1
 
+Filters = Annotated[tuple[Annotated[int, Field(ge=3, le=256)], ...], Field(min_length=1)]
+Temperatures = tuple[Annotated[float, Field(gt=0)], ...]
+
 TINY = 1e-12
 
 CROP = 32
@@ -152,9 +155,10 @@ def divergence(a: Tensor, b: Tensor, temperature: float) -> Tensor:
 
 
 class MagNet:
-    """The largest of the detectors' scores, `[B]`: 0 at the clean median, 1 at the clean 95% quantile.
+    """Reconstruction error of an auto-encoder, and divergence of what a classifier says before and after.
 
-    Two generator passes with divergences, none without.
+    The largest of the detectors' scores, `[B]`: 0 at the clean median, 1 at the clean 95% quantile. Two
+    generator passes with divergences, none without.
 
     Attributes:
         device: where the networks live.
@@ -162,15 +166,19 @@ class MagNet:
 
     def __init__(
         self,
-        filters: tuple[int, ...],
-        pooled: bool,
-        sigma: float,
-        iterations: int,
-        temperatures: tuple[float, ...],
-        classifier: ClassifierPlan,
+        *,
+        filters: Filters = (3, 16),
+        pooled: bool = False,
+        sigma: Annotated[float, Field(ge=0, le=1)] = 0.025,
+        iterations: Annotated[int, Field(ge=2, le=1_000_000)] = 300,
+        temperatures: Temperatures = (10.0, 40.0),
+        classifier_width: Annotated[int, Field(ge=4, le=128)] = 16,
+        classifier_epochs: Annotated[int, Field(ge=1, le=1000)] = 6,
+        classifier_outputs: Annotated[int, Field(ge=16, le=50_000)] = 1024,
     ) -> None:
         self.filters, self.pooled, self.sigma, self.iterations = filters, pooled, sigma, iterations
-        self.temperatures, self.plan = temperatures, classifier
+        self.temperatures = temperatures
+        self.plan = ClassifierPlan(classifier_width, classifier_epochs, classifier_outputs)
         self.device = torch.device("cpu")
         self.auto_encoder: AutoEncoder | None = None
         self.classifier: ResNet | None = None
@@ -244,32 +252,12 @@ class MagNet:
         self.scale = {k: state[k] for k in ("median", "upper")}
 
 
-Filters = Annotated[tuple[Annotated[int, Field(ge=3, le=256)], ...], Field(min_length=1)]
-Temperatures = tuple[Annotated[float, Field(gt=0)], ...]
-
-
-def magnet(
-    *,
-    filters: Filters = (3, 16),
-    pooled: bool = False,
-    sigma: Annotated[float, Field(ge=0, le=1)] = 0.025,
-    iterations: Annotated[int, Field(ge=2, le=1_000_000)] = 300,
-    temperatures: Temperatures = (10.0, 40.0),
-    classifier_width: Annotated[int, Field(ge=4, le=128)] = 16,
-    classifier_epochs: Annotated[int, Field(ge=1, le=1000)] = 6,
-    classifier_outputs: Annotated[int, Field(ge=16, le=50_000)] = 1024,
-) -> MagNet:
-    """Reconstruction error of an auto-encoder, and divergence of what a classifier says before and after."""
-    plan = ClassifierPlan(classifier_width, classifier_epochs, classifier_outputs)
-    return MagNet(filters, pooled, sigma, iterations, temperatures, plan)
-
-
 @hookimpl
 def magdr_detectors() -> list[DetectorSpec]:
     return [
         DetectorSpec(
             name="magnet",
-            build=magnet,
+            build=MagNet,
             cite="Meng and Chen, MagNet, CCS 2017 (arXiv 1705.09064)",
             gradient="exact",
         )

@@ -67,7 +67,9 @@ class DetectorNet(nn.Module):
 
 
 class ActivationDetector:
-    """Log odds of an attack by the generator's features, `[B]`; one generator pass.
+    """A small network on the generator's activations; `noise` puts noisy faces among the clean.
+
+    Log odds of an attack by the generator's features, `[B]`; one generator pass.
 
     Attributes:
         device: where the network lives.
@@ -75,13 +77,17 @@ class ActivationDetector:
 
     def __init__(
         self,
-        layers: tuple[int, ...],
-        width: int,
-        schedule: Schedule,
+        *,
+        layers: Annotated[tuple[int, ...], Field(min_length=1)] = (1, -1),
+        width: Annotated[int, Field(ge=4, le=512)] = 96,
+        lr: Annotated[float, Field(gt=0, le=1)] = 1e-3,
+        steps: Annotated[int, Field(ge=1, le=1_000_000)] = 300,
+        check_every: Annotated[int, Field(ge=1, le=10_000)] = 30,
         leave_out: tuple[str, ...] = (),
         noise: bool = False,
     ) -> None:
-        self.layers, self.width, self.schedule = layers, width, schedule
+        self.layers, self.width = layers, width
+        self.schedule = Schedule(lr, steps, check_every, betas=(0.99, 0.999))
         self.leave_out, self.noise = leave_out, noise
         self.device = torch.device("cpu")
         self.layer = 0
@@ -128,27 +134,12 @@ def _features(G: FeatureSource, layer: int, x: Tensor, c: Condition) -> Tensor:
     return G.features(x, c, layer).half()
 
 
-def metzen(
-    *,
-    layers: Annotated[tuple[int, ...], Field(min_length=1)] = (1, -1),
-    width: Annotated[int, Field(ge=4, le=512)] = 96,
-    lr: Annotated[float, Field(gt=0, le=1)] = 1e-3,
-    steps: Annotated[int, Field(ge=1, le=1_000_000)] = 300,
-    check_every: Annotated[int, Field(ge=1, le=10_000)] = 30,
-    leave_out: tuple[str, ...] = (),
-    noise: bool = False,
-) -> ActivationDetector:
-    """A small network on the generator's activations; `noise` puts noisy faces among the clean."""
-    schedule = Schedule(lr, steps, check_every, betas=(0.99, 0.999))
-    return ActivationDetector(layers, width, schedule, leave_out, noise)
-
-
 @hookimpl
 def magdr_detectors() -> list[DetectorSpec]:
     return [
         DetectorSpec(
             name="metzen",
-            build=metzen,
+            build=ActivationDetector,
             cite="Metzen et al., On Detecting Adversarial Perturbations, ICLR 2017 (arXiv 1702.04267)",
             supervised=True,
             gradient="exact",

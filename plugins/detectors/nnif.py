@@ -47,6 +47,8 @@ from ._resnet import ResNet
 
 MAGDR_API = 1
 
+Sizes = Annotated[tuple[Annotated[int, Field(ge=1, le=5000)], ...], Field(min_length=1)]
+
 
 class Index:
     """The training images of a classifier, as influence and nearness see them.
@@ -108,7 +110,9 @@ class Index:
 
 
 class NNIF:
-    """Log odds of an attack on the generator's output, `[B]`; one generator pass.
+    """Nearness of the training images that influence a label most; `noise`: noisy faces among the clean.
+
+    Log odds of an attack on the generator's output, `[B]`; one generator pass.
 
     Attributes:
         device: where the classifier and its training images live.
@@ -116,13 +120,17 @@ class NNIF:
 
     def __init__(
         self,
-        classifier: ClassifierPlan,
-        neighbours: tuple[int, ...],
-        damping: float,
+        *,
+        width: Annotated[int, Field(ge=4, le=128)] = 16,
+        epochs: Annotated[int, Field(ge=1, le=1000)] = 6,
+        index_size: Annotated[int, Field(ge=16, le=50_000)] = 1024,
+        neighbours: Sizes = (10, 20, 50, 100, 200),
+        damping: Annotated[float, Field(gt=0)] = 1e-3,
         leave_out: tuple[str, ...] = (),
         noise: bool = False,
     ) -> None:
-        self.plan, self.neighbours, self.damping = classifier, neighbours, damping
+        self.plan = ClassifierPlan(width, epochs, index_size)
+        self.neighbours, self.damping = neighbours, damping
         self.leave_out, self.noise = leave_out, noise
         self.device = torch.device("cpu")
         self.index: Index | None = None
@@ -218,29 +226,12 @@ def log_odds(state: Mapping[str, Any], features: Tensor) -> Tensor:
     return ((features * scale + shift) * weights).sum(1) + state["bias"]
 
 
-Sizes = Annotated[tuple[Annotated[int, Field(ge=1, le=5000)], ...], Field(min_length=1)]
-
-
-def nnif(
-    *,
-    width: Annotated[int, Field(ge=4, le=128)] = 16,
-    epochs: Annotated[int, Field(ge=1, le=1000)] = 6,
-    index_size: Annotated[int, Field(ge=16, le=50_000)] = 1024,
-    neighbours: Sizes = (10, 20, 50, 100, 200),
-    damping: Annotated[float, Field(gt=0)] = 1e-3,
-    leave_out: tuple[str, ...] = (),
-    noise: bool = False,
-) -> NNIF:
-    """Nearness of the training images that influence a label most; `noise`: noisy faces among the clean."""
-    return NNIF(ClassifierPlan(width, epochs, index_size), neighbours, damping, leave_out, noise)
-
-
 @hookimpl
 def magdr_detectors() -> list[DetectorSpec]:
     return [
         DetectorSpec(
             name="nnif",
-            build=nnif,
+            build=NNIF,
             cite="Cohen, Sapiro, Giryes, NNIF, CVPR 2020 (arXiv 1909.06872)",
             supervised=True,
         )

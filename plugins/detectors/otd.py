@@ -33,16 +33,25 @@ MAGDR_API = 1
 
 
 class OutputClassifier:
-    """Log odds that an output is disrupted, `[B]`; one generator pass.
+    """A classifier trained to tell disrupted from clean outputs; `noise` puts noisy faces among the clean.
+
+    Log odds that an output is disrupted, `[B]`; one generator pass.
 
     Attributes:
         device: where the network lives.
     """
 
     def __init__(
-        self, width: int, schedule: Schedule, leave_out: tuple[str, ...] = (), noise: bool = False
+        self,
+        *,
+        width: Annotated[int, Field(ge=4, le=128)] = 16,
+        lr: Annotated[float, Field(gt=0, le=1)] = 1e-3,
+        steps: Annotated[int, Field(ge=1, le=1_000_000)] = 600,
+        check_every: Annotated[int, Field(ge=1, le=10_000)] = 50,
+        leave_out: tuple[str, ...] = (),
+        noise: bool = False,
     ) -> None:
-        self.width, self.schedule = width, schedule
+        self.width, self.schedule = width, Schedule(lr, steps, check_every, flips=True)
         self.leave_out, self.noise = leave_out, noise
         self.device = torch.device("cpu")
         self.net: BinaryResNet | None = None
@@ -72,25 +81,12 @@ class OutputClassifier:
         self.net = frozen(net, unpack_tensors(state["net"]))
 
 
-def otd(
-    *,
-    width: Annotated[int, Field(ge=4, le=128)] = 16,
-    lr: Annotated[float, Field(gt=0, le=1)] = 1e-3,
-    steps: Annotated[int, Field(ge=1, le=1_000_000)] = 600,
-    check_every: Annotated[int, Field(ge=1, le=10_000)] = 50,
-    leave_out: tuple[str, ...] = (),
-    noise: bool = False,
-) -> OutputClassifier:
-    """A classifier trained to tell disrupted from clean outputs; `noise` puts noisy faces among the clean."""
-    return OutputClassifier(width, Schedule(lr, steps, check_every, flips=True), leave_out, noise)
-
-
 @hookimpl
 def magdr_detectors() -> list[DetectorSpec]:
     return [
         DetectorSpec(
             name="otd",
-            build=otd,
+            build=OutputClassifier,
             cite="baseline of Chen et al., MagDR, CVPR 2021, Table 1",
             supervised=True,
             gradient="exact",

@@ -12,7 +12,6 @@ AUROC on calibration faces. The fitted machine is kept as its support vectors an
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 from itertools import product
 from typing import Annotated, Any, Literal
@@ -40,27 +39,37 @@ from ._faces import BATCH, Faces, choosing_faces, learning_faces
 MAGDR_API = 1
 
 
-@dataclass(frozen=True)
-class Choices:
-    """What the fit may choose from; gammas are in units of 1 / (mean squared distance of two codes)."""
-
-    layers: tuple[int, ...]
-    grids: tuple[int, ...]
-    costs: tuple[float, ...]
-    gammas: tuple[float, ...]
+Layers = Annotated[tuple[int, ...], Field(min_length=1)]
+Grids = Annotated[tuple[Annotated[int, Field(ge=1, le=32)], ...], Field(min_length=1)]
+Positive = Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)]
 
 
 class SafetyNet:
-    """Decision function of the machine, `[B]`, positive on the attacked side; one generator pass.
+    """RBF machine on codes of the generator's activations; `noise` puts noisy faces among the clean.
+
+    Decision function of the machine, `[B]`, positive on the attacked side; one generator pass.
+
+    Args:
+        layers, grids, costs, gammas: what the fit may choose from; gammas are in units of 1 / (mean squared
+            distance of two codes).
 
     Attributes:
         device: where the support vectors live.
     """
 
     def __init__(
-        self, choices: Choices, levels: int, leave_out: tuple[str, ...] = (), noise: bool = False
+        self,
+        *,
+        layers: Layers = (1, -1),
+        grids: Grids = (1, 4),
+        levels: Literal[2, 4] = 4,
+        costs: Positive = (0.1, 1.0, 10.0, 100.0),
+        gammas: Positive = (0.1, 0.3, 1.0, 3.0),
+        leave_out: tuple[str, ...] = (),
+        noise: bool = False,
     ) -> None:
-        self.choices, self.levels = choices, levels
+        self.layers, self.grids, self.levels = layers, grids, levels
+        self.costs, self.gammas = costs, gammas
         self.leave_out, self.noise = leave_out, noise
         self.device = torch.device("cpu")
         self.machine: dict[str, Tensor] = {}
@@ -84,14 +93,14 @@ class SafetyNet:
         faces = learning_faces(data, self.leave_out, noise=self.noise)
         held = choosing_faces(data, self.leave_out, noise=self.noise)
         found: list[tuple[tuple[float, float], dict[str, Any], dict[str, Tensor]]] = []
-        for layer in self.choices.layers:
-            look = partial(_features, G, layer, self.choices.grids)
+        for layer in self.layers:
+            look = partial(_features, G, layer, self.grids)
             clean = torch.cat([look(b.images, b.conditions) for b in data.clean.batches(BATCH)])
             measured, held_measured = faces.measure(look, data), held.measure(look, data)
-            channels = clean.shape[1] // sum(g * g for g in self.choices.grids)
-            sizes = [channels * g * g for g in self.choices.grids]
+            channels = clean.shape[1] // sum(g * g for g in self.grids)
+            sizes = [channels * g * g for g in self.grids]
             columns = zip(*(t.split(sizes, 1) for t in (clean, measured, held_measured)), strict=True)
-            for grid, (units, own, other) in zip(self.choices.grids, columns, strict=True):
+            for grid, (units, own, other) in zip(self.grids, columns, strict=True):
                 thresholds = self._thresholds(units)
                 codes, held_codes = encode(own, thresholds), encode(other, thresholds)
                 quality, machine, rest = self._best_machine(codes, faces, held_codes, held)
@@ -111,7 +120,7 @@ class SafetyNet:
         other = squared_distances(held_codes, codes).double().cpu().numpy()
         scale = 1.0 / max(float(own.mean()), 1e-12)
         best: tuple[tuple[float, float], SVC, float] | None = None
-        for gamma, cost in product(self.choices.gammas, self.choices.costs):
+        for gamma, cost in product(self.gammas, self.costs):
             # A random state although nothing is drawn: without one the global generator is asked for it.
             svc = SVC(kernel="precomputed", C=cost, class_weight="balanced", random_state=0)
             svc.fit(np.exp(-gamma * scale * own), faces.attacked)
@@ -157,31 +166,12 @@ def decision(codes: Tensor, machine: Mapping[str, Tensor], gamma: float, bias: f
     return (kernel * machine["weights"]).sum(1) + bias
 
 
-Layers = Annotated[tuple[int, ...], Field(min_length=1)]
-Grids = Annotated[tuple[Annotated[int, Field(ge=1, le=32)], ...], Field(min_length=1)]
-Positive = Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)]
-
-
-def safetynet(
-    *,
-    layers: Layers = (1, -1),
-    grids: Grids = (1, 4),
-    levels: Literal[2, 4] = 4,
-    costs: Positive = (0.1, 1.0, 10.0, 100.0),
-    gammas: Positive = (0.1, 0.3, 1.0, 3.0),
-    leave_out: tuple[str, ...] = (),
-    noise: bool = False,
-) -> SafetyNet:
-    """RBF machine on codes of the generator's activations; `noise` puts noisy faces among the clean."""
-    return SafetyNet(Choices(layers, grids, costs, gammas), levels, leave_out, noise)
-
-
 @hookimpl
 def magdr_detectors() -> list[DetectorSpec]:
     return [
         DetectorSpec(
             name="safetynet",
-            build=safetynet,
+            build=SafetyNet,
             cite="Lu, Issaranon, Forsyth, SafetyNet, ICCV 2017 (arXiv 1704.00103)",
             supervised=True,
         )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import pytest
 from pydantic import Field
+from torch import nn
 
 from magdr_core.components.params import (
     Eps,
@@ -14,6 +16,7 @@ from magdr_core.components.params import (
     Weights,
     WeightsFile,
     describe,
+    factory_parameters,
     marked_parameters,
     schema_of,
     validate,
@@ -130,6 +133,63 @@ def test_params_signature_faults():
     ]:
         with pytest.raises(TypeError, match=text):
             schema_of(factory, frozenset(), "x")
+
+
+class Blur:
+    radius: str  # of the live component; no parameter's type
+
+    def __init__(self, *, radius: Annotated[int, Field(ge=1, le=5)] = 1, eps: Eps = 6 / 255):
+        self.radius = str(radius)
+
+
+class StrongBlur(Blur):
+    """Has its parameters from above."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    radius: Annotated[int, Field(ge=1, le=5)] = 1
+    eps: Eps = 6 / 255
+
+
+@pytest.mark.parametrize("made", [Blur, StrongBlur, Record])
+def test_params_a_class_s_signature_is_its_schema(made):
+    schema = schema_of(made, frozenset(), "x")
+    assert validate(schema, {"eps": "12/255"}, "x") == {"radius": 1, "eps": 12 / 255}
+    assert [row[:2] for row in describe(schema)] == [("radius", "int >= 1 <= 5"), ("eps", "float")]
+    with pytest.raises(ParameterError, match="parameter 'radius' of x: input should be less than"):
+        validate(schema, {"radius": 6}, "x")
+
+
+def test_params_a_class_s_faults_name_it():
+    class Positional:
+        def __init__(self, radius: int = 1):
+            pass
+
+    class Untyped:
+        def __init__(self, *, radius=1):
+            pass
+
+    with pytest.raises(TypeError, match=r"parameter 'radius' of .*Positional must be keyword-only"):
+        schema_of(Positional, frozenset(), "x")
+    with pytest.raises(TypeError, match=r"parameter 'radius' of .*Untyped has no annotation"):
+        schema_of(Untyped, frozenset(), "x")
+
+
+@pytest.mark.parametrize("base", [object, nn.Module])
+def test_params_a_class_without_init_takes_none(base):
+    made = type("Plain", (base,), {})
+    assert schema_of(made, frozenset(), "x").model_fields == {}
+
+
+def test_params_what_core_injects_may_stand_before_the_star():
+    class Loop:
+        def __init__(self, detector: object, *, rounds: int = 2):
+            pass
+
+    assert list(schema_of(Loop, frozenset({"detector"}), "x").model_fields) == ["rounds"]
+    with pytest.raises(TypeError, match=r"'detector' of .* must be keyword-only"):
+        factory_parameters(Loop)
 
 
 def test_params_weights_are_recognised():

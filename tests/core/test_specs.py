@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
 from typing import Annotated
 
 import pytest
 import torch
 from pydantic import Field
 
+from magdr_core.components.fingerprints import source_of
 from magdr_core.components.params import validate
 from magdr_core.components.rng import SampleRng
 from magdr_core.components.specs import (
@@ -82,6 +87,58 @@ def test_specs_summary_is_the_docstring_s_first_line_unless_given():
     assert spec().summary == "Add a number."
     assert spec(summary="mine").summary == "mine"
     assert AugmentationSpec(name="sub", build=stateless(sub)).summary == ""
+
+
+def test_specs_take_a_class_for_its_own_factory():
+    class Add:
+        """Adds a number.
+
+        More text.
+        """
+
+        def __init__(self, *, parser: object, amount: float = 0.25):
+            self.amount = amount
+
+    made = DefenseSpec(name="add", build=Add, needs={"parser": Need("parser")})
+    assert made.summary == "Adds a number."
+    assert list(made.schema.model_fields) == ["amount"]
+    with pytest.raises(TypeError, match=r"needs \['scorer'\] are not parameters"):
+        DefenseSpec(name="add", build=Add, needs={"scorer": Need("parser")})
+    with pytest.raises(TypeError, match="needs a parameter eps"):
+        AttackSpec(name="add", build=Add)
+
+
+def test_specs_of_a_dataclass_without_words_have_no_summary():
+    @dataclasses.dataclass(kw_only=True)
+    class Add:
+        amount: float = 0.25
+
+    assert Add.__doc__.startswith("Add("), "what dataclasses writes"
+    assert DefenseSpec(name="add", build=Add).summary == ""
+
+
+def test_source_of_a_class_is_its_file_whatever_its_methods_are_called():
+    class Data:
+        def fingerprint(self):
+            return "the pictures'"
+
+    class Keyed:
+        fingerprint = "v1"
+
+    file, digest = source_of(Data)
+    assert Path(file) == Path(__file__)
+    assert digest == hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
+    assert source_of(Keyed) == (file, "v1")
+
+
+def test_source_of_a_class_from_a_shell_is_by_chance():
+    program = "from magdr_core.components.fingerprints import source_of\nclass T: pass\nprint(*source_of(T))"
+    once, again = (
+        subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
+        for _ in range(2)
+    )
+    assert once != again
+    assert len(once.strip()) == 64
 
 
 def test_specs_missing_lists_what_cannot_be_imported():

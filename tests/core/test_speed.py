@@ -197,7 +197,7 @@ def test_an_attack_loop_never_reads_a_value_back():
     objective = DisruptionObjective(G, x, c, reference=x)
     objective.evaluate = lambda x: (x.flatten(1).mean(1),) * 3  # the one look after the loop
     rng = SampleRng(0, "pgd", ["a", "b"], device="meta")
-    assert PGD(6 / 255, 3, 0.0)(x, objective, rng=rng).shape == x.shape
+    assert PGD(steps=3)(x, objective, rng=rng).shape == x.shape
     assert G.passes == 2 * 3
 
 

@@ -284,7 +284,7 @@ def test_torchattacks_the_others_really_fail(kit, monkeypatch, attack, trait):
     x, c, ids = case()
     objective = objective_of(x, c)
     tau = 4.0 if attack == "AutoAttack" else 0.05  # it stops while APGD alone is enough
-    component = TorchAttack(attack, EPS, 10, tau, False, {})
+    component = TorchAttack(attack=attack, eps=EPS, steps=10, tau=tau)
     if attack in ("APGDT", "AutoAttack"):
         with pytest.raises(IndexError):
             component(x, objective, rng=kit.rng("t", ids))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.ndimage
 import torch
-from magdr_plugins.defenses.adversarial_training import adversarial_training
+from magdr_plugins.defenses.adversarial_training import AdversarialTraining
 
 from magdr_core.components.batch import Condition
 from magdr_core.errors import MagdrError
@@ -39,7 +39,7 @@ def test_the_blur_is_an_11_tap_gaussian_of_sigma_one_and_a_half(border, mode):
     x = pictures()
     taps = np.exp(-0.5 * (np.arange(-5, 6) / 1.5) ** 2)
     kernel = np.outer(taps, taps) / taps.sum() ** 2
-    y = adversarial_training(generator=None, border=border)(x, None, None)
+    y = AdversarialTraining(generator=None, border=border)(x, None, None)
     for plane, got in zip(x.flatten(0, 1).double().numpy(), y.flatten(0, 1).numpy(), strict=True):
         assert np.abs(got - scipy.ndimage.convolve(plane, kernel, mode=mode)).max() < 1e-5
 
@@ -47,7 +47,7 @@ def test_the_blur_is_an_11_tap_gaussian_of_sigma_one_and_a_half(border, mode):
 @pytest.mark.parametrize("border", ["mirror", "zero"])
 def test_the_blurs_gradient_equals_finite_differences(border):
     x = (0.2 + 0.6 * pictures(1, 7, 8)).double().requires_grad_()
-    d = adversarial_training(generator=None, border=border)
+    d = AdversarialTraining(generator=None, border=border)
     assert torch.autograd.gradcheck(lambda y: d(y, None, None), (x,), fast_mode=True)
 
 
@@ -56,7 +56,7 @@ def test_without_a_second_generator_it_is_the_blur_alone(toy):
     d, G, x, c = kit.build("defense", "blur"), kit.generator("toy"), pictures(), condition()
     blurred = d(x, c, G)
     assert torch.equal(d.output(blurred, x, c, G), G(blurred, c))
-    still = adversarial_training(generator=None, sigma=0.0)(x, c, G)
+    still = AdversarialTraining(generator=None, sigma=0.0)(x, c, G)
     assert torch.equal(still, x)
 
 

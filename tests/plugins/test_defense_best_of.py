@@ -14,7 +14,7 @@ from magdr_core.guards import GuardedDefense
 from magdr_core.registry.read import parse_registry
 from magdr_core.toolkit import Toolkit
 
-from magdr_plugins.defenses.best_of import BestOf, best_of  # isort: skip
+from magdr_plugins.defenses.best_of import BestOf  # isort: skip
 
 
 class Mix:
@@ -83,7 +83,7 @@ def rng(n):
 
 
 def fitted(*candidates):
-    defense = best_of(defenses=candidates)
+    defense = BestOf(defenses=candidates)
     state = json.loads(json.dumps(defense.fit(data(), G)))
     defense.load(state)
     return defense, state
@@ -117,7 +117,7 @@ def test_a_fitted_candidate_is_fitted_and_its_state_kept():
     _, state = fitted(guarded(Mix(0.5)), guarded(Learned()))
     assert state["chosen"] == 1
     assert state["state"] == {"share": 1.0}
-    again = best_of(defenses=[guarded(Mix(0.5)), guarded(Learned())])
+    again = BestOf(defenses=[guarded(Mix(0.5)), guarded(Learned())])
     again.load(state)
     x = samples(2, 0.3)
     assert (again(x.images, x.conditions, G, rng=rng(2)) == 0.5).all()
@@ -133,7 +133,7 @@ def test_output_is_made_from_the_same_draws_as_the_restored_image():
 
 def test_an_empty_list_is_refused():
     with pytest.raises(ValueError, match="at least one"):
-        BestOf([])
+        BestOf(defenses=[])
 
 
 def test_a_registry_lists_candidates_and_a_defense_behind_a_detector_is_refused(tmp_path):

@@ -9,7 +9,7 @@ import skimage.color
 import torch
 import torch.nn.functional as F
 from magdr_plugins.defenses._lab import from_lab, to_lab
-from magdr_plugins.defenses.feature_squeezing import colour_nlm, feature_squeezing
+from magdr_plugins.defenses.feature_squeezing import FeatureSqueezing, colour_nlm
 
 from magdr_core.errors import MagdrError
 from magdr_core.guards import GuardedDefense
@@ -23,7 +23,7 @@ def pictures(n=2, height=14, width=18, noise=0.02):
 
 
 def squeeze(x, *squeezers, **params):
-    return GuardedDefense(feature_squeezing(squeezers=squeezers, **params), "squeezing")(x, None, None)
+    return GuardedDefense(FeatureSqueezing(squeezers=squeezers, **params), "squeezing")(x, None, None)
 
 
 def hwc(x):
@@ -85,7 +85,7 @@ def test_squeezers_follow_each_other_in_their_order():
     x = pictures()
     assert torch.equal(squeeze(x, "median", "bit-depth"), squeeze(squeeze(x, "median"), "bit-depth"))
     assert not torch.equal(squeeze(x, "median", "nlm"), squeeze(x, "nlm", "median"))
-    default = GuardedDefense(feature_squeezing(), "squeezing")(x, None, None)
+    default = GuardedDefense(FeatureSqueezing(), "squeezing")(x, None, None)
     assert torch.equal(default, squeeze(x, "bit-depth", "median", "nlm"))
 
 

@@ -8,7 +8,7 @@ from functools import cache
 import pytest
 import torch
 import torch.nn.functional as F
-from magdr_plugins.defenses.magnet import AutoEncoder, magnet_reformer
+from magdr_plugins.defenses.magnet import AutoEncoder, Reformer
 
 from magdr_core.api import Condition, FitData, Samples
 from magdr_core.guards import GuardedDefense
@@ -31,7 +31,7 @@ def data(clean=None, attacked=None, trained=None):
 
 @cache
 def fitted(structure):
-    reformer = magnet_reformer(structure=structure, filters=8, steps=200)
+    reformer = Reformer(structure=structure, filters=8, steps=200)
     reformer.load(json.loads(json.dumps(reformer.fit(data(), None))))
     return reformer
 
@@ -68,7 +68,7 @@ def test_it_learns_to_give_back_faces(structure):
 
 
 def test_it_never_looks_at_attacked_faces():
-    reformer, trained = magnet_reformer(steps=5), faces(16, seed=1)
+    reformer, trained = Reformer(steps=5), faces(16, seed=1)
     nothing = trained.with_images(torch.full_like(trained.images, torch.nan))
     state = reformer.fit(data(), None)
     assert reformer.fit(data(attacked=nothing, trained=trained), None) == state
@@ -77,7 +77,7 @@ def test_it_never_looks_at_attacked_faces():
 
 
 def test_fitting_leaves_the_component_and_the_global_generator_alone():
-    reformer = magnet_reformer(steps=3)
+    reformer = Reformer(steps=3)
     before = [p.clone() for p in reformer.net.parameters()]
     random = torch.get_rng_state()
     samples = data()
@@ -90,7 +90,7 @@ def test_fitting_leaves_the_component_and_the_global_generator_alone():
 
 def test_an_unfitted_one_says_so():
     with pytest.raises(AssertionError, match="load"):
-        magnet_reformer()(faces(1).images, None, None)
+        Reformer()(faces(1).images, None, None)
 
 
 def test_an_image_gets_the_same_bits_in_every_batch():

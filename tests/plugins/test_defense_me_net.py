@@ -7,7 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from magdr_plugins.defenses._matrix_completion import nuclear, soft_impute, soft_threshold, usvt
-from magdr_plugins.defenses.me_net import me_net, one_above_another, side_by_side
+from magdr_plugins.defenses.me_net import MENet, one_above_another, side_by_side
 
 from magdr_core.components.batch import Condition
 from magdr_core.components.rng import SampleRng
@@ -35,7 +35,7 @@ def pictures(n, height=16, width=12):
 
 def defense(**params):
     """A function of (images, ids, seed), through core's wrapper."""
-    guarded = GuardedDefense(me_net(**params), "me-net", stochastic=True)
+    guarded = GuardedDefense(MENet(**params), "me-net", stochastic=True)
 
     def call(x, ids=None, seed=0):
         names = [f"face-{i}" for i in (range(len(x)) if ids is None else ids)]

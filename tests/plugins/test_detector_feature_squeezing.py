@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from detector_fakes import faces, generator
-from magdr_plugins.detectors.feature_squeezing import feature_squeezing
+from magdr_plugins.detectors.feature_squeezing import FeatureSqueezing
 from scipy.ndimage import median_filter
 
 
@@ -30,7 +30,7 @@ def test_each_squeezer_is_the_published_one_and_the_largest_distance_counts(face
     median = moved(x, np.stack([[median_filter(p, 2) for p in image] for image in x]))
 
     def score(**squeezers):
-        detector = feature_squeezing(nlm_strengths=(), **squeezers)
+        detector = FeatureSqueezing(nlm_strengths=(), **squeezers)
         return detector(face.images, face.conditions, Same()).numpy()
 
     assert score(medians=()) == pytest.approx(bits, abs=1e-6)
@@ -42,10 +42,10 @@ def test_the_distance_is_of_outputs_not_of_inputs(face):
     G = generator()
     squeezed = torch.round(face.images * 31) / 31
     outputs = [G(x, face.conditions).numpy() for x in (face.images, squeezed)]
-    detector = feature_squeezing(medians=(), nlm_strengths=())
+    detector = FeatureSqueezing(medians=(), nlm_strengths=())
     assert detector(face.images, face.conditions, G).numpy() == pytest.approx(moved(*outputs), abs=1e-6)
 
 
 def test_no_squeezer_is_refused():
     with pytest.raises(ValueError, match="at least one squeezer"):
-        feature_squeezing(bits=(), medians=(), nlm_strengths=())
+        FeatureSqueezing(bits=(), medians=(), nlm_strengths=())

@@ -5,7 +5,7 @@ import pytest
 import torch
 from detector_fakes import faces, fit_data, generator
 from magdr_plugins.detectors._faces import learning_faces
-from magdr_plugins.detectors.safetynet import decision, encode, pooled, safetynet, squared_distances
+from magdr_plugins.detectors.safetynet import SafetyNet, decision, encode, pooled, squared_distances
 from sklearn.svm import SVC
 
 
@@ -28,7 +28,7 @@ def test_distances_of_codes_are_exact():
 
 @pytest.mark.parametrize("levels", [2, 4])
 def test_every_level_is_used_equally_on_clean_faces(levels):
-    detector = safetynet(layers=(1,), grids=(1,), levels=levels, costs=(1.0,), gammas=(1.0,))
+    detector = SafetyNet(layers=(1,), grids=(1,), levels=levels, costs=(1.0,), gammas=(1.0,))
     data = fit_data(n=40)
     detector.load(detector.fit(data, generator()))
     units = pooled(generator().features(data.clean.images, data.clean.conditions, 1), 1)
@@ -37,7 +37,7 @@ def test_every_level_is_used_equally_on_clean_faces(levels):
 
 
 def test_the_fitted_machine_is_scikit_learns():
-    detector = safetynet(layers=(1,), grids=(2,), costs=(3.0,), gammas=(0.5,))
+    detector = SafetyNet(layers=(1,), grids=(2,), costs=(3.0,), gammas=(0.5,))
     data = fit_data()
     state = detector.fit(data, generator())
     detector.load(state)

@@ -4,12 +4,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 from magdr_plugins.datasets.faces import render
-from magdr_plugins.datasets.procedural_faces import procedural_faces
+from magdr_plugins.datasets.procedural_faces import ProceduralFaces
 
 
 @pytest.fixture(scope="module")
 def split():
-    return procedural_faces(size=32).split("calibration")
+    return ProceduralFaces(size=32).split("calibration")
 
 
 INDICES = [4, 9, 2]

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from magdr_plugins.datasets.faces import CLASSES
-from magdr_plugins.datasets.procedural_faces import procedural_faces
+from magdr_plugins.datasets.procedural_faces import ProceduralFaces
 
 from magdr_core.errors import DataError
 
@@ -18,12 +18,12 @@ FACE = [
 
 @pytest.fixture(scope="module")
 def a():
-    return procedural_faces(identity="A").split("test")
+    return ProceduralFaces(identity="A").split("test")
 
 
 @pytest.fixture(scope="module")
 def b():
-    return procedural_faces(identity="B").split("test")
+    return ProceduralFaces(identity="B").split("test")
 
 
 def test_one_person_in_many_scenes(a, b):
@@ -47,15 +47,15 @@ def test_one_person_does_not_depend_on_the_batch(a):
 
 
 def test_splits_of_one_person_show_other_scenes(a):
-    train = procedural_faces(identity="A").split("train")
+    train = ProceduralFaces(identity="A").split("train")
     assert not torch.equal(train.parameters(INDICES).pose.yaw, a.parameters(INDICES).pose.yaw)
 
 
 def test_everybody_is_as_before_and_named_so():
-    assert procedural_faces().fingerprint() == "procedural-faces-v2-64px-grain1"
-    names = {procedural_faces(identity=who).fingerprint() for who in ("everybody", "A", "B")}
+    assert ProceduralFaces().fingerprint() == "procedural-faces-v2-64px-grain1"
+    names = {ProceduralFaces(identity=who).fingerprint() for who in ("everybody", "A", "B")}
     assert len(names) == 3
-    everybody = procedural_faces().split("test").parameters(INDICES)
+    everybody = ProceduralFaces().split("test").parameters(INDICES)
     assert everybody.identity.tone.unique().numel() == len(INDICES)
 
 
@@ -89,4 +89,4 @@ def test_replacement_goes_both_ways(a, b):
 
 def test_replacement_needs_one_person():
     with pytest.raises(DataError, match='procedural-faces with identity = "A" or "B"'):
-        procedural_faces().split("test").replaced([0])
+        ProceduralFaces().split("test").replaced([0])
