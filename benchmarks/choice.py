@@ -70,7 +70,7 @@ def main(samples: int, attacks: list[str]) -> None:
                     found[f"{name}: passes"].append(np.full(len(x), G.take_passes() / len(x)))
                     found[name].append(error(made.images))
                     scores = made.scores.double().cpu().numpy()
-                    true = np.stack([error(chain.apply(x)) for chain in pipeline.magdr.candidates], 1)
+                    true = np.stack([error(chain(x)) for chain in pipeline.magdr.candidates.values()], 1)
                     pairs = zip(scores, true, strict=True)
                     found[f"{name}: rank correlation"].append(np.array([correlation(*p) for p in pairs]))
                 found["oracle"].append(true.min(1))

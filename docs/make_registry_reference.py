@@ -90,6 +90,7 @@ MEANINGS = {
         "sweep": "detectors along one long run of an attack: a table, below",
         "adaptive": "attacks that know the whole pipeline: a table, below",
         "checks": "sanity checks of attacks and rows: true, false or a table, below",
+        "ours": "components, as `use` names them, whose rows are marked as ours and are no baselines",
     },
     "Transfer": {
         "attack": "label",

@@ -1,8 +1,8 @@
-"""Through a defense that chooses: Rec-Net's discrete pick, and the gate before it."""
+"""Through a defense that chooses among candidates, as Rec-Net does, and the gate before one."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -11,9 +11,9 @@ from torch import Tensor
 from magdr_core.adaptive.gradient_paths import Way
 from magdr_core.adaptive.gradient_unmasking import Lifted
 from magdr_core.adaptive.victim import Target
+from magdr_core.components.protocols import Chosen, ImageMap
 from magdr_core.components.rng import SampleRng
 from magdr_core.functional import constant, straight_through, to_8bit
-from magdr_core.magdr import MagDR
 
 TEMPERATURE = 0.5
 """Of the softmin, in standard deviations of an image's candidate scores."""
@@ -22,14 +22,14 @@ LEAST_WEIGHT = 0.02
 """What has less of the softmin is not worth a pass."""
 
 
-def frozen(target: Target, magdr: MagDR) -> Way:
+def frozen(target: Target) -> Way:
     """The gain with each image's plan as it was at the last refresh, all rounds of it."""
-    known = _maps(magdr)
+    known = _maps(target)
     state: dict[str, Any] = {}
 
     def refresh(x: Tensor) -> None:
-        outcome = target.chosen(x)
-        state.update(plans=outcome.plans, moved=outcome.restored - x)
+        outcome = target.chosen(x, next(target.forks(0)))
+        state.update(plans=outcome.plans, moved=to_8bit(outcome.restored) - x)
 
     def value(x: Tensor, draw: SampleRng) -> Tensor:
         groups: dict[tuple[str, ...], list[int]] = {}
@@ -46,19 +46,19 @@ def frozen(target: Target, magdr: MagDR) -> Way:
     return Way("frozen", value, False, refresh)
 
 
-def softmin(target: Target, magdr: MagDR) -> Way:
-    """The expected gain over what MagDR could have chosen, in every round of its loop.
+def softmin(target: Target) -> Way:
+    """The expected gain over what the defense could have chosen, in every one of its rounds.
 
     In each round every candidate is weighed by the softmin of its score, on the image that the rounds before
     handed on, whose picks are frozen; the rounds (the received image is one) are weighed by the softmin of
-    the scores by which the best of them is kept.
+    the scores by which the best of them is kept. Of a defense that tells no scores it is what was chosen.
     """
-    known = _maps(magdr)
+    known = _maps(target)
     state: dict[str, Any] = {}
 
     def refresh(x: Tensor) -> None:
         with torch.no_grad():
-            state["branches"] = _branches(target, magdr, x)
+            state["branches"] = branches(target, x)
 
     def value(x: Tensor, draw: SampleRng) -> Tensor:
         total = torch.zeros(len(x), device=x.device)
@@ -76,47 +76,52 @@ def softmin(target: Target, magdr: MagDR) -> Way:
     return Way("softmin", value, False, refresh)
 
 
-def _branches(target: Target, magdr: MagDR, x: Tensor) -> dict[tuple[str, ...], Tensor]:
-    """By plan (names of chains, in order) its weight for each image, `[B]`; they add up to 1.
+def branches(target: Target, x: Tensor) -> dict[tuple[str, ...], Tensor]:
+    """By plan (names of candidates, in order) its weight for each image, `[B]`; they add up to 1.
 
-    Walks the loop as :meth:`MagDR.run` does, with the scores of all that was not picked.
+    Args:
+        x: `[B,3,H,W]`, 8-bit.
     """
-    names, known = [str(chain) for chain in magdr.candidates], _maps(magdr)
-    score = magdr.evidence(x, target.c, target.G)
-    active, current = score > magdr.gate, x
+    assert target.choosing is not None
+    names, known = list(target.choosing.candidates), _maps(target)
+    outcome = target.chosen(x, next(target.forks(0)))
+    kept = _kept(outcome, len(x), x.device)
     prefixes: list[tuple[str, ...]] = [() for _ in range(len(x))]
-    scores, rounds = [score], []
-    for _ in range(magdr.rounds):
-        rows = torch.nonzero(active).flatten()
-        if not len(rows):
-            break
-        made = magdr.reconstruct(current[rows], target.c[rows], target.G, received=x[rows])
-        assert made.scores is not None
-        weights = _softmin(made.scores)
-        rounds.append((rows, list(prefixes), weights))
-        current = current.index_copy(0, rows, made.images)
-        after = magdr.evidence(made.images, target.c[rows], target.G)
-        scores.append(torch.full_like(score, torch.inf).index_copy(0, rows, after))
-        moved = constant([bool(plan) for plan in made.plans], x.device, torch.bool)
-        for i, plan, first in zip(rows.tolist(), made.plans, weights.argmax(1).tolist(), strict=True):
-            # A composite of regions is no plan: the best of the candidates stands in for it.
-            prefixes[i] += tuple(plan) if all(name in known for name in plan) else (names[first],)
-        active = torch.zeros_like(active).index_copy(0, rows, moved & (after > magdr.detector.threshold))
-    # Log odds, or standard deviations of clean faces: a difference of one is what they are read by.
-    kept = torch.softmax(-torch.stack(scores, 1), 1)
     found: dict[tuple[str, ...], Tensor] = {}
 
     def add(plan: tuple[str, ...], image: int, weight: Tensor) -> None:
         found.setdefault(plan, torch.zeros(len(x), device=x.device))[image] += weight
 
     for i in range(len(x)):
-        add((), i, kept[i, 0])
-    for number, (rows, before, weights) in enumerate(rounds, 1):
-        for row, i in enumerate(rows.tolist()):
-            for k in torch.nonzero(weights[row] > 0).flatten().tolist():
-                chain = (names[k],) if k else ()  # the image itself comes first
-                add(before[i] + chain, i, kept[i, number] * weights[row, k])
+        if not outcome.choices:  # no scores to tell: what was chosen is all that is known
+            add(tuple(name for name in outcome.plans[i] if name in known), i, kept[i, 0])
+        else:
+            add((), i, kept[i, 0])
+    for number, choice in enumerate(outcome.choices, 1):
+        assert choice.active is not None
+        weights = _softmin(choice.scores)
+        for i in torch.nonzero(choice.active).flatten().tolist():
+            for k in torch.nonzero(weights[i] > 0).flatten().tolist():
+                picked = (names[k],) if names[k] else ()  # the image itself is no step
+                add(prefixes[i] + picked, i, kept[i, number] * weights[i, k])
+            # A composite of regions is no plan: the best of the candidates stands in for it.
+            plan = tuple(choice.plans[i])
+            prefixes[i] += plan if all(name in known for name in plan) else (names[int(weights[i].argmax())],)
     return _worthwhile(found)
+
+
+def _kept(outcome: Chosen, count: int, device: torch.device) -> Tensor:
+    """`[B,1+R]`, how likely the received image and each round's are what is returned; rows add up to 1."""
+    rounds = outcome.choices
+    if outcome.score is not None and all(choice.after is not None for choice in rounds):
+        scores = [outcome.score, *(choice.after for choice in rounds if choice.after is not None)]
+        # Log odds, or standard deviations of clean faces: a difference of one is what they are read by.
+        return torch.softmax(-torch.stack(scores, 1), 1)
+    # The last round that an image took part in is never taken back.
+    last = torch.zeros(count, dtype=torch.int64, device=device)
+    for number, choice in enumerate(rounds, 1):
+        last = last if choice.active is None else last.masked_fill(choice.active, number)
+    return torch.nn.functional.one_hot(last, 1 + len(rounds)).float()
 
 
 def _worthwhile(branches: dict[tuple[str, ...], Tensor]) -> dict[tuple[str, ...], Tensor]:
@@ -152,36 +157,30 @@ def lazy_straight(target: Target) -> Way:
     return Way("bpda", value, False, refresh)
 
 
-def behind_gate(target: Target, magdr: MagDR) -> Target:
+def behind_gate(target: Target) -> Target:
     """The undefended generator behind the defense's own gate: an image under it is not touched."""
-    guarded: Any = magdr.detector.detector
+    gated = target.gated
+    assert gated is not None
     return Target(
         target.G,
         target.clean,
         target.aim,
         target.oblivious,
         target.eps,
-        detector=guarded,
-        threshold=magdr.gate,
+        detector=gated.evidence,
+        threshold=gated.gate,
         rng=target.rng,
         draws=target.draws,
     )
 
 
-def _maps(magdr: MagDR) -> Mapping[str, Callable[[Tensor], Tensor]]:
-    """Image maps by the names that plans use: chains of the learned form, settings of a search."""
-    maps: dict[str, Callable[[Tensor], Tensor]] = {str(chain): chain.apply for chain in magdr.candidates}
-    net = getattr(magdr.reconstructor, "recnet", None)
-    for family in (f for layer in (net.layers if net else ()) for f in layer):
-        for setting in family.settings:
-            told = setting.label()
-            maps[f"{family.label}({told})" if told else family.label] = setting.apply
-    return maps
+def _maps(target: Target) -> Mapping[str, ImageMap]:
+    """The image maps by the names that plans use."""
+    assert target.choosing is not None
+    return target.choosing.maps
 
 
-def _planned(
-    x: Tensor, plan: tuple[str, ...], known: Mapping[str, Callable[[Tensor], Tensor]], moved: Tensor
-) -> Tensor:
+def _planned(x: Tensor, plan: tuple[str, ...], known: Mapping[str, ImageMap], moved: Tensor) -> Tensor:
     if not all(name in known for name in plan):
         return _shifted(x, moved)  # a composite of regions: as BPDA
     for name in plan:
@@ -189,7 +188,7 @@ def _planned(
     return x
 
 
-def _lifted(f: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+def _lifted(f: ImageMap, x: Tensor) -> Tensor:
     with Lifted():
         y = f(x)
     y = y if y.requires_grad else straight_through(y, x)

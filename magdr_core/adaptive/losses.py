@@ -181,14 +181,14 @@ class Modes:
     def _gains(self, target: Target) -> list[Way]:
         if target.defense is None:
             return [through(target, "autograd")]
-        magdr = target.choosing
-        if magdr is None:
+        choosing = target.choosing
+        if choosing is None:
             own = [through(target, level) for level in self._levels]
             fitted = [] if self.reproduction is None else [self.reproduction.way(target)]
             return [*own, straight(target), *fitted]
-        ways = [choices.frozen(target, magdr)]
-        if magdr.candidates:
-            ways.append(choices.softmin(target, magdr))
+        ways = [choices.frozen(target)]
+        if choosing.candidates:
+            ways.append(choices.softmin(target))
         return [*ways, choices.lazy_straight(target)]
 
     def _score_way(self, target: Target, name: str) -> Way:
@@ -209,8 +209,7 @@ def _judged_by(target: Target) -> Target | None:
     """Whose score there is to keep low: the pipeline's detector, or the one inside the defense."""
     if target.detector is not None:
         return target
-    magdr = target.choosing
-    return None if magdr is None else choices.behind_gate(target, magdr)
+    return None if target.gated is None else choices.behind_gate(target)
 
 
 def _named(policy: str, target: Target, gain: Way, score: Way) -> str:

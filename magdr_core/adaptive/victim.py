@@ -13,12 +13,11 @@ from torch import Tensor
 
 from magdr_core.components.batch import Condition, Samples
 from magdr_core.components.objective import DisruptionObjective, symmetric_mse
+from magdr_core.components.protocols import Chosen
 from magdr_core.components.rng import SampleRng
 from magdr_core.functional import clamp_inclusive, project_linf, round_toward, straight_through, to_8bit
 from magdr_core.guards import GuardedDefense, GuardedDetector, GuardedGenerator
-from magdr_core.magdr import MagDR, MagDRDetector
-from magdr_core.magdr.evidence import ITSELF
-from magdr_core.magdr.outcome import Outcome
+from magdr_core.guards.choosing import GuardedChoosing
 
 DRAWS = 20
 """Draws of a stochastic component that gradients and verdicts are means over."""
@@ -123,7 +122,7 @@ class Target:
         self.draws = draws if random else 1
         self.rough = rough
         self._made: tuple[Tensor, Tensor] | None = None
-        self._ran: tuple[Tensor, Outcome] | None = None
+        self._ran: tuple[Tensor, Chosen] | None = None
         with torch.no_grad():
             # What the aim is worth on clean outputs: 0 for Eq. 1.
             self._zero = self._aimed(aim.reference)
@@ -180,8 +179,9 @@ class Target:
         if self.defense is None:
             return x
         if self.choosing is not None:
-            return self.chosen(x).restored
-        r = self.defense(x, self.c, self.G, rng=draw.fork(0))
+            r = self.chosen(x, draw).restored
+        else:
+            r = self.defense(x, self.c, self.G, rng=draw.fork(0))
         return straight_through(to_8bit(r), r)
 
     def output(self, restored: Tensor, x: Tensor, draw: SampleRng) -> Tensor:
@@ -193,25 +193,32 @@ class Target:
         return self.defense.output(restored, x, self.c, self.G, rng=draw.fork(0))
 
     @property
-    def choosing(self) -> MagDR | None:
-        """The defense, where it is one that chooses among candidates behind a gate."""
-        component = None if self.defense is None else self.defense.component
-        return component if isinstance(component, MagDR) else None
+    def gated(self) -> GuardedChoosing | None:
+        """The defense, where it leaves alone what is not suspicious to it."""
+        found = None if self.defense is None else self.defense.choosing
+        return found if found is not None and found.gated else None
 
-    def chosen(self, x: Tensor) -> Outcome:
-        """What such a defense makes of images; asked about the same tensor again it is not run again."""
-        assert self.choosing is not None
+    @property
+    def choosing(self) -> GuardedChoosing | None:
+        """The defense, where it chooses among candidates and tells which."""
+        found = None if self.defense is None else self.defense.choosing
+        return found if found is not None and found.chooses else None
+
+    def chosen(self, x: Tensor, draw: SampleRng) -> Chosen:
+        """What a defense that chooses makes of images; asked about the same tensor again it is not run again,
+        unless it is random."""
+        assert self.defense is not None
+        if self.defense.stochastic:
+            return self.defense.choosing.run(x, self.c, self.G, rng=draw.fork(0))
         if self._ran is None or self._ran[0] is not x:
-            self._ran = (x, self.choosing.run(x, self.c, self.G))
+            self._ran = (x, self.defense.choosing.run(x, self.c, self.G))
         return self._ran[1]
 
     def score(self, x: Tensor, draw: SampleRng) -> Tensor:
         assert self.detector is not None
         made, self._made = self._made, None
-        component = self.detector.component
-        if made is not None and made[0] is x and isinstance(component, MagDRDetector):
-            # It asks G for this very output, too.
-            return component.inspect(x, self.c, self.G, {ITSELF: made[1]}).score
+        if made is not None and made[0] is x:
+            return self.detector.with_output(x, self.c, self.G, made[1], rng=draw.fork(1))
         return self.detector(x, self.c, self.G, rng=draw.fork(1))
 
     def _mean_score(self, x: Tensor) -> Tensor:

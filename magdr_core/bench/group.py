@@ -18,15 +18,16 @@ from magdr_core.bench.plan import CLEAN, ORACLE, Cell, Group, is_restoration
 from magdr_core.calibration import Calibrator
 from magdr_core.components.batch import Samples
 from magdr_core.components.fingerprints import digest
+from magdr_core.components.protocols import ImageMap
 from magdr_core.components.rng import SampleRng
 from magdr_core.errors import MagdrError, one_line
 from magdr_core.guards import GuardedDefense, GuardedGenerator, GuardedImageMap
 from magdr_core.isolation.containment import take_notices
 from magdr_core.isolation.expectations import deferred
-from magdr_core.magdr import MagDR
 from magdr_core.measures.image_quality import Yardstick
 from magdr_core.results.cell import check_cell
 from magdr_core.results.pictures import BESIDE, split_sides, worst_of, worst_side
+from magdr_core.runtime.choosing import choices_of, is_ours
 
 SCHEMA = 1
 SCHEMAS = {"defense": 2}
@@ -107,7 +108,7 @@ class GroupRun:
             key = self._key(cell)
             facts["seen_by_oracle"] = self._oracle(cell)
             facts["data"] = self._data  # runs are compared on the same pictures only
-            facts["baseline"] = cell.role == "defense" and self._is_baseline(cell.component, component)
+            facts["baseline"] = cell.role == "defense" and self._is_baseline(cell.component)
             stored = self._stored(cell, key)
             if stored is not None:
                 return stored | {"facts": facts, "reused": True}
@@ -264,7 +265,7 @@ class GroupRun:
                 layers = self.toolkit.registry.composition["layers"]
                 labels = dict.fromkeys(label for layer in layers for label in layer)
                 settings = [s.apply for label in labels for s in self.toolkit.family(label).settings]
-                return settings + [chain.apply for d in self._choosing for chain in d.candidates]
+                return settings + [f for candidates in self._choosing for f in candidates.values()]
             if is_restoration(self.toolkit, cell.component):
                 restoration = self.toolkit.build("restoration", cell.component)
                 return GuardedDefense(_Filter(restoration), restoration.where)
@@ -273,8 +274,8 @@ class GroupRun:
             return e
 
     @cached_property
-    def _choosing(self) -> list[MagDR]:
-        """The profile's MagDRs, whose candidates the oracle may choose from as well."""
+    def _choosing(self) -> list[Mapping[str, ImageMap]]:
+        """What the profile's defenses choose from; the oracle may choose from it as well."""
         found = []
         for label in self.work.profile.defenses:
             if label == "identity" or label in self._plain:
@@ -282,24 +283,23 @@ class GroupRun:
             if isinstance(self._ready.get(("defense", label)), MagdrError):
                 continue
             try:
-                component = self.calibrator.defense(label).component
+                found.append(choices_of(self.calibrator.defense(label)))
             except MagdrError:
                 continue  # its own cells say what is wrong with it
-            if isinstance(component, MagDR):
-                found.append(component)
         return found
 
-    def _is_baseline(self, label: str, component: Any) -> bool:
-        """Whether a defense is one to beat: not MagDR, not the undefended row, not the oracle."""
+    def _is_baseline(self, label: str) -> bool:
+        """Whether a defense is one to beat: not ours, not the undefended row, not the oracle."""
         if label in ("identity", ORACLE):
             return False
-        return not isinstance(component.component, MagDR)
+        kind = "restoration" if is_restoration(self.toolkit, label) else "defense"
+        return not is_ours(self.toolkit, kind, label, self.work.profile.ours)
 
     def _identity(self, cell: Cell) -> Any:
         if cell.component == ORACLE:
             layers = self.toolkit.registry.composition["layers"]
             grid = [self.toolkit.family_identity(label) for label in sorted({x for la in layers for x in la})]
-            return [grid, [str(chain) for d in self._choosing for chain in d.candidates]]
+            return [grid, [name for candidates in self._choosing for name in candidates]]
         if cell.role == "attack":
             return self.toolkit.resolve("attack", cell.slice.label).identity
         kind = "restoration" if is_restoration(self.toolkit, cell.component) else cell.role

@@ -249,7 +249,7 @@ class _Restoring:
         self.job = job
         self.conditions = conditions
         self.states = states
-        chains = {str(chain): chain for chain in job.pipeline.magdr.candidates}
+        chains = job.pipeline.magdr.candidates
         # Searching forms compose their plans as they go; they choose for each frame.
         self.chains = [chains[name] for name in plan] if all(name in chains for name in plan) else None
 

@@ -123,6 +123,9 @@ class Attack(Protocol):
 
 
 class Detector(Protocol):
+    """One that asks for `G(x,c)` may also have `with_output(x, c, G, y) -> [B]`: the same score where that
+    output `y` is there already, which saves its pass."""
+
     def __call__(self, x: Tensor, c: Condition, G: Generator) -> Tensor:
         """`[B]`, higher is more suspicious."""
 
@@ -149,6 +152,83 @@ class CalibratedDetector:
 class Defense(Protocol):
     def __call__(self, x: Tensor, c: Condition, G: Generator) -> Tensor:
         """`[B,3,H,W]`, the restored input."""
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """One round of a defense that chooses among candidates.
+
+    Attributes:
+        scores: `[B,n]`, of the candidates in their order, lower is better; infinite where a candidate was not
+            looked at, and in the rows of images that took no part.
+        plans: per image the names of what this round applied, in order; empty where it left the image alone.
+        active: bool `[B]`, the images that took part; all of them if None.
+        after: `[B]`, of the round's image in units of :attr:`Chosen.score`, lower is better; infinite where
+            an image took no part. None where a round is never taken back.
+    """
+
+    scores: Tensor
+    plans: Sequence[Sequence[str]]
+    active: Tensor | None = None
+    after: Tensor | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Chosen:
+    """What :meth:`Choosing.run` returns, or any object with these attributes.
+
+    Attributes:
+        restored: `[B,3,H,W]`, what the defense returns.
+        plans: per image the names of the candidates (or steps) that were applied to it, in order; empty
+            where it is as it came. A name that neither `candidates` nor `steps` holds is allowed: what it did
+            is then not followed, but added as a constant.
+        score: `[B]`, of the received image, by which its rounds are compared; None where they are not.
+        choices: the rounds, where there are scores to tell.
+    """
+
+    restored: Tensor
+    plans: Sequence[Sequence[str]]
+    score: Tensor | None = None
+    choices: Sequence[Choice] = ()
+
+
+@runtime_checkable
+class Gated(Protocol):
+    """A defense that leaves an image alone unless it is suspicious. Attacks that know the defense then also
+    look for images that stay under its gate.
+
+    Attributes:
+        gate: the suspicion above which it acts.
+        evidence: `(x, c, G) -> [B]`, the suspicion, higher is more suspicious: a detector, or a method like
+            one. Of a stochastic defense it takes `rng`.
+    """
+
+    @property
+    def gate(self) -> float: ...
+
+    @property
+    def evidence(self) -> Detector: ...
+
+
+@runtime_checkable
+class Choosing(Protocol):
+    """A defense that picks among candidates, by scores that have no useful gradient. Attacks that know the
+    defense go through the candidates that it picked, and through all that it could have picked, weighed by
+    their scores; so they need to know them. One that has a gate too is also :class:`Gated`.
+
+    Attributes:
+        candidates: by name the image maps `[B,3,H,W] -> [B,3,H,W]` that it ranks, in the order of
+            `Choice.scores`. The image itself, if it competes, is one named `""`.
+
+    Optional: `steps`, by name further image maps that plans may hold (of a search without a fixed list of
+    candidates, which has no `candidates` then).
+    """
+
+    @property
+    def candidates(self) -> Mapping[str, ImageMap]: ...
+
+    def run(self, x: Tensor, c: Condition, G: Generator) -> Chosen:
+        """What `(x, c, G)` returns, and how it came about; one that is stochastic takes `rng`."""
 
 
 @dataclass(frozen=True, eq=False)

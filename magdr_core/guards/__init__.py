@@ -6,7 +6,8 @@ A wrapped component keeps its call, and a violation or an exception becomes a
 
 from magdr_core.guards.attack import GuardedAttack
 from magdr_core.guards.base import Guard
-from magdr_core.guards.fitted import GuardedDefense, GuardedDetector
+from magdr_core.guards.defense import GuardedDefense
+from magdr_core.guards.detector import GuardedDetector
 from magdr_core.guards.generator import GuardedGenerator
 from magdr_core.guards.image_map import GuardedImageMap
 from magdr_core.guards.metric import GuardedMetric

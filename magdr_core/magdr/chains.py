@@ -36,7 +36,11 @@ class Chain:
     def __str__(self) -> str:
         return " > ".join(f"{label}({s.label()})" if s.params else label for label, s in self.steps)
 
+    def __call__(self, x: Tensor) -> Tensor:
+        return self.apply(x)
+
     def apply(self, x: Tensor) -> Tensor:
+        """8-bit images `[B,3,H,W]` of such."""
         for _, setting in self.steps:
             x = setting.apply(x)
         return to_8bit(x)

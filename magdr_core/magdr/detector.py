@@ -16,7 +16,7 @@ from magdr_core.components.protocols import FitData, Generator, Parser
 from magdr_core.errors import CalibrationError
 from magdr_core.magdr import equations, fitted
 from magdr_core.magdr import logistic as learned
-from magdr_core.magdr.evidence import Evidence, Extent, Outputs, Probe
+from magdr_core.magdr.evidence import ITSELF, Evidence, Extent, Outputs, Probe
 from magdr_core.magdr.standardise import Standard, Standardised
 
 Form = Literal["learned", "one-sided", "per-edit", "standardised", "literal"]
@@ -92,6 +92,10 @@ class MagDRDetector:
 
     def __call__(self, x: Tensor, c: Condition, G: Generator) -> Tensor:
         return self.inspect(x, c, G).score
+
+    def with_output(self, x: Tensor, c: Condition, G: Generator, y: Tensor) -> Tensor:
+        """The score where `y = G(x,c)`, `[B,3,H,W]`, is there already; the literal form asks again."""
+        return self.inspect(x, c, G, {ITSELF: y}).score
 
     def inspect(self, x: Tensor, c: Condition, G: Generator, known: Outputs | None = None) -> Inspection:
         """Score a batch; `known` outputs are not computed again."""

@@ -11,7 +11,14 @@ from pydantic import Field
 from torch import Tensor
 
 from magdr_core.components.batch import Condition
-from magdr_core.components.protocols import CalibratedDetector, Family, FitData, Generator
+from magdr_core.components.protocols import (
+    CalibratedDetector,
+    Choice,
+    Family,
+    FitData,
+    Generator,
+    ImageMap,
+)
 from magdr_core.errors import CalibrationError
 from magdr_core.functional import constant
 from magdr_core.magdr.calibration_images import CalibrationImages
@@ -21,7 +28,7 @@ from magdr_core.magdr.evidence import rows_of
 from magdr_core.magdr.gate import choose_gate
 from magdr_core.magdr.layer_search import LayerSearch
 from magdr_core.magdr.learned_search import LearnedPick
-from magdr_core.magdr.outcome import Outcome, Reconstruction
+from magdr_core.magdr.outcome import Outcome, Reconstruction, choice_of
 from magdr_core.magdr.shortlist import FINALISTS
 
 Form = Literal["learned", "standardised", "literal"]
@@ -133,6 +140,7 @@ class MagDR:
         history = [score]
         plans: list[list[str]] = [[] for _ in range(len(x))]
         steps: list[list[str]] = [[] for _ in range(len(x))]
+        choices: list[Choice | None] = []
         active = score > self.gate
         for number in range(1, self.rounds + 1):
             rows = [i for i, on in enumerate(active.tolist()) if on]
@@ -145,6 +153,7 @@ class MagDR:
             new_score = torch.full_like(score, torch.nan)
             new_score[idx] = again.score
             history.append(new_score)
+            choices.append(choice_of(made, idx, new_score))
             current[idx] = made.images
             for name, y in again.outputs.items():
                 if name in outputs:
@@ -176,6 +185,7 @@ class MagDR:
             regions=None if z is None else z.regions,
             processings=None if z is None else z.processings,
             processing_names=tuple(f.label for f in self.evidence.probe.augmentations),
+            choices=tuple(choice for choice in choices if choice is not None),
         )
 
     def reconstruct(
@@ -190,10 +200,18 @@ class MagDR:
         return self.reconstructor.reconstruct(x, c, G, x if received is None else received)
 
     @property
-    def candidates(self) -> tuple[Chain, ...]:
-        """The chains that the learned form chooses from, the image itself first; empty for the others."""
+    def candidates(self) -> Mapping[str, Chain]:
+        """By name the chains that the learned form chooses from, the image itself (`""`) first; empty for the
+        others."""
         chosen = self.reconstructor
-        return chosen.shortlist.chains if isinstance(chosen, LearnedPick) else ()
+        chains = chosen.shortlist.chains if isinstance(chosen, LearnedPick) else ()
+        return {str(chain): chain for chain in chains}
+
+    @property
+    def steps(self) -> Mapping[str, ImageMap]:
+        """By name the settings that a plan of the searching forms may hold; empty for the learned form."""
+        chosen = self.reconstructor
+        return chosen.recnet.steps if isinstance(chosen, LayerSearch) else {}
 
     # -- calibration ------------------------------------------------------------------------------------
 

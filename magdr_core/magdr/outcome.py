@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from magdr_core.components.protocols import Choice
 from magdr_core.functional import PARTS
 from magdr_core.magdr.evidence import Outputs
 from magdr_core.magdr.verdict import Verdict
@@ -63,6 +64,7 @@ class Outcome:
         forwards: generator passes per image.
         doubtful: the calibration is of another kind of images than these (drawn faces, photographs), so that
             every verdict is a guess.
+        choices: what each round could have chosen; empty for the searching forms, which keep no scores.
     """
 
     score: Tensor
@@ -79,6 +81,7 @@ class Outcome:
     processings: Tensor | None = None
     processing_names: tuple[str, ...] = field(default_factory=tuple)
     doubtful: bool = False
+    choices: tuple[Choice, ...] = ()
 
     def __len__(self) -> int:
         return len(self.score)
@@ -133,6 +136,7 @@ class Outcome:
             },
             round_scores=torch.cat(rows, 1),
             plans=[plan for p in parts for plan in p.plans],
+            choices=_rounds([(p.choices, len(p)) for p in parts]),
             forwards=sum(p.forwards * len(p.score) for p in parts) / max(1, count),
         )
 
@@ -153,3 +157,50 @@ class Outcome:
         if self.processings is not None:
             told["processings"] = {name: round(v, 2) for name, v in self._processings(i).items()}
         return told
+
+
+def choice_of(made: Reconstruction, rows: Tensor, after: Tensor) -> Choice | None:
+    """The round in which a pass of Rec-Net reconstructed some images of a batch; None without scores.
+
+    Args:
+        rows: `[b]` int64, which images of the batch they are.
+        after: `[B]`, the detection scores after it; NaN where an image took no part.
+    """
+    if made.scores is None:
+        return None
+    plans: list[list[str]] = [[] for _ in range(len(after))]
+    for i, plan in zip(rows.tolist(), made.plans, strict=True):
+        plans[i] = list(plan)
+    scores = made.scores.new_full((len(after), made.scores.shape[1]), torch.inf)
+    active = torch.zeros(len(after), dtype=torch.bool, device=rows.device)
+    return Choice(
+        scores=scores.index_copy(0, rows, made.scores),
+        plans=plans,
+        active=active.index_fill(0, rows, True),
+        after=torch.nan_to_num(after, torch.inf),
+    )
+
+
+def _rounds(parts: Sequence[tuple[Sequence[Choice], int]]) -> tuple[Choice, ...]:
+    """The rounds of a batch from those of its parts, of which some may have had fewer."""
+    longest = max((rounds for rounds, _ in parts), key=len)
+    return tuple(
+        _round([rounds[k] if k < len(rounds) else _idle(like, count) for rounds, count in parts])
+        for k, like in enumerate(longest)
+    )
+
+
+def _idle(like: Choice, count: int) -> Choice:
+    """A round in which no image took part."""
+    scores = like.scores.new_full((count, like.scores.shape[1]), torch.inf)
+    none = torch.zeros(count, dtype=torch.bool, device=scores.device)
+    return Choice(scores, [[]] * count, none, scores.new_full((count,), torch.inf))
+
+
+def _round(parts: Sequence[Choice]) -> Choice:
+    return Choice(
+        torch.cat([p.scores for p in parts]),
+        [plan for p in parts for plan in p.plans],
+        torch.cat([p.active for p in parts if p.active is not None]),
+        torch.cat([p.after for p in parts if p.after is not None]),
+    )

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from magdr_core.components.protocols import Family
+from magdr_core.components.protocols import Family, ImageMap
 from magdr_core.functional import clamp_inclusive, constant
 
 Score = Callable[[Tensor, Tensor], Tensor]
@@ -60,6 +60,12 @@ class RecNet:
         """With middle settings and the printed order where nothing was pre-trained."""
         best = self.best or tuple(tuple(len(f.settings) // 2 for f in layer) for layer in self.layers)
         return replace(self, best=best, order=self.order or tuple(range(len(self.layers))))
+
+    @property
+    def steps(self) -> Mapping[str, ImageMap]:
+        """Every setting of the grid, by the name that choices have."""
+        families = [family for layer in self.layers for family in layer]
+        return {_name(f, p): setting.apply for f in families for p, setting in enumerate(f.settings)}
 
     def search(self, x: Tensor, masks: Tensor, score: Score) -> tuple[Tensor, Tensor, list[list[list[str]]]]:
         """Run every layer on a batch.

@@ -150,7 +150,8 @@ class Profile(BaseModel):
     detectors must not flag; `ensemble` are augmentations over which every
     defense's output is averaged, undone, as a further variant of its row. `transfer` and `sweep` add attacks
     with less knowledge and with growing effort, `adaptive` such that know everything. `checks` are sanity
-    checks of attacks and rows.
+    checks of attacks and rows. `ours` are the components (as `use` names them) whose rows are the method that
+    the tables are about, and no baselines.
     """
 
     note: str = ""
@@ -170,6 +171,7 @@ class Profile(BaseModel):
     sweep: Sweep | None = None
     adaptive: Adaptive | None = None
     checks: Annotated[Checks, BeforeValidator(_switch)] = Checks(faces=0)
+    ours: Labels = ("magdr",)
 
     @property
     def checked(self) -> Checks | None:

@@ -320,8 +320,8 @@ def rec_net(done):
 def test_a_frozen_choice_has_the_real_value_where_it_was_made(rec_net):
     from magdr_core.adaptive.discrete_choice import frozen
 
-    target, magdr = rec_net
-    way = frozen(target, magdr)
+    target, _ = rec_net
+    way = frozen(target)
     way.refresh(target.oblivious)
     x = target.oblivious.clone().requires_grad_(True)
     value = way.value(x, target.rng)
@@ -334,7 +334,7 @@ def test_a_frozen_choice_has_the_real_value_where_it_was_made(rec_net):
 def two_rounds(rec_net):
     """The first round picks the second candidate, the next one the third; every round is better."""
     target, magdr = rec_net
-    before = magdr.detector
+    before, names = magdr.detector, list(magdr.candidates)
     seen = []
 
     def inspect(x, c, G, known=None):
@@ -346,8 +346,8 @@ def two_rounds(rec_net):
         k = seen.count("pick")
         scores = torch.full((len(x), len(magdr.candidates)), 5.0)
         scores[:, k], scores[:, 0] = 0.0, 1.0
-        images = to_8bit(magdr.candidates[k].apply(x))
-        return Reconstruction(images, [[str(magdr.candidates[k])]] * len(x), scores=scores)
+        images = to_8bit(magdr.candidates[names[k]](x))
+        return Reconstruction(images, [[names[k]]] * len(x), scores=scores)
 
     magdr.detector = replace(before, thresholds={"fpr": -100.0, "f1": -100.0})
     magdr.evidence.inspect, magdr.reconstructor.reconstruct = inspect, reconstruct
@@ -357,16 +357,16 @@ def two_rounds(rec_net):
 
 
 def test_the_branches_of_the_softmin_are_of_every_round_that_runs(two_rounds):
-    from magdr_core.adaptive.discrete_choice import _branches
+    from magdr_core.adaptive.discrete_choice import branches
 
     target, magdr, seen = two_rounds
-    names = [str(chain) for chain in magdr.candidates]
+    names = list(magdr.candidates)
     with torch.no_grad():
-        branches = _branches(target, magdr, target.oblivious)
+        found = branches(target, target.oblivious.clone())  # a target runs once for the same tensor
         seen.clear()
         outcome = magdr.run(target.oblivious, target.c, target.G)
     assert outcome.plans == [[names[1], names[2]]] * len(target)
-    weights = {plan: float(w[0]) for plan, w in branches.items()}
+    weights = {plan: float(w[0]) for plan, w in found.items()}
     assert sum(weights.values()) == pytest.approx(1)
     # What really happens weighs most; then what the second round might have picked, and the first alone.
     order = sorted(weights, key=weights.get, reverse=True)
@@ -377,20 +377,19 @@ def test_the_branches_of_the_softmin_are_of_every_round_that_runs(two_rounds):
 
 
 def test_the_softmin_expects_the_gains_of_its_branches(rec_net):
-    from magdr_core.adaptive.discrete_choice import _branches, softmin
+    from magdr_core.adaptive.discrete_choice import branches, softmin
 
     target, magdr = rec_net
-    way = softmin(target, magdr)
+    way = softmin(target)
     way.refresh(target.oblivious)
     x = target.oblivious.clone().requires_grad_(True)
     value = way.value(x, target.rng)
-    chains = {str(chain): chain for chain in magdr.candidates}
     with torch.no_grad():
         expected = torch.zeros(len(target))
-        for plan, weights in _branches(target, magdr, target.oblivious).items():
+        for plan, weights in branches(target, target.oblivious).items():
             seen = target.oblivious
             for name in plan:
-                seen = to_8bit(chains[name].apply(seen))
+                seen = to_8bit(magdr.candidates[name](seen))
             expected += weights * target.gain(target.G(seen, target.c))
     assert torch.allclose(value.detach(), expected, rtol=1e-4)
     (slope,) = torch.autograd.grad(value.sum(), x)
@@ -426,7 +425,7 @@ def test_an_image_under_the_gate_is_passed_through_unchanged(rec_net):
     target, magdr = rec_net
     magdr.gate = torch.inf
     try:
-        way = frozen(target, magdr)
+        way = frozen(target)
         way.refresh(target.oblivious)
         undefended = target.gain(target.G(target.oblivious, target.c))
         assert torch.allclose(way.value(target.oblivious, target.rng), undefended)

@@ -221,7 +221,7 @@ def test_fitting_a_defense_does_not_change_it(tmp_path, toolkit_from, form):
     before = set(vars(defense.component.reconstructor))
     assert calibrator._fit("fitting", "defense", "magdr", defense)["state"]
     assert set(vars(defense.component.reconstructor)) == before
-    assert defense.component.candidates == ()
+    assert defense.component.candidates == {}
 
 
 def test_a_random_detector_is_calibrated_and_draws_for_each_face(calibrated):

@@ -35,7 +35,6 @@ from magdr_core.components.protocols import CalibratedDetector
 from magdr_core.components.specs import Gradient
 from magdr_core.errors import MagdrError, one_line
 from magdr_core.guards import GuardedDefense
-from magdr_core.magdr import MagDR
 from magdr_core.registry.resolve import Resolved
 from magdr_core.registry.settings import Checks
 from magdr_core.results.cell import check_checks
@@ -286,7 +285,7 @@ class Suite:
     def _nature(self, role: str, label: str, resolved: Resolved) -> Nature:
         if role == "detector":
             return "blind detector" if self._declared(role, label, resolved) == "none" else "detector"
-        return "chooser" if isinstance(self._bare(role, label), MagDR) else "defense"
+        return "chooser" if self._defense(label).choosing.chooses else "defense"
 
     def _declared(self, role: str, label: str, resolved: Resolved) -> Gradient:
         return declared(resolved, self._bare(role, label))

@@ -1,4 +1,4 @@
-"""Core's wrappers around detectors and defenses, which may learn from calibration data."""
+"""Core's wrapper around a defense."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from torch import Tensor
 from magdr_core.components.batch import Condition
 from magdr_core.components.rng import SampleRng
 from magdr_core.guards.base import Fitted
-
-
-class GuardedDetector(Fitted):
-    def __call__(self, x: Tensor, c: Condition, G: Any, *, rng: SampleRng | None = None) -> Tensor:
-        return self.scores(self.call(self.component, x, c, G, **self.arguments(rng)), (x.shape[0],))
+from magdr_core.guards.choosing import GuardedChoosing
 
 
 class GuardedDefense(Fitted):
     def __call__(self, x: Tensor, c: Condition, G: Any, *, rng: SampleRng | None = None) -> Tensor:
+        """Restored images of such, `[B,3,H,W]`.
+
+        Raises:
+            ComponentError: it fails, or returns anything but images in [0,1] of that shape.
+        """
         return self.images(self.call(self.component, x, c, G, **self.arguments(rng)), x)
 
     def output(
@@ -31,3 +32,8 @@ class GuardedDefense(Fitted):
             return G(restored, c)
         y = self.call(self.component.output, x, c, G, **self.arguments(rng))
         return self.images(y, x, "output returned")
+
+    @property
+    def choosing(self) -> GuardedChoosing:
+        """Its gate and its choice, as far as it has them."""
+        return GuardedChoosing(self)
