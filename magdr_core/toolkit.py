@@ -21,8 +21,8 @@ from magdr_core.guards.output_cache import OutputMemory
 from magdr_core.hosting.manager import PluginHost
 from magdr_core.inference import Pipeline, generator_spec
 from magdr_core.inference.generator import FACE
+from magdr_core.inference.method import Method
 from magdr_core.inference.module import ValueRange
-from magdr_core.magdr import MagDR
 from magdr_core.registry.read import Instance, Registry, default_registry, parse_registry, read_registry
 from magdr_core.registry.resolve import Resolved, Resolver
 from magdr_core.results.store import Store
@@ -244,13 +244,14 @@ class Toolkit:
 
         Args:
             task: a `[generator.TASK]` table.
-            defense: a `[defense.LABEL]` table with `use = "magdr"`.
+            defense: a `[defense.LABEL]` table with `use = "magdr"`, or of another
+                :class:`~magdr_core.inference.method.Method`.
             dataset: a `[dataset.LABEL]` table to calibrate on; the task's if None.
             photographs: what the images will be. With a calibration on drawn faces every verdict on a
                 photograph is a guess, and says so; False if they will be drawn faces.
 
         Raises:
-            RegistryError: no such task or defense, or it is no MagDR; faces of another size.
+            RegistryError: no such task or defense, or it only restores; faces of another size.
             CalibrationError: the registry names a calibration file that does not fit.
         """
         tasks = self.registry.labels("generator")
@@ -268,8 +269,8 @@ class Toolkit:
                 f"a side, [generator.{task}] takes {generator.size}"
             )
         guarded = calibrator.defense(defense)
-        if not isinstance(guarded.component, MagDR):
-            raise RegistryError(f"[defense.{defense}] is not a MagDR (use = 'magdr')")
+        if not isinstance(guarded.component, Method):
+            raise RegistryError(f"[defense.{defense}] does not detect and reconstruct, as use = 'magdr' does")
         generator.memory = OutputMemory(REMEMBERED)
         doubt = ""
         if photographs and self.drawn(chosen):

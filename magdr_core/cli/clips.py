@@ -266,7 +266,7 @@ class _Restoring:
         if self.chains is None:
             return self.job.pipeline.reconstruct(x, c)
         for chain in self.chains:
-            x = chain.apply(x)
+            x = chain(x)
         return x
 
 

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from magdr_core.components.batch import Condition
 from magdr_core.guards import GuardedGenerator
-from magdr_core.magdr import MagDR, Outcome, Verdict
+from magdr_core.inference.method import Method
+from magdr_core.magdr import Outcome, Verdict
 
 Panels = list[tuple[str, Tensor]]
 
@@ -53,7 +54,7 @@ class Defended(Protocol):
     def generator(self) -> GuardedGenerator: ...
 
     @property
-    def magdr(self) -> MagDR: ...
+    def magdr(self) -> Method: ...
 
     def inspect(self, images: Tensor, c: Condition) -> Outcome: ...
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from copy import copy
 from dataclasses import replace
 from typing import Any
 
@@ -13,13 +12,14 @@ from torch import Tensor, nn
 from magdr_core.components.batch import Condition
 from magdr_core.errors import DataError
 from magdr_core.guards import GuardedGenerator
+from magdr_core.inference.method import Method
 from magdr_core.inference.module import MagDRModule, ValueRange, full_precision
 from magdr_core.inference.operations import Defend, Detect, Job
 from magdr_core.inference.photos import Photo, photo_of, treated
 from magdr_core.inference.sources import sources_of
 from magdr_core.inference.tensors import as_faces
 from magdr_core.isolation.expectations import deferred
-from magdr_core.magdr import MagDR, Outcome, Verdict
+from magdr_core.magdr import Outcome, Verdict
 from magdr_core.runtime.conditions import condition_of, known_name
 
 BATCH = 32
@@ -63,7 +63,7 @@ class Pipeline:
     def __init__(
         self,
         generator: GuardedGenerator,
-        magdr: MagDR,
+        magdr: Method,
         *,
         device: torch.device | None = None,
         doubt: str = "",
@@ -166,10 +166,8 @@ class Pipeline:
     ) -> Outcome:
         """As `detect`, with scores and evidence as tensors; `restored` is what came in."""
         x, c = self._asked(images, c, edits, has, whole)
-        only = copy(self.magdr)
-        only.rounds = 0
         with full_precision(self.device):
-            return self._told(only.run(x, c, self.generator))
+            return self._told(self.magdr.inspect(x, c, self.generator))
 
     @torch.no_grad()
     @deferred()

@@ -114,6 +114,12 @@ class MagDR:
         every = torch.arange(len(x), device=x.device).split(BATCH)
         return Outcome.cat([self._run(x[idx], c[idx], G) for idx in every])
 
+    def inspect(self, x: Tensor, c: Condition, G: Generator) -> Outcome:
+        """Detect alone, a batch of any size: `restored` is what came in."""
+        only = copy(self)
+        only.rounds = 0
+        return only.run(x, c, G)
+
     def _nothing(self, x: Tensor) -> Outcome:
         """The outcome of no images: no component is asked."""
         none = torch.zeros(0, device=x.device)

@@ -193,7 +193,7 @@ def test_a_second_call_replaces_its_own_results_and_passes_them_over(own, astron
         (["a.png", "--set", "Smiling", "--task", "edting"], "did you mean 'editing'?"),
         (["a.png", "--set", "Smiling", "--out", "a.png"], "a.png"),
         (["a.png", "--set", "Smiling", "--registry", "gone.toml"], "gone.toml"),
-        (["a.png", "--set", "Smiling", "--defense", "identity"], "is not a MagDR"),
+        (["a.png", "--set", "Smiling", "--defense", "identity"], "does not detect and reconstruct"),
         (["a.png", "sub/a.png", "--set", "Smiling"], "would have results of one name"),
         (["x/b.png", "x/b.png.restored.png", "--set", "Smiling", "--out", "x"], "would be overwritten"),
         ([], "Missing argument"),

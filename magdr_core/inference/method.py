@@ -1,0 +1,31 @@
+"""What a pipeline asks of the defense that it puts before a generator."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol, runtime_checkable
+
+from torch import Tensor
+
+from magdr_core.components.batch import Condition
+from magdr_core.components.protocols import Generator, ImageMap
+from magdr_core.magdr import Outcome
+from magdr_core.magdr.outcome import Reconstruction
+
+
+@runtime_checkable
+class Method(Protocol):
+    """A calibrated defense that decides and restores, and tells why: MagDR, or one that tells as much."""
+
+    @property
+    def candidates(self) -> Mapping[str, ImageMap]:
+        """By name what plans are made of; empty where they are composed otherwise."""
+
+    def run(self, x: Tensor, c: Condition, G: Generator) -> Outcome:
+        """Decide about images `[B,3,H,W]` and restore what is disrupted."""
+
+    def inspect(self, x: Tensor, c: Condition, G: Generator) -> Outcome:
+        """Decide alone: `restored` is what came in."""
+
+    def reconstruct(self, x: Tensor, c: Condition, G: Generator) -> Reconstruction:
+        """Restore images that are known to be disrupted."""
