@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from magdr_core.calibration import Calibrator, Progress
 from magdr_core.components.objective import ObjectiveName
-from magdr_core.components.protocols import Family
+from magdr_core.components.protocols import Dataset, Family
 from magdr_core.components.rng import SampleRng
-from magdr_core.components.specs import ComponentSpec, Need
+from magdr_core.components.specs import DatasetSpec, Need
 from magdr_core.components.weights import weights_folder
-from magdr_core.errors import RegistryError, brief, suggestion
+from magdr_core.errors import RegistryError, suggestion
 from magdr_core.guards import GuardedGenerator
 from magdr_core.guards.output_cache import OutputMemory
 from magdr_core.hosting.manager import PluginHost
@@ -23,19 +23,15 @@ from magdr_core.inference import Pipeline, generator_spec
 from magdr_core.inference.generator import FACE
 from magdr_core.inference.method import Method
 from magdr_core.inference.module import ValueRange
+from magdr_core.registry.changes import OWN, Changes, Plugins, added, with_dataset
 from magdr_core.registry.read import Instance, Registry, default_registry, parse_registry, read_registry
 from magdr_core.registry.resolve import Resolved, Resolver
 from magdr_core.results.store import Store
 from magdr_core.runtime.builder import Builder
-
-Plugins = Mapping[str, Sequence[ComponentSpec]]
-"""Components that were made in Python, by the name that a registry calls their plugin."""
+from magdr_core.runtime.device import device_of
 
 REMEMBERED = 2**26
 """Bytes of generator outputs that a pipeline of the library keeps: enough for what one batch asks twice."""
-
-OWN = "own"
-"""The plugin name of networks that were handed over."""
 
 
 class Toolkit:
@@ -46,6 +42,11 @@ class Toolkit:
         device: overrides the registry's; "auto" takes CUDA where there is one.
         block: further glob patterns of plugins that must not be imported.
         plugins: components made in Python, which the registry may use as `name/component`.
+        changes: what replaces settings of the registry (`with_calibration` and `with_dataset` make it).
+
+    Raises:
+        RegistryError: there is no such device here, or a change is of a key that there is not.
+        PluginError: a plugin in Python has a name that is taken.
 
     >>> from magdr_core import Toolkit
     >>> toolkit = Toolkit.from_registry(device="cpu")
@@ -62,22 +63,28 @@ class Toolkit:
         device: str | None = None,
         block: Iterable[str] = (),
         plugins: Plugins | None = None,
+        changes: Changes | None = None,
     ) -> None:
         self.block = tuple(block)
         self.plugins = {name: tuple(specs) for name, specs in (plugins or {}).items()}
-        self.resolver = Resolver(registry, self.block)
+        self.changes = changes or Changes()
+        self.written = registry
+        """The registry as it was given, without the changes."""
+        self.resolver = Resolver(self.changes.applied(registry), self.block)
         for name, specs in self.plugins.items():
             self.host.add(name, specs)
-        own = device or self.resolver.at("[registry]", lambda: str(_device(registry.device)))
-        self.device = _device(own)
+        own = device or self.resolver.at("[registry]", lambda: str(device_of(registry.device)))
+        self.device = device_of(own)
         self._builder = Builder(self.resolver, self.device)
 
     @property
     def registry(self) -> Registry:
+        """What is built: the registry that was given, with the changes that were made in Python."""
         return self.resolver.registry
 
     @property
     def host(self) -> PluginHost:
+        """The plugins of this toolkit alone."""
         return self.resolver.host
 
     def resolve(self, kind: str, label: str) -> Resolved:
@@ -125,11 +132,45 @@ class Toolkit:
         >>> toolkit.resolve("defense", "soft").entry.name
         'fixed-chain'
         """
-        registry = parse_registry(f"{self.registry.text}\n{text}", self.registry.path)
-        together = dict(self.plugins)
-        for name, specs in (plugins or {}).items():
-            together[name] = (*together.get(name, ()), *specs)
-        return Toolkit(registry, device=str(self.device), block=self.block, plugins=together)
+        registry = parse_registry(f"{self.written.text}\n{text}", self.written.path)
+        return self._another(registry, added(self.plugins, plugins or {}), self.changes)
+
+    def _another(self, registry: Registry, plugins: Plugins, changes: Changes) -> Toolkit:
+        return Toolkit(registry, device=str(self.device), block=self.block, plugins=plugins, changes=changes)
+
+    def with_calibration(self, file: Path | str | None = None, **numbers: Any) -> Toolkit:
+        """Another toolkit that uses this calibration file instead of the registry's; this one stays as it is.
+
+        Args:
+            file: made by `magdr calibrate` or `calibrate_on_pictures`, relative to the working folder; None
+                for no file: what the package or the cache does not hold is calibrated when it is asked for.
+            numbers: other keys of `[calibration]`, such as `clean=500`. A file that was made with other
+                numbers does not fit.
+
+        Raises:
+            RegistryError: no such key, or a wrong value. A file that is missing, damaged or does not fit is a
+                CalibrationError of whatever first needs it (`magdr`, `calibrator`).
+        """
+        told = {"file": "auto" if file is None else str(Path(file).absolute()), **numbers}
+        changes = replace(self.changes, calibration={**self.changes.calibration, **told})
+        return self._another(self.written, self.plugins, changes)
+
+    def with_dataset(self, label: str, dataset: Dataset | DatasetSpec) -> Toolkit:
+        """Another toolkit, where a label of datasets means this one; this toolkit stays as it is.
+
+        Args:
+            label: of a `[dataset.LABEL]` table, which is replaced, or a new one.
+            dataset: an object with `size`, `split(name)` (sized; `split[indices]` gives a `Batch` with images
+                `[n,3,S,S]` in [0,1] on this toolkit's device) and `fingerprint()`; or a spec that makes one.
+
+        Raises:
+            PluginError: a spec with the name of another one, or with a parameter that has no default.
+            RegistryError: a spec that needs a package which is not installed.
+        """
+        plugins, changes = with_dataset(label, dataset, self.plugins, self.changes)
+        toolkit = self._another(self.written, plugins, changes)
+        toolkit.resolve("dataset", label)
+        return toolkit
 
     def with_generator(
         self,
@@ -288,23 +329,3 @@ class Toolkit:
         return SampleRng(
             self.registry.seed if seed is None else seed, component, list(ids), device=self.device
         )
-
-
-def _device(name: str) -> torch.device:
-    """Raises RegistryError if there is no such device here, or it is one that magdr does not run on."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    known = f"device {brief(name)} is not one of auto, cpu, cuda, cuda:N"
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise RegistryError(known) from None
-    if device.type == "cpu" and not device.index:
-        return torch.device("cpu")
-    if device.type != "cuda":
-        raise RegistryError(f"{known}; other kinds are not supported, use --device cpu")
-    if not torch.cuda.is_available():
-        raise RegistryError(f"device {name!r}: CUDA is not available here; use --device cpu")
-    if device.index is not None and not 0 <= device.index < torch.cuda.device_count():
-        raise RegistryError(f"device {name!r}: there are {torch.cuda.device_count()} here, from cuda:0 on")
-    return device

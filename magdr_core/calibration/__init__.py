@@ -1,7 +1,8 @@
 """Fitting and thresholds of detectors and defenses, on the calibration split only."""
 
 from magdr_core.calibration.calibrator import Calibrator, Parts, Progress, wants_oracle
-from magdr_core.calibration.file import SCHEMA, calibration_file, read_calibration
+from magdr_core.calibration.file import SCHEMA, calibration_file, read_calibration, write_calibration
+from magdr_core.calibration.from_pictures import PictureCalibration, calibrate_on_pictures
 from magdr_core.calibration.partition import CalibrationPartition, Part
 from magdr_core.measures.thresholds import (
     best_f1_threshold,
@@ -17,8 +18,10 @@ __all__ = [
     "Calibrator",
     "Part",
     "Parts",
+    "PictureCalibration",
     "Progress",
     "best_f1_threshold",
+    "calibrate_on_pictures",
     "calibration_file",
     "promised_fpr",
     "rate_kept",
@@ -26,4 +29,5 @@ __all__ = [
     "scores_needed",
     "threshold_at_fpr",
     "wants_oracle",
+    "write_calibration",
 ]

@@ -12,7 +12,6 @@ from torch import Tensor
 from magdr_core.calibration.partition import CalibrationPartition
 from magdr_core.components.batch import Batch
 from magdr_core.errors import DataError
-from magdr_core.registry.settings import CalibrationPolicy
 
 ACTION_UNITS = 17
 """OpenFace's intensities."""
@@ -56,11 +55,11 @@ class Sharing:
         """The parts as calibration sees them, every picture `repeats` times."""
         return self.pictures.times(self.repeats)
 
-    def policy(self, policy: CalibrationPolicy) -> CalibrationPolicy:
-        """A registry's policy with the numbers of these samples."""
+    @property
+    def numbers(self) -> dict[str, int]:
+        """These samples as keys of a registry's `[calibration]`."""
         parts = self.samples
-        numbers = {"fit": parts.fit, "clean": parts.clean, "attacked": parts.learned}
-        return policy.model_copy(update={name: part.count for name, part in numbers.items()})
+        return {"fit": parts.fit.count, "clean": parts.clean.count, "attacked": parts.learned.count}
 
 
 class Album:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import stat
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -10,6 +11,7 @@ from typing import Any
 
 from magdr_core.calibration.content import checked_entries, parsed
 from magdr_core.errors import CalibrationError
+from magdr_core.files.disk import write_atomically
 from magdr_core.registry.read import Registry
 
 SCHEMA = 1
@@ -70,3 +72,13 @@ def calibration_file(entries: Mapping[str, Any], registry: Registry, fingerprint
         },
         "entries": dict(sorted(entries.items())),
     }
+
+
+def write_calibration(path: Path, content: Mapping[str, Any]) -> None:
+    """Write the content of a calibration file, all of it or nothing.
+
+    Raises:
+        WriteError: it cannot be written.
+    """
+    text = json.dumps(content, indent=1, sort_keys=True) + "\n"
+    write_atomically(path, lambda p: p.write_text(text, encoding="utf-8"))

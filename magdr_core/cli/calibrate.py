@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
 from magdr_core.bench.plan import defense_label, is_restoration
-from magdr_core.calibration import Calibrator, calibration_file, rate_kept
+from magdr_core.calibration import Calibrator, calibration_file, rate_kept, write_calibration
+from magdr_core.calibration.from_pictures import PictureFolder, entries_for
 from magdr_core.cli.common import (
     ProgressDisplay,
     block_option,
@@ -19,11 +18,11 @@ from magdr_core.cli.common import (
     device_option,
     open_toolkit,
 )
-from magdr_core.cli.own_data import OwnPictures
+from magdr_core.cli.own_data import say_covered, say_how_to_use, say_use
 from magdr_core.cli.terminal import Terminal
-from magdr_core.errors import RegistryError, suggestion
+from magdr_core.errors import DataError, RegistryError, suggestion
 from magdr_core.registry.settings import Profile
-from magdr_core.results.store import Store, write_atomically
+from magdr_core.results.store import Store
 from magdr_core.toolkit import Toolkit
 
 
@@ -69,10 +68,9 @@ def command(
     """
     if whole and data is None:
         raise click.UsageError("--whole goes with --data")
-    toolkit = open_toolkit(registry, device, block)
     # The file that the registry names may be the one that is to be made.
-    policy = toolkit.registry.calibration.model_copy(update={"file": "auto"})
-    toolkit.resolver.registry = replace(toolkit.registry, calibration=policy)
+    toolkit = open_toolkit(registry, device, block).with_calibration(None)
+    policy = toolkit.registry.calibration
     chosen = toolkit.registry.profile(profile or "quick")
     detectors, defenses = chosen.detectors, chosen.defenses
     if data is not None and profile is None:
@@ -86,7 +84,7 @@ def command(
     display = ProgressDisplay(Terminal())
     if data is None and detectors and (doubt := rate_kept(policy.clean, policy.fpr)):
         display.say(doubt)
-    own = None if data is None else OwnPictures(toolkit, data, whole, display)
+    own = None if data is None else _pictures(data, whole, display)
     entries: dict[str, Any] = {}
     fingerprint = ""
     with display.running("calibrating", len(tasks) * (len(detectors) + len(defenses))):
@@ -96,7 +94,10 @@ def command(
             if own is None:
                 calibrator = toolkit.calibrator(name, dataset, store, progress=display.step)
             else:
-                calibrator = own.calibrator(name, dataset, store)
+                first = own.sharing is None
+                calibrator = own.calibrator(toolkit, name, dataset, store, progress=display.step)
+                if first:
+                    say_use(display, own, policy.fpr)
             fingerprint = calibrator.data.fingerprint()
             for label in detectors:
                 _say_thresholds(display, name, label, calibrator.detector(label).thresholds)
@@ -106,17 +107,30 @@ def command(
                     calibrator.defense(label)
                     _say_plan(display, calibrator, name, label)
                 display.advance("")
-            entries |= calibrator.used if own is None else own.entries(calibrator, name, dataset, store)
+            if own is None:
+                entries |= calibrator.used
+            else:
+                say_covered(display, calibrator.used)
+                entries |= entries_for(toolkit, calibrator.used, name, dataset, store)
     content = calibration_file(entries, toolkit.registry, fingerprint)
     if own is not None:
         content["provenance"] |= own.provenance()
-    text = json.dumps(content, indent=1, sort_keys=True) + "\n"
-    write_atomically(out, lambda p: p.write_text(text, encoding="utf-8"))
+    write_calibration(out, content)
     display.say(str(out))
     if own is not None:
-        own.say_how_to_use(out)
+        say_how_to_use(display, toolkit.registry.path.name, out)
         if own.skipped:
             raise SystemExit(1)
+
+
+def _pictures(folder: Path, whole: bool, display: ProgressDisplay) -> PictureFolder:
+    """Raises UsageError for a folder without any picture."""
+    try:
+        return PictureFolder(
+            folder, whole=whole, progress=display.step, skip=lambda line: display.say(f"skipped {line}")
+        )
+    except DataError as e:
+        raise click.UsageError(str(e)) from None
 
 
 def _tasks(toolkit: Toolkit, profile: Profile, task: str | None) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -158,13 +157,6 @@ def conditions_told(
     return {"task": task, "set": dict(edits), "has": list(has), "assumed_absent": assumed}
 
 
-def with_calibration(toolkit: Toolkit, file: Path | None) -> None:
-    """Use this calibration file instead of the registry's."""
-    if file is not None:
-        policy = toolkit.registry.calibration.model_copy(update={"file": str(file.absolute())})
-        toolkit.resolver.registry = replace(toolkit.registry, calibration=policy)
-
-
 def calibration_told(toolkit: Toolkit, task: str) -> dict[str, Any]:
     """What verdicts are calibrated on, for the report; drawn faces are no photographs."""
     file = toolkit.registry.calibration.file
@@ -227,7 +219,8 @@ def judge(
             check_results(inputs, out, job.suffix)
             check_writable(out)
         toolkit = open_toolkit(registry, device, block)
-        with_calibration(toolkit, calibration)
+        if calibration is not None:
+            toolkit = toolkit.with_calibration(calibration)
         label = chosen_task(toolkit, task, wanted)
         generator = toolkit.generator(label)
         condition = chosen_condition(generator, wanted, checked_has(has))

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from magdr_core.cli.media_commands import with_calibration
 from magdr_core.inference import Pipeline
 from magdr_core.toolkit import Toolkit
 from tests.cli.conftest import astronaut, magdr, own, workshop
@@ -27,7 +26,7 @@ def calibrated(workshop) -> Callable[..., Pipeline]:
     @cache
     def make(flags: str = "never", **options) -> Pipeline:
         toolkit = Toolkit.from_registry(workshop / "small.toml", device="cpu")
-        with_calibration(toolkit, workshop / f"{flags}.json")
+        toolkit = toolkit.with_calibration(workshop / f"{flags}.json")
         return toolkit.magdr("editing", cache=workshop / "cache", **options)
 
     return make

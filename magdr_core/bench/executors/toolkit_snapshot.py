@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 
 from magdr_core._version import __version__
 from magdr_core.bench.executors.local import environment
 from magdr_core.errors import MagdrError
+from magdr_core.registry.changes import Changes
 from magdr_core.registry.read import parse_registry
 from magdr_core.toolkit import Toolkit
 
@@ -24,6 +25,7 @@ class Parcel:
         files: by plugin name, (file name, content) of local plugin files.
         environment: versions and device of whoever packed.
         identities: by table, the hash of everything that can change a component's outputs.
+        changes: what replaces settings of the registry.
     """
 
     text: str
@@ -33,6 +35,7 @@ class Parcel:
     files: Mapping[str, tuple[str, bytes]]
     environment: Mapping[str, object]
     identities: Mapping[str, str]
+    changes: Changes = field(default_factory=Changes)
 
     def unpack(self, folder: Path) -> Toolkit:
         """The toolkit, with plugin files written into `folder`.
@@ -51,7 +54,7 @@ class Parcel:
             place.write_bytes(content)
             local[plugin] = str(place)
         registry = replace(registry, local=MappingProxyType(local))
-        toolkit = Toolkit(registry, device=self.device, block=self.block)
+        toolkit = Toolkit(registry, device=self.device, block=self.block, changes=self.changes)
         for what, expected in self.environment.items():
             if (own := _software(toolkit)[what]) != expected:
                 raise MagdrError(f"{what} is {own} there, {expected} where the benchmark was started")
@@ -77,13 +80,14 @@ def parcel_of(toolkit: Toolkit) -> Parcel:
         if target.endswith(".py") and file.is_file():
             files[plugin] = (file.name, file.read_bytes())
     return Parcel(
-        registry.text,
+        toolkit.written.text,
         str(path),
         toolkit.block,
         toolkit.device.type,
         files,
         _software(toolkit),
         _identities(toolkit),
+        toolkit.changes,
     )
 
 

@@ -1,0 +1,225 @@
+"""Calibration on one's own clean pictures: their faces take the place of the registry's dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+import torch
+from torch import Tensor
+
+from magdr_core.calibration.album import Album, Sharing
+from magdr_core.calibration.calibrator import Calibrator, Progress
+from magdr_core.calibration.file import calibration_file, write_calibration
+from magdr_core.errors import DataError
+from magdr_core.guards import GuardedGenerator
+from magdr_core.inference.photos import because, load
+from magdr_core.inference.sources import Input, below
+from magdr_core.registry.read import Registry
+from magdr_core.results.store import Store
+
+
+class CalibratingToolkit(Protocol):
+    """The part of a toolkit that this needs."""
+
+    @property
+    def registry(self) -> Registry: ...
+
+    @property
+    def device(self) -> torch.device: ...
+
+    def generator(self, task: str) -> GuardedGenerator: ...
+
+    def calibrator(
+        self, task: str, dataset: str, store: Store, *, progress: Progress = ...
+    ) -> Calibrator: ...
+
+    def with_calibration(self, file: Path | str | None = None, **numbers: Any) -> Self: ...
+
+    def with_dataset(self, label: str, dataset: Any) -> Self: ...
+
+
+@dataclass(frozen=True, eq=False)
+class PictureCalibration:
+    """What was fitted on one's own pictures, as a calibration file holds it.
+
+    Attributes:
+        entries: by the key under which the toolkit's own registry asks, so that its one line
+            `[calibration] file = ...` uses them.
+        sharing: how the pictures were shared out.
+        skipped: one line for each file that could not be used.
+        content: of the file.
+    """
+
+    entries: Mapping[str, Any]
+    sharing: Sharing
+    skipped: Sequence[str]
+    content: Mapping[str, Any]
+
+    def save(self, path: Path | str) -> Path:
+        """Write the file for `[calibration] file` or `Toolkit.with_calibration`; its path.
+
+        Raises:
+            WriteError: it cannot be written.
+        """
+        path = Path(path)
+        write_calibration(path, self.content)
+        return path
+
+
+class PictureFolder:
+    """The faces of all clean pictures below a folder, read once for each size that generators take.
+
+    Args:
+        folder: with all below it; clips and what magdr wrote for people to look at are passed over.
+        whole: no search for a face, the middle square of each.
+        progress: told (what, done, total).
+        skip: told in one line of each file that cannot be used, when it is met for the first time.
+
+    Attributes:
+        inputs: the files.
+        skipped: one line for each that cannot be used, once it was tried.
+        sharing: how the faces are shared out, once there was a calibrator.
+
+    Raises:
+        DataError: no such folder, or no picture in it.
+    """
+
+    def __init__(
+        self,
+        folder: Path | str,
+        *,
+        whole: bool = False,
+        progress: Progress = lambda what, done, total: None,
+        skip: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        self.folder = Path(folder)
+        self.whole = whole
+        self.progress = progress
+        self.skip = skip
+        self.inputs: Sequence[Input] = below(self.folder, videos=False)
+        self.skipped: list[str] = []
+        self.sharing: Sharing | None = None
+        self._faces: dict[int, tuple[list[Tensor], list[str]]] = {}
+
+    def faces(self, size: int) -> tuple[list[Tensor], list[str]]:
+        """The largest face of each picture that can be used, `[3,size,size]` in [0,1], and their names."""
+        if size not in self._faces:
+            faces, names, skipped = [], [], []
+            for i, given in enumerate(self.inputs):
+                try:
+                    faces.append(load(given, size, self.whole).face)
+                    names.append(given.name)
+                except Exception as e:
+                    skipped.append(str(because(given, e)))
+                    if not self._faces:
+                        self.skip(skipped[-1])
+                self.progress("finding faces", i + 1, len(self.inputs))
+            self._faces[size], self.skipped = (faces, names), skipped
+        return self._faces[size]
+
+    def calibrator(
+        self,
+        toolkit: CalibratingToolkit,
+        task: str,
+        dataset: str,
+        store: Store,
+        *,
+        progress: Progress = lambda what, done, total: None,
+    ) -> Calibrator:
+        """A calibrator of a task on these pictures, whatever calibration file the registry names.
+
+        Args:
+            dataset: the label whose place they take.
+
+        Raises:
+            DataError: too few of them can be used.
+        """
+        generator = toolkit.generator(task)
+        faces, names = self.faces(generator.size)
+        if not faces:
+            raise DataError(f"{self.folder}: no picture with a face")
+        album = Album(torch.stack(faces).to(toolkit.device), names, generator.condition_names)
+        self.sharing = album.sharing
+        own = toolkit.with_dataset(dataset, album).with_calibration(None, **album.sharing.numbers)
+        return own.calibrator(task, dataset, store, progress=progress)
+
+    def provenance(self) -> dict[str, Any]:
+        """What a calibration file says about the pictures; JSON-able."""
+        assert self.sharing is not None
+        return {
+            "command": "magdr calibrate --data",
+            "pictures": sum(self.sharing.pictures.counts),
+            "edits_per_picture": self.sharing.repeats,
+            "samples": list(self.sharing.samples.counts),
+        }
+
+
+def entries_for(
+    toolkit: CalibratingToolkit, used: Mapping[str, Any], task: str, dataset: str, store: Store
+) -> dict[str, Any]:
+    """Entries that were computed on one's own pictures, under the keys by which the registry will ask.
+
+    They are *computed* under keys of their own, as everything in a store is, and *written* under those of the
+    registry's dataset: so one line, `[calibration] file = ...`, makes the registry use them.
+
+    Args:
+        used: of the calibrator on the pictures.
+        dataset: the label of the registry's dataset.
+    """
+    asked = toolkit.with_calibration().calibrator(task, dataset, store)
+    return {asked.key(e["kind"], e["label"]): e for e in used.values()}
+
+
+def calibrate_on_pictures(
+    toolkit: CalibratingToolkit,
+    task: str,
+    folder: Path | str,
+    *,
+    detectors: Sequence[str] = (),
+    defenses: Sequence[str] = ("magdr",),
+    dataset: str | None = None,
+    whole: bool = False,
+    cache: Path | str = "runs/cache",
+    progress: Progress = lambda what, done, total: None,
+) -> PictureCalibration:
+    """Fit detectors and defenses, and set their thresholds, on the faces of one's own clean pictures.
+
+    They must be clean, and like those that will be judged. Some are attacked in memory, with the attacks of
+    the registry's `[calibration]`; no picture is in two parts of it. This takes minutes on a CPU.
+
+    Args:
+        task: a `[generator.TASK]` table.
+        folder: of pictures of any size, with all below it; 24 at least must show a face.
+        detectors, defenses: labels; a defense brings the detector that it needs.
+        dataset: the label whose place the pictures take; the task's if None.
+        whole: no search for a face, the middle square of each picture.
+        cache: where attacked pictures and what was fitted are kept.
+        progress: told (what, done, total).
+
+    Raises:
+        DataError: no such folder, or too few pictures can be used.
+        RegistryError: no such task or component.
+        ComponentError: one of the components cannot be fitted.
+
+    >>> from magdr_core import Toolkit
+    >>> from magdr_core.calibration import calibrate_on_pictures
+    >>> toolkit = Toolkit.from_registry(device="cpu")
+    >>> made = calibrate_on_pictures(toolkit, "editing", "photos")                  # doctest: +SKIP
+    >>> magdr = toolkit.with_calibration(made.save("mine.json")).magdr("editing")   # doctest: +SKIP
+    """
+    pictures = PictureFolder(folder, whole=whole, progress=progress)
+    label = dataset or toolkit.registry.dataset_of(task)
+    store = Store(Path(cache))
+    calibrator = pictures.calibrator(toolkit, task, label, store, progress=progress)
+    for detector in detectors:
+        calibrator.detector(detector)
+    for defense in defenses:
+        calibrator.defense(defense)
+    assert pictures.sharing is not None
+    entries = entries_for(toolkit, calibrator.used, task, label, store)
+    content = calibration_file(entries, toolkit.registry, calibrator.data.fingerprint())
+    content["provenance"] |= pictures.provenance()
+    return PictureCalibration(entries, pictures.sharing, tuple(pictures.skipped), content)
