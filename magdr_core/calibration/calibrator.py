@@ -38,8 +38,6 @@ from magdr_core.results.store import Store
 from magdr_core.runtime.samples import attack_samples, draw_samples
 
 Progress = Callable[[str, int, int], None]
-SCORE_BATCH = 32
-ATTACK_BATCH = 32
 
 REMEMBERED = 2**30
 """Bytes of generator outputs that components share."""
@@ -256,13 +254,14 @@ class Calibrator:
             if images is None:
                 attack = self.toolkit.build("attack", label)
                 parts = []
-                for batch in clean.batches(ATTACK_BATCH):
+                together = clean.together("calibrate")
+                for batch in clean.batches(together):
                     parts.append(
                         attack_samples(
                             batch, attack, self.generator, name=resolved.entry.name, seed=self.policy.seed
                         )
                     )
-                    done = len(parts) * ATTACK_BATCH
+                    done = len(parts) * together
                     self.progress(f"attacking {part.split} faces ({label})", done, part.count)
                 images = torch.cat(parts)
                 self._check_shared(attack.where)
@@ -287,12 +286,12 @@ class Calibrator:
             noise = self.toolkit.sibling("attack", "noise", eps=eps)
             parts = [
                 attack_samples(b, noise, self.generator, name="noise", seed=self.policy.seed)
-                for b in clean.batches(ATTACK_BATCH)
+                for b in clean.batches("calibrate")
             ]
             edited[f"noise@{eps * 255:g}"] = clean.with_images(torch.cat(parts))
         for label in self.policy.benign:
             f = self.toolkit.build("augmentation", label)
-            parts = [to_8bit(f(b.images)) for b in clean.batches(ATTACK_BATCH)]
+            parts = [to_8bit(f(b.images)) for b in clean.batches("calibrate")]
             edited[f"benign:{label}"] = clean.with_images(torch.cat(parts))
         return edited
 
@@ -352,10 +351,11 @@ class Calibrator:
     @torch.no_grad()
     def _scores(self, label: str, detector: Any, samples: Samples) -> np.ndarray[Any, Any]:
         scores: list[Tensor] = []
-        for batch in samples.batches(SCORE_BATCH):
+        together = samples.together("calibrate")
+        for batch in samples.batches(together):
             rng = self.toolkit.rng(label, batch.ids, self.policy.seed)
             scores.append(detector(batch.images, batch.conditions, self.generator, rng=rng))
-            done = min(len(scores) * SCORE_BATCH, len(samples))
+            done = min(len(scores) * together, len(samples))
             self.progress(f"thresholds of {label}", done, len(samples))
         return torch.cat(scores).double().cpu().numpy()
 

@@ -19,14 +19,13 @@ from magdr_core.cli.photos import PhotoWork
 from magdr_core.cli.verdict_text import verdict_line
 from magdr_core.components.batch import Condition
 from magdr_core.errors import DataError
+from magdr_core.functional import batch_size
 from magdr_core.inference.photos import because
 from magdr_core.media import Box, Video, cut, paste, paste_change, read_video, video_writer, whole_cut
 from magdr_core.media.panels import side_by_side
 from magdr_core.media.sound import Sound
 from magdr_core.media.track import face_track, half_second_medians, steady, stretches
 from magdr_core.media.video_writer import check_writable_size
-
-BATCH = 16
 
 BATCH_PIXELS = 8_000_000
 """Of all frames that are held at once, so that large ones do not take sixteen times their size."""
@@ -130,9 +129,12 @@ class ClipWork:
         return _Followed(video, times, boxes)
 
     def _cuts(self, clip: _Followed) -> Iterator[tuple[int, list[Tensor], Tensor]]:
-        """(first frame, frames as uint8, their cuts on the device), up to `BATCH` at a time."""
+        """(first frame, frames as uint8, their cuts on the device), a few at a time."""
         size = self.work.job.generator.size
-        together = min(BATCH, max(1, BATCH_PIXELS // (clip.video.height * clip.video.width)))
+        together = min(
+            batch_size((size, size), "deliver", self.work.device),
+            max(1, BATCH_PIXELS // (clip.video.height * clip.video.width)),
+        )
         frames, first = (levels for _, levels in clip.video.levels()), 0
         while batch := list(islice(frames, together)):
             cuts = [cut(frame, box, size) for frame, box in zip(batch, clip.boxes[first:], strict=False)]

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from magdr_core.functional import Work, batch_size
+
 Index = Tensor | slice | list[int]
 
 
@@ -112,9 +114,16 @@ class Samples:
     def __getitem__(self, idx: slice) -> Samples:
         return Samples(self.images[idx], self.conditions[idx], self.ids[idx])
 
-    def batches(self, size: int) -> Iterator[Samples]:
+    def batches(self, size: int | Work) -> Iterator[Samples]:
+        """A few of them at a time: so many, or as many as fit where a kind of work is named."""
+        if not isinstance(size, int):
+            size = self.together(size)
         for start in range(0, len(self), size):
             yield self[start : start + size]
+
+    def together(self, work: Work) -> int:
+        """How many of them go together for a kind of work, by their size and the memory there is."""
+        return batch_size(self.images.shape, work, self.images.device)
 
     def with_images(self, images: Tensor) -> Samples:
         """The same samples seen through other images (attacked, defended)."""

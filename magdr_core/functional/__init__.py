@@ -6,7 +6,7 @@ No global state, no in-place edits, no loop over images; an image's result is th
 from __future__ import annotations
 
 from magdr_core.functional._dwt import inverse_wavelet_transform, wavelet_transform
-from magdr_core.functional.batching import in_pieces
+from magdr_core.functional.batching import Work, batch_size, in_pieces
 from magdr_core.functional.cache_blocked import in_cache
 from magdr_core.functional.colour import brighten, chroma_blur, chroma_depth, fade, luma, unbrighten, unfade
 from magdr_core.functional.columns import column_filters, conv_by_columns
@@ -44,9 +44,11 @@ from magdr_core.functional.ycbcr import from_ycbcr, to_ycbcr, wavelet_denoise_yc
 __all__ = [
     "CLASSES",
     "PARTS",
+    "Work",
     "anisotropic_diffusion",
     "area",
     "average_over_shifts",
+    "batch_size",
     "bilateral",
     "bit_depth",
     "brighten",

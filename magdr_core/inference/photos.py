@@ -13,6 +13,7 @@ from torch import Tensor
 
 from magdr_core.components.batch import Condition
 from magdr_core.errors import DataError, MagdrError, one_line
+from magdr_core.functional import batch_size
 from magdr_core.inference.operations import Job, Result
 from magdr_core.inference.sources import Source
 from magdr_core.magdr import Verdict
@@ -28,8 +29,6 @@ from magdr_core.media import (
     write_picture,
 )
 from magdr_core.media.tiles import in_unit
-
-BATCH = 16
 
 BATCH_PIXELS = 16_000_000
 """Of all pictures that are held at once; a batch ends with the one that exceeds it."""
@@ -180,8 +179,11 @@ def load(given: S, size: int, whole: bool) -> Loaded[S]:
     return Loaded(given, picture.levels, box, cut(image, box, size), facts, picture.grey)
 
 
-def loaded_batches(sources: Iterable[S], size: int, whole: bool) -> Iterator[list[Loaded[S]] | Skipped[S]]:
+def loaded_batches(
+    sources: Iterable[S], size: int, whole: bool, device: torch.device
+) -> Iterator[list[Loaded[S]] | Skipped[S]]:
     """Pictures in batches that fit in memory; one that cannot be used comes as soon as it is met."""
+    together = batch_size((size, size), "deliver", device)
     batch: list[Loaded[S]] = []
     pixels = 0
     for given in sources:
@@ -192,7 +194,7 @@ def loaded_batches(sources: Iterable[S], size: int, whole: bool) -> Iterator[lis
             continue
         batch.append(loaded)
         pixels += loaded.levels[0].numel()
-        if len(batch) == BATCH or pixels > BATCH_PIXELS:
+        if len(batch) == together or pixels > BATCH_PIXELS:
             yield batch
             batch, pixels = [], 0
     if batch:
@@ -221,7 +223,7 @@ def treated(
         condition: of one picture; used for all.
     """
     cuda = device.type == "cuda"
-    batches = loaded_batches(sources, job.generator.size, whole)
+    batches = loaded_batches(sources, job.generator.size, whole, device)
     for batch in ahead(batches) if cuda else batches:
         if isinstance(batch, Skipped):
             yield batch

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from magdr_core.components.batch import Condition
 from magdr_core.errors import DataError
+from magdr_core.functional import batch_size
 from magdr_core.guards import GuardedGenerator
 from magdr_core.inference.method import Method
 from magdr_core.inference.module import MagDRModule, ValueRange, full_precision
@@ -21,9 +22,6 @@ from magdr_core.inference.tensors import as_faces
 from magdr_core.isolation.expectations import deferred
 from magdr_core.magdr import Outcome, Verdict
 from magdr_core.runtime.conditions import condition_of, known_name
-
-BATCH = 32
-"""Images that are worked on together, so that memory stays bounded on any number of them."""
 
 Edits = Mapping[str, float | Tensor]
 Has = Mapping[str, float | Tensor] | Iterable[str]
@@ -182,12 +180,12 @@ class Pipeline:
     ) -> Tensor:
         """One pass of Rec-Net whatever the detector says: `[B,3,S,S]`, 8-bit."""
         x, c = self._asked(images, c, edits, has, whole)
+        if not len(x):
+            return x
         with full_precision(self.device):
-            parts = [
-                self.magdr.reconstruct(x[i : i + BATCH], c[i : i + BATCH], self.generator).images
-                for i in range(0, len(x), BATCH)
-            ]
-        return torch.cat(parts) if parts else x
+            every = torch.arange(len(x), device=x.device).split(batch_size(x.shape, "defend", x.device))
+            parts = [self.magdr.reconstruct(x[idx], c[idx], self.generator).images for idx in every]
+        return torch.cat(parts)
 
     @torch.no_grad()
     @deferred()

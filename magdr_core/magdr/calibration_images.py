@@ -9,9 +9,7 @@ from torch import Tensor
 
 from magdr_core.components.batch import Condition, Samples
 from magdr_core.components.protocols import Generator
-
-CHUNK = 64
-"""Images that go through G together."""
+from magdr_core.functional import batch_size
 
 
 class CalibrationImages:
@@ -42,4 +40,5 @@ class CalibrationImages:
 
 
 def _outputs(x: Tensor, c: Condition, G: Generator) -> Tensor:
-    return torch.cat([G(x[i : i + CHUNK], c[i : i + CHUNK]) for i in range(0, len(x), CHUNK)])
+    every = torch.arange(len(x), device=x.device).split(batch_size(x.shape, "output", x.device))
+    return torch.cat([G(x[idx], c[idx]) for idx in every])

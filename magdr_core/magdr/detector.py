@@ -25,9 +25,6 @@ Use = Literal["both", "distortion", "consistency"]
 LEARNED: tuple[Form, ...] = ("learned", "one-sided", "per-edit")
 """Forms whose evidence is weighed by a fit."""
 
-BATCH = 16
-"""Images measured at a time while fitting; times 1 + K generator passes each."""
-
 
 @dataclass(frozen=True, eq=False)
 class Inspection:
@@ -175,10 +172,10 @@ class MagDRDetector:
         return Standard.fit(clean, per_edit=self.form == "per-edit")
 
     def _evidence(self, samples: Samples, data: FitData, G: Generator, **options: Any) -> Evidence:
-        parts = []
-        for batch in samples.batches(BATCH):
+        parts, together = [], samples.together("learn")
+        for batch in samples.batches(together):
             parts.append(self.measure(batch.images, batch.conditions, G, **options)[0])
-            data.progress(min(len(parts) * BATCH, len(samples)), len(samples))
+            data.progress(min(len(parts) * together, len(samples)), len(samples))
         return Evidence.cat(parts)
 
     def _learn(self, data: FitData, G: Generator, standard: Standard) -> Mapping[str, Any]:

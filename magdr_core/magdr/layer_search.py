@@ -12,16 +12,13 @@ from torch import Tensor
 
 from magdr_core.components.batch import Condition
 from magdr_core.components.protocols import Family, FitData, Generator
-from magdr_core.functional import to_8bit
+from magdr_core.functional import batch_size, to_8bit
 from magdr_core.magdr import equations
 from magdr_core.magdr.detector import MagDRDetector
 from magdr_core.magdr.evidence import Outputs
 from magdr_core.magdr.outcome import Reconstruction
 from magdr_core.magdr.recnet import RecNet, Score
 from magdr_core.magdr.standardise import Standard
-
-BATCH = 8
-"""Received images per search; candidates times 1 + K passes each go through G together."""
 
 
 class LayerSearch:
@@ -58,11 +55,12 @@ class LayerSearch:
     ) -> Reconstruction:
         """8-bit images, and per image the restorations that were applied."""
         images, plans = [], []
-        for start in range(0, len(x), BATCH):
-            part = slice(start, start + BATCH)
+        together = batch_size(x.shape, "search", x.device)
+        for start in range(0, len(x), together):
+            part = slice(start, start + together)
             masks = self.evidence.probe.masks(x[part], c[part])
             planes = masks if self.regional else torch.ones_like(masks[:, :1])
-            score = in_batches(self._score(c[part], G, masks, received[part]), 16 * BATCH)
+            score = in_batches(self._score(c[part], G, masks, received[part]), 16 * together)
             found, _, choices = self.recnet.search(x[part], planes, score)
             images.append(to_8bit(found))
             plans += [_told(choice) for choice in choices]
@@ -120,7 +118,7 @@ class LayerSearch:
         masks = self.evidence.probe.masks(x, c)
         planes = masks if self.regional else torch.ones_like(masks[:, :1])
         orders = list(permutations(range(len(self.recnet.layers))))
-        score = in_batches(worker._score(c, G, masks, x))
+        score = in_batches(worker._score(c, G, masks, x), 4 * batch_size(x.shape, "search", x.device))
         trained = self.recnet.pretrain(x, planes, score, orders, data.progress)
         return state | {"recnet": trained.state()}
 
@@ -130,7 +128,7 @@ class LayerSearch:
         self.recnet = self.recnet.with_state(state["recnet"])
 
 
-def in_batches(score: Score, size: int = 32) -> Score:
+def in_batches(score: Score, size: int) -> Score:
     """The same score, computed for `size` candidates at a time."""
 
     def bounded(images: Tensor, rows: Tensor) -> Tensor:

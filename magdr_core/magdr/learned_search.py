@@ -11,18 +11,13 @@ from torch import Tensor
 
 from magdr_core.components.batch import Condition
 from magdr_core.components.protocols import Family, FitData, Generator
+from magdr_core.functional import batch_size
 from magdr_core.magdr.calibration_images import CalibrationImages
 from magdr_core.magdr.detector import MagDRDetector
 from magdr_core.magdr.evidence import Evidence, Outputs, rows_of
 from magdr_core.magdr.outcome import Reconstruction
 from magdr_core.magdr.shortlist import FINALISTS, Judge, Judged, Shortlist
 from magdr_core.magdr.standardise import Standard
-
-BATCH = 8
-"""Received images per pick; candidates times 1 + K passes each go through G together."""
-
-CHUNK = 64
-"""Candidates that are measured at a time."""
 
 SCREENED_BY = 1
 """f_k that screen candidates; the finalists are judged by all of them."""
@@ -68,7 +63,7 @@ class LearnedPick:
     ) -> Reconstruction:
         """8-bit images, and per image the chain that was applied."""
         parts = []
-        for idx in torch.arange(len(x), device=x.device).split(BATCH):
+        for idx in torch.arange(len(x), device=x.device).split(batch_size(x.shape, "search", x.device)):
             masks = self.evidence.probe.masks(x[idx], c[idx])
             judge = self._judge(c[idx], G, masks, received[idx])
             seen = None if known is None else rows_of(known, idx)
@@ -118,7 +113,8 @@ class LearnedPick:
             known: Outputs | None = None,
             screening: bool = False,
         ) -> Judged:
-            every = torch.arange(len(images), device=images.device).split(CHUNK)
+            together = batch_size(images.shape, "candidates", images.device)
+            every = torch.arange(len(images), device=images.device).split(together)
             parts = [
                 chunk(images[i], rows[i], prior[i], None if known is None else rows_of(known, i), screening)
                 for i in every
@@ -145,14 +141,13 @@ class LearnedPick:
         worker = copy(self)  # this one is calibrated by `load`, not by having been fitted
         options = {"augmentations": self._judges}
         parts: list[Evidence] = []
-        for batch in data.clean.batches(BATCH):
+        for batch in data.clean.batches("search"):
             parts.append(self.evidence.measure(batch.images, batch.conditions, G, **options)[0])
         worker.standard = Standard.fit(Evidence.cat(parts))
         seen = CalibrationImages(data.attacked, G)
         x, c = seen.x, seen.c
-        masks = torch.cat(
-            [self.evidence.probe.masks(x[i : i + CHUNK], c[i : i + CHUNK]) for i in range(0, len(x), CHUNK)]
-        )
+        every = torch.arange(len(x), device=x.device).split(batch_size(x.shape, "output", x.device))
+        masks = torch.cat([self.evidence.probe.masks(x[idx], c[idx]) for idx in every])
         state = self.shortlist.fit(
             x,
             seen.faces,

@@ -20,7 +20,7 @@ from magdr_core.components.protocols import (
     ImageMap,
 )
 from magdr_core.errors import CalibrationError
-from magdr_core.functional import constant
+from magdr_core.functional import batch_size, constant
 from magdr_core.magdr.calibration_images import CalibrationImages
 from magdr_core.magdr.chains import Chain
 from magdr_core.magdr.detector import MagDRDetector
@@ -33,9 +33,6 @@ from magdr_core.magdr.shortlist import FINALISTS
 
 Form = Literal["learned", "standardised", "literal"]
 Gate = Literal["error", "fpr", "f1"]
-
-BATCH = 32
-"""Images that are defended together, so that memory stays bounded on any number of them."""
 
 
 class MagDR:
@@ -111,7 +108,7 @@ class MagDR:
         """Detect and reconstruct a batch of any size."""
         if not len(x):
             return self._nothing(x)
-        every = torch.arange(len(x), device=x.device).split(BATCH)
+        every = torch.arange(len(x), device=x.device).split(batch_size(x.shape, "defend", x.device))
         return Outcome.cat([self._run(x[idx], c[idx], G) for idx in every])
 
     def inspect(self, x: Tensor, c: Condition, G: Generator) -> Outcome:

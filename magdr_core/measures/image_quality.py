@@ -8,10 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from magdr_core.functional import in_pieces, mse, psnr, ssim
+from magdr_core.functional import batch_size, in_pieces, mse, psnr, ssim
 from magdr_core.functional.fsim import EdgeMaps, edge_maps, forget_filters, fsim_of_maps
-
-BATCH = 16
 
 MOST_PSNR = 100.0
 """Equal images have no finite PSNR; 100 dB is far above anything that 8-bit images can show."""
@@ -46,7 +44,7 @@ class Yardstick:
             values["featsim"] = torch.ones(len(clean), device=clean.device)
         # Many defenses leave many images as they are, and those need no second look.
         differ = torch.nonzero((clean != other).flatten(1).any(1)).flatten()
-        for rows in differ.split(BATCH) if len(differ) else ():
+        for rows in differ.split(self._together) if len(differ) else ():
             maps = EdgeMaps(self.maps.phase[rows], self.maps.gradient[rows])
             values["fsim"][rows] = fsim_of_maps(maps, edge_maps(other[rows]))
             if self.encoder is not None:
@@ -68,16 +66,20 @@ class Yardstick:
             yield self._directions
 
     @property
+    def _together(self) -> int:
+        return batch_size(self.images.shape, "compare", self.images.device)
+
+    @property
     def maps(self) -> EdgeMaps:
         if self._maps is None:
-            parts = [edge_maps(x) for x in self.images.split(BATCH)]
+            parts = [edge_maps(x) for x in self.images.split(self._together)]
             self._maps = EdgeMaps(torch.cat([p.phase for p in parts]), torch.cat([p.gradient for p in parts]))
         return self._maps
 
     @property
     def directions(self) -> Tensor:
         if self._directions is None:
-            self._directions = torch.cat([self._direction(x) for x in self.images.split(BATCH)])
+            self._directions = torch.cat([self._direction(x) for x in self.images.split(self._together)])
         return self._directions
 
     def _direction(self, x: Tensor) -> Tensor:

@@ -10,10 +10,8 @@ from magdr_core.components.objective import DisruptionObjective, build_objective
 from magdr_core.components.protocols import Split
 from magdr_core.components.rng import SampleRng
 from magdr_core.errors import DataError
-from magdr_core.functional import merge_classes
+from magdr_core.functional import batch_size, merge_classes
 from magdr_core.guards import GuardedAttack, GuardedGenerator
-
-CHUNK = 64
 
 
 def draw_samples(
@@ -41,8 +39,10 @@ def draw_samples(
         raise DataError(f"the split has {len(split)} images, {first + count} are needed")
     images, conditions, identities = [], [], []
     ids: list[str] = []
-    for start in range(first, first + count, CHUNK):
-        indices = list(range(start, min(start + CHUNK, first + count)))
+    # The first picture would tell its size and place, but has to be drawn for it; G's are as good.
+    together = batch_size((generator.size, generator.size), "draw")
+    for start in range(first, first + count, together):
+        indices = list(range(start, min(start + together, first + count)))
         batch: Batch = split[indices]
         rng = SampleRng(seed, "conditions", batch.ids, device=batch.images.device)
         c = generator.draw(batch, rng)

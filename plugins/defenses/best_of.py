@@ -18,7 +18,6 @@ from magdr_core.functional import mse, to_8bit
 
 MAGDR_API = 1
 
-BATCH = 16
 FLOOR = 1e-5
 """Added to errors before the logarithm, as where chains are chosen: about a squared 8-bit step."""
 
@@ -84,7 +83,7 @@ class BestOf:
     def _error(self, number: int, candidate: Candidate, data: FitData, G: Generator) -> float:
         logs = []
         for attack, (attacked, clean) in data.attacked.items():
-            for seen, wanted in zip(attacked.batches(BATCH), clean.batches(BATCH), strict=True):
+            for seen, wanted in zip(attacked.batches("learn"), clean.batches("learn"), strict=True):
                 rng = SampleRng(0, f"best-of/{number}/{attack}", seen.ids, device=seen.images.device)
                 y = _through(candidate, seen.images, seen.conditions, G, rng)
                 error = mse(y, G(wanted.images, wanted.conditions))

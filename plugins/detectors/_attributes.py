@@ -16,7 +16,6 @@ from torch.nn import functional as F
 
 from magdr_core.api import FitData, Generator, Samples
 
-from ._faces import BATCH
 from ._networks import SEED, compact, frozen, seeded
 from ._resnet import ResNet
 
@@ -40,7 +39,7 @@ class ClassifierPlan:
 def labelled_outputs(clean: Samples, G: Generator, count: int, data: FitData) -> tuple[Tensor, Tensor]:
     """About `count` images `[n,3,H,W]` with labels `[n,A]` in [0,1]."""
     if clean.conditions.values.shape[1] == 0:
-        made = [G(b.images, b.conditions) for b in clean.batches(BATCH)]
+        made = [G(b.images, b.conditions) for b in clean.batches("learn")]
         both = torch.cat([clean.images, *made])
         return both, torch.arange(2, device=both.device).repeat_interleave(len(clean))[:, None].float()
     draw = torch.Generator().manual_seed(SEED)
@@ -49,8 +48,9 @@ def labelled_outputs(clean: Samples, G: Generator, count: int, data: FitData) ->
     for i in range(rounds):
         order = torch.randperm(len(clean), generator=draw) if i else torch.arange(len(clean))
         told = clean.conditions[order.to(clean.images.device)]
-        for start in range(0, len(clean), BATCH):
-            part = slice(start, start + BATCH)
+        together = clean.together("learn")
+        for start in range(0, len(clean), together):
+            part = slice(start, start + together)
             images.append(G(clean.images[part], told[part]))
             labels.append(told[part].values)
         data.progress(i + 1, rounds)

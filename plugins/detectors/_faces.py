@@ -20,8 +20,6 @@ from magdr_core.functional import round_toward
 Array = np.ndarray[Any, Any]
 Pairs = Mapping[str, tuple[Samples, Samples]]
 
-BATCH = 16
-
 
 @dataclass(frozen=True, eq=False)
 class Faces:
@@ -62,10 +60,11 @@ class Faces:
     def measure(self, f: Callable[[Tensor, Condition], Tensor], data: FitData) -> Tensor:
         """`f(x, c)` of all of them without gradients, `[n, ...]`, on their own device."""
         parts: list[Tensor] = []
+        together = self.samples.together("learn")
         with torch.no_grad():
-            for batch in self.samples.batches(BATCH):
+            for batch in self.samples.batches(together):
                 parts.append(f(batch.images, batch.conditions))
-                data.progress(min(len(parts) * BATCH, len(self)), len(self))
+                data.progress(min(len(parts) * together, len(self)), len(self))
         return torch.cat(parts)
 
 

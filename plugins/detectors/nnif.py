@@ -38,10 +38,10 @@ from magdr_core.api import (
     pack_tensors,
     unpack_tensors,
 )
-from magdr_core.functional import constant, in_pieces
+from magdr_core.functional import batch_size, constant, in_pieces
 
 from ._attributes import ClassifierPlan, build, labelled_outputs, train_classifier
-from ._faces import BATCH, choosing_faces, learning_faces
+from ._faces import choosing_faces, learning_faces
 from ._networks import compact, frozen
 from ._resnet import ResNet
 
@@ -156,8 +156,9 @@ class NNIF:
         if not sizes:
             raise ValueError(f"{len(images)} outputs are too few for {min(self.neighbours)} neighbours")
         net = train_classifier(images, labels, self.plan, data)
+        together = batch_size(images.shape, "learn", images.device)
         with torch.no_grad():
-            seen = [net.activations(part) for part in images.split(BATCH)]
+            seen = [net.activations(part) for part in images.split(together)]
             layers = [torch.cat(parts) for parts in zip(*seen, strict=True)]
             index = Index(net, layers, labels, self.damping)
             own, other = (

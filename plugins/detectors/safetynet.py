@@ -34,7 +34,7 @@ from magdr_core.api import (
     unpack_tensors,
 )
 
-from ._faces import BATCH, Faces, choosing_faces, learning_faces
+from ._faces import Faces, choosing_faces, learning_faces
 
 MAGDR_API = 1
 
@@ -95,7 +95,7 @@ class SafetyNet:
         found: list[tuple[tuple[float, float], dict[str, Any], dict[str, Tensor]]] = []
         for layer in self.layers:
             look = partial(_features, G, layer, self.grids)
-            clean = torch.cat([look(b.images, b.conditions) for b in data.clean.batches(BATCH)])
+            clean = torch.cat([look(b.images, b.conditions) for b in data.clean.batches("learn")])
             measured, held_measured = faces.measure(look, data), held.measure(look, data)
             channels = clean.shape[1] // sum(g * g for g in self.grids)
             sizes = [channels * g * g for g in self.grids]

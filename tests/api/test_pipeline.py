@@ -9,7 +9,7 @@ from PIL import Image
 
 from magdr_core.components.batch import Condition
 from magdr_core.errors import DataError, RegistryError
-from magdr_core.inference.photos import BATCH
+from magdr_core.functional import batch_size
 from magdr_core.toolkit import Toolkit
 from tests.api.conftest import EDITS
 
@@ -205,13 +205,13 @@ def test_the_library_says_what_the_command_says(calibrated, own, astronaut, tmp_
 
 
 def test_an_endless_supply_is_read_as_it_is_asked_for(calibrated, picture):
-    asked = itertools.count()
+    asked, together = itertools.count(), batch_size((64, 64), "deliver")
     supply = (picture for _ in asked)
     found = calibrated().photos(supply, edits=EDITS, whole=True, restore=False)
-    for photo in itertools.islice(found, BATCH + 1):
+    for photo in itertools.islice(found, together + 1):
         assert photo.verdict is not None
         assert photo.restored is None
-    assert next(asked) <= 2 * BATCH
+    assert next(asked) <= 2 * together
 
 
 def test_what_is_wrong_with_the_request_is_said_before_the_first_picture(calibrated):

@@ -11,10 +11,12 @@ from PIL import Image
 from magdr_core.cli.common import ProgressDisplay
 from magdr_core.cli.media_commands import Told
 from magdr_core.cli.paths import Input
-from magdr_core.inference.photos import BATCH, ahead
+from magdr_core.functional import batch_size
+from magdr_core.inference.photos import ahead
 from magdr_core.media import write_picture
 from tests.api.conftest import EDITS
 
+BATCH = batch_size((64, 64), "deliver")
 FEW, MANY = BATCH, 5 * BATCH
 
 
