@@ -7,7 +7,8 @@ inside. Masks are soft, `[B,N,H,W]`, N regions that sum to 1 at each pixel.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
@@ -70,28 +71,91 @@ class Condition:
         return Condition(self.values, self.changed, masks)
 
 
-@dataclass(frozen=True, eq=False)
+ATTRIBUTE = "attribute:"
+"""How the annotations that are attributes begin: `attribute:Smiling`."""
+
+
+@dataclass(frozen=True, eq=False, init=False)
 class Batch:
     """Images of a dataset with whatever the dataset knows about them.
 
-    Attributes:
+    Args:
         images: `[B,3,H,W]`, 8-bit levels.
         ids: one stable id per image; random streams and results are keyed by it.
         attributes: name to `[B]` float32 of 0/1 (CelebA's names where they exist).
         masks: exact soft masks `[B,19,H,W]` in the face parser's class order, where the dataset has them.
         action_units: `[B,17]` in [0,1], in OpenFace's order, where the dataset has them.
         identities: `[B]` int64; bootstrap intervals resample identities.
+        annotations: anything else, by name: `[B, ...]` each. What stands under one of the names above, or
+            under `attribute:NAME`, is the same as if it was given so.
+
+    Attributes:
+        annotations: all that is known, by name; an attribute under `attribute:NAME`.
+
+    Raises:
+        TypeError: attributes or annotations are no mapping.
+        ValueError: something is given twice.
     """
 
     images: Tensor
     ids: tuple[str, ...]
-    attributes: Mapping[str, Tensor] = field(default_factory=dict)
-    masks: Tensor | None = None
-    action_units: Tensor | None = None
-    identities: Tensor | None = None
+    annotations: Mapping[str, Tensor]
+
+    def __init__(
+        self,
+        images: Tensor,
+        ids: tuple[str, ...],
+        attributes: Mapping[str, Tensor] = MappingProxyType({}),
+        masks: Tensor | None = None,
+        action_units: Tensor | None = None,
+        identities: Tensor | None = None,
+        annotations: Mapping[str, Tensor] = MappingProxyType({}),
+    ) -> None:
+        for name, given in (("attributes", attributes), ("annotations", annotations)):
+            if not isinstance(given, Mapping):
+                raise TypeError(f"{name} are a {type(given).__name__}, expected a mapping")
+        named = {"masks": masks, "action_units": action_units, "identities": identities}
+        known = {name: value for name, value in named.items() if value is not None}
+        known |= {f"{ATTRIBUTE}{name}": value for name, value in attributes.items()}
+        twice = sorted(known.keys() & annotations.keys())
+        if twice:
+            raise ValueError(f"{twice[0]} is given twice, by its own name and among the annotations")
+        object.__setattr__(self, "images", images)
+        object.__setattr__(self, "ids", ids)
+        object.__setattr__(self, "annotations", {**annotations, **known})
+
+    @property
+    def attributes(self) -> Mapping[str, Tensor]:
+        return {
+            name.removeprefix(ATTRIBUTE): value
+            for name, value in self.annotations.items()
+            if name.startswith(ATTRIBUTE)
+        }
+
+    @property
+    def masks(self) -> Tensor | None:
+        return self.annotations.get("masks")
+
+    @property
+    def action_units(self) -> Tensor | None:
+        return self.annotations.get("action_units")
+
+    @property
+    def identities(self) -> Tensor | None:
+        return self.annotations.get("identities")
 
     def __len__(self) -> int:
         return self.images.shape[0]
+
+    def __getitem__(self, idx: Index) -> Batch:
+        """Some of the images, with all that is known about those."""
+        chosen = torch.arange(len(self.ids))[idx.cpu() if isinstance(idx, Tensor) else idx].tolist()
+        known = {name: value[idx] for name, value in self.annotations.items()}
+        return Batch(self.images[idx], tuple(self.ids[i] for i in chosen), annotations=known)
+
+    def to(self, device: torch.device | str) -> Batch:
+        known = {name: value.to(device) for name, value in self.annotations.items()}
+        return Batch(self.images.to(device), self.ids, annotations=known)
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,6 +11,7 @@ from torch import Tensor
 from magdr_core.components.batch import Batch
 from magdr_core.components.threads import single_thread
 from magdr_core.guards.base import Guard
+from magdr_core.isolation.expectations import expect
 
 
 class GuardedDataset(Guard):
@@ -65,7 +66,21 @@ class GuardedSplit:
         if len(batch.ids) != n or not all(isinstance(one, str) for one in batch.ids):
             raise fail(f"gave {len(batch.ids)} ids for {n} images")
         self._guard.images(images, images, "gave")
+        for name, value in batch.annotations.items():
+            self._known(name, value, n)
         return batch
+
+    def _known(self, name: Any, value: Any, n: int) -> None:
+        """Raises ComponentError if an annotation has not a finite row for each of `n` images."""
+        fail = self._guard.fail
+        if not isinstance(name, str):
+            raise fail(f"gave an annotation called {name!r}, expected a text")
+        what = f"gave {name}:"
+        value = self._guard.tensor(value, what)
+        if not value.ndim or len(value) != n:
+            raise fail(f"{what} {tuple(value.shape)}, expected [{n}, ...]: a row for each image")
+        if value.is_floating_point():
+            expect(torch.isfinite(value.detach()).all(), lambda: fail(f"{what} NaN or infinite values"))
 
     def __getattr__(self, name: str) -> Any:
         if name in ("_split", "_guard"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -145,14 +145,11 @@ def disjoint(s: Subject) -> Iterator[str]:
             return
 
 
-@rule("facts", "attributes, masks, action units and identities have their forms", DATASET, after=("splits",))
+@rule("facts", "what is known of the pictures has its form: a row for each", DATASET, after=("splits",))
 def facts(s: Subject) -> Iterator[str]:
     side = s.component.size
     for name, batch in batches(s):
         n = len(batch.ids)
-        if not isinstance(batch.attributes, Mapping):
-            yield f"split {name!r}: attributes are a {type(batch.attributes).__name__}, expected a mapping"
-            return
         for attribute, values in batch.attributes.items():
             if tuple(values.shape) != (n,) or not bool(((values == 0) | (values == 1)).all()):
                 yield f"split {name!r}: attribute {attribute!r} is {_told(values)}, expected [{n}] of 0 and 1"
@@ -169,6 +166,10 @@ def facts(s: Subject) -> Iterator[str]:
             worst = float(batch.masks.sum(1).flatten()[(batch.masks.sum(1) - 1).abs().argmax()])
             yield f"split {name!r}: the masks of a pixel sum to {worst:.4g}"
             return
+        for what, value in batch.annotations.items():
+            if tuple(value.shape[:1]) != (n,):
+                yield f"split {name!r}: {what} {tuple(value.shape)}, expected a row for each of {n} pictures"
+                return
 
 
 def _told(values: Any) -> str:

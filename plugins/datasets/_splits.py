@@ -66,20 +66,13 @@ class RowSplit(Generic[Key]):
             DataError: no such index, or a file that is missing or damaged, named.
         """
         rows, source = self.rows(indices), self.source
-        facts = {name: _to(value, source.device) for name, value in source.facts(rows).items()}
         images = stacked([source.image(row) for row in rows], source.size)
-        return Batch(images=images.to(source.device), ids=source.ids(rows), **facts)
+        return Batch(images=images, ids=source.ids(rows), **source.facts(rows)).to(source.device)
 
 
 def stacked(images: Sequence[Tensor], size: int) -> Tensor:
     """`[B,3,size,size]`, also of no picture at all."""
     return torch.stack(list(images)) if images else torch.empty(0, 3, size, size)
-
-
-def _to(value: Any, device: torch.device) -> Any:
-    if isinstance(value, Mapping):
-        return {name: tensor.to(device) for name, tensor in value.items()}
-    return None if value is None else value.to(device)
 
 
 def check_split(name: str, dataset: str) -> str:
