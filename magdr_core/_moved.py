@@ -26,6 +26,7 @@ MOVED = {
     "adaptive.surrogate": "adaptive.detector_surrogate",
     "adaptive.target": "adaptive.victim",
     "adaptive.ways": "adaptive.gradient_paths",
+    "bench.adaptive": "bench.scenarios.adaptive_cells",
     "bench.checks.knowing": "bench.checks.adaptive_engine",
     "bench.checks.plants": "bench.checks.planted_checks",
     "bench.checks.slopes": "bench.checks.gradient_check",

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from magdr_core.bench.plan import Cell
 from magdr_core.components.batch import Samples
 from magdr_core.components.objective import symmetric_mse
 from magdr_core.components.protocols import ImageMap
@@ -125,23 +123,6 @@ def oracle_values(
 def outputs(images: Tensor, samples: Samples, G: GuardedGenerator) -> Tensor:
     with torch.no_grad():
         return torch.cat([G(b.images, b.conditions) for b in samples.with_images(images).batches(BATCH)])
-
-
-def cell_facts(cell: Cell) -> dict[str, Any]:
-    """What identifies a cell in tables, as JSON."""
-    return {
-        "task": cell.task,
-        "generator": cell.generator,
-        "dataset": cell.dataset,
-        "attack": cell.slice.name,
-        "slice_role": cell.slice.role,
-        "eps": cell.slice.eps,
-        "steps": cell.slice.steps,
-        "knowledge": cell.knowledge,
-        "role": cell.role,
-        "component": cell.component,
-        "seed": cell.seed,
-    }
 
 
 def encoder_label(toolkit: Toolkit) -> str | None:

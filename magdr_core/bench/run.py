@@ -14,12 +14,13 @@ import torch
 from torch import Tensor
 
 from magdr_core._version import __version__
-from magdr_core.bench.adaptive import suite_of
+from magdr_core.bench import registered
 from magdr_core.bench.checks.badges import with_badges
 from magdr_core.bench.executors.local import Engine, Job, LocalEngine
 from magdr_core.bench.plan import plan
 from magdr_core.calibration import Progress
 from magdr_core.components.fingerprints import digest
+from magdr_core.components.role import role_of
 from magdr_core.isolation import interrupts
 from magdr_core.registry.settings import Profile
 from magdr_core.results.pictures import pack_pictures
@@ -98,7 +99,7 @@ class Bench:
         self.profile: Profile = toolkit.registry.profile(profile)
         if limit is not None:
             self.profile = self.profile.model_copy(update={"samples": min(limit, self.profile.samples)})
-        self.groups = plan(toolkit, self.profile)
+        self.groups = plan(toolkit, self.profile, profile)
         self.shard = shard
         if shard is not None:
             own = (replace(g, cells=tuple(c for c in g.cells if c.in_shard(shard))) for g in self.groups)
@@ -141,7 +142,7 @@ class Bench:
         result.checks = with_badges(result.checks, result.cells)
         result.rows = result_rows(self.toolkit.registry.name, result.cells)
         writer.write(RESULTS, to_csv(result.rows).encode())
-        writer.write_json(CELLS, [_brief(c) for c in result.cells])
+        writer.write_json(CELLS, [self._brief(c) for c in result.cells])
         writer.write(VALUES, pack_values(result.cells))
         writer.write_json(CHECKS, self._checks_file(result))
         if result.pictures:
@@ -173,6 +174,15 @@ class Bench:
             result.checks += group.checks
             result.pictures |= group.pictures
 
+    def _brief(self, cell: Mapping[str, Any]) -> dict[str, Any]:
+        keep = ["key", "facts", "error", "forwards", "thresholds", "seconds", "threat", "worst"]
+        keep += ["curve", "probed", "bad_gradients", "attack_forwards"]  # of adaptive attacks
+        brief = {k: cell[k] for k in keep if k in cell}
+        if "error" in cell:
+            return brief
+        role = role_of(registered.roles(self.toolkit), cell["facts"]["role"], cell["facts"]["component"])
+        return {**brief, **role.brief(cell)}
+
     def _checks_file(self, result: RunResult) -> dict[str, Any]:
         settings = self.profile.checked
         return {
@@ -182,14 +192,17 @@ class Bench:
         }
 
     def _manifest(self) -> dict[str, Any]:
-        device, adaptive = self.toolkit.device, self.profile.adaptive
+        device = self.toolkit.device
+        told: dict[str, Any] = {}
+        for scenario in registered.scenarios(self.toolkit).values():
+            told |= scenario.manifest(self.toolkit, self.profile)
         return {
             "registry": self.toolkit.registry.name,
             "registry_file": self.toolkit.registry.path.name,
             "registry_text": self.toolkit.registry.text,
             "profile": self.name,
             "settings": self.profile.model_dump(),
-            "adaptive_suite": suite_of(self.toolkit, adaptive) if adaptive is not None else None,
+            **told,
             "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
             "engine": self.engine.name,
             "threads": self.engine.threads(self.toolkit),
@@ -197,17 +210,6 @@ class Bench:
             "commit": _commit(),
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
         }
-
-
-def _brief(cell: Mapping[str, Any]) -> dict[str, Any]:
-    keep = ["key", "facts", "error", "forwards", "thresholds", "seconds", "threat", "worst"]
-    keep += ["curve", "probed", "bad_gradients", "attack_forwards"]  # of adaptive attacks
-    brief = {k: cell[k] for k in keep if k in cell}
-    if cell["facts"]["role"] == "defense" and "error" not in cell:
-        # The report names the worst images; ids tell it which pictures they are.
-        errors = zip(cell["ids"], cell["values"]["mse_o"], strict=True)
-        brief["mse_o"] = {name: float(f"{error:.6g}") for name, error in errors}
-    return brief
 
 
 def _commit() -> str:

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from magdr_core.bench.group import GroupRun
-from magdr_core.bench.plan import Cell, Slice
 from magdr_core.components.batch import Condition
 from magdr_core.components.fingerprints import digest
+from magdr_core.components.role import Cell
+from magdr_core.components.scenario import Slice
 from magdr_core.errors import MagdrError
 from magdr_core.guards import GuardedAttack, GuardedGenerator
 from magdr_core.guards.base import COUNTERS
@@ -21,15 +22,6 @@ from magdr_core.runtime.samples import attack_samples
 
 PROBED = 2
 """Faces that an attack is run on to count what it asks of the generator."""
-
-ATTACKED = ("attack", "sweep", "noise", "adaptive")
-
-KNOWS = {
-    "none": "the generator and the condition; there is no defense",
-    "oblivious": "the generator and the condition; not that there is a defense or a detector",
-    "transfer": "less than the defender: see lacks",
-    "adaptive": "everything: generator, condition, defense, detector and threshold, not the draws of either",
-}
 
 
 class Threats:
@@ -50,21 +42,17 @@ class Threats:
             queries (forward and backward passes per image through the generator, counted on two faces; of a
             sweep, those of the longest run), objective, knows, lacks, seed, and every parameter.
         """
-        part = cell.slice
-        if part.role not in ATTACKED:
-            return None
+        part, scenario = cell.slice, self.run.scenario(cell)
         toolkit = self.run.toolkit
         try:
-            if part.role == "noise":
-                attack: GuardedAttack = toolkit.sibling("attack", part.component, eps=part.eps)
-                params: Mapping[str, Any] = {"eps": part.eps}
-            else:
-                attack = toolkit.build("attack", part.label)
-                params = toolkit.resolve("attack", part.label).params
+            made_by = scenario.attack(toolkit, part)
+            if made_by is None:
+                return None
+            attack, params = made_by
             objective = attack.objective or self.run.G.objective
         except MagdrError:
             return None  # its cells say what is wrong with it
-        own_attack = cell.knowledge == "adaptive"
+        own_attack = scenario.per_cell
         spent = data.get("attack_forwards")
         queries = {"forward": spent} if own_attack and spent is not None else None
         own = {
@@ -76,8 +64,8 @@ class Threats:
             "queries": queries if own_attack else self.counted(part, attack),
             "objective": objective,
             "knowledge": cell.knowledge,
-            "knows": KNOWS[cell.knowledge],
-            "lacks": _lacking(part),
+            "knows": scenario.knows(cell.knowledge),
+            "lacks": scenario.lacks(part),
             "seed": cell.seed,
             "parameters": {}
             if own_attack
@@ -101,10 +89,8 @@ class Threats:
         if stored is None:
             try:
                 clean = self.run.images.clean(False)[:PROBED]
-                G = self.run.G
-                if part.transfer is not None and part.transfer.surrogate:
-                    G = self.run.toolkit.generator(part.transfer.surrogate)
-                counted = _Counted(G)
+                scenario = self.run.scenarios[part.scenario]
+                counted = _Counted(scenario.attacked_generator(self.run.toolkit, part, self.run.G))
                 attack_samples(clean, attack, counted, name=part.component, seed=self.run.group.seed)  # type: ignore[arg-type]
             except (MagdrError, torch.OutOfMemoryError):
                 return None
@@ -155,10 +141,3 @@ def _step_size(attack: GuardedAttack, params: Mapping[str, Any]) -> float | None
         if said is None and params.get(name):
             said = params[name]
     return None if said is None else float(said)
-
-
-def _lacking(part: Slice) -> list[str]:
-    if part.transfer is None:
-        return []
-    lacking = [f"the generator: made on {part.transfer.surrogate}"] if part.transfer.surrogate else []
-    return lacking + (["the condition"] if part.transfer.condition == "unknown" else [])

@@ -24,7 +24,7 @@ from magdr_core.files.names import LONGEST, unsafe
 from magdr_core.files.user_files import parse_toml, read_text
 from magdr_core.guards.accelerate import Speed
 from magdr_core.hosting.hookspecs import MAGDR_API
-from magdr_core.registry.settings import CalibrationPolicy, EngineSettings, Globs, Profile
+from magdr_core.registry.settings import CalibrationPolicy, EngineSettings, Globs, Profile, ProfileTable
 
 _LABEL = re.compile(r"[A-Za-z0-9]+([._-][A-Za-z0-9]+)*")
 
@@ -212,7 +212,7 @@ class _Reader:
             if fault := unsafe(name):
                 raise self.fail(_shown(f"profile.{name}"), f"the profile's name {fault}")
         profiles = {
-            name: Profile(**self.table(Profile, f"[profile.{name}]", table))
+            name: Profile(**self.table(ProfileTable, f"[profile.{name}]", table))
             for name, table in data.get("profile", {}).items()
         }
         return Registry(

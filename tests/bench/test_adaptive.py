@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from magdr_core.bench.adaptive import suite_of
+from magdr_core.bench.scenarios.adaptive_cells import suite_of
 from magdr_core.errors import MagdrError
 from magdr_core.functional import round_toward, to_8bit
 from magdr_core.magdr.detector import Inspection
@@ -162,8 +162,8 @@ def test_more_penalties_are_another_attack_and_a_new_label_is_not(done):
         run = GroupRun(work, bench.groups[0])
         found = {}
         for c in bench.groups[0].cells:
-            run._component(c)
-            found[(c.role, c.component, c.slice.role)] = run._key(c)
+            run.component(c)
+            found[(c.role, c.component, c.slice.scenario)] = run.key(c)
         return found
 
     before, after = keys(ADAPTIVE), keys(other)
@@ -250,7 +250,7 @@ def test_a_suite_has_another_name_when_it_attacks_otherwise(done, before, after)
 
 def test_a_suite_has_another_name_in_another_version(done, monkeypatch):
     name = suite(done, ADAPTIVE)
-    monkeypatch.setattr("magdr_core.bench.adaptive.VERSION", 1_000)
+    monkeypatch.setattr("magdr_core.bench.scenarios.adaptive_cells.VERSION", 1_000)
     assert suite(done, ADAPTIVE) != name
 
 

@@ -13,6 +13,7 @@ from sklearn.metrics import f1_score
 
 from magdr_core.bench.group import GroupRun
 from magdr_core.bench.images import Workplace
+from magdr_core.bench.scenarios.transfer import other_conditions
 from magdr_core.cli.calibrate import _tasks
 from magdr_core.cli.media_commands import chosen_task
 from magdr_core.cli.result_view import print_tables
@@ -64,8 +65,8 @@ def opened(shop):
     return GroupRun(work, bench.groups[0])
 
 
-def images(run, name, role="attack", steps=2):
-    (part,) = (s for s in run.group.slices if (s.name, s.role, s.steps) == (name, role, steps))
+def images(run, name, scenario="attack", steps=2):
+    (part,) = (s for s in run.group.slices if (s.name, s.scenario, s.steps) == (name, scenario, steps))
     return run.images.of(part)
 
 
@@ -93,14 +94,18 @@ def test_transferred_images_are_made_on_the_surrogate_for_the_attackers_conditio
     clean, kit = run.images.clean(False), run.toolkit
     attack, other = kit.build("attack", "pgd"), kit.generator("other")
     on_other = attack_samples(clean, attack, other, name="pgd", seed=0)
-    assert torch.equal(images(run, NAMES[0]), on_other)
+    assert torch.equal(images(run, NAMES[0], "transfer"), on_other)
     assert not torch.equal(images(run, "pgd"), on_other)
-    drawn = run.images._other_conditions(clean)
+    drawn = other_conditions(run.images, clean)
     assert (drawn.conditions.values != clean.conditions.values).any(1).all()
     assert drawn.conditions.changed.any(1).all()
     assert torch.equal(drawn.images, clean.images)
-    assert torch.equal(images(run, NAMES[1]), attack_samples(drawn, attack, run.G, name="pgd", seed=0))
-    assert torch.equal(images(run, NAMES[2]), attack_samples(drawn, attack, other, name="pgd", seed=0))
+    assert torch.equal(
+        images(run, NAMES[1], "transfer"), attack_samples(drawn, attack, run.G, name="pgd", seed=0)
+    )
+    assert torch.equal(
+        images(run, NAMES[2], "transfer"), attack_samples(drawn, attack, other, name="pgd", seed=0)
+    )
 
 
 def test_the_sweep_has_a_point_per_number_of_steps_on_the_same_images(settled):

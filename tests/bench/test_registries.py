@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from magdr_core.bench.adaptive import suite_of
 from magdr_core.bench.run import Bench
+from magdr_core.bench.scenarios.adaptive_cells import suite_of
 from magdr_core.functional import PARTS
 from magdr_core.registry.read import read_registry
 from magdr_core.report.paper import TABLE1, TABLE2, TASKS

@@ -121,6 +121,43 @@ def test_imports_plugins_use_the_public_door(module):
             assert f"{name}.".startswith(f"{kind}."), "kinds never import each other"
 
 
+ROLES_AND_SCENARIOS = {
+    *("attack", "detector", "defense", "oracle", "identity"),
+    *("clean", "transfer", "sweep", "noise", "benign", "adaptive"),
+}
+
+
+def texts(module):
+    """Every text in a module's code that is no docstring."""
+    tree = ast.parse(sources()[module].read_text(encoding="utf-8"))
+    told = {
+        id(node.value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    }
+    return {
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in told
+    }
+
+
+WALKS = [m for m in CORE if m.rpartition(".")[0] in ("magdr_core.bench", "magdr_core.bench.executors")]
+WALKS.append("magdr_core.bench.checks.suite")
+
+
+def test_texts_of_a_module_are_seen():
+    assert "adaptive" in texts("magdr_core.bench.scenarios.adaptive")
+    assert {"magdr_core.bench.group", "magdr_core.bench.plan", "magdr_core.bench.executors.worker"} <= {
+        *WALKS
+    }
+
+
+@pytest.mark.parametrize("module", WALKS)
+def test_the_benchmark_walks_over_roles_and_scenarios_and_asks_for_none(module):
+    assert not texts(module) & ROLES_AND_SCENARIOS
+
+
 @pytest.mark.parametrize("module", sources())
 def test_imports_no_torchvision(module):
     assert not [name for name in imports(module) if name.split(".")[0] == "torchvision"]

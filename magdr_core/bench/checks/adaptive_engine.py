@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from magdr_core.adaptive import AdaptiveAttack, Target
-from magdr_core.bench.adaptive import VERSION
 from magdr_core.bench.checks.engine import Nature, noise
 from magdr_core.bench.checks.victim import Victim
+from magdr_core.bench.scenarios.adaptive_cells import VERSION
 from magdr_core.components.batch import Samples
 from magdr_core.functional import project_linf, round_toward
 

@@ -6,8 +6,7 @@ Every row's result is stored by a key of everything that it depends on; an inter
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -15,34 +14,27 @@ import torch
 from torch import Tensor
 
 from magdr_core.bench.checks.adaptive_engine import Adaptive
-from magdr_core.bench.checks.attacks import Variants, attack_checks
+from magdr_core.bench.checks.attack_jobs import AttackJobs
 from magdr_core.bench.checks.budget import Part, curtailed, fitted, granted
-from magdr_core.bench.checks.check import LEAST, Check
-from magdr_core.bench.checks.component import (
-    LONGER,
-    Effort,
-    component_checks,
-)
-from magdr_core.bench.checks.engine import Engine, Nature
+from magdr_core.bench.checks.check import Check
+from magdr_core.bench.checks.component import LONGER, Effort, component_checks
+from magdr_core.bench.checks.engine import Engine
+from magdr_core.bench.checks.job import Job
 from magdr_core.bench.checks.planted_checks import planted_checks
 from magdr_core.bench.checks.victim import Victim
 from magdr_core.bench.group import GroupRun
-from magdr_core.bench.plan import ORACLE, Slice, is_restoration
 from magdr_core.bench.threat import Threats
 from magdr_core.components.batch import Samples
 from magdr_core.components.fingerprints import digest
-from magdr_core.components.protocols import CalibratedDetector
+from magdr_core.components.role import Role, role_of
+from magdr_core.components.scenario import Slice
 from magdr_core.components.specs import Gradient
 from magdr_core.errors import MagdrError, one_line
-from magdr_core.guards import GuardedDefense
 from magdr_core.registry.resolve import Resolved
 from magdr_core.registry.settings import Checks
 from magdr_core.results.cell import check_checks
 
 SCHEMA = 3
-
-UNCHECKED = ("identity", ORACLE)
-"""No defenses: the one is what attacks are checked on, the other is shown the clean output."""
 
 PLANTED = "planted"
 
@@ -70,8 +62,7 @@ class Suite:
         self.run, self.settings, self.engine = run, settings, engine or Adaptive()
         self.threats = threats
         self.toolkit, self.store, self.G = run.toolkit, run.store, run.G
-        attacks = [s for s in run.group.slices if s.role == "attack" and s.transfer is None]
-        self.attacks = [s for s in attacks if s.component != "noise"]
+        self.attacks = [s for s in run.group.slices if run.scenarios[s.scenario].checked(s)]
         self.main: Slice | None = self.attacks[0] if self.attacks else None
         self._oblivious: dict[tuple[int, int], Tensor] = {}
         self.eps = self.main.eps if self.main is not None else DEFAULT_EPS
@@ -92,7 +83,8 @@ class Suite:
 
     def jobs(self, cells: Sequence[Mapping[str, Any]]) -> list[Job]:
         """One for each row, to be done in any order."""
-        return [*self._attack_jobs(), self._planted_job(), *self._component_jobs(cells)]
+        attacks = AttackJobs(self.run, self.settings, self.threats)
+        return [*attacks.of(self.attacks), self._planted_job(), *self._component_jobs(cells)]
 
     def row(self, job: Job) -> dict[str, Any]:
         settings = self.settings.model_dump(exclude={"passes"})
@@ -136,49 +128,18 @@ class Suite:
         return {"task": group.task, "seed": group.seed, "role": job.role, "component": job.component}
 
     def _images_key(self) -> Any:
-        return [self.run.images.key(self.main or Slice("none", "clean")), self.eps]
+        return [self.run.images.key(self.main or self.run.group.slices[0]), self.eps]
 
     def _first(self, samples: Samples, faces: int) -> Samples:
         return samples[: min(faces, len(samples))]
 
     def _aim(self) -> Any:
-        label = self.main.label if self.main is not None else None
-        own = self.toolkit.build("attack", label).objective if label is not None else None
-        return own or self.G.objective
+        if self.main is None:
+            return self.G.objective
+        attack = self.run.scenarios[self.main.scenario].attack(self.toolkit, self.main)
+        return (attack and attack[0].objective) or self.G.objective
 
-    # -- attacks and planted weaknesses -----------------------------------------------------------------
-
-    def _attack_jobs(self) -> Iterator[Job]:
-        for part in self.attacks:
-            resolved = self.toolkit.resolve("attack", part.label)
-            mixture = any(need.kind == "attack" for need in resolved.entry.spec.needs.values())
-            if mixture:
-                continue  # what is mixed is checked by itself
-            faces = self._faces(self._affordable(part))
-            how = {"eps": part.eps, "steps": part.steps, "faces": faces}
-            yield Job(
-                "attack",
-                part.name,
-                ["attack", resolved.identity, faces],
-                how,
-                partial(self._attack, part, faces),
-            )
-
-    def _affordable(self, part: Slice) -> int:
-        """Faces on which all runs of an attack's checks take the passes that are granted; at least four."""
-        counted = self.threats.counted(part, self.toolkit.build("attack", part.label))
-        if counted is None:
-            return min(LEAST, self.settings.faces)
-        # Five runs of its own length and one that is ten times as long.
-        dear = (5 + LONGER) * (counted["forward"] + 2 * counted["backward"])
-        passes = granted(self.settings, self.toolkit.device.type)
-        return min(self.settings.faces, max(LEAST, int(passes / dear)))
-
-    def _attack(self, part: Slice, faces: int) -> list[Check]:
-        clean = self._first(self.run.images.clean(False), faces)
-        aim = self.toolkit.build("attack", part.label).objective or self.G.objective
-        victim = Victim(clean, self.G, aim, name="bare", seed=self.run.group.seed)
-        return list(attack_checks(Variants(self.toolkit, part.label, victim)))
+    # -- planted weaknesses -----------------------------------------------------------------------------
 
     def _planted_job(self) -> Job:
         s = self.settings
@@ -209,7 +170,7 @@ class Suite:
         for cell in cells:
             facts = cell["facts"]
             role, label = facts["role"], facts["component"]
-            if role == "attack" or label in UNCHECKED or (role, label) in seen or "error" in cell:
+            if (role, label) in seen or "error" in cell or not self._role(role, label).checked(label):
                 continue
             seen.add((role, label))
             yield self._component_job(role, label, self._passes(cells, role, label))
@@ -221,53 +182,53 @@ class Suite:
             for c in cells
             if "error" not in c and (c["facts"]["role"], c["facts"]["component"]) == (role, label)
         ]
-        # The undisturbed output has to be looked at beside a detector, too.
-        return max(own) + (1.0 if role == "detector" else 0.0)
+        return max(own) + self._role(role, label).checks_beside
 
-    def _component_job(self, role: str, label: str, own: float) -> Job:
-        kind = "restoration" if self._filter(role, label) else role
-        resolved = self.toolkit.resolve(kind, label)
+    def _component_job(self, rows: str, label: str, own: float) -> Job:
+        role = self._role(rows, label)
+        resolved = self.toolkit.resolve(role.kind_of(self.toolkit, label), label)
         stochastic = bool(resolved.entry.spec.stochastic)
         effort = Effort(self.eps, self.settings.steps, self.settings.draws)
         passes = granted(self.settings, self.toolkit.device.type)
-        step = self.engine.step(own, self._nature(role, label, resolved))
+        gradient = declared(resolved, role.bare(self.run, label))
+        step = self.engine.step(own, role.nature(self.run, label, gradient))
         full = Part(self._faces(self.settings.faces), effort)
         part = fitted(full.faces, effort, own, stochastic=stochastic, step=step, passes=passes)
         device = self.toolkit.device.type
         undone = curtailed(part, full, own, self.settings, stochastic=stochastic, step=step, device=device)
-        calibration = None if kind == "restoration" else self.run.calibrator.digest_of(role, label)
         about = [
-            role,
+            rows,
             resolved.identity,
-            calibration,
+            role.calibration(self.run, label),
             None if part is None else [part.faces, part.effort.steps],
         ]
         if part is None:
-            return Job(role, label, about, {}, list, undone)
+            return Job(rows, label, about, {}, list, undone)
         how = {
             "eps": self.eps,
             "steps": part.effort.steps,
             "draws": part.effort.draws if stochastic else 1,
             "faces": self._faces(part.faces),
-            "gradient": self._declared(role, label, resolved),
+            "gradient": gradient,
             "engine": self.engine.name,
         }
-        return Job(role, label, about, how, lambda: self._component(role, label, resolved, part), undone)
+        work = partial(self._component, role, rows, label, resolved, gradient, part)
+        return Job(rows, label, about, how, work, undone)
 
-    def _component(self, role: str, label: str, resolved: Resolved, part: Part) -> list[Check]:
-        oracle = not self._filter(role, label) and self.run.calibrator.wants_oracle(role, label)
-        clean = self._first(self.run.images.clean(oracle), part.faces)
+    def _component(
+        self, role: Role, rows: str, label: str, resolved: Resolved, gradient: Gradient, part: Part
+    ) -> list[Check]:
+        clean = self._first(self.run.images.clean(role.wants_masks(self.run, label)), part.faces)
         transferred = self._transferred(part)
         victim = Victim(
             clean,
             self.G,
             self._aim(),
-            defense=self._defense(label) if role == "defense" else None,
-            detector=self._detector(label) if role == "detector" else None,
-            gradient=self._declared(role, label, resolved),
-            name=f"{role}/{digest(resolved.identity)}",  # like the key, it knows no label
+            gradient=gradient,
+            name=f"{rows}/{digest(resolved.identity)}",  # like the key, it knows no label
             seed=self.run.group.seed,
             oblivious=transferred,
+            **role.victim(self.run, label),
         )
         return list(component_checks(victim, self.engine, part.effort, transferred))
 
@@ -282,32 +243,8 @@ class Suite:
             self.G.passes = before  # shared by all rows: no cost of the one that came first
         return self._oblivious[about]
 
-    def _nature(self, role: str, label: str, resolved: Resolved) -> Nature:
-        if role == "detector":
-            return "blind detector" if self._declared(role, label, resolved) == "none" else "detector"
-        return "chooser" if self._defense(label).choosing.chooses else "defense"
-
-    def _declared(self, role: str, label: str, resolved: Resolved) -> Gradient:
-        return declared(resolved, self._bare(role, label))
-
-    def _bare(self, role: str, label: str) -> Any:
-        """The component itself, without core's wrapper."""
-        if self._filter(role, label):
-            return None
-        guarded: Any = self._detector(label).detector if role == "detector" else self._defense(label)
-        return guarded.component
-
-    def _filter(self, role: str, label: str) -> bool:
-        return role == "defense" and is_restoration(self.toolkit, label)
-
-    def _defense(self, label: str) -> GuardedDefense:
-        if not self._filter("defense", label):
-            return self.run.calibrator.defense(label)
-        restoration = self.toolkit.build("restoration", label)
-        return GuardedDefense(lambda x, c, G: restoration(x), restoration.where)
-
-    def _detector(self, label: str) -> CalibratedDetector:
-        return self.run.calibrator.detector(label)
+    def _role(self, rows: str, label: str) -> Role:
+        return role_of(self.run.roles, rows, label)
 
 
 def declared(resolved: Resolved, component: Any = None) -> Gradient:
@@ -315,15 +252,3 @@ def declared(resolved: Resolved, component: Any = None) -> Gradient:
     told: Gradient = getattr(resolved.entry.spec, "gradient", "none")
     found: Gradient = getattr(component, "gradient", told)
     return found
-
-
-@dataclass(frozen=True)
-class Job:
-    """One row: what identifies it, how it is checked, the work, and what the budget left undone of it."""
-
-    role: str
-    component: str
-    identity: Any
-    how: Mapping[str, Any]
-    checks: Callable[[], list[Check]]
-    undone: Check | None = None

@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from typing import Any
 
+from magdr_core.bench import registered
 from magdr_core.bench.checks.badges import PLANTED
 from magdr_core.bench.checks.check import Check
 from magdr_core.bench.executors.local import Data, GroupResult, Job
 from magdr_core.bench.executors.scheduler import Crew, Failed, Schedule
 from magdr_core.bench.executors.task_graph import Unit, brief, row_unit, units_of
 from magdr_core.bench.executors.worker import Order, Outcome
-from magdr_core.bench.group import failed_cell, first_facts
+from magdr_core.bench.group import failed_cell
 
 CrewOf = Callable[[Job], AbstractContextManager[Crew]]
 """Hires workers for a job; on leaving it dismisses them, whatever they are doing."""
@@ -90,7 +91,8 @@ class _Run:
             return self._take(unit, f"{unit.title}: {why}")
         if unit.kind == "cell":
             self.job.report(f"failed: {unit.title}: {why}")
-            self._cell(unit, failed_cell(first_facts(unit.about), why) | {"threat": None})
+            scenario = registered.scenarios(self.job.toolkit)[unit.about.slice.scenario]
+            self._cell(unit, failed_cell(unit.about.facts(scenario), why) | {"threat": None})
         elif unit.kind == "row":
             self.job.report(f"failed: {unit.title}: {why}")
             self.rows[unit.group][unit.about] = self._unmade[unit.group][unit.about]

@@ -16,10 +16,11 @@ from torch import Tensor
 from magdr_core.bench.checks.suite import Suite
 from magdr_core.bench.group import GroupRun
 from magdr_core.bench.images import Workplace
-from magdr_core.bench.plan import Cell, Group
+from magdr_core.bench.plan import Group
 from magdr_core.bench.threat import Threats
 from magdr_core.calibration import Progress
 from magdr_core.components.fingerprints import CORE
+from magdr_core.components.role import Cell
 from magdr_core.registry.settings import Profile
 from magdr_core.results.store import Store
 from magdr_core.toolkit import Toolkit

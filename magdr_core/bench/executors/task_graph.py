@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from magdr_core.bench.executors.local import Job
-from magdr_core.bench.plan import ORACLE, Cell, Group, Slice, attack_slice, is_restoration
+from magdr_core.bench.plan import Group, planning
 from magdr_core.calibration import wants_oracle
+from magdr_core.components.role import Cell, role_of
+from magdr_core.components.scenario import Planning, Slice
 from magdr_core.errors import MagdrError
-from magdr_core.registry.settings import Profile
-from magdr_core.toolkit import Toolkit
 
 TRAIN = "train"
 """Faces that only supervised baselines learn from."""
@@ -60,12 +60,13 @@ def units_of(job: Job) -> list[Unit]:
 
 
 def _of_group(job: Job, index: int, group: Group) -> Iterator[Unit]:
-    fits = _Fits(job.toolkit, job.profile, index, group)
+    plan = planning(job.toolkit, job.profile, group.task)
+    fits = _Fits(plan, index, group)
     yield from fits.units()
     users: dict[Slice, list[Cell]] = {}
     cells = []
     for number, cell in enumerate(group.cells):
-        parts = _slices(job.toolkit, job.profile, cell)
+        parts = plan.scenarios[cell.slice.scenario].images_before(plan, cell.slice)
         for part in parts:
             users.setdefault(part, []).append(cell)
         unit = Unit(f"{index}/cell/{number}", str(cell), "cell", index, cell, number, near=cell.slice.name)
@@ -96,26 +97,8 @@ def _place(group: Group) -> str:
 # -- images ----------------------------------------------------------------------------------------------
 
 
-def _slices(toolkit: Toolkit, profile: Profile, cell: Cell) -> tuple[Slice, ...]:
-    """Slices whose images are made by units of their own before a cell is computed."""
-    part = cell.slice
-    if part.role == "clean":
-        return ()
-    if part.role != "adaptive":
-        return (part if part.role != "sweep" else _sweep(profile, part),)
-    assert profile.adaptive is not None
-    labels = dict.fromkeys((part.label, *profile.adaptive.others))
-    return tuple(attack_slice(toolkit, label) for label in labels)
-
-
-def _sweep(profile: Profile, part: Slice) -> Slice:
-    """One run gives all checkpoints."""
-    assert profile.sweep is not None
-    return replace(part, steps=max(profile.sweep.steps))
-
-
 def _images(index: int, part: Slice) -> str:
-    return f"{index}/images/{part.role}/{part.name}"
+    return f"{index}/images/{part.scenario}/{part.name}"
 
 
 # -- calibrations ----------------------------------------------------------------------------------------
@@ -124,8 +107,8 @@ def _images(index: int, part: Slice) -> str:
 class _Fits:
     """The units that calibrate a group's detectors and defenses."""
 
-    def __init__(self, toolkit: Toolkit, profile: Profile, index: int, group: Group) -> None:
-        self.toolkit, self.profile = toolkit, profile
+    def __init__(self, plan: Planning, index: int, group: Group) -> None:
+        self.plan, self.toolkit = plan, plan.toolkit
         self.index, self.group = index, group
 
     def of(self, cell: Cell) -> list[str]:
@@ -137,16 +120,9 @@ class _Fits:
 
     def _wanted(self, cell: Cell) -> list[tuple[str, str]]:
         """(role, label) of a cell's calibrated components."""
-        if cell.role == "attack":
-            return []
-        labels = [(cell.role, cell.component)]
-        if cell.component == ORACLE:  # it may choose from the candidates of the profile's MagDRs
-            labels = [("defense", label) for label in self.profile.defenses]
-        behind = self.profile.adaptive.behind if self.profile.adaptive is not None else ""
-        if cell.slice.role == "adaptive" and cell.role == "defense" and behind:
-            labels.append(("detector", behind))
-        plain = [x for x in labels if x[0] == "defense" and is_restoration(self.toolkit, x[1])]
-        return [x for x in labels if x not in plain]
+        role = role_of(self.plan.roles, cell.role, cell.component)
+        scenario = self.plan.scenarios[cell.slice.scenario]
+        return [*role.fits(self.plan, cell.component), *scenario.fits(self.plan, role)]
 
     def units(self) -> Iterator[Unit]:
         """In an order in which each comes after what it needs."""
@@ -168,23 +144,32 @@ class _Fits:
             yield Unit(own, title, "fit", self.index, cell, needs=needs, after=after, near="calibration")
             for f in faces:
                 latest[f] = own
-                if role == "detector" or f == TRAIN:
+                if self.plan.roles[role].always_learns or f == TRAIN:
                     leading.setdefault(f, own)
+
+    def _kind(self, role: str, label: str) -> str:
+        return self.plan.roles[role].kind_of(self.toolkit, label)
 
     def _inner(self, role: str, label: str) -> list[tuple[str, str]]:
         """The calibrated detectors that a component stands behind."""
         try:
-            resolved = self.toolkit.resolve(role, label)
+            resolved = self.toolkit.resolve(self._kind(role, label), label)
         except MagdrError:
             return []  # broken: its cells say so
-        calibrated = [name for name, need in resolved.entry.spec.needs.items() if need.calibrated]
-        return [("detector", resolved.needs[n]) for n in calibrated if isinstance(resolved.needs[n], str)]
+        needed = [
+            (need.kind, resolved.needs[n]) for n, need in resolved.entry.spec.needs.items() if need.calibrated
+        ]
+        return [(kind, label) for kind, label in needed if isinstance(label, str)]
 
     def _faces(self, role: str, label: str) -> tuple[str, ...]:
         """The sets of calibration faces that a component is offered."""
         try:
-            spec = self.toolkit.resolve(role, label).entry.spec
-            masks = "exact masks" if wants_oracle(self.toolkit, role, label) else "estimated masks"
+            spec = self.toolkit.resolve(self._kind(role, label), label).entry.spec
+            masks = (
+                "exact masks"
+                if wants_oracle(self.toolkit, self._kind(role, label), label)
+                else "estimated masks"
+            )
         except MagdrError:
             return ()
         return (masks, TRAIN) if getattr(spec, "supervised", False) else (masks,)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,18 +13,15 @@ from magdr_core.adaptive import AdaptiveAttack, Attacked, Target
 from magdr_core.adaptive.attack import REFRESH, SCALINGS, summary
 from magdr_core.adaptive.victim import DRAWS, MOST_FLAGGED
 from magdr_core.bench import evaluate
-from magdr_core.bench.images import GroupImages, Workplace
-from magdr_core.bench.plan import Cell, Slice
 from magdr_core.components.batch import Samples
 from magdr_core.components.fingerprints import digest
-from magdr_core.components.objective import symmetric_mse
-from magdr_core.components.protocols import CalibratedDetector
 from magdr_core.components.rng import SampleRng
+from magdr_core.components.role import Cell, Defended, Role
+from magdr_core.components.scenario import Measured, Rng, Slice, TaskRun
 from magdr_core.errors import MagdrError, components_own
-from magdr_core.functional import mse
-from magdr_core.guards import GuardedAttack, GuardedDefense, GuardedDetector, GuardedGenerator
+from magdr_core.guards import GuardedAttack
 from magdr_core.measures.evasion import key_of
-from magdr_core.registry.settings import Adaptive
+from magdr_core.registry.scenario_tables import Adaptive
 from magdr_core.runtime.samples import attack_samples, draw_samples, objective_of
 from magdr_core.toolkit import Toolkit
 
@@ -42,8 +37,8 @@ FITTED = 32
 SETTINGS = {"steps", "restarts", "penalties", "queries", "precision"}
 """What a profile says of how hard the attack tries."""
 
-Array = np.ndarray[Any, Any]
-Rng = Callable[[Samples], SampleRng]
+OBLIVIOUS = "attack"
+"""The scenario whose images each attack starts from."""
 
 
 def suite_of(toolkit: Toolkit, options: Adaptive) -> str:
@@ -72,42 +67,19 @@ def _identified(toolkit: Toolkit, attack: str) -> str:
         return attack
 
 
-@dataclass(frozen=True, eq=False)
-class Defended:
-    """What an adaptive cell attacks.
-
-    Attributes:
-        detector: whose flags count: the cell's own, or the one before the cell's defense.
-        oracle: whether exact masks travel with the conditions.
-    """
-
-    detector: CalibratedDetector | None
-    defense: GuardedDefense | None
-    oracle: bool
-
-    @property
-    def guarded(self) -> GuardedDetector | None:
-        found: Any = None if self.detector is None else self.detector.detector
-        return found
-
-    @property
-    def threshold(self) -> float:
-        return 0.0 if self.detector is None else self.detector.threshold
-
-
 class AdaptiveCells:
     """Attacks the cells of one task and seed."""
 
-    def __init__(self, work: Workplace, seed: int, images: GroupImages, G: GuardedGenerator) -> None:
-        self.work, self.seed = work, seed
-        self.images, self.G = images, G
-        self.toolkit = work.toolkit
+    def __init__(self, run: TaskRun) -> None:
+        self.run, self.seed = run, run.seed
+        self.images, self.G = run.images, run.G
+        self.toolkit = run.toolkit
         self._probes: dict[tuple[str, int, int], Tensor] = {}
 
     @property
     def options(self) -> Adaptive:
-        assert self.work.profile.adaptive is not None
-        return self.work.profile.adaptive
+        options: Adaptive = self.run.profile.adaptive
+        return options
 
     def key(self, cell: Cell) -> dict[str, Any]:
         """What the images of an adaptive cell depend on besides the component that they are aimed at."""
@@ -120,25 +92,17 @@ class AdaptiveCells:
             "faces": [PROBED, FITTED],
         }
 
-    def values(
-        self,
-        cell: Cell,
-        defended: Defended,
-        name: str,
-        reference: Tensor,
-        yardsticks: evaluate.Yardsticks | None,
-        rng: Rng,
-    ) -> tuple[dict[str, list[float]], dict[str, Any]]:
-        """Attack a cell's component and measure it: (per-sample values by mode, what is kept beside them).
+    def values(self, cell: Cell, role: Role, defended: Defended, rng: Rng) -> Measured:
+        """Attack a cell's component and measure it: per-sample values by mode, what is kept beside them, and
+        the pool's images.
 
         Args:
-            name: of the attacker's random streams.
-            yardsticks: of a defense's cell.
             rng: the defender's draws.
         """
         for part in (_oblivious(cell.slice), *self._others(cell)):
             self.images.of(part)  # shared by cells: no cost of the one that comes first
         self._take_passes()
+        name = f"{cell.role}/{digest(role.identity(self.run, cell))}"  # like the key, it knows no label
         found, attack = self.attack(cell, defended, name)
         spent = self._take_passes()
         clean = self.images.clean(defended.oracle)
@@ -146,30 +110,26 @@ class AdaptiveCells:
         values: dict[str, list[float]] = {}
         passes = 0
         for mode, x in images.items():  # the pool comes first
-            seen = clean.with_images(x)
-            if yardsticks is not None:
-                assert defended.defense is not None
-                own = _defense_values(mode, seen, defended.defense, self.G, yardsticks, rng)
-            else:
-                own = _detector_values(seen, defended.guarded, self.G, reference, rng)
+            own = role.attacked_values(self.run, mode, clean.with_images(x), defended, rng)
             values |= {key_of(mode, metric): v for metric, v in own.items()}
             own_passes = self._take_passes()
             passes = passes if mode else own_passes
-        guarded = defended.guarded
-        if guarded is not None and yardsticks is not None:
+        if defended.guarded is not None and defended.defense is not None:
             # With the defender's draws; names that start with mse_ have pooled figures, so this one does not.
             seen = clean.with_images(images[""])
-            scores = evaluate.detector_values(seen, guarded, self.G, rng)["score"]
+            scores = evaluate.detector_values(seen, defended.guarded, self.G, rng)["score"]
             flags = [float(score > defended.threshold) for score in scores]
             errors = zip(flags, values["mse_o"], strict=True)
             values |= {"flagged": flags, "undetected_mse_o": [0.0 if f else e for f, e in errors]}
         self._take_passes()
         self.G.passes = passes  # the component's own cost; the attack's is told apart
         told = facts_of(found, attack) | {"attack_forwards": spent / len(clean)}
-        return values, {**told, "threat": self._threat(cell, defended), "images": images[""]}
+        told |= {"threat": self._threat(cell, defended)}
+        return Measured(values, told, {"images": images[""]})
 
     def _take_passes(self) -> int:
-        return self.G.take_passes() + self.toolkit.take_inner_passes()
+        passes: int = self.G.take_passes() + self.toolkit.take_inner_passes()
+        return passes
 
     def _threat(self, cell: Cell, defended: Defended) -> dict[str, Any]:
         """What the attacker may do and knows, as JSON."""
@@ -202,7 +162,7 @@ class AdaptiveCells:
                 self.G,
                 first=first,
                 count=count,
-                seed=self.work.toolkit.registry.calibration.seed,
+                seed=self.toolkit.registry.calibration.seed,
                 oracle=defended.oracle,
             )
             made = (cell.slice.label, first, count)
@@ -229,7 +189,7 @@ class AdaptiveCells:
             target = self._target(clean[rows], start[rows], cell, defended, name)
             found.append(attack(target, {k: v[rows] for k, v in others.items()}))
             done = min(at + evaluate.BATCH, len(clean))
-            self.work.progress(f"adaptive attack on {cell.component}", done, len(clean))
+            self.run.progress(f"adaptive attack on {cell.component}", done, len(clean))
         return found, attack
 
     def _others(self, cell: Cell) -> list[Slice]:
@@ -239,7 +199,7 @@ class AdaptiveCells:
             resolved = self.toolkit.resolve("attack", label)
             eps = float(resolved.params["eps"])
             if math.isclose(eps, cell.slice.eps):
-                found.append(Slice(label, "attack", label, resolved.entry.name, eps))
+                found.append(Slice(label, OBLIVIOUS, label, resolved.entry.name, eps))
         return found
 
     def _made(self, part: Slice, clean: Samples) -> Tensor:
@@ -267,7 +227,7 @@ class AdaptiveCells:
 
 
 def _oblivious(part: Slice) -> Slice:
-    return replace(part, role="attack")
+    return replace(part, scenario=OBLIVIOUS)
 
 
 # -- values of cells ------------------------------------------------------------------------------------
@@ -291,28 +251,3 @@ def facts_of(found: list[Attacked], attack: AdaptiveAttack) -> dict[str, Any]:
             for name in found[0].bad_gradients
         },
     }
-
-
-def _detector_values(
-    seen: Samples, detector: GuardedDetector | None, G: GuardedGenerator, reference: Tensor, rng: Rng
-) -> dict[str, list[float]]:
-    """`score`, and `disruption`: undefended output MSE, [-1,1] units."""
-    assert detector is not None
-    scores = evaluate.detector_values(seen, detector, G, rng)["score"]
-    y = evaluate.outputs(seen.images, seen, G)
-    return {"score": scores, "disruption": symmetric_mse(y, reference).tolist()}
-
-
-def _defense_values(
-    mode: str,
-    seen: Samples,
-    defense: GuardedDefense,
-    G: GuardedGenerator,
-    yardsticks: evaluate.Yardsticks,
-    rng: Rng,
-) -> dict[str, list[float]]:
-    """Every measure of the pool; of a mode the output error `mse_o` (0 to 255 squared)."""
-    if not mode:
-        return dict(evaluate.defense_values(seen, defense, G, yardsticks, rng)[0])
-    outputs = [evaluate.defended(b, defense, G, rng)[1] for b in seen.batches(evaluate.BATCH)]
-    return {"mse_o": (mse(yardsticks.outputs.images, torch.cat(outputs)) * 255**2).tolist()}

@@ -1,0 +1,56 @@
+"""The checks of a task's attacks: each by itself, on the generator without any defense."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+
+from magdr_core.bench.checks.attacks import Variants, attack_checks
+from magdr_core.bench.checks.budget import granted
+from magdr_core.bench.checks.check import LEAST, Check
+from magdr_core.bench.checks.component import LONGER
+from magdr_core.bench.checks.job import Job
+from magdr_core.bench.checks.victim import Victim
+from magdr_core.bench.group import GroupRun
+from magdr_core.bench.threat import Threats
+from magdr_core.components.scenario import Slice
+from magdr_core.registry.settings import Checks
+
+
+class AttackJobs:
+    """One for each attack of a task that sanity checks look at.
+
+    Args:
+        run: the task's cells.
+        threats: they know what an attack takes.
+    """
+
+    def __init__(self, run: GroupRun, settings: Checks, threats: Threats) -> None:
+        self.run, self.settings, self.threats = run, settings, threats
+
+    def of(self, slices: Sequence[Slice]) -> Iterator[Job]:
+        for part in slices:
+            resolved = self.run.toolkit.resolve("attack", part.label)
+            if any(need.kind == "attack" for need in resolved.entry.spec.needs.values()):
+                continue  # what is mixed is checked by itself
+            faces = min(self._affordable(part), len(self.run.images.clean(False)))
+            how = {"eps": part.eps, "steps": part.steps, "faces": faces}
+            about = ["attack", resolved.identity, faces]
+            yield Job("attack", part.name, about, how, partial(self._checks, part, faces))
+
+    def _affordable(self, part: Slice) -> int:
+        """Faces on which all runs of an attack's checks take the passes that are granted; at least four."""
+        counted = self.threats.counted(part, self.run.toolkit.build("attack", part.label))
+        if counted is None:
+            return min(LEAST, self.settings.faces)
+        # Five runs of its own length and one that is ten times as long.
+        dear = (5 + LONGER) * (counted["forward"] + 2 * counted["backward"])
+        passes = granted(self.settings, self.run.toolkit.device.type)
+        return min(self.settings.faces, max(LEAST, int(passes / dear)))
+
+    def _checks(self, part: Slice, faces: int) -> list[Check]:
+        clean = self.run.images.clean(False)[:faces]
+        toolkit, G = self.run.toolkit, self.run.G
+        aim = toolkit.build("attack", part.label).objective or G.objective
+        victim = Victim(clean, G, aim, name="bare", seed=self.run.seed)
+        return list(attack_checks(Variants(toolkit, part.label, victim)))

@@ -1,0 +1,21 @@
+"""One row of sanity checks, as work that can be done in any order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from magdr_core.bench.checks.check import Check
+
+
+@dataclass(frozen=True)
+class Job:
+    """One row: what identifies it, how it is checked, the work, and what the budget left undone of it."""
+
+    role: str
+    component: str
+    identity: Any
+    how: Mapping[str, Any]
+    checks: Callable[[], list[Check]]
+    undone: Check | None = None

@@ -1,0 +1,44 @@
+"""Attacks: how far the generator's output goes from that on the clean image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from magdr_core.bench import evaluate
+from magdr_core.components.batch import Samples
+from magdr_core.components.role import Cell, Role
+from magdr_core.components.scenario import Measured, Planning, Rng, Scenario, Slice, TaskRun
+
+
+class Attack(Role):
+    """What an attack does to a generator without any defense."""
+
+    name = "attack"
+    plural = "attacks"
+    kind = "attack"
+
+    def check(self, plan: Planning) -> None:
+        # The profile's own are looked at when their slices are planned.
+        for label in plan.toolkit.registry.calibration.attacks:
+            plan.check(self.kind, label)
+
+    def labels(self, plan: Planning, part: Slice) -> Sequence[str]:
+        return (part.name,)
+
+    def applies_to(self, scenario: Scenario) -> bool:
+        return scenario.by_attack
+
+    def undefended(self, label: str) -> bool:
+        return True
+
+    def component(self, run: TaskRun, cell: Cell) -> Any:
+        return run.toolkit.build(self.kind, cell.slice.label)
+
+    def identity(self, run: TaskRun, cell: Cell) -> Any:
+        return run.toolkit.resolve(self.kind, cell.slice.label).identity
+
+    def measure(self, run: TaskRun, cell: Cell, seen: Samples, component: Any, rng: Rng) -> Measured:
+        clean = run.images.clean(False, cell.slice)
+        reference = run.images.reference[: len(seen)]
+        return Measured(evaluate.attack_values(clean, seen.images, run.G, component, reference))

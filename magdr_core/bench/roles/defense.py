@@ -1,0 +1,222 @@
+"""Defenses: how close restored images and the outputs on them come to the clean ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from magdr_core.bench import evaluate
+from magdr_core.components.batch import Samples
+from magdr_core.components.role import Cell, Defended, Picture, Role
+from magdr_core.components.scenario import Measured, Planning, Rng, TaskRun, components_aside
+from magdr_core.functional import mse
+from magdr_core.guards import GuardedDefense
+from magdr_core.results.pictures import BESIDE, split_sides, worst_of, worst_side
+from magdr_core.runtime.choosing import is_ours
+
+UNDEFENDED = "identity"
+"""The row without a defense, which stands in every table."""
+
+MOST_PICTURES = 16
+"""Kept with every defense's cell, whatever a profile shows; a profile cannot ask for more."""
+
+
+def is_restoration(toolkit: Any, label: str) -> bool:
+    """Whether a defense's label is a restoration's, which stands as a defense of its own."""
+    instances = toolkit.registry.instances
+    return ("defense", label) not in instances and ("restoration", label) in instances
+
+
+def defense_label(toolkit: Any, label: str) -> str:
+    """Check a defense's label; a restoration's label stands for that restoration as a defense of its own.
+
+    Raises:
+        RegistryError: there is no such component.
+    """
+    with components_aside():
+        toolkit.resolve("restoration" if is_restoration(toolkit, label) else "defense", label)
+    return label
+
+
+class Restoring(Role):
+    """What restored images are measured by: the rows of defenses."""
+
+    rows = "defense"
+    kind = "defense"
+    schema = 2  # has `fsim` and `featsim`
+
+    def depends_on(self, run: TaskRun, cell: Cell) -> Mapping[str, Any]:
+        if run.encoder is None:
+            return {}
+        return {"encoder": run.toolkit.resolve("parser", run.encoder).identity}
+
+    def processed(self, profile: Any) -> tuple[str, ...]:
+        labels: tuple[str, ...] = profile.ensemble
+        return labels
+
+    def restored(
+        self, run: TaskRun, seen: Samples, component: Any, rng: Rng
+    ) -> tuple[evaluate.Values, Tensor, Tensor]:
+        """Per-sample values, restored images and the outputs on them, `[n,3,H,W]`."""
+        raise NotImplementedError
+
+    def measure(self, run: TaskRun, cell: Cell, seen: Samples, component: Any, rng: Rng) -> Measured:
+        values, restored, output = self.restored(run, seen, component, rng)
+        passes = run.G.passes
+        worst = worst_of(dict(zip(seen.ids, values["mse_o"], strict=True)))
+        worst_images = self._worst(run, cell, worst, restored, output)
+        if labels := self.processed(run.profile):
+            edits = [run.toolkit.build("augmentation", label) for label in labels]
+            together = evaluate.ensemble_values(restored, output, seen, edits, run.G, run.yardsticks)
+            values = {**values, **{f"ensemble/{name}": v for name, v in together.items()}}
+        run.G.passes = passes  # the pictures' and the variant's own passes are no cost of the defense
+        first = torch.cat([restored[:MOST_PICTURES], output[:MOST_PICTURES]])
+        return Measured(values, {"worst": worst}, {"pictures": first, "worst-pictures": worst_images})
+
+    def _worst(
+        self, run: TaskRun, cell: Cell, worst: Sequence[str], restored: Tensor, output: Tensor
+    ) -> Tensor:
+        """The pictures of a cell's worst images in the order of `BESIDE`."""
+        clean = run.images.clean(False)
+        places = {name: i for i, name in enumerate(clean.ids)}
+        indices = [places[name] for name in worst]
+        samples = Samples(clean.images[indices], clean.conditions[indices], tuple(worst))
+        received = run.images.of(cell.slice)[indices]
+        outputs = evaluate.outputs(received, samples, run.G)
+        sides = [samples.images, run.images.reference[indices], received, outputs]
+        return torch.cat([*sides, restored[indices], output[indices]])
+
+    def kept(self, run: TaskRun, cell: Cell, stored: Mapping[str, Any]) -> Mapping[str, int]:
+        counts = {"pictures": 2 * min(MOST_PICTURES, len(stored["ids"]))}
+        if "worst" in stored:
+            counts["worst-pictures"] = len(BESIDE) * len(stored["worst"])
+        return counts
+
+    def brief(self, data: Mapping[str, Any]) -> Mapping[str, Any]:
+        # The report names the worst images; ids tell it which pictures they are.
+        errors = zip(data["ids"], data["values"]["mse_o"], strict=True)
+        return {"mse_o": {name: float(f"{error:.6g}") for name, error in errors}}
+
+    def report_pictures(self, store: Any, data: Mapping[str, Any], shown: int) -> Mapping[Picture, Tensor]:
+        kept = store.images(f"{data['key']}-pictures")
+        if kept is None:
+            return {}
+        facts = data["facts"]
+        name = (facts["task"], facts["attack"], facts["component"])
+        restored, output = split_sides(kept)
+        return {(*name, "input"): restored[:shown], (*name, "output"): output[:shown]}
+
+
+class Defense(Restoring):
+    """Defenses, and restorations that stand as one."""
+
+    name = "defense"
+    plural = "defenses"
+    attackable = True
+
+    def check(self, plan: Planning) -> None:
+        super().check(plan)
+        labels = self.listed(plan.profile)
+        if len(set(labels)) != len(labels):
+            raise plan.fault("a defense is listed twice")
+
+    def lined_up(self, labels: Sequence[str]) -> Sequence[str]:
+        return list(dict.fromkeys([UNDEFENDED, *labels])) if labels else ()
+
+    def kind_of(self, toolkit: Any, label: str) -> str:
+        return "restoration" if is_restoration(toolkit, label) else self.kind
+
+    def undefended(self, label: str) -> bool:
+        return label == UNDEFENDED
+
+    def fits(self, plan: Planning, label: str) -> Sequence[tuple[str, str]]:
+        return () if is_restoration(plan.toolkit, label) else ((self.name, label),)
+
+    def component(self, run: TaskRun, cell: Cell) -> Any:
+        return self._live(run, cell.component)
+
+    def _live(self, run: TaskRun, label: str) -> Any:
+        if not is_restoration(run.toolkit, label):
+            return run.calibrator.defense(label)
+        restoration = run.toolkit.build("restoration", label)
+        return GuardedDefense(_Filter(restoration), restoration.where)
+
+    def calibration(self, run: TaskRun, label: str) -> str | None:
+        if is_restoration(run.toolkit, label):
+            return None
+        found: str = run.calibrator.digest_of(self.kind, label)
+        return found
+
+    def wants_masks(self, run: TaskRun, label: str) -> bool:
+        if is_restoration(run.toolkit, label):
+            return False
+        wanted: bool = run.calibrator.wants_oracle(self.kind, label)
+        return wanted
+
+    def is_baseline(self, run: TaskRun, label: str, component: Any) -> bool:
+        """Whether a defense is one to beat: not ours, not the undefended row."""
+        kind = self.kind_of(run.toolkit, label)
+        return label != UNDEFENDED and not is_ours(run.toolkit, kind, label, run.profile.ours)
+
+    def restored(
+        self, run: TaskRun, seen: Samples, component: Any, rng: Rng
+    ) -> tuple[evaluate.Values, Tensor, Tensor]:
+        return evaluate.defense_values(seen, component, run.G, run.yardsticks, rng)
+
+    def worst_pictures(self, store: Any, data: Mapping[str, Any]) -> Mapping[Picture, Tensor]:
+        """Those of our own defenses; the store has those of all."""
+        facts = data["facts"]
+        if "worst" not in data or facts["baseline"] or self.undefended(facts["component"]):
+            return {}
+        kept = store.images(f"{data['key']}-worst-pictures")
+        if kept is None:
+            return {}
+        name = (facts["task"], facts["attack"], facts["component"])
+        sides = zip(BESIDE, kept.chunk(len(BESIDE)), strict=True)
+        return {(*name, worst_side(side, facts["seed"])): images for side, images in sides}
+
+    # -- attacks that know it ---------------------------------------------------------------------------
+
+    def defended(self, run: TaskRun, cell: Cell, component: Any, behind: str) -> Defended:
+        detector = run.calibrator.detector(behind) if behind else None
+        oracle = self.wants_masks(run, cell.component)
+        oracle |= bool(behind) and run.calibrator.wants_oracle("detector", behind)
+        return Defended(detector, component, oracle)
+
+    def attacked_values(
+        self, run: TaskRun, mode: str, seen: Samples, defended: Defended, rng: Rng
+    ) -> Mapping[str, list[float]]:
+        """Every measure of the pool; of a mode the output error `mse_o` (0 to 255 squared)."""
+        if not mode:
+            return dict(evaluate.defense_values(seen, defended.defense, run.G, run.yardsticks, rng)[0])
+        batches = seen.batches(evaluate.BATCH)
+        outputs = torch.cat([evaluate.defended(b, defended.defense, run.G, rng)[1] for b in batches])
+        return {"mse_o": (mse(run.yardsticks.outputs.images, outputs) * 255**2).tolist()}
+
+    # -- sanity checks ----------------------------------------------------------------------------------
+
+    def checked(self, label: str) -> bool:
+        return not self.undefended(label)  # which is what attacks are checked on
+
+    def victim(self, run: TaskRun, label: str) -> Mapping[str, Any]:
+        return {"defense": self._live(run, label)}
+
+    def bare(self, run: TaskRun, label: str) -> Any:
+        return None if is_restoration(run.toolkit, label) else run.calibrator.defense(label).component
+
+    def nature(self, run: TaskRun, label: str, gradient: str) -> Any:
+        return "chooser" if self._live(run, label).choosing.chooses else "defense"
+
+
+class _Filter:
+    """A restoration as a defense."""
+
+    def __init__(self, restoration: Any) -> None:
+        self.restoration = restoration
+
+    def __call__(self, x: Tensor, c: Any, G: Any) -> Tensor:
+        restored: Tensor = self.restoration(x)
+        return restored

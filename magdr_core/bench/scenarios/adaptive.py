@@ -1,0 +1,121 @@
+"""Attacks that know the whole pipeline: each once more, aimed at each detector and defense."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from magdr_core.bench.scenarios.adaptive_cells import AdaptiveCells, suite_of
+from magdr_core.bench.scenarios.attack import ByAttack, attack_slice
+from magdr_core.components.role import Cell, Role
+from magdr_core.components.scenario import Measured, Planning, Rng, Scenario, SharedImages, Slice, TaskRun
+from magdr_core.registry import scenario_tables
+
+
+class Adaptive(ByAttack):
+    """The profile's table `adaptive`."""
+
+    name = "adaptive"
+    key = "adaptive"
+    settings = scenario_tables.Adaptive
+    main = False
+    by_attack = False  # aimed at a component, it has no figures of its own
+    per_cell = True
+
+    def check(self, plan: Planning) -> None:
+        """Everything that the table names is there, and each other attack has one to join."""
+        settings = plan.profile.adaptive
+        if settings is None:
+            return
+        if settings.behind:
+            plan.check("detector", settings.behind)
+        for role in plan.roles.values():
+            for label in self._labels(plan, role):
+                plan.check(role.kind_of(plan.toolkit, label), label)
+        strengths = {attack_slice(plan, label).eps for label in settings.attacks} - {0.0}
+        for label in settings.others:
+            eps = attack_slice(plan, label).eps  # 0 of one whose plugin is broken
+            if eps and strengths and not any(math.isclose(eps, own) for own in strengths):
+                known = ", ".join(f"{own * 255:g}/255" for own in sorted(strengths))
+                raise plan.fault(
+                    f"adaptive: the other attack {label!r} has eps = {eps * 255:g}/255; "
+                    f"it can join only attacks of the same strength ({known})"
+                )
+
+    def slices(self, plan: Planning, earlier: Sequence[Slice]) -> Iterator[Slice]:
+        settings = plan.profile.adaptive
+        for label in settings.attacks if settings is not None else ():
+            yield replace(attack_slice(plan, label, self.name), steps=settings.steps)
+
+    def _labels(self, plan: Planning, role: Role) -> tuple[str, ...]:
+        """The components of a role that the table names."""
+        if not role.attackable:
+            return ()
+        labels: tuple[str, ...] = getattr(plan.profile.adaptive, role.plural, ())
+        return labels
+
+    def rows(self, plan: Planning, part: Slice) -> Iterator[tuple[str, str]]:
+        # What the same effort does without a defense stands beside what it does with one.
+        for role in plan.roles.values():
+            for label in role.lined_up(self._labels(plan, role)):
+                yield role.name, label
+
+    def images_before(self, plan: Planning, part: Slice) -> tuple[Slice, ...]:
+        labels = dict.fromkeys((part.label, *plan.profile.adaptive.others))
+        return tuple(attack_slice(plan, label) for label in labels)
+
+    def fits(self, plan: Planning, role: Role) -> Sequence[tuple[str, str]]:
+        behind = self._behind(plan.profile, role)
+        return (("detector", behind),) if behind else ()
+
+    def _behind(self, profile: Any, role: Role) -> str:
+        """The detector before a role's components; empty for none."""
+        behind: str = profile.adaptive.behind
+        return behind if role.kind != "detector" else ""
+
+    # -- tables -----------------------------------------------------------------------------------------
+
+    def knowledge(self, part: Slice, *, undefended: bool) -> str:
+        return "adaptive"
+
+    def knows(self, knowledge: str) -> str:
+        return "everything: generator, condition, defense, detector and threshold, not the draws of either"
+
+    def point(self, part: Slice) -> str:
+        return " (adaptive)"
+
+    def manifest(self, toolkit: Any, profile: Any) -> Mapping[str, Any]:
+        settings = profile.adaptive
+        return {"adaptive_suite": suite_of(toolkit, settings) if settings is not None else None}
+
+    # -- cells ------------------------------------------------------------------------------------------
+
+    def images_key(self, images: SharedImages, part: Slice) -> Mapping[str, Any]:
+        return Scenario.images_key(self, images, part)  # each cell has images of its own: see `cell_key`
+
+    def prepare(self, images: SharedImages, part: Slice) -> None:
+        pass
+
+    def _cells(self, run: TaskRun) -> AdaptiveCells:
+        cells: AdaptiveCells = run.cached(self.name, lambda: AdaptiveCells(run))
+        return cells
+
+    def cell_key(self, run: TaskRun, cell: Cell, role: Role) -> Mapping[str, Any]:
+        behind = self._behind(run.profile, role)
+        before = None
+        if behind:
+            detectors = run.roles["detector"]
+            ahead = replace(cell, role="detector", component=behind)
+            run.component(ahead)  # the key holds its calibration
+            before = [detectors.identity(run, ahead), detectors.calibration(run, behind)]
+        return {"adaptive": self._cells(run).key(cell), "behind": before}
+
+    def measure(self, run: TaskRun, cell: Cell, role: Role, component: Any, rng: Rng) -> Measured:
+        defended = role.defended(run, cell, component, self._behind(run.profile, role))
+        measured = self._cells(run).values(cell, role, defended, rng)
+        return replace(measured, extra={**role.attacked_extra(run, component), **measured.extra})
+
+    def kept(self, run: TaskRun, cell: Cell, role: Role, stored: Mapping[str, Any]) -> Mapping[str, int]:
+        return {}

@@ -1,0 +1,68 @@
+"""Attacks that know the generator and nothing of any defense: each of the profile's `attacks`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from magdr_core.bench import evaluate
+from magdr_core.components.batch import Samples
+from magdr_core.components.scenario import Planning, Scenario, SharedImages, Slice
+from magdr_core.runtime.samples import attack_samples
+
+
+def attack_slice(plan: Planning, label: str, scenario: str = "attack") -> Slice:
+    """The slice of an attack, as its registry table says.
+
+    Raises:
+        RegistryError: there is no such attack.
+    """
+    resolved = plan.check("attack", label)
+    if resolved is None:  # nobody can say how strong it would have been
+        return Slice(label, scenario, label, plan.used("attack", label))
+    eps, steps = float(resolved.params["eps"]), int(resolved.params.get("steps", 1))
+    return Slice(label, scenario, label, resolved.entry.name, eps, steps)
+
+
+class ByAttack(Scenario):
+    """Scenarios whose images the attack of a registry's table makes."""
+
+    by_attack = True
+
+    def attack(self, toolkit: Any, part: Slice) -> tuple[Any, Mapping[str, Any]] | None:
+        return toolkit.build("attack", part.label), toolkit.resolve("attack", part.label).params
+
+    def images_key(self, images: SharedImages, part: Slice) -> Mapping[str, Any]:
+        return {
+            **super().images_key(images, part),
+            "slice": images.toolkit.resolve("attack", part.label).identity,
+        }
+
+    def attacked(self, images: SharedImages, part: Slice, clean: Samples, G: Any) -> Tensor:
+        """What the slice's attack makes of the images with this generator, batch by batch."""
+        found = self.attack(images.toolkit, part)
+        assert found is not None
+        parts: list[Tensor] = []
+        for b in clean.batches(evaluate.BATCH):
+            parts.append(attack_samples(b, found[0], G, name=part.component, seed=images.seed))
+            images.progress(f"attacking ({part.name})", sum(map(len, parts)), len(clean))
+        return torch.cat(parts)
+
+
+class Attack(ByAttack):
+    """Who attacks knows the generator and the condition."""
+
+    name = "attack"
+    key = "attacks"
+
+    def slices(self, plan: Planning, earlier: Sequence[Slice]) -> Iterable[Slice]:
+        return [attack_slice(plan, label) for label in plan.profile.attacks]
+
+    def checked(self, part: Slice) -> bool:
+        return not part.is_noise
+
+    def make(self, images: SharedImages, part: Slice, clean: Samples) -> Mapping[Slice, Tensor]:
+        return {part: self.attacked(images, part, clean, images.G)}
