@@ -209,9 +209,11 @@ params = { weights = "random", width = 8, blocks = 1, size = 32 }
 def test_transfers_and_sweeps_are_of_the_tasks_that_they_name(fresh_shop):
     groups = {g.task: g for g in fresh_shop.bench(SEVERAL).groups}
     assert list(groups) == ["editing", "replacement"]
-    attacks = {task: [s.name for s in g.slices if s.role == "attack"] for task, g in groups.items()}
+    attacks = {
+        task: [s.name for s in g.slices if s.scenario in ("attack", "transfer")] for task, g in groups.items()
+    }
     assert attacks == {"editing": ["pgd", *NAMES], "replacement": ["pgd"]}
-    sweeps = {task: {s.name for s in g.slices if s.role == "sweep"} for task, g in groups.items()}
+    sweeps = {task: {s.name for s in g.slices if s.scenario == "sweep"} for task, g in groups.items()}
     assert sweeps == {"editing": set(), "replacement": {"eq3", "pgd"}}
     assert {c.slice.name for c in groups["replacement"].cells if c.role == "attack"} == {"pgd", "eq3"}
 

@@ -105,11 +105,12 @@ def test_suite_writes_checks_json_with_evidence(first):
 
 
 def test_suite_a_second_run_computes_nothing_and_writes_the_same(folder, first, monkeypatch):
-    from magdr_core.bench.checks import suite
+    from magdr_core.bench.checks import attack_jobs, suite
 
     before = (first.folder / "checks.json").read_bytes()
-    for name in ("component_checks", "attack_checks", "planted_checks"):
-        monkeypatch.setattr(suite, name, lambda *a, **k: pytest.fail("computed again"))
+    asked = {"component_checks": suite, "attack_checks": attack_jobs, "planted_checks": suite}
+    for name, module in asked.items():
+        monkeypatch.setattr(module, name, lambda *a, **k: pytest.fail("computed again"))
     again = bench(folder, out="again").run()
     assert (again.folder / "checks.json").read_bytes() == before
 

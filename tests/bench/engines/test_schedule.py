@@ -142,7 +142,7 @@ def test_cells_need_the_images_of_their_slice_and_come_after_their_calibration(u
         if u.kind != "cell":
             continue
         part = u.about.slice
-        wanted = set() if part.role == "clean" else {f"0/images/{part.role}/{part.name}"}
+        wanted = set() if part.scenario == "clean" else {f"0/images/{part.scenario}/{part.name}"}
         assert u.needs == wanted
         assert u.needs | u.after <= found.keys()
         if u.about.role == "detector":
