@@ -1,0 +1,1 @@
+"""Plugins of third parties, as they would write them."""
