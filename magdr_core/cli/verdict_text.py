@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from magdr_core.inference.videos import stretches_in_words
 from magdr_core.magdr.verdict import ADVICE, verdict_words
 
 __all__ = ["ADVICE", "detail_lines", "verdict_line"]
@@ -23,11 +24,9 @@ def verdict_line(facts: Mapping[str, Any]) -> str:
 
 
 def _where(facts: Mapping[str, Any]) -> str:
-    if "frames" not in facts or facts["verdict"] == "clean":
+    if "frames" not in facts:
         return ""
-    times = ", ".join(f"{a:g} to {b:g} s" for a, b in facts["stretches"][:4])
-    more = ", ..." if len(facts["stretches"]) > 4 else ""
-    return f" in {facts['frames_disrupted']} of {facts['frames']} frames, {times}{more}"
+    return stretches_in_words(facts["frames_disrupted"], facts["frames"], facts["stretches"])
 
 
 def _attack_line(facts: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""The library's front: MagDR before a generator, for tensors, pictures, folders and models of others.
+"""The library's front: MagDR before a generator, for tensors, pictures, folders, clips and models of others.
 
 The command line's `detect` and `defend` go through the same code.
 """
@@ -8,5 +8,6 @@ from magdr_core.inference.module import MagDRModule
 from magdr_core.inference.photos import Photo
 from magdr_core.inference.pipeline import Pipeline
 from magdr_core.inference.sources import Input
+from magdr_core.inference.videos import Clip, Frame
 
-__all__ = ["Input", "MagDRModule", "Photo", "Pipeline", "generator_spec"]
+__all__ = ["Clip", "Frame", "Input", "MagDRModule", "Photo", "Pipeline", "generator_spec"]

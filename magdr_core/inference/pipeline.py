@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from magdr_core.components.batch import Condition
-from magdr_core.errors import DataError
 from magdr_core.functional import batch_size
 from magdr_core.guards import GuardedGenerator
+from magdr_core.inference.asked import Edits, Has, condition_asked
+from magdr_core.inference.followed import Step
 from magdr_core.inference.method import Method
 from magdr_core.inference.module import MagDRModule, ValueRange, full_precision
 from magdr_core.inference.operations import Defend, Detect, Job
 from magdr_core.inference.photos import Photo, photo_of, treated
-from magdr_core.inference.sources import sources_of
+from magdr_core.inference.sources import Input, sources_of
 from magdr_core.inference.tensors import as_faces
+from magdr_core.inference.videos import Clip, treated_clip
 from magdr_core.isolation.expectations import deferred
 from magdr_core.magdr import Outcome, Verdict
-from magdr_core.runtime.conditions import condition_of, known_name
-
-Edits = Mapping[str, float | Tensor]
-Has = Mapping[str, float | Tensor] | Iterable[str]
+from magdr_core.runtime.conditions import condition_of
 
 
 class Pipeline:
@@ -109,33 +109,7 @@ class Pipeline:
             DataError: nothing was said, or both a condition and edits; an unknown name; an edit that changes
                 nothing; another number of rows than of images.
         """
-        names = self.generator.condition_names
-        if edits is not None and not isinstance(edits, Mapping):
-            raise DataError(f"edits are {{NAME: VALUE}}, got a {type(edits).__name__}")
-        if c is None:
-            if names and not edits:
-                known = ", ".join(names)
-                raise DataError(f"say what the generator shall do: edits={{NAME: VALUE}} with {known}")
-            before = _as_mapping(has)
-            known_name(self.generator, before)
-            c = condition_of(self.generator, before, edits or {}, count=count)
-        elif not isinstance(c, Condition):
-            raise DataError(
-                f"a {type(c).__name__} is no Condition; give edits={{NAME: VALUE}} or a Condition"
-            )
-        elif edits or has:
-            raise DataError("give a Condition or edits (with has), not both")
-        elif not bool(c.values.isfinite().all()):
-            raise DataError("the condition holds NaN or infinite values")
-        if c.values.shape[1] != len(names):
-            raise DataError(
-                f"the condition has {c.values.shape[1]} entries, the generator takes {len(names)}"
-                f"{': ' + ', '.join(names) if names else ''}"
-            )
-        c = c.repeat(count) if len(c) == 1 else c
-        if len(c) != count:
-            raise DataError(f"{len(c)} conditions for {count} images")
-        return c.to(self.device)
+        return condition_asked(self.generator, count, c, edits, has).to(self.device)
 
     # -- what is done -----------------------------------------------------------------------------------
 
@@ -257,6 +231,42 @@ class Pipeline:
             for done in treated(sources_of(pictures), job, condition, self.device, whole=whole)
         )
 
+    # -- clips ------------------------------------------------------------------------------------------
+
+    def video(
+        self,
+        path: Path | str,
+        c: Condition | None = None,
+        *,
+        edits: Edits | None = None,
+        has: Has = (),
+        whole: bool = False,
+        out: Path | str | None = None,
+        progress: Step = lambda what, done, total: None,
+    ) -> Clip:
+        """Judge a clip and restore its disrupted stretches, as `magdr detect` and `magdr defend` do.
+
+        The largest face is followed and cut out of every frame; running medians over half a second decide,
+        so that the verdict does not flicker, and all disrupted frames are restored in the same way. A few
+        frames are in memory at a time, however long the clip.
+
+        Args:
+            path: a file (extra `video`: PyAV).
+            c: a condition for all frames, instead of edits.
+            out: a folder. Written there are `NAME.restored.mkv` (without loss; clean frames keep every bit),
+                `NAME.output.mp4` (the generator's output) and `NAME.compare.mp4`, with the sound. None only
+                judges.
+            progress: told (what, done, total).
+
+        Raises:
+            DataError: as for `detect`; the clip cannot be read or written, or shows no face.
+        """
+        condition = self.asked(1, c, edits, has)
+        job = Detect(self) if out is None else Defend(self)
+        path, folder = Path(path), None if out is None else Path(out)
+        given = Input(path, path.name)
+        return treated_clip(given, job, condition, self.device, whole=whole, out=folder, step=progress)
+
     # -- in somebody's pipeline -------------------------------------------------------------------------
 
     def as_module(
@@ -265,16 +275,3 @@ class Pipeline:
         """A `torch.nn.Module` whose `forward(x, c)` is the generator's output on the defended input; see
         :class:`MagDRModule`."""
         return MagDRModule(self, generator, value_range=value_range)
-
-
-def _as_mapping(has: Has) -> Mapping[str, float | Tensor]:
-    """What the pictures show, by name.
-
-    Raises:
-        DataError: no names.
-    """
-    if isinstance(has, Mapping):
-        return has
-    if isinstance(has, str) or not isinstance(has, Iterable):
-        raise DataError(f"has is a list of names, or names with values; got {has!r:.40}")
-    return dict.fromkeys(has, 1.0)

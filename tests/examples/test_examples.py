@@ -68,3 +68,13 @@ def test_a_defense_that_is_defined_in_the_script_is_benchmarked_once(example, ca
     again = capsys.readouterr().out
     assert "0 computed" in again
     assert first.splitlines()[:-1] == again.splitlines()[:-1]
+
+
+def test_a_clip_is_restored_where_it_is_disrupted(example, capsys, tmp_path):
+    pytest.importorskip("av", reason="PyAV is not installed (pip install 'magdr[video]')")
+    example("video").main()
+    said = capsys.readouterr().out
+    assert "clip.mkv: disrupted in" in said
+    assert "guess" not in said
+    assert "restored from 0." in said, "the first half is left as it is"
+    assert (tmp_path / "magdr-out" / "clip.mkv.restored.mkv").is_file()
