@@ -2,7 +2,8 @@
 
 from pydantic import Field
 
-from magdr_core.components.batch import Batch, Condition, Samples
+from magdr_core.components.batch import Batch, Samples, TensorCondition, VectorCondition
+from magdr_core.components.batch import Condition as AnyCondition
 from magdr_core.components.params import DataPath, Eps, Weights
 from magdr_core.components.protocols import (
     Attack,
@@ -57,9 +58,13 @@ from magdr_core.media import (
     write_video,
 )
 
+Condition = VectorCondition
+"""What nearly every generator takes; `AnyCondition` is what one may take."""
+
 __all__ = [
     "PICTURE_SUFFIXES",
     "VIDEO_SUFFIXES",
+    "AnyCondition",
     "Attack",
     "AttackSpec",
     "AugmentationSpec",
@@ -105,6 +110,8 @@ __all__ = [
     "Samples",
     "Setting",
     "Split",
+    "TensorCondition",
+    "VectorCondition",
     "Video",
     "Weights",
     "WeightsError",

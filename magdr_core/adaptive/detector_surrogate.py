@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from magdr_core.adaptive.distillation import fitted, training_images
 from magdr_core.adaptive.gradient_paths import Way
 from magdr_core.adaptive.victim import Target
-from magdr_core.components.batch import Condition
+from magdr_core.components.batch import Condition, VectorCondition
 from magdr_core.components.rng import SampleRng
 from magdr_core.functional import project_linf
 
@@ -34,7 +34,7 @@ class _Net(nn.Module):
         self.head = nn.Linear(2 * sizes[-1], 1)
 
     def forward(self, x: Tensor, y: Tensor, c: Condition) -> Tensor:
-        planes = c.values[:, :, None, None].expand(-1, -1, *x.shape[2:])
+        planes = _told(x, c)[:, :, None, None].expand(-1, -1, *x.shape[2:])
         # Perturbations are small: their scale is what the difference is seen in.
         h = torch.cat([2 * x - 1, 2 * y - 1, 4 * (y - x), planes], 1)
         for layer in self.layers:
@@ -81,8 +81,14 @@ def _fit(target: Target, images: list[Tensor]) -> Surrogate:
     def loss(net: _Net, rows: Tensor) -> Tensor:
         return F.smooth_l1_loss(net(x[rows], outputs[rows], c[rows]), wanted[rows])
 
-    net = fitted(lambda: _Net(c.values.shape[1]), loss, x, STEPS)
+    net = fitted(lambda: _Net(_told(x, c).shape[1]), loss, x, STEPS)
     return Surrogate(net, mean, spread)
+
+
+def _told(x: Tensor, c: Condition) -> Tensor:
+    """What of the condition the stand-in sees, `[B,C]`: a vector. Of others, a text's 60,000 numbers, say, it
+    has what G made of them."""
+    return c.values if isinstance(c, VectorCondition) else x.new_zeros(len(x), 0)
 
 
 def _evading(surrogate: Surrogate, target: Target) -> list[Tensor]:

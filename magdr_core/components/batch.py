@@ -6,70 +6,17 @@ inside. Masks are soft, `[B,N,H,W]`, N regions that sum to 1 at each pixel.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
 import torch
 from torch import Tensor
 
+from magdr_core.components.condition import Condition, Index, TensorCondition, VectorCondition
 from magdr_core.functional import Work, batch_size
 
-Index = Tensor | slice | list[int]
-
-
-@dataclass(frozen=True, eq=False)
-class Condition:
-    """What a generator is told, for a batch of images.
-
-    Attributes:
-        values: `[B,C]` float32, the vector that enters the network (attributes, action units; C may be 0).
-        changed: `[B,C]` bool, the entries that this edit changes. The defender runs the generator, so it
-            knows them; the target region M_c follows from them.
-        oracle_masks: `[B,N,H,W]` exact masks over `PARTS`. A benchmark attaches them when a component was
-            registered with the `oracle` option, which its tables then say; nobody else has them.
-    """
-
-    values: Tensor
-    changed: Tensor
-    oracle_masks: Tensor | None = None
-
-    def __post_init__(self) -> None:
-        if self.values.ndim != 2 or self.values.shape != self.changed.shape:
-            raise ValueError(
-                f"a Condition takes two [B,C] tensors, got {tuple(self.values.shape)} "
-                f"and {tuple(self.changed.shape)}"
-            )
-
-    def __len__(self) -> int:
-        return self.values.shape[0]
-
-    def _each(self, f: Callable[[Tensor], Tensor]) -> Condition:
-        masks = None if self.oracle_masks is None else f(self.oracle_masks)
-        return Condition(f(self.values), f(self.changed), masks)
-
-    def __getitem__(self, idx: Index) -> Condition:
-        return self._each(lambda t: t[idx])
-
-    def repeat(self, n: int) -> Condition:
-        """The whole batch `n` times over: `[B,C] -> [n*B,C]`."""
-        return self._each(lambda t: t.repeat(n, *[1] * (t.ndim - 1)))
-
-    def to(self, device: torch.device | str) -> Condition:
-        return self._each(lambda t: t.to(device))
-
-    @staticmethod
-    def cat(parts: Sequence[Condition]) -> Condition:
-        masks = [p.oracle_masks for p in parts if p.oracle_masks is not None]
-        return Condition(
-            torch.cat([p.values for p in parts]),
-            torch.cat([p.changed for p in parts]),
-            torch.cat(masks) if len(masks) == len(parts) else None,
-        )
-
-    def with_oracle(self, masks: Tensor) -> Condition:
-        return Condition(self.values, self.changed, masks)
-
+__all__ = ["ATTRIBUTE", "Batch", "Condition", "Index", "Samples", "TensorCondition", "VectorCondition"]
 
 ATTRIBUTE = "attribute:"
 """How the annotations that are attributes begin: `attribute:Smiling`."""

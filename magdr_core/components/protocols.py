@@ -51,7 +51,8 @@ class Generator(Protocol):
 
     Attributes:
         size: native side in pixels.
-        condition_names: C names, in the order of `Condition.values`.
+        condition_names: C names, in the order of `VectorCondition.values`; for other conditions what they are
+            called. Empty: it is told nothing.
         passes: images that went through; core's wrapper counts them, no component has to.
     """
 

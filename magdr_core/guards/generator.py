@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from magdr_core.components.batch import Batch, Condition
+from magdr_core.components.batch import Batch, Condition, VectorCondition
 from magdr_core.components.objective import ObjectiveName
 from magdr_core.components.rng import SampleRng
 from magdr_core.components.stream_keys import content_keys
@@ -62,15 +62,21 @@ class GuardedGenerator(Guard):
         COUNTERS.add(self)
 
     def __call__(self, x: Tensor, c: Condition) -> Tensor:
-        if len(c) != x.shape[0] or c.values.shape[1] != len(self.condition_names):
-            raise self.fail(
-                f"got {x.shape[0]} images and conditions {tuple(c.values.shape)}, "
-                f"expected [{x.shape[0]},{len(self.condition_names)}]"
-            )
+        self._check_condition(x, c)
         self.passes += x.shape[0]
         if self.memory is None or x.device.type != "cpu" or torch.is_grad_enabled():
             return self._checked(x, c)
         return self.memory(x, c, self._checked, form=(self.forward, self.stream, self._number))
+
+    def _check_condition(self, x: Tensor, c: Condition) -> None:
+        if isinstance(c, VectorCondition):
+            if len(c) != x.shape[0] or c.values.shape[1] != len(self.condition_names):
+                raise self.fail(
+                    f"got {x.shape[0]} images and conditions {tuple(c.values.shape)}, "
+                    f"expected [{x.shape[0]},{len(self.condition_names)}]"
+                )
+        elif len(c) != x.shape[0]:
+            raise self.fail(f"got {x.shape[0]} images and {len(c)} conditions")
 
     def _checked(self, x: Tensor, c: Condition) -> Tensor:
         y = self.call(self._compute, x, c, **self._streams(x, c))
@@ -88,7 +94,7 @@ class GuardedGenerator(Guard):
     def _streams(self, x: Tensor, c: Condition) -> dict[str, Any]:
         if not self.stochastic:
             return {}
-        keys = content_keys(self.stream, x, c.values, c.changed, c.oracle_masks)
+        keys = content_keys(self.stream, x, *c.key())
         streams = SampleRng.keyed(keys)
         return {"rng": streams.fork(self._number) if self._number else streams}
 
@@ -152,7 +158,7 @@ class GuardedGenerator(Guard):
             raise self.fail(f"drew a {type(c).__name__}, expected a Condition")
         if len(c) != len(batch):
             raise self.fail(f"drew {len(c)} conditions for {len(batch)} images")
-        if c.changed.shape[1]:
+        if isinstance(c, VectorCondition) and c.changed.shape[1]:
             expect(c.changed.any(1).all(), lambda: self.fail("drew a condition that changes nothing"))
         return c
 
@@ -162,13 +168,13 @@ class GuardedGenerator(Guard):
         Raises:
             ComponentError: the generator has conditions and does not list them.
         """
-        if not self.condition_names:
+        if isinstance(c, VectorCondition) and not self.condition_names:
             return [c]
         if not hasattr(self.component, "classes"):
             raise self.fail("does not list its conditions (classes), which a class-transferable attack needs")
         found: Sequence[Condition] = self.call(self.component.classes, c)
         listed = isinstance(found, list | tuple) and all(isinstance(one, Condition) for one in found)
-        if not listed or not found or any(one.values.shape != c.values.shape for one in found):
+        if not listed or not found or any(_form(one) != _form(c) for one in found):
             raise self.fail(f"classes returned no conditions for {len(c)} images")
         return found
 
@@ -193,3 +199,9 @@ class GuardedGenerator(Guard):
 
         found: Tensor = self.call(maps_of, x, c)
         return found
+
+
+def _form(c: Condition) -> Any:
+    """What the conditions of one generator have in common. Exact masks come from core, not from it."""
+    parts = c.key()[:2] if isinstance(c, VectorCondition) else c.key()
+    return type(c), [None if part is None else part.shape for part in parts]

@@ -44,8 +44,9 @@ class OutputMemory:
             form: what computes it and how; outputs of one form are never given for another. Its parts are
                 compared as objects.
         """
-        rows_of = [t for t in (x, c.values, c.changed, c.oracle_masks) if t is not None]
-        about = (self._number(form), arithmetic(), [(t.dtype, tuple(t.shape[1:])) for t in rows_of])
+        rows_of = [t for t in (x, *c.key()) if t is not None]
+        parts = [(t.dtype, tuple(t.shape[1:])) for t in rows_of]
+        about = (self._number(form), arithmetic(), type(c).__qualname__, parts)
         keys = [_key(repr(about), row) for row in zip(*rows_of, strict=True)]
         found = {key: self._outputs[key] for key in keys if key in self._outputs}
         wanted = {key: i for i, key in enumerate(keys) if key not in found}
@@ -84,5 +85,7 @@ class OutputMemory:
 def _key(about: str, row: tuple[Tensor, ...]) -> bytes:
     told = hashlib.blake2b(about.encode(), digest_size=16)
     for part in row:
-        told.update(part.detach().contiguous().numpy().tobytes())
+        # numpy has no bfloat16; its bits will do.
+        bits = part.view(torch.int16) if part.dtype == torch.bfloat16 else part
+        told.update(bits.detach().contiguous().numpy().tobytes())
     return told.digest()

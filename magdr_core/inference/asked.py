@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from torch import Tensor
 
-from magdr_core.components.batch import Condition
+from magdr_core.components.batch import Condition, VectorCondition
 from magdr_core.errors import DataError
 from magdr_core.guards import GuardedGenerator
 from magdr_core.runtime.conditions import condition_of, known_name
@@ -47,9 +47,9 @@ def condition_asked(
         raise DataError(f"a {type(c).__name__} is no Condition; give edits={{NAME: VALUE}} or a Condition")
     elif edits or has:
         raise DataError("give a Condition or edits (with has), not both")
-    elif not bool(c.values.isfinite().all()):
+    elif not all(bool(part.isfinite().all()) for part in c.key() if part is not None):
         raise DataError("the condition holds NaN or infinite values")
-    if c.values.shape[1] != len(names):
+    if isinstance(c, VectorCondition) and c.values.shape[1] != len(names):
         raise DataError(
             f"the condition has {c.values.shape[1]} entries, the generator takes {len(names)}"
             f"{': ' + ', '.join(names) if names else ''}"

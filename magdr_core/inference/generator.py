@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from magdr_core.components.batch import Batch, Condition
+from magdr_core.components.batch import Batch, VectorCondition
 from magdr_core.components.objective import ObjectiveName
 from magdr_core.components.rng import SampleRng
 from magdr_core.components.specs import GeneratorSpec
@@ -90,25 +90,25 @@ class OwnGenerator(nn.Module):
         self.symmetric = value_range == "symmetric"
         self.register_buffer("targets", targets, persistent=False)
 
-    def forward(self, x: Tensor, c: Condition) -> Tensor:
+    def forward(self, x: Tensor, c: VectorCondition) -> Tensor:
         x = 2 * x - 1 if self.symmetric else x
         y: Tensor = self.net(x, c.values) if self.condition_names else self.net(x)
         return (y + 1) / 2 if self.symmetric else y
 
-    def edited(self, c: Condition) -> Tensor:
+    def edited(self, c: VectorCondition) -> Tensor:
         targets = self.targets
         assert isinstance(targets, Tensor)
         if not self.condition_names:
             return targets.expand(len(c), -1)
         return (c.changed[:, :, None] & targets).any(1)
 
-    def draw(self, batch: Batch, rng: SampleRng) -> Condition:
+    def draw(self, batch: Batch, rng: SampleRng) -> VectorCondition:
         """One edit per image: an entry that would change something, each equally likely; what the dataset
         does not know counts as 0."""
         count, device = len(batch), batch.images.device
         if not self.condition_names:
             nothing = torch.zeros(count, 0, device=device)
-            return Condition(nothing, nothing.bool())
+            return VectorCondition(nothing, nothing.bool())
         unknown = torch.zeros(count, device=device)
         source = torch.stack([batch.attributes.get(n, unknown) for n in self.condition_names], 1)
         hair = torch.tensor([n.endswith("_Hair") for n in self.condition_names], device=device)
@@ -116,7 +116,7 @@ class OwnGenerator(nn.Module):
         entry = torch.zeros_like(source).scatter(1, wish.argmax(1, keepdim=True), 1.0).bool()
         recoloured = (entry & hair).any(1, keepdim=True) & hair
         values = torch.where(recoloured, entry.float(), torch.where(entry, 1 - source, source))
-        return Condition(values, values != source)
+        return VectorCondition(values, values != source)
 
 
 def _mask(parts: Sequence[str]) -> Tensor:

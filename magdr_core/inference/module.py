@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol
 import torch
 from torch import Tensor, nn
 
-from magdr_core.components.batch import Condition
+from magdr_core.components.batch import Condition, VectorCondition
 from magdr_core.errors import DataError
 from magdr_core.magdr import Outcome
 
@@ -98,7 +98,9 @@ class MagDRModule(nn.Module):
         if c is None:
             y: Tensor = self.generator(restored)
             return y
-        told = c if isinstance(c, Tensor) else condition.values.to(x.device, x.dtype)
+        told: Any = c if isinstance(c, Tensor) else condition.to(x.device)
+        if isinstance(told, VectorCondition):  # which a network of one's own takes as a tensor
+            told = told.values.to(x.dtype)
         y = self.generator(restored, told)
         return y
 
@@ -121,7 +123,7 @@ class MagDRModule(nn.Module):
                 shown = "" if before is None else f" and before {tuple(before.shape)}"
                 raise DataError(f"a condition vector is [B,C], got {tuple(c.shape)}{shown}")
             changed = values != (0.0 if before is None else before.detach().float().to(values.device))
-            return self.magdr.asked(count, Condition(values, changed))
+            return self.magdr.asked(count, VectorCondition(values, changed))
         if isinstance(c, Mapping):
             return self.magdr.asked(count, edits=c)
         return self.magdr.asked(count, c)

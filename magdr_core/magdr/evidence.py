@@ -9,7 +9,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from magdr_core.components.batch import Condition
+from magdr_core.components.batch import Condition, VectorCondition
 from magdr_core.components.protocols import Generator, Parser
 from magdr_core.functional import area
 from magdr_core.magdr import equations
@@ -80,7 +80,7 @@ class Probe:
         """Raises ValueError if exact masks are wanted and there are none."""
         if not self.oracle:
             return self.parser(x)
-        if c.oracle_masks is None:
+        if not isinstance(c, VectorCondition) or c.oracle_masks is None:
             raise ValueError("oracle masks were asked for, but this image comes without exact masks")
         return c.oracle_masks
 

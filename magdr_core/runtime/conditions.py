@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from magdr_core.components.batch import Condition
+from magdr_core.components.batch import VectorCondition
 from magdr_core.errors import DataError, suggestion
 from magdr_core.guards import GuardedGenerator
 
@@ -19,7 +19,7 @@ def condition_of(
     edits: Mapping[str, float | Tensor],
     *,
     count: int = 1,
-) -> Condition:
+) -> VectorCondition:
     """The condition that sets some of a generator's conditions and leaves the others as they are.
 
     Args:
@@ -38,7 +38,7 @@ def condition_of(
     known_name(generator, edits)
     _one_hair_colour(edits)
     if not names:
-        return Condition(torch.zeros(count, 0), torch.zeros(count, 0, dtype=torch.bool))
+        return VectorCondition(torch.zeros(count, 0), torch.zeros(count, 0, dtype=torch.bool))
     columns = [_values(name, attributes.get(name, 0.0)) for name in names]
     new_values = {name: _values(name, value, edit=True) for name, value in edits.items()}
     lengths = [(name, len(v)) for name, v in (*zip(names, columns, strict=True), *new_values.items())]
@@ -57,7 +57,7 @@ def condition_of(
         after[:, names.index(name)] = new
     if not bool((after != before).any(1).all()):
         raise DataError("the edit changes nothing on at least one picture")
-    return Condition(after, after != before)
+    return VectorCondition(after, after != before)
 
 
 def _values(name: str, value: Any, *, edit: bool = False) -> Tensor:

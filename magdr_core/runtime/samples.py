@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from magdr_core.components.batch import Batch, Condition, Samples
+from magdr_core.components.batch import Batch, Condition, Samples, VectorCondition
 from magdr_core.components.objective import DisruptionObjective, build_objective
 from magdr_core.components.protocols import Split
 from magdr_core.components.rng import SampleRng
@@ -49,6 +49,8 @@ def draw_samples(
         if oracle:
             if batch.masks is None:
                 raise DataError("the oracle option needs a dataset with exact masks")
+            if not isinstance(c, VectorCondition):
+                raise DataError("the oracle option needs a generator whose conditions are vectors")
             c = c.with_oracle(merge_classes(batch.masks))
         images.append(batch.images)
         conditions.append(c)

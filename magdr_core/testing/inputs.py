@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from magdr_core.components.batch import Condition
+from magdr_core.components.batch import Condition, VectorCondition
 from magdr_core.functional import to_8bit
+from magdr_core.isolation.copies import private
 
 REGIONS = 4
 """Regions of the masks that metrics are given; the last one is empty."""
@@ -55,13 +56,13 @@ class Inputs:
         """Every tensor by what a finding calls it."""
         own = {f.name: getattr(self, f.name) for f in fields(self)}
         named = {name: value for name, value in own.items() if isinstance(value, Tensor)}
-        return named | {"conditions": self.conditions.values, "changed entries": self.conditions.changed}
+        told = zip(("conditions", "changed entries"), self.conditions.key(), strict=False)
+        return named | {name: part for name, part in told if part is not None}
 
     def copy(self) -> Inputs:
-        c = self.conditions
         return Inputs(
             self.images.clone(),
-            Condition(c.values.clone(), c.changed.clone()),
+            private(self.conditions),
             self.ids,
             self.others.clone(),
             self.masks.clone(),
@@ -115,7 +116,7 @@ def make_inputs(
         changed.append(torch.arange(conditions) == entry)
     return Inputs(
         to_8bit(torch.stack(pictures)),
-        Condition(torch.stack(values), torch.stack(changed)),
+        VectorCondition(torch.stack(values), torch.stack(changed)),
         tuple(f"picture-{i}" for i in range(first, first + count)),
         to_8bit(torch.stack(others)),
         torch.stack(masks),

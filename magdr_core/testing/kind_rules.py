@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from magdr_core.components.batch import Batch, Condition
+from magdr_core.components.batch import Batch, Condition, VectorCondition
 from magdr_core.components.specs import MetricSpec
 from magdr_core.errors import MagdrError, one_line
 from magdr_core.functional import PARTS, gaussian_blur
@@ -196,15 +196,16 @@ def conditions(s: Subject) -> Iterator[str]:
         return  # it needs to know more about faces than any dataset has to tell
     if drawn.error is not None:
         yield f"draw {drawn.failure}"
-    elif not isinstance(drawn.output, Condition) or drawn.output.values.shape != (n, len(names)):
+    elif not isinstance(drawn.output, Condition) or not _fits(drawn.output, n, names):
         yield f"draw returns {_size(drawn.output)}, expected a Condition [{n},{len(names)}]"
     else:
-        if names and not bool(drawn.output.changed.any(1).all()):
-            yield f"draw gives image {int(drawn.output.changed.any(1).logical_not().nonzero()[0])} no change"
+        changed = drawn.output.changed if isinstance(drawn.output, VectorCondition) else None
+        if changed is not None and names and not bool(changed.any(1).all()):
+            yield f"draw gives image {int(changed.any(1).logical_not().nonzero()[0])} no change"
         if drawn.drew:
             yield f"draw draws from {' and '.join(drawn.drew)} global generator"
         alone = G.draw(faces[:1], s.rng(s.batch[[0]]))
-        if difference(alone.values[0], drawn.output.values[0]):
+        if bool(alone.differs(drawn.output[:1])):
             yield "draw gives an image another condition alone than in a batch"
 
 
@@ -220,7 +221,8 @@ def features(s: Subject) -> Iterator[str]:
     if hasattr(s.component, "classes"):
         seen = s.watch(s.batch, lambda given: s.component.classes(given.conditions))
         found = seen.output if isinstance(seen.output, list | tuple) else []
-        sound = all(isinstance(one, Condition) and one.values.shape == c.values.shape for one in found)
+        sound = all(isinstance(one, type(c)) and len(one) == len(c) for one in found)
+        sound = sound and all(_fits(one, len(c), tuple(s.guarded.condition_names)) for one in found)
         if seen.error or not found or not sound:
             given = seen.failure or f"returns {_size(seen.output)}, expected Conditions like its argument"
             yield f"classes: {given}"
@@ -237,6 +239,11 @@ def _faces(s: Subject, names: tuple[str, ...]) -> Batch:
         action_units=torch.rand(n, 17, generator=g).to(device),
         identities=torch.arange(n, device=device),
     )
+
+
+def _fits(c: Condition, n: int, names: tuple[str, ...]) -> bool:
+    """Whether there are `n` rows, and in a vector an entry for each name."""
+    return len(c) == n and (not isinstance(c, VectorCondition) or c.values.shape[1] == len(names))
 
 
 def _size(value: Any) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from magdr_core.components.batch import Condition
+from magdr_core.components.batch import VectorCondition
 from magdr_core.components.rng import SampleRng
 from magdr_core.train.editing import EditingTrainer, Shown
 
@@ -27,7 +27,7 @@ class AdversarialEditingTrainer(EditingTrainer):
     by the loss that the editor is trained on.
     """
 
-    def shown(self, images: Tensor, c: Condition, i: int, what: Shown, target: Tensor) -> Tensor:
+    def shown(self, images: Tensor, c: VectorCondition, i: int, what: Shown, target: Tensor) -> Tensor:
         if what != "input" and not self.loss["attack_critic"]:
             return images
         ids = [f"{i}.{j}" for j in range(len(images))]
@@ -36,7 +36,7 @@ class AdversarialEditingTrainer(EditingTrainer):
         rng = SampleRng(seed, f"adversarial-{what}", ids, device=device)
         return self.attacked(images, c, rng, away_from)
 
-    def attacked(self, images: Tensor, c: Condition, rng: SampleRng, away_from: Tensor) -> Tensor:
+    def attacked(self, images: Tensor, c: VectorCondition, rng: SampleRng, away_from: Tensor) -> Tensor:
         """PGD on the editor as it is now, away from these outputs; `[B,3,H,W]` in [0,1] -> same."""
         eps, step = self.loss["attack_eps"], self.loss["attack_step"]
         start = rng.uniform(*images.shape[1:], low=-eps, high=eps)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from magdr_core.components.batch import Condition
+from magdr_core.components.batch import VectorCondition
 from magdr_core.components.objective import SUCCESS, symmetric_mse
 from magdr_core.components.rng import SampleRng
 from magdr_core.guards import GuardedGenerator
@@ -69,7 +69,7 @@ class EditingTrainer(PairsTrainer):
         super().__init__(context, PatchCritic(len(context.net.condition_names)))
         pairs = context.drawn_once(self._pairs)
         self.images, self.edited = pairs["images"], pairs["edited"]
-        self.conditions = Condition(pairs["values"], pairs["changed"])
+        self.conditions = VectorCondition(pairs["values"], pairs["changed"])
 
     def _pairs(self) -> dict[str, Tensor]:
         """Images with one edit each and its exact result, as 8-bit images."""
@@ -82,7 +82,7 @@ class EditingTrainer(PairsTrainer):
             parts["changed"].append(c.changed)
         return {name: torch.cat(tensors) for name, tensors in parts.items()}
 
-    def shown(self, images: Tensor, c: Condition, i: int, what: Shown, target: Tensor) -> Tensor:
+    def shown(self, images: Tensor, c: VectorCondition, i: int, what: Shown, target: Tensor) -> Tensor:
         """What a network is shown instead of these images in step i; adversarial training attacks them.
 
         `target` is the exact result of the edit.
@@ -169,7 +169,7 @@ def disruption(context: TrainContext, net: Any, samples: int) -> dict[str, float
     }
 
 
-def draw_pairs(context: TrainContext, indices: list[int]) -> tuple[Any, Condition, Tensor]:
+def draw_pairs(context: TrainContext, indices: list[int]) -> tuple[Any, VectorCondition, Tensor]:
     """Images of a split, one edit each, and the exact result of the edit."""
     batch = context.split[indices]
     net = context.net

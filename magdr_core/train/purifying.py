@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from magdr_core.components.batch import Batch, Condition
+from magdr_core.components.batch import Batch, VectorCondition
 from magdr_core.components.rng import SampleRng
 from magdr_core.functional import to_8bit
 from magdr_core.train.context import TESTED_FROM, TrainContext
@@ -46,7 +46,7 @@ class PurifyingTrainer:
         self.optimisers = as_named([("net", self._net)])
         kept = context.drawn_once(self._examples)
         self.images, self.attacked, self.outputs = kept["images"], kept["attacked"], kept["outputs"]
-        self.conditions = Condition(kept["values"], kept["changed"])
+        self.conditions = VectorCondition(kept["values"], kept["changed"])
 
     def _examples(self) -> dict[str, Tensor]:
         """Clean images, attacked ones, and what G makes of the clean ones."""
@@ -55,7 +55,7 @@ class PurifyingTrainer:
         }
         for indices in self.context.chunks(self.context.recipe.pool, 32):
             batch = self.context.split[indices]
-            c = self.generator.draw(batch, self._rng("purifier-condition", batch))
+            c = self._drawn(batch)
             parts["images"].append((batch.images * 255).round().byte())
             attacked = self._attacked(batch, c, own=self.eq8 > 0, steps=STEPS)
             parts["attacked"].append((attacked * 255).round().byte())
@@ -65,10 +65,15 @@ class PurifyingTrainer:
             parts["changed"].append(c.changed)
         return {name: torch.cat(tensors) for name, tensors in parts.items()}
 
+    def _drawn(self, batch: Batch) -> VectorCondition:
+        c = self.generator.draw(batch, self._rng("purifier-condition", batch))
+        assert isinstance(c, VectorCondition), "the shipped generators take vectors"
+        return c
+
     def _rng(self, name: str, batch: Batch) -> SampleRng:
         return SampleRng(self.context.recipe.seed, name, batch.ids, device=self.context.device)
 
-    def _attacked(self, batch: Batch, c: Condition, *, own: bool, steps: int) -> Tensor:
+    def _attacked(self, batch: Batch, c: VectorCondition, *, own: bool, steps: int) -> Tensor:
         """Sign ascent on the change of the output: of the generator to be defended, or of the parser."""
         rng = self._rng("purifier-attack", batch)
         eps = rng.uniform(1, 1, 1, low=MIN_EPS, high=MAX_EPS)
@@ -131,7 +136,7 @@ class PurifyingTrainer:
         sums: dict[str, float] = {}
         for indices in test.chunks(self.context.recipe.tested, 32, TESTED_FROM):
             batch = test.split[indices]
-            c = self.generator.draw(batch, self._rng("purifier-condition", batch))
+            c = self._drawn(batch)
             reference = self.generator(batch.images, c)
             inputs = {
                 "attacked": self._attacked(batch, c, own=True, steps=20),

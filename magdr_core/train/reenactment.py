@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from magdr_core.components.batch import Batch, Condition
+from magdr_core.components.batch import Batch, VectorCondition
 from magdr_core.components.objective import SUCCESS
 from magdr_core.components.rng import SampleRng
 from magdr_core.errors import MagdrError
@@ -53,7 +53,7 @@ class ReenactmentTrainer(PairsTrainer):
         super().__init__(context, PatchCritic(len(context.net.condition_names)))
         pairs = context.drawn_once(self._pairs)
         self.images, self.moved = pairs["images"], pairs["moved"]
-        self.conditions = Condition(pairs["values"], pairs["changed"])
+        self.conditions = VectorCondition(pairs["values"], pairs["changed"])
 
     def _pairs(self) -> dict[str, Tensor]:
         """Images with one expression each and how they look with it, as 8-bit images."""
@@ -141,7 +141,7 @@ def action_units(batch: Batch) -> Tensor:
     return batch.action_units
 
 
-def draw_expressions(context: TrainContext, indices: list[int]) -> tuple[Batch, Condition]:
+def draw_expressions(context: TrainContext, indices: list[int]) -> tuple[Batch, VectorCondition]:
     """Images of a split and another expression for each."""
     batch = context.split[indices]
     rng = SampleRng(context.recipe.seed, "reenactment-condition", batch.ids, device=context.device)
@@ -169,7 +169,7 @@ def reenactment_quality(context: TrainContext, net: Any, samples: int) -> dict[s
     `attention_inside`: the mean mask, over the image and inside the changed region.
     """
     every = torch.eye(len(net.condition_names), dtype=torch.bool, device=context.device)
-    parts = net.edited(Condition(every.float(), every))
+    parts = net.edited(VectorCondition(every.float(), every))
     chosen = {"ratio": torch.ones_like(every[0])}
     chosen |= {f"ratio_{part}": parts[:, part_index(part)] for part in GROUPS}
     made, copied = dict.fromkeys(chosen, 0.0), dict.fromkeys(chosen, 0.0)
@@ -180,7 +180,7 @@ def reenactment_quality(context: TrainContext, net: Any, samples: int) -> dict[s
         for name, units in chosen.items():
             values = torch.where(units, c.values, action_units(batch))
             target = reenacted(context, indices, values)
-            colour, mask = net.heads(x, Condition(values, c.changed & units))
+            colour, mask = net.heads(x, VectorCondition(values, c.changed & units))
             y, region = mask * x + (1 - mask) * colour, change_map(x, target)
             made[name] += float(((y - target).square() * region).sum())
             copied[name] += float(((x - target).square() * region).sum())
@@ -204,7 +204,7 @@ class _Inside:
         self.region = region
         self.objective = generator.objective
 
-    def __call__(self, x: Tensor, c: Condition) -> Tensor:
+    def __call__(self, x: Tensor, c: VectorCondition) -> Tensor:
         return self.generator(x, c) * self.region
 
 
@@ -226,6 +226,7 @@ def disruption(context: TrainContext, net: Any, samples: int) -> dict[str, float
     changed: dict[str, list[Tensor]] = {name: [] for name in attacks}
     for indices in context.chunks(samples, 32, TESTED_FROM):
         clean = draw_samples(context.split, G, first=indices[0], count=len(indices), seed=0)[0]
+        assert isinstance(clean.conditions, VectorCondition)
         region = change_map(clean.images, reenacted(context, indices, clean.conditions.values))
         with torch.no_grad():
             reference = G(clean.images, clean.conditions)

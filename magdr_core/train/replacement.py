@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from magdr_core.components.batch import Batch, Condition
+from magdr_core.components.batch import Batch, VectorCondition
 from magdr_core.components.objective import SUCCESS, TARGET_TAU, ObjectiveName, build_objective, symmetric_mse
 from magdr_core.components.rng import SampleRng
 from magdr_core.guards import GuardedAttack, GuardedGenerator
@@ -107,10 +107,10 @@ class ReplacementTrainer(PairsTrainer):
         }
 
 
-def nothing(x: Tensor) -> Condition:
+def nothing(x: Tensor) -> VectorCondition:
     """The empty condition of a batch of images."""
     values = x.new_zeros(len(x), 0)
-    return Condition(values, values.bool())
+    return VectorCondition(values, values.bool())
 
 
 def draw_pairs(context: TrainContext, indices: list[int]) -> tuple[Tensor, Tensor]:

@@ -16,7 +16,7 @@ from typing import Annotated, Literal
 from torch import Tensor
 from torch.nn import functional as F
 
-from magdr_core.api import Condition, DefenseSpec, Field, Generator, Need, hookimpl
+from magdr_core.api import AnyCondition, DefenseSpec, Field, Generator, Need, hookimpl
 from magdr_core.functional import gaussian_blur
 
 MAGDR_API = 1
@@ -47,7 +47,7 @@ class AdversarialTraining:
         self.sigma = sigma
         self.border = border
 
-    def __call__(self, x: Tensor, c: Condition, G: Generator) -> Tensor:
+    def __call__(self, x: Tensor, c: AnyCondition, G: Generator) -> Tensor:
         """`[B,3,H,W]` in [0,1] -> same. Measures of inputs see the blur only."""
         if not self.sigma:
             return x.clone()
@@ -58,7 +58,7 @@ class AdversarialTraining:
         blurred = gaussian_blur(padded, self.sigma, truncate=TRUNCATE)
         return blurred[..., reach:-reach, reach:-reach]
 
-    def output(self, x: Tensor, c: Condition, G: Generator) -> Tensor:
+    def output(self, x: Tensor, c: AnyCondition, G: Generator) -> Tensor:
         """The second generator on the blurred input; G where there is none or its conditions are others.
 
         A registry with several tasks has one such defense: it blurs for all of them and replaces the

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from magdr_core.api import Condition, DefenseSpec, FitData, Generator, Need, SampleRng, hookimpl
+from magdr_core.api import AnyCondition, DefenseSpec, FitData, Generator, Need, SampleRng, hookimpl
 from magdr_core.functional import mse, to_8bit
 
 MAGDR_API = 1
@@ -28,10 +28,10 @@ class Candidate(Protocol):
     label: str
     component: Any
 
-    def __call__(self, x: Tensor, c: Condition, G: Generator, *, rng: SampleRng) -> Tensor: ...
+    def __call__(self, x: Tensor, c: AnyCondition, G: Generator, *, rng: SampleRng) -> Tensor: ...
 
     def output(
-        self, restored: Tensor, x: Tensor, c: Condition, G: Generator, *, rng: SampleRng
+        self, restored: Tensor, x: Tensor, c: AnyCondition, G: Generator, *, rng: SampleRng
     ) -> Tensor: ...
 
 
@@ -50,12 +50,12 @@ class BestOf:
         self.candidates = defenses
         self.chosen: Candidate | None = None
 
-    def __call__(self, x: Tensor, c: Condition, G: Generator, *, rng: SampleRng) -> Tensor:
+    def __call__(self, x: Tensor, c: AnyCondition, G: Generator, *, rng: SampleRng) -> Tensor:
         """`[B,3,H,W]` in [0,1] -> same."""
         assert self.chosen is not None, "load() first"
         return self.chosen(x, c, G, rng=rng.fork(0))
 
-    def output(self, x: Tensor, c: Condition, G: Generator, *, rng: SampleRng) -> Tensor:
+    def output(self, x: Tensor, c: AnyCondition, G: Generator, *, rng: SampleRng) -> Tensor:
         """What G, or the chosen defense in its place, returns: `[B,3,H,W]` in [0,1]."""
         assert self.chosen is not None, "load() first"
         return _through(self.chosen, x, c, G, rng)
@@ -91,7 +91,7 @@ class BestOf:
         return float(torch.cat(logs).mean())
 
 
-def _through(candidate: Candidate, x: Tensor, c: Condition, G: Generator, rng: SampleRng) -> Tensor:
+def _through(candidate: Candidate, x: Tensor, c: AnyCondition, G: Generator, rng: SampleRng) -> Tensor:
     restored = to_8bit(candidate(x, c, G, rng=rng.fork(0)))
     return candidate.output(restored, x, c, G, rng=rng.fork(0))
 

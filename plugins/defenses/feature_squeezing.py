@@ -16,7 +16,7 @@ from typing import Annotated, Literal
 import torch
 from torch import Tensor
 
-from magdr_core.api import Condition, DefenseSpec, Field, Generator, hookimpl
+from magdr_core.api import AnyCondition, DefenseSpec, Field, Generator, hookimpl
 from magdr_core.functional import bit_depth, median_blur, nlm, straight_through
 
 from ._lab import from_lab, to_lab
@@ -54,7 +54,7 @@ class FeatureSqueezing:
         self.patch = patch
         self.strength = strength
 
-    def __call__(self, x: Tensor, c: Condition, G: Generator) -> Tensor:
+    def __call__(self, x: Tensor, c: AnyCondition, G: Generator) -> Tensor:
         """`[B,3,H,W]` in [0,1] -> same; rounding passes gradients through."""
         y = x
         for squeezer in self.squeezers:

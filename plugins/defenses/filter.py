@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from magdr_core.api import Condition, DefenseSpec, Generator, ImageMap, Need, hookimpl
+from magdr_core.api import AnyCondition, DefenseSpec, Generator, ImageMap, Need, hookimpl
 
 MAGDR_API = 1
 
@@ -15,7 +15,7 @@ class FilterDefense:
     def __init__(self, *, restoration: ImageMap) -> None:
         self.restoration = restoration
 
-    def __call__(self, x: Tensor, c: Condition, G: Generator) -> Tensor:
+    def __call__(self, x: Tensor, c: AnyCondition, G: Generator) -> Tensor:
         return self.restoration(x)
 
 

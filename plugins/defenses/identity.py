@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from magdr_core.api import Condition, DefenseSpec, Generator, hookimpl, stateless
+from magdr_core.api import AnyCondition, DefenseSpec, Generator, hookimpl, stateless
 
 MAGDR_API = 1
 
 
-def identity(x: Tensor, c: Condition, G: Generator) -> Tensor:
+def identity(x: Tensor, c: AnyCondition, G: Generator) -> Tensor:
     """The input as it is."""
     return x.clone()
 

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from magdr_core.api import (
-    Condition,
+    AnyCondition,
     DefenseSpec,
     Field,
     FitData,
@@ -99,7 +99,7 @@ class Reformer:
         self.net = AutoEncoder(structure, filters).eval()
         self.fitted = False
 
-    def __call__(self, x: Tensor, c: Condition, G: Generator) -> Tensor:
+    def __call__(self, x: Tensor, c: AnyCondition, G: Generator) -> Tensor:
         """`[B,3,H,W]` in [0,1] -> same."""
         assert self.fitted, "load() first"
         return in_pieces(lambda i: self.net(x[i]), x)

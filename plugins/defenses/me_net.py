@@ -17,7 +17,7 @@ from typing import Annotated, Literal
 import torch
 from torch import Tensor
 
-from magdr_core.api import Condition, DefenseSpec, Field, Generator, SampleRng, hookimpl
+from magdr_core.api import AnyCondition, DefenseSpec, Field, Generator, SampleRng, hookimpl
 from magdr_core.functional import straight_through, to_8bit
 
 from ._matrix_completion import nuclear, soft_impute, usvt
@@ -50,7 +50,7 @@ class MENet:
         self.rank = rank
         self.mu = mu
 
-    def __call__(self, x: Tensor, c: Condition, G: Generator, *, rng: SampleRng) -> Tensor:
+    def __call__(self, x: Tensor, c: AnyCondition, G: Generator, *, rng: SampleRng) -> Tensor:
         """`[B,3,H,W]` in [0,1] -> same, 8-bit levels; the gradient is the identity's (BPDA)."""
         with torch.no_grad():
             matrix = side_by_side(2 * x.double() - 1)

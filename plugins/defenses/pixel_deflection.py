@@ -17,7 +17,7 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
-from magdr_core.api import Condition, DefenseSpec, Field, Generator, SampleRng, hookimpl
+from magdr_core.api import AnyCondition, DefenseSpec, Field, Generator, SampleRng, hookimpl
 from magdr_core.functional import wavelet_denoise_ycbcr
 
 MAGDR_API = 1
@@ -83,7 +83,7 @@ class PixelDeflection:
         self.window = window
         self.sigma = sigma
 
-    def __call__(self, x: Tensor, c: Condition, G: Generator, *, rng: SampleRng) -> Tensor:
+    def __call__(self, x: Tensor, c: AnyCondition, G: Generator, *, rng: SampleRng) -> Tensor:
         """`[B,3,H,W]` in [0,1] -> same."""
         width = x.shape[3]
         # One round deflects one value of each channel; the channels are drawn apart, as by the authors.

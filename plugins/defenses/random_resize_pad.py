@@ -28,7 +28,7 @@ from typing import Annotated, Literal
 import torch
 from torch import Tensor
 
-from magdr_core.api import Condition, DefenseSpec, Field, Generator, SampleRng, hookimpl
+from magdr_core.api import AnyCondition, DefenseSpec, Field, Generator, SampleRng, hookimpl
 from magdr_core.functional import flip, resize, straight_through, to_8bit
 
 MAGDR_API = 1
@@ -189,7 +189,7 @@ class Raw:
     def __init__(self, randomiser: Randomiser) -> None:
         self.randomiser = randomiser
 
-    def __call__(self, x: Tensor, c: Condition, G: Generator, *, rng: SampleRng) -> Tensor:
+    def __call__(self, x: Tensor, c: AnyCondition, G: Generator, *, rng: SampleRng) -> Tensor:
         """`[B,3,H,W]` in [0,1] -> the same shape, padding included."""
         size = (x.shape[2], x.shape[3])
         canvas = self.randomiser.pad(x, self.randomiser.place(rng.bits(4), *size))
@@ -207,11 +207,11 @@ class Aligned:
         self.randomiser = randomiser
         self.passes = passes
 
-    def __call__(self, x: Tensor, c: Condition, G: Generator, *, rng: SampleRng) -> Tensor:
+    def __call__(self, x: Tensor, c: AnyCondition, G: Generator, *, rng: SampleRng) -> Tensor:
         """The input there and back, `[B,3,H,W]` in [0,1]: what the resize lets through of the picture."""
         return self._averaged(x, rng, lambda canvas: canvas)
 
-    def output(self, x: Tensor, c: Condition, G: Generator, *, rng: SampleRng) -> Tensor:
+    def output(self, x: Tensor, c: AnyCondition, G: Generator, *, rng: SampleRng) -> Tensor:
         """G on the canvas, mapped back, `[B,3,H,W]` in [0,1]; `passes` forwards per image."""
         return self._averaged(x, rng, lambda canvas: G(canvas, c))
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from magdr_core.api import FitData, Generator, Samples
+from magdr_core.api import AnyCondition, Condition, FitData, Generator, Samples
 
 from ._networks import SEED, compact, frozen, seeded
 from ._resnet import ResNet
@@ -35,10 +35,16 @@ class ClassifierPlan:
     outputs: int
 
 
+def labelled(c: AnyCondition) -> bool:
+    """Whether there is something to name: the entries of a vector."""
+    return isinstance(c, Condition) and c.values.shape[1] > 0
+
+
 @torch.no_grad()
 def labelled_outputs(clean: Samples, G: Generator, count: int, data: FitData) -> tuple[Tensor, Tensor]:
     """About `count` images `[n,3,H,W]` with labels `[n,A]` in [0,1]."""
-    if clean.conditions.values.shape[1] == 0:
+    named = clean.conditions
+    if not isinstance(named, Condition) or not labelled(named):
         made = [G(b.images, b.conditions) for b in clean.batches("learn")]
         both = torch.cat([clean.images, *made])
         return both, torch.arange(2, device=both.device).repeat_interleave(len(clean))[:, None].float()
@@ -47,7 +53,7 @@ def labelled_outputs(clean: Samples, G: Generator, count: int, data: FitData) ->
     rounds = max(1, round(count / len(clean)))
     for i in range(rounds):
         order = torch.randperm(len(clean), generator=draw) if i else torch.arange(len(clean))
-        told = clean.conditions[order.to(clean.images.device)]
+        told = named[order.to(clean.images.device)]
         together = clean.together("learn")
         for start in range(0, len(clean), together):
             part = slice(start, start + together)

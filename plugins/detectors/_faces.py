@@ -14,7 +14,7 @@ import torch
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
-from magdr_core.api import Condition, FitData, SampleRng, Samples
+from magdr_core.api import AnyCondition, FitData, SampleRng, Samples
 from magdr_core.functional import round_toward
 
 Array = np.ndarray[Any, Any]
@@ -57,7 +57,7 @@ class Faces:
             distances.append((attacked.mean() - harmless.mean()) / max(spread, 1e-12))
         return round(float(np.mean(aurocs)), 3), float(np.mean(distances))
 
-    def measure(self, f: Callable[[Tensor, Condition], Tensor], data: FitData) -> Tensor:
+    def measure(self, f: Callable[[Tensor, AnyCondition], Tensor], data: FitData) -> Tensor:
         """`f(x, c)` of all of them without gradients, `[n, ...]`, on their own device."""
         parts: list[Tensor] = []
         together = self.samples.together("learn")
@@ -100,7 +100,7 @@ def _collect(pairs: Pairs, leave_out: Sequence[str], noise: bool) -> Faces:
     kinds = [np.zeros(harmless, int), *[np.full(len(p[0]), k) for k, p in enumerate(used, 1)]]
     joined = Samples(
         torch.cat([p.images for p in parts]),
-        Condition.cat([p.conditions for p in parts]),
+        AnyCondition.cat([p.conditions for p in parts]),
         tuple(i for p in parts for i in p.ids),
     )
     return Faces(joined, np.concatenate(kinds))

@@ -15,7 +15,7 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
-from magdr_core.api import Condition, DetectorSpec, Field, Generator, ImageMap, hookimpl
+from magdr_core.api import AnyCondition, DetectorSpec, Field, Generator, ImageMap, hookimpl
 from magdr_core.functional import bit_depth, median_blur, nlm, straight_through
 
 MAGDR_API = 1
@@ -52,7 +52,7 @@ class FeatureSqueezing:
         if not self.squeezers:
             raise ValueError("feature squeezing needs at least one squeezer")
 
-    def __call__(self, x: Tensor, c: Condition, G: Generator) -> Tensor:
+    def __call__(self, x: Tensor, c: AnyCondition, G: Generator) -> Tensor:
         y = G(x, c)
         moved = [(G(squeeze(x), c) - y).abs().flatten(1).mean(1) for squeeze in self.squeezers]
         return torch.stack(moved).amax(0)

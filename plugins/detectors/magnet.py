@@ -30,8 +30,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from magdr_core.api import (
+    AnyCondition,
     ComponentError,
-    Condition,
     DetectorSpec,
     Field,
     FitData,
@@ -43,7 +43,7 @@ from magdr_core.api import (
 )
 from magdr_core.functional import constant
 
-from ._attributes import ClassifierPlan, build, labelled_outputs, train_classifier
+from ._attributes import ClassifierPlan, build, labelled, labelled_outputs, train_classifier
 from ._faces import choosing_faces
 from ._networks import SEED, compact, frozen, run, seeded
 from ._resnet import ResNet
@@ -184,7 +184,7 @@ class MagNet:
         self.classifier: ResNet | None = None
         self.scale: Mapping[str, Any] = {}
 
-    def __call__(self, x: Tensor, c: Condition, G: Generator) -> Tensor:
+    def __call__(self, x: Tensor, c: AnyCondition, G: Generator) -> Tensor:
         """Raises ComponentError before `load`."""
         if self.auto_encoder is None:
             raise ComponentError("magnet is not fitted yet: run `magdr calibrate`")
@@ -192,7 +192,7 @@ class MagNet:
         median, upper = (constant(self.scale[k], raw.device, raw.dtype) for k in ("median", "upper"))
         return ((raw - median) / (upper - median)).amax(1).to(x.dtype)
 
-    def _error(self, net: AutoEncoder, x: Tensor, c: Condition) -> Tensor:
+    def _error(self, net: AutoEncoder, x: Tensor, c: AnyCondition) -> Tensor:
         return self._difference(x, run(net, x))
 
     def _difference(self, x: Tensor, restored: Tensor) -> Tensor:
@@ -200,7 +200,7 @@ class MagNet:
         return (difference.square() if self.pooled else difference).double().flatten(1).mean(1)
 
     def _raw(
-        self, net: AutoEncoder, classifier: ResNet | None, x: Tensor, c: Condition, G: Generator
+        self, net: AutoEncoder, classifier: ResNet | None, x: Tensor, c: AnyCondition, G: Generator
     ) -> Tensor:
         """Every detector's own number, `[B,D]` float64."""
         restored = run(net, x)
@@ -226,7 +226,7 @@ class MagNet:
             found.append((held.quality(errors.cpu().numpy()), filters, net))
         _, filters, net = max(found, key=lambda f: f[0])
         classifier, labels = None, 0
-        if self.temperatures and data.clean.conditions.values.shape[1]:
+        if self.temperatures and labelled(data.clean.conditions):
             images, told = labelled_outputs(data.clean, G, self.plan.outputs, data)
             classifier, labels = train_classifier(images, told, self.plan, data), told.shape[1]
         raw = held.measure(lambda x, c: self._raw(net, classifier, x, c, G), data).cpu().numpy()

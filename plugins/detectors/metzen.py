@@ -22,8 +22,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from magdr_core.api import (
+    AnyCondition,
     ComponentError,
-    Condition,
     DetectorSpec,
     FeatureSource,
     Field,
@@ -93,7 +93,7 @@ class ActivationDetector:
         self.layer = 0
         self.net: DetectorNet | None = None
 
-    def __call__(self, x: Tensor, c: Condition, G: FeatureSource) -> Tensor:
+    def __call__(self, x: Tensor, c: AnyCondition, G: FeatureSource) -> Tensor:
         """Raises ComponentError before `load`."""
         if self.net is None:
             raise ComponentError("metzen is not fitted yet: run `magdr calibrate`")
@@ -130,7 +130,7 @@ class ActivationDetector:
         self.layer = state["layer"]
 
 
-def _features(G: FeatureSource, layer: int, x: Tensor, c: Condition) -> Tensor:
+def _features(G: FeatureSource, layer: int, x: Tensor, c: AnyCondition) -> Tensor:
     return G.features(x, c, layer).half()
 
 

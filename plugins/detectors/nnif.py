@@ -28,8 +28,8 @@ from sklearn.preprocessing import MinMaxScaler
 from torch import Tensor
 
 from magdr_core.api import (
+    AnyCondition,
     ComponentError,
-    Condition,
     DetectorSpec,
     Field,
     FitData,
@@ -136,7 +136,7 @@ class NNIF:
         self.index: Index | None = None
         self.regression: Mapping[str, Any] = {}
 
-    def __call__(self, x: Tensor, c: Condition, G: Generator) -> Tensor:
+    def __call__(self, x: Tensor, c: AnyCondition, G: Generator) -> Tensor:
         """Raises ComponentError before `load`."""
         if self.index is None:
             raise ComponentError("nnif is not fitted yet: run `magdr calibrate`")

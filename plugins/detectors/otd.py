@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from magdr_core.api import (
+    AnyCondition,
     ComponentError,
-    Condition,
     DetectorSpec,
     Field,
     FitData,
@@ -56,7 +56,7 @@ class OutputClassifier:
         self.device = torch.device("cpu")
         self.net: BinaryResNet | None = None
 
-    def __call__(self, x: Tensor, c: Condition, G: Generator) -> Tensor:
+    def __call__(self, x: Tensor, c: AnyCondition, G: Generator) -> Tensor:
         """Raises ComponentError before `load`."""
         if self.net is None:
             raise ComponentError("otd is not fitted yet: run `magdr calibrate`")

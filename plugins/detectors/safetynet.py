@@ -23,8 +23,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from magdr_core.api import (
+    AnyCondition,
     ComponentError,
-    Condition,
     DetectorSpec,
     FeatureSource,
     Field,
@@ -75,7 +75,7 @@ class SafetyNet:
         self.machine: dict[str, Tensor] = {}
         self.place: Mapping[str, Any] = {}
 
-    def __call__(self, x: Tensor, c: Condition, G: FeatureSource) -> Tensor:
+    def __call__(self, x: Tensor, c: AnyCondition, G: FeatureSource) -> Tensor:
         """Raises ComponentError before `load`."""
         if not self.machine:
             raise ComponentError("safetynet is not fitted yet: run `magdr calibrate`")
@@ -139,7 +139,7 @@ class SafetyNet:
         self.place = {k: state[k] for k in ("layer", "grid", "gamma", "bias")}
 
 
-def _features(G: FeatureSource, layer: int, grids: tuple[int, ...], x: Tensor, c: Condition) -> Tensor:
+def _features(G: FeatureSource, layer: int, grids: tuple[int, ...], x: Tensor, c: AnyCondition) -> Tensor:
     maps = G.features(x, c, layer)
     return torch.cat([pooled(maps, grid) for grid in grids], 1)
 

@@ -131,8 +131,9 @@ def other_conditions(images: SharedImages, clean: Samples) -> Samples:
     Raises:
         DataError: some image has but one condition.
     """
-    values, changed = clean.conditions.values.clone(), clean.conditions.changed.clone()
-    missing = torch.ones(len(clean), dtype=torch.bool, device=values.device)
+    found, n = clean.conditions, len(clean)
+    missing = torch.ones(n, dtype=torch.bool, device=clean.images.device)
+    rows = torch.arange(n, device=missing.device)
     for attempt in range(MOST_DRAWS):
         drawn, _ = draw_samples(
             images.data.split(images.profile.split),
@@ -142,11 +143,11 @@ def other_conditions(images: SharedImages, clean: Samples) -> Samples:
             seed=int(digest(["attacker", images.seed, attempt]), 16),
         )
         other = drawn.conditions
-        new = missing & (other.values != clean.conditions.values).any(1)
-        values[new], changed[new] = other.values[new], other.changed[new]
+        new = missing & other.differs(clean.conditions)
+        found = Condition.cat([found, other])[torch.where(new, rows + n, rows)]
         missing &= ~new
         if not bool(missing.any()):
-            return Samples(clean.images, Condition(values, changed), clean.ids)
+            return Samples(clean.images, found, clean.ids)
     raise DataError(
         f"{int(missing.sum())} of {len(clean)} images had no other condition in {MOST_DRAWS} draws"
     )
