@@ -6,8 +6,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pydantic import ValidationError
-
 from magdr_core.bench import registered
 from magdr_core.bench.roles.defense import defense_label as defense_label
 from magdr_core.bench.roles.defense import is_restoration as is_restoration
@@ -16,7 +14,7 @@ from magdr_core.components.role import ORACLE as ORACLE
 from magdr_core.components.role import Cell
 from magdr_core.components.scenario import CLEAN as CLEAN
 from magdr_core.components.scenario import Planning, Slice, components_aside
-from magdr_core.errors import RegistryError, one_line, suggestion
+from magdr_core.errors import RegistryError, suggestion
 from magdr_core.registry.settings import Profile
 from magdr_core.toolkit import Toolkit
 
@@ -94,12 +92,8 @@ def _check_further_keys(plan: Planning, table: str) -> None:
             else:
                 known = sorted({*type(plan.profile).model_fields, *of_roles, *of_scenarios} - {"extra"})
                 raise RegistryError(f"{place}: unknown key {key!r}{suggestion(key, known)}")
-        except ValidationError as e:
-            first = e.errors(include_url=False, include_context=False, include_input=False)[0]
-            where = ".".join(str(part) for part in (key, *first["loc"]))
-            raise RegistryError(f"{place}: {where}: {one_line(ValueError(first['msg']))}") from None
         except ValueError as e:
-            raise RegistryError(f"{place}: {key}: {one_line(e)}") from None
+            raise RegistryError(f"{place}: {key}: {e}") from None
 
 
 def _check_faces(plan: Planning, label: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from magdr_core.bench.roles import ROLES
@@ -13,11 +14,9 @@ from magdr_core.components.scenario import Scenario
 
 def roles(toolkit: Any) -> Mapping[str, Role]:
     """By name, in the order of the tables."""
-    found: Mapping[str, Role] = getattr(toolkit.host, "roles", ROLES)
-    return found
+    return MappingProxyType({**ROLES, **getattr(toolkit.host, "roles", {})})
 
 
 def scenarios(toolkit: Any) -> Mapping[str, Scenario]:
     """By name, in the order of the tables."""
-    found: Mapping[str, Scenario] = getattr(toolkit.host, "scenarios", SCENARIOS)
-    return found
+    return MappingProxyType({**SCENARIOS, **getattr(toolkit.host, "scenarios", {})})

@@ -104,7 +104,7 @@ class Role:
         name: unique.
         rows: as in the column `role` of results.csv; `name` if empty.
         reserved: labels of those rows that are this role's alone.
-        plural: the profile's key with labels.
+        plural: the profile's key with labels; empty of a role that stands beside another one.
         kind: of its components' registry tables.
         figures: every metric that its rows have.
         schema: raised where its cells hold other values than before.
@@ -132,6 +132,8 @@ class Role:
         Raises:
             ValueError: a key of a plugin's role is no list of labels.
         """
+        if not self.plural:
+            return ()
         if self.plural in type(profile).model_fields:
             labels: tuple[str, ...] = getattr(profile, self.plural)
         else:

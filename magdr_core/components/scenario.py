@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from torch import Tensor
 
 from magdr_core.components.batch import Samples
+from magdr_core.components.params import ParameterError, validate
 from magdr_core.components.rng import SampleRng
 from magdr_core.errors import MagdrError, RegistryError, components_own
 
@@ -412,8 +413,17 @@ def configured(told: Any, settings: type[BaseModel] | None) -> Any:
         if twice is not None:
             raise ValueError(f"{twice!r} is listed twice")
         return tuple(told)
-    if isinstance(told, Mapping | BaseModel):
-        return settings.model_validate(told)
+    if isinstance(told, Mapping):
+        return _table(settings, told)
     if isinstance(told, str) or not isinstance(told, Sequence):
         raise ValueError("must be a table")
-    return tuple(settings.model_validate(table) for table in told)
+    return tuple(_table(settings, table) for table in told)
+
+
+def _table(settings: type[BaseModel], told: Any) -> BaseModel:
+    if not isinstance(told, Mapping):
+        raise ValueError("must be a list of tables")
+    try:
+        return settings(**validate(settings, dict(told), "this table", noun="key"))
+    except ParameterError as e:
+        raise ValueError(str(e)) from None

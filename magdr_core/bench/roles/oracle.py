@@ -24,10 +24,13 @@ class Oracle(Restoring):
 
     name = ORACLE
     reserved = (ORACLE,)
-    plural = "defenses"
+
+    def listed(self, profile: Any) -> tuple[str, ...]:
+        labels: tuple[str, ...] = profile.defenses
+        return labels
 
     def check(self, plan: Planning) -> None:
-        pass  # the profile's defenses have a role of their own
+        pass  # they have a role of their own
 
     def labels(self, plan: Planning, part: Slice) -> Sequence[str]:
         wanted = "layers" in plan.toolkit.registry.composition and self.listed(plan.profile)

@@ -56,7 +56,6 @@ class Attack(ByAttack):
     """Who attacks knows the generator and the condition."""
 
     name = "attack"
-    key = "attacks"
 
     def slices(self, plan: Planning, earlier: Sequence[Slice]) -> Iterable[Slice]:
         return [attack_slice(plan, label) for label in plan.profile.attacks]
