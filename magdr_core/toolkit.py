@@ -1,4 +1,4 @@
-"""A registry plus its plugins: live, guarded components on a device."""
+"""A registry plus its plugins: live, guarded components on a device, calibrated where they need it."""
 
 from __future__ import annotations
 
@@ -10,32 +10,26 @@ from typing import Any
 from torch import nn
 
 from magdr_core.calibration import Calibrator, Progress
+from magdr_core.calibration.pipeline import calibrated_pipeline
 from magdr_core.components.objective import ObjectiveName
-from magdr_core.components.protocols import Dataset, Family
-from magdr_core.components.rng import SampleRng
-from magdr_core.components.specs import DatasetSpec, Need
+from magdr_core.components.protocols import Dataset
+from magdr_core.components.specs import DatasetSpec
 from magdr_core.components.weights import weights_folder
 from magdr_core.errors import RegistryError, suggestion
-from magdr_core.guards import GuardedGenerator
-from magdr_core.guards.output_cache import OutputMemory
-from magdr_core.hosting.manager import PluginHost
 from magdr_core.inference import Pipeline, generator_spec
 from magdr_core.inference.generator import FACE
-from magdr_core.inference.method import Method
 from magdr_core.inference.module import ValueRange
 from magdr_core.registry.changes import OWN, Changes, Plugins, added, with_dataset
-from magdr_core.registry.read import Instance, Registry, default_registry, parse_registry, read_registry
-from magdr_core.registry.resolve import Resolved, Resolver
+from magdr_core.registry.read import Registry, default_registry, parse_registry, read_registry
 from magdr_core.results.store import Store
-from magdr_core.runtime.builder import Builder
-from magdr_core.runtime.device import device_of
-
-REMEMBERED = 2**26
-"""Bytes of generator outputs that a pipeline of the library keeps: enough for what one batch asks twice."""
+from magdr_core.runtime.components import Components
 
 
-class Toolkit:
-    """Builds what a registry describes. Holds no global state: several may live in one process.
+class Toolkit(Components):
+    """Everything that one registry describes, and other toolkits made from it.
+
+    Holds no global state: several may live in one process. Building is in
+    :class:`~magdr_core.runtime.components.Components`.
 
     Args:
         registry: a parsed registry.
@@ -55,45 +49,6 @@ class Toolkit:
     >>> toolkit.generator("editing").condition_names
     ('Black_Hair', 'Blond_Hair', 'Brown_Hair', 'Smiling', 'Eyeglasses')
     """
-
-    def __init__(
-        self,
-        registry: Registry,
-        *,
-        device: str | None = None,
-        block: Iterable[str] = (),
-        plugins: Plugins | None = None,
-        changes: Changes | None = None,
-    ) -> None:
-        self.block = tuple(block)
-        self.plugins = {name: tuple(specs) for name, specs in (plugins or {}).items()}
-        self.changes = changes or Changes()
-        self.written = registry
-        """The registry as it was given, without the changes."""
-        self.resolver = Resolver(self.changes.applied(registry), self.block)
-        for name, specs in self.plugins.items():
-            self.host.add(name, specs)
-        own = device or self.resolver.at("[registry]", lambda: str(device_of(registry.device)))
-        self.device = device_of(own)
-        self._builder = Builder(self.resolver, self.device)
-
-    @property
-    def registry(self) -> Registry:
-        """What is built: the registry that was given, with the changes that were made in Python."""
-        return self.resolver.registry
-
-    @property
-    def host(self) -> PluginHost:
-        """The plugins of this toolkit alone."""
-        return self.resolver.host
-
-    def resolve(self, kind: str, label: str) -> Resolved:
-        """Check one component and everything it needs, without building it.
-
-        Raises:
-            RegistryError: unknown component or parameter, wrong type, missing weights, a circular need.
-        """
-        return self.resolver.resolve(kind, label)
 
     @classmethod
     def from_registry(
@@ -215,45 +170,7 @@ class Toolkit:
         table = f'[generator.{task}]\nuse = "{OWN}/{task}"\ndataset = "{dataset}"\n'
         return self.extended(table, {OWN: [spec]})
 
-    # -- building ---------------------------------------------------------------------------------------
-
-    def build(self, kind: str, label: str, **injected: Any) -> Any:
-        """A live, guarded component.
-
-        Args:
-            injected: replaces needs by ready objects (core passes calibrated detectors this way).
-
-        Raises:
-            RegistryError: as `resolve`, or the factory failed.
-        """
-        return self._builder.build(kind, label, injected)
-
-    # -- conveniences -----------------------------------------------------------------------------------
-
-    def generator(self, task: str) -> GuardedGenerator:
-        """The generator of a task (a `[generator.TASK]` table)."""
-        built: GuardedGenerator = self.build("generator", task)
-        return built
-
-    def take_inner_passes(self) -> int:
-        """Images that went through generators of components' own since this was last called."""
-        return self._builder.take_inner_passes()
-
-    def networks(self) -> Iterable[tuple[str, nn.Module]]:
-        """The networks of all components that are alive, each with what errors call its owner."""
-        return self._builder.networks()
-
-    def family(self, restoration: str) -> Family:
-        """Every setting of a restoration's grid."""
-        return self._builder.family(self.resolve("restoration", restoration))
-
-    def family_identity(self, restoration: str) -> Any:
-        return self.resolver.identities(Need("restoration", family=True), restoration, ())
-
-    def sibling(self, kind: str, use: str, **params: Any) -> Any:
-        """A component that no table declares, with these parameters (equal-strength noise of a benchmark)."""
-        instance = Instance(kind, use, use, params)
-        return self._builder.make(self.resolver.check(instance, self.host.find(kind, use), ()))
+    # -- calibrated ---------------------------------------------------------------------------------------
 
     def calibrator(
         self,
@@ -263,7 +180,16 @@ class Toolkit:
         *,
         progress: Progress = lambda what, done, total: None,
     ) -> Calibrator:
-        """Gives calibrated detectors and defenses of a task; see :class:`Calibrator`."""
+        """Gives calibrated detectors and defenses of a task; see :class:`Calibrator`.
+
+        Args:
+            task, dataset: a `[generator.LABEL]` and a `[dataset.LABEL]` table.
+            store: where entries and attacked faces are kept.
+            progress: told (what, done, total).
+
+        Raises:
+            CalibrationError: the registry names a file that is missing or damaged.
+        """
         package = self.resolve("generator", task).entry.origin.package
         shipped = None if package is None else weights_folder(package)
         return Calibrator(self, task, dataset, store, shipped=shipped, progress=progress)
@@ -295,37 +221,12 @@ class Toolkit:
             RegistryError: no such task or defense, or it only restores; faces of another size.
             CalibrationError: the registry names a calibration file that does not fit.
         """
-        tasks = self.registry.labels("generator")
-        if task not in tasks:
-            raise RegistryError(
-                f"{self.registry.path.name} has no [generator.{task}]{suggestion(task, tasks)}"
-            )
-        chosen = dataset or self.registry.dataset_of(task)
-        calibrator = self.calibrator(task, chosen, Store(Path(cache)), progress=progress)
-        generator = calibrator.generator
-        computed = self.registry.calibration.file == "auto"  # a file may be of pictures of one's own
-        if computed and calibrator.data.size != generator.size:
-            raise RegistryError(
-                f"{self.registry.path.name} [dataset.{chosen}]: its faces have {calibrator.data.size} pixels "
-                f"a side, [generator.{task}] takes {generator.size}"
-            )
-        guarded = calibrator.defense(defense)
-        if not isinstance(guarded.component, Method):
-            raise RegistryError(f"[defense.{defense}] does not detect and reconstruct, as use = 'magdr' does")
-        generator.memory = OutputMemory(REMEMBERED)
-        doubt = ""
-        if photographs and self.drawn(chosen):
-            doubt = "calibrated on drawn faces, so verdicts on photographs are guesses"
-        return Pipeline(generator, guarded.component, device=self.device, doubt=doubt)
-
-    def drawn(self, dataset: str) -> bool:
-        """Whether verdicts are calibrated on drawn faces: on this dataset, if no file is named."""
-        if self.registry.calibration.file != "auto":
-            return False
-        return "synthetic" in self.resolve("dataset", dataset).entry.spec.tags
-
-    def rng(self, component: str, ids: Iterable[str], seed: int | None = None) -> SampleRng:
-        """Random streams for a component, on this toolkit's device."""
-        return SampleRng(
-            self.registry.seed if seed is None else seed, component, list(ids), device=self.device
+        return calibrated_pipeline(
+            self,
+            task,
+            defense,
+            dataset=dataset,
+            cache=Path(cache),
+            photographs=photographs,
+            progress=progress,
         )
