@@ -22,6 +22,8 @@ from magdr_core.guards import (
     GuardedImageMap,
 )
 from magdr_core.measures.image_quality import Yardstick
+from magdr_core.registry.composition import composition
+from magdr_core.registry.settings import Profile
 from magdr_core.runtime.samples import objective_of
 from magdr_core.toolkit import Toolkit
 
@@ -125,10 +127,11 @@ def outputs(images: Tensor, samples: Samples, G: GuardedGenerator) -> Tensor:
         return torch.cat([G(b.images, b.conditions) for b in samples.with_images(images).batches(BATCH)])
 
 
-def encoder_label(toolkit: Toolkit) -> str | None:
+def encoder_label(toolkit: Toolkit, profile: Profile) -> str | None:
     """The registry's parser whose features `featsim` compares: MagDR's, else the first that has features.
     One that cannot be built is passed over; the cells that need it say why."""
-    labels = [toolkit.registry.composition.get("parser"), *toolkit.registry.labels("parser")]
+    composed = composition(toolkit, profile)
+    labels = [composed.get("parser"), *toolkit.registry.labels("parser")]
     for label in dict.fromkeys(x for x in labels if isinstance(x, str)):
         try:
             parser = toolkit.build("parser", label)

@@ -103,7 +103,7 @@ class GroupRun:
     @cached_property
     def encoder(self) -> str | None:
         """The label of the parser whose features restored images are compared by; None without one."""
-        return evaluate.encoder_label(self.toolkit)
+        return evaluate.encoder_label(self.toolkit, self.profile)
 
     @cached_property
     def yardsticks(self) -> evaluate.Yardsticks:

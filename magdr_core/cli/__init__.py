@@ -18,6 +18,7 @@ from magdr_core.errors import MagdrError, WriteError, one_line
 from magdr_core.isolation import interrupts, left_threads
 
 _COMMANDS = {
+    "init": "Write a short registry.toml to start from.",
     "bench": "Run a benchmark: attack, detect, reconstruct, compare; resumes what was begun.",
     "compare": "Compare two runs: paired differences, what changed, regressions.",
     "report": "Write report.html of a run folder again.",
@@ -26,6 +27,7 @@ _COMMANDS = {
     "attack": "Perturb the faces of one's own pictures and clips.",
     "calibrate": "Fit detectors and Rec-Net and set thresholds, on calibration faces or one's own pictures.",
     "train": "Train a shipped network again.",
+    "registry": "Show a registry as it runs; look for faults in it.",
     "plugins": "List, show and check components.",
     "faces": "Save a picture grid of the procedural faces.",
     "doctor": "Check this installation.",

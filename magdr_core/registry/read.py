@@ -1,15 +1,15 @@
 """registry.toml -> a frozen :class:`Registry`. Imports no plugin; only the file's own structure is checked.
 
-Tables `[kind.label]` are one component each. There is no inheritance and no expression: what the file says
-is what runs.
+Tables `[kind.label]` are one component each. There are no expressions, and one kind of inheritance:
+`[registry] include` names a file whose tables stand below one's own (:mod:`magdr_core.registry.include`). The
+registry's text then is the resolved one: what it says is what runs.
 """
 
 from __future__ import annotations
 
-import importlib.resources
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any
@@ -21,10 +21,19 @@ from magdr_core.components.params import ParameterError, validate
 from magdr_core.components.specs import SPECS
 from magdr_core.errors import RegistryError, brief, suggestion
 from magdr_core.files.names import LONGEST, unsafe
+from magdr_core.files.toml_text import to_toml
 from magdr_core.files.user_files import parse_toml, read_text
 from magdr_core.guards.accelerate import Speed
 from magdr_core.hosting.hookspecs import MAGDR_API
-from magdr_core.registry.settings import CalibrationPolicy, EngineSettings, Globs, Profile, ProfileTable
+from magdr_core.registry.include import merged, packaged_registry, read_included
+from magdr_core.registry.settings import (
+    QUICK,
+    CalibrationPolicy,
+    EngineSettings,
+    Globs,
+    Profile,
+    ProfileTable,
+)
 
 _LABEL = re.compile(r"[A-Za-z0-9]+([._-][A-Za-z0-9]+)*")
 
@@ -34,6 +43,7 @@ class _Header(BaseModel):
     name: str = ""
     seed: Annotated[int, Field(ge=0)] = 0
     device: str = "auto"
+    include: str = ""
 
 
 class _Plugins(BaseModel):
@@ -45,6 +55,7 @@ class _Plugins(BaseModel):
 class _Component(BaseModel):
     use: str = ""
     params: dict[str, Any] = {}
+    base: str = ""
 
 
 class _Restoration(_Component):
@@ -67,6 +78,7 @@ class Instance:
         grid: of a restoration, instead of its own.
         objective: of an attack; the generator's if None.
         dataset: of a generator, the label of the faces that it is for; empty where any will do.
+        base: folder, from the registry's, where relative paths in `params` start.
     """
 
     kind: str
@@ -76,6 +88,7 @@ class Instance:
     grid: Mapping[str, list[Any]] | None = None
     objective: ObjectiveName | None = None
     dataset: str = ""
+    base: str = ""
 
     @property
     def table(self) -> str:
@@ -88,9 +101,10 @@ class Registry:
 
     Attributes:
         path: the file.
-        text: its content, which every run folder keeps.
+        text: its content, which every run folder keeps; with an `include`, the tables of both files.
         composition: the `[magdr]` table: defaults for what MagDR's components need.
         speed: how generators are run.
+        origins: by dotted name (`attack.pgd`), the file of each table that an `include` brought.
     """
 
     path: Path
@@ -107,6 +121,16 @@ class Registry:
     engine: EngineSettings
     speed: Speed
     profiles: Mapping[str, Profile]
+    origins: Mapping[str, str] = field(default_factory=dict)
+
+    def file_of(self, table: str) -> str:
+        """The name of the file that has a table.
+
+        Args:
+            table: `[attack.pgd]`, whatever follows it; anything else is in the registry's own file.
+        """
+        name = table[1:].partition("]")[0] if table.startswith("[") else ""
+        return self.origins.get(name, self.path.name)
 
     def labels(self, kind: str) -> list[str]:
         """The labels of a kind that have a table, in the order of the file."""
@@ -135,7 +159,13 @@ class Registry:
         return self.instance("generator", task).dataset or (labels[0] if labels else "procedural-faces")
 
     def profile(self, name: str) -> Profile:
-        """Raises RegistryError if there is none of that name."""
+        """A `[profile.NAME]`; `quick` where the registry has no profile at all.
+
+        Raises:
+            RegistryError: there is none of that name.
+        """
+        if not self.profiles and name == "quick":
+            return QUICK
         if name not in self.profiles:
             raise RegistryError(f"{self.path.name}: no profile {name!r}{suggestion(name, self.profiles)}")
         return self.profiles[name]
@@ -156,10 +186,6 @@ def default_registry() -> Path:
     return here if here.is_file() else packaged_registry()
 
 
-def packaged_registry() -> Path:
-    return Path(str(importlib.resources.files("magdr_core"))) / "data" / "registry.toml"
-
-
 def read_registry(path: Path | str) -> Registry:
     """Read and check a registry file.
 
@@ -171,26 +197,45 @@ def read_registry(path: Path | str) -> Registry:
 
 
 def parse_registry(text: str, path: Path) -> Registry:
-    """The registry in a text; `path` is where relative paths start and what errors name."""
+    """The registry in a text, with the one that it includes; `path` is where relative paths start and what
+    errors name.
+
+    Raises:
+        RegistryError: as :func:`read_registry`; a fault in the included file names that file.
+    """
     data = parse_toml(text, error=RegistryError, subject=f"{path.name}:")
-    return _Reader(path).registry(text, data)
+    own, include = _Reader(path).registry(text, data)
+    if not include:
+        return own
+    included = read_included(include, path)
+    _Reader(path, included.name).registry(included.text, included.data)
+    together, origins = merged(data, included)
+    resolved = to_toml(together)
+    registry, _ = _Reader(path).registry(resolved, together)
+    return replace(registry, origins=MappingProxyType(origins))
 
 
 class _Reader:
-    def __init__(self, path: Path) -> None:
+    """Args:
+    name: of the file, in errors.
+    """
+
+    def __init__(self, path: Path, name: str = "") -> None:
         self.path = path
+        self.name = name or path.name
 
     def fail(self, table: str, message: str) -> RegistryError:
-        return RegistryError(f"{self.path.name} {table}: {message}")
+        return RegistryError(f"{self.name} {table}: {message}")
 
-    def registry(self, text: str, data: dict[str, Any]) -> Registry:
+    def registry(self, text: str, data: dict[str, Any]) -> tuple[Registry, str]:
+        """What a file says, and which other one it includes."""
         known = {"registry", "plugins", "magdr", "calibration", "engine", "speed", "profile", *SPECS}
         for name, table in data.items():
             if name not in known:
                 hint = suggestion(name, known)
-                raise RegistryError(f"{self.path.name}: unknown table {_shown(name)}{hint}")
+                raise RegistryError(f"{self.name}: unknown table {_shown(name)}{hint}")
             if not isinstance(table, dict):
-                raise RegistryError(f"{self.path.name}: {name!r} must be a table, got {brief(table)}")
+                raise RegistryError(f"{self.name}: {name!r} must be a table, got {brief(table)}")
         header = self.table(_Header, "[registry]", data.get("registry", {}))
         if header["api"] != MAGDR_API:
             raise self.fail("[registry]", f"api = {header['api']}, this magdr speaks {MAGDR_API}")
@@ -215,7 +260,7 @@ class _Reader:
             name: Profile(**self.table(ProfileTable, f"[profile.{name}]", table))
             for name, table in data.get("profile", {}).items()
         }
-        return Registry(
+        registry = Registry(
             path=self.path,
             text=text,
             name=header["name"] or self.path.stem,
@@ -231,6 +276,7 @@ class _Reader:
             speed=Speed(**speed),
             profiles=MappingProxyType(profiles),
         )
+        return registry, header["include"]
 
     def instance(self, kind: str, label: str, table: Any) -> Instance:
         place = _shown(f"{kind}.{label}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -17,6 +17,7 @@ from magdr_core.errors import MagdrError, RegistryError, one_line, suggestion
 from magdr_core.files.user_files import user_path
 from magdr_core.hosting.manager import Entry, PluginHost
 from magdr_core.magdr.chains import chain_count
+from magdr_core.registry.composition import default_of
 from magdr_core.registry.read import Instance, Registry
 
 SETTINGS = 128
@@ -37,6 +38,8 @@ class Resolved:
         params: validated values; weight files as paths.
         needs: by parameter name, the labels (nested as declared) of the components to inject.
         identity: everything that can change the component's outputs; the hash of it goes into result keys.
+        defaults: the needs, its own and those of components inside it, that only the defaults of `[magdr]`
+            fill.
     """
 
     instance: Instance
@@ -44,6 +47,7 @@ class Resolved:
     params: Mapping[str, Any]
     needs: Mapping[str, Any]
     identity: Mapping[str, Any]
+    defaults: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def key(self) -> str:
@@ -82,7 +86,7 @@ class Resolver:
         except PlacedError:
             raise
         except MagdrError as e:
-            place = f"{self.registry.path.name} {table}".rstrip()
+            place = f"{self.registry.file_of(table)} {table}".rstrip()
             raise PlacedError(f"{place}: {one_line(e)}") from e
 
     def resolve(self, kind: str, label: str) -> Resolved:
@@ -130,6 +134,8 @@ class Resolver:
         wanted = {name: given.pop(name, None) for name in spec.needs}
         params = validate(spec.schema, given, entry.name)
         base = self.registry.path.parent
+        if instance.base:
+            base = user_path(instance.base, base, error=RegistryError, what="base")
         told: dict[str, str] = {}  # what the identity says of files, whose places do not matter
         for name in marked_parameters(spec.schema, FromRegistry):
             told[name] = params[name]
@@ -140,9 +146,12 @@ class Resolver:
             params[name] = resolve_weights(reference, package=entry.origin.package, base=base)
             told[name] = reference if params[name] is None else file_sha256(params[name])
         needs, inner = {}, {}
+        defaults: dict[str, Any] = {}
         for name, need in spec.needs.items():
-            needs[name] = self._labels(name, need, wanted[name])
-            inner[name] = self.identities(need, needs[name], (*above, mark))
+            needs[name], by_default = self._labels(name, need, wanted[name])
+            if by_default:
+                defaults[name] = needs[name]
+            inner[name] = self.identities(need, needs[name], (*above, mark), defaults)
             if need.family and need.depth == 2 and inner[name] is not None:
                 _check_search(name, inner[name])
         identity = {
@@ -157,7 +166,7 @@ class Resolver:
             identity["objective"] = instance.objective or "of the generator"
         if isinstance(spec, GeneratorSpec):
             identity["objective"] = spec.objective
-        return Resolved(instance, entry, params, needs, identity)
+        return Resolved(instance, entry, params, needs, identity, defaults)
 
     def _check_composition(self) -> None:
         """Every key of `[magdr]` must be a parameter or a need of MagDR's detector or defense."""
@@ -166,31 +175,45 @@ class Resolver:
         for name in self.registry.composition:
             if name not in known:
                 hint = suggestion(name, known)
-                raise PlacedError(f"{self.registry.path.name} [magdr]: this table has no key {name!r}{hint}")
+                raise PlacedError(
+                    f"{self.registry.file_of('[magdr]')} [magdr]: this table has no key {name!r}{hint}"
+                )
 
-    def _labels(self, name: str, need: Need, given: Any) -> Any:
-        """The labels that fill a need: the table's, else `[magdr]`'s, else the registry's only choice."""
+    def _labels(self, name: str, need: Need, given: Any) -> tuple[Any, bool]:
+        """The labels that fill a need: the table's, else `[magdr]`'s, else the registry's only choice, else
+        the default of `[magdr]`; and whether it is that default."""
         value = given if given is not None else self.registry.composition.get(name)
         if value is None and need.optional:
-            return None
+            return None, False
         if value is None and need.depth == 0:
-            declared = self.registry.labels(need.kind)
-            if not declared:
-                raise RegistryError(f"needs a {need.kind} ({name}); none is declared")
-            value = declared[0]
+            value = next(iter(self.registry.labels(need.kind)), None)
+        by_default = value is None
+        if by_default:
+            value = default_of(name, need)
+        if value is None and need.depth == 0:
+            raise RegistryError(f"needs a {need.kind} ({name}); none is declared")
         if value is None:
             raise RegistryError(f"needs {name}: a list of {need.kind} labels")
         if not _nested_labels(value, need.depth):
             form = ["a label", "a list of labels", "a list of lists of labels"][need.depth]
             raise RegistryError(f"{name} = {value!r}: expected {form}")
-        return value
+        return value, by_default
 
-    def identities(self, need: Need, labels: Any, above: tuple[str, ...]) -> Any:
+    def identities(
+        self, need: Need, labels: Any, above: tuple[str, ...], defaults: dict[str, Any] | None = None
+    ) -> Any:
+        """The identities of the components of these labels, nested as they are.
+
+        Args:
+            defaults: gets what these components take from the defaults of `[magdr]`.
+        """
         if labels is None:
             return None
         if not isinstance(labels, str):
-            return [self.identities(need, inner, above) for inner in labels]
+            return [self.identities(need, inner, above, defaults) for inner in labels]
         resolved = self._resolve(need.kind, labels, above)
+        if defaults is not None:
+            defaults.update(resolved.defaults)
         if any(n.calibrated for n in resolved.entry.spec.needs.values()):
             # Core calibrates what a profile names, not what stands inside another component.
             raise RegistryError(f"{need.kind} {labels!r} needs a calibrated detector; it cannot stand here")

@@ -129,3 +129,13 @@ class Profile(ProfileTable):
         told: dict[str, Any] = plain(self)
         further = told.pop("extra")
         return {**told, **further}
+
+
+QUICK = Profile(
+    note="Demonstration size: a few images, wide intervals.",
+    samples=8,
+    attacks=("pgd", "noise"),
+    detectors=("magdr",),
+    defenses=("magdr", "fixed-chain"),
+)
+"""What `--profile quick` is in a registry without any profile: MagDR and the best fixed chain of filters."""

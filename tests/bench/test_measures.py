@@ -8,6 +8,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from magdr_core.bench.evaluate import encoder_label
 from magdr_core.functional import fsim
 from magdr_core.measures.image_quality import Yardstick
+from magdr_core.registry.settings import Profile
 
 
 class Encoder:
@@ -72,7 +73,7 @@ def test_without_an_encoder_there_is_no_deep_similarity(pair):
 
 def test_the_encoder_is_the_first_parser_with_features(toolkit_from):
     tables = "[parser.plain]\nuse = 'whole'\n[parser.faces]\nuse = 'unet'\nparams = { weights = 'random' }\n"
-    assert encoder_label(toolkit_from(tables)) == "faces"
-    assert encoder_label(toolkit_from(tables + "[magdr]\nparser = 'plain'\n")) == "faces"
-    assert encoder_label(toolkit_from("[parser.plain]\nuse = 'whole'\n")) is None
-    assert encoder_label(toolkit_from()) is None
+    assert encoder_label(toolkit_from(tables), Profile()) == "faces"
+    assert encoder_label(toolkit_from(tables + "[magdr]\nparser = 'plain'\n"), Profile()) == "faces"
+    assert encoder_label(toolkit_from("[parser.plain]\nuse = 'whole'\n"), Profile()) is None
+    assert encoder_label(toolkit_from(), Profile()) is None

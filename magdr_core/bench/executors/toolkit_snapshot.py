@@ -20,8 +20,8 @@ class Parcel:
     """What another process needs to have the same toolkit.
 
     Attributes:
-        text, path: of the registry. Relative paths in it, of weights, data or a calibration file, start at
-            the same folder there.
+        text, path, origins: of the registry. Relative paths in it, of weights, data or a calibration file,
+            start at the same folder there.
         files: by plugin name, (file name, content) of local plugin files.
         environment: versions and device of whoever packed.
         identities: by table, the hash of everything that can change a component's outputs.
@@ -36,6 +36,7 @@ class Parcel:
     environment: Mapping[str, object]
     identities: Mapping[str, str]
     changes: Changes = field(default_factory=Changes)
+    origins: Mapping[str, str] = field(default_factory=dict)
 
     def unpack(self, folder: Path) -> Toolkit:
         """The toolkit, with plugin files written into `folder`.
@@ -53,7 +54,7 @@ class Parcel:
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(content)
             local[plugin] = str(place)
-        registry = replace(registry, local=MappingProxyType(local))
+        registry = replace(registry, local=MappingProxyType(local), origins=self.origins)
         toolkit = Toolkit(registry, device=self.device, block=self.block, changes=self.changes)
         for what, expected in self.environment.items():
             if (own := _software(toolkit)[what]) != expected:
@@ -88,6 +89,7 @@ def parcel_of(toolkit: Toolkit) -> Parcel:
         _software(toolkit),
         _identities(toolkit),
         toolkit.changes,
+        dict(registry.origins),
     )
 
 

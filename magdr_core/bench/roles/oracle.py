@@ -16,6 +16,7 @@ from magdr_core.components.protocols import ImageMap
 from magdr_core.components.role import ORACLE, Cell
 from magdr_core.components.scenario import Planning, Rng, Slice, TaskRun
 from magdr_core.errors import MagdrError
+from magdr_core.registry.composition import composition
 from magdr_core.runtime.choosing import choices_of
 
 
@@ -33,7 +34,7 @@ class Oracle(Restoring):
         pass  # they have a role of their own
 
     def labels(self, plan: Planning, part: Slice) -> Sequence[str]:
-        wanted = "layers" in plan.toolkit.registry.composition and self.listed(plan.profile)
+        wanted = "layers" in composition(plan.toolkit, plan.profile) and self.listed(plan.profile)
         return (ORACLE,) if wanted else ()
 
     def fits(self, plan: Planning, label: str) -> Sequence[tuple[str, str]]:
@@ -50,7 +51,7 @@ class Oracle(Restoring):
         return [grid, [name for choices in self._choosing(run, cell) for name in choices]]
 
     def _grid(self, run: TaskRun) -> list[str]:
-        layers = run.toolkit.registry.composition["layers"]
+        layers = composition(run.toolkit, run.profile)["layers"]
         return list(dict.fromkeys(label for layer in layers for label in layer))
 
     def _choosing(self, run: TaskRun, cell: Cell) -> list[Mapping[str, ImageMap]]:
