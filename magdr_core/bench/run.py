@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -23,8 +23,9 @@ from magdr_core.components.fingerprints import digest
 from magdr_core.components.role import role_of
 from magdr_core.isolation import interrupts
 from magdr_core.registry.settings import Profile
+from magdr_core.results.cell import Cell, as_cells
 from magdr_core.results.pictures import pack_pictures
-from magdr_core.results.rows import Row, result_rows, to_csv
+from magdr_core.results.rows import Row, figures_of, result_rows, to_csv
 from magdr_core.results.run_folder import CELLS, CHECKS, PICTURES, RESULTS, VALUES, RunWriter
 from magdr_core.results.store import Store
 from magdr_core.results.values import pack_values
@@ -140,10 +141,14 @@ class Bench:
         self._notify(result, "magdr_run_started", manifest=result.manifest, cells=self.total)
         self._compute(result)
         result.checks = with_badges(result.checks, result.cells)
-        result.rows = result_rows(self.toolkit.registry.name, result.cells)
+        cells = as_cells(result.cells)
+        roles = registered.roles(self.toolkit).values()
+        figures = [figure for role in roles for figure in role.figures]
+        result.rows = result_rows(self.toolkit.registry.name, cells, figures)
+        result.manifest["figures"] = [f.as_json() for f in figures_of(result.rows, figures)]
         writer.write(RESULTS, to_csv(result.rows).encode())
-        writer.write_json(CELLS, [self._brief(c) for c in result.cells])
-        writer.write(VALUES, pack_values(result.cells))
+        writer.write_json(CELLS, [self._brief(cell) for cell in cells])
+        writer.write(VALUES, pack_values(cells))
         writer.write_json(CHECKS, self._checks_file(result))
         if result.pictures:
             writer.write(PICTURES, pack_pictures(result.pictures))
@@ -174,14 +179,11 @@ class Bench:
             result.checks += group.checks
             result.pictures |= group.pictures
 
-    def _brief(self, cell: Mapping[str, Any]) -> dict[str, Any]:
-        keep = ["key", "facts", "error", "forwards", "thresholds", "seconds", "threat", "worst"]
-        keep += ["curve", "probed", "bad_gradients", "attack_forwards"]  # of adaptive attacks
-        brief = {k: cell[k] for k in keep if k in cell}
-        if "error" in cell:
-            return brief
-        role = role_of(registered.roles(self.toolkit), cell["facts"]["role"], cell["facts"]["component"])
-        return {**brief, **role.brief(cell)}
+    def _brief(self, cell: Cell) -> dict[str, Any]:
+        if cell.failed:
+            return cell.brief()
+        role = role_of(registered.roles(self.toolkit), cell.facts.role, cell.facts.component)
+        return {**cell.brief(), **role.brief(cell.as_json())}
 
     def _checks_file(self, result: RunResult) -> dict[str, Any]:
         settings = self.profile.checked

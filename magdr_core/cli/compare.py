@@ -10,11 +10,13 @@ import click
 from magdr_core.cli.common import cache_option
 from magdr_core.cli.comparison_view import print_comparison
 from magdr_core.cli.terminal import Terminal, say, say_lines
-from magdr_core.compare import Comparison, Rule, compare_folders
-from magdr_core.compare.figures import DEFAULT, Metric, Size, parse_metric
+from magdr_core.compare import Comparison, Rule, compare_runs
+from magdr_core.compare.figures import DEFAULT, Metric, Size, default_metrics, parse_metric
+from magdr_core.compare.load import load_compared
 from magdr_core.compare.output import to_csv, to_json
 from magdr_core.compare.result import Correction
 from magdr_core.errors import MagdrError
+from magdr_core.measures.definitions import DEFINITIONS, Definitions
 from magdr_core.report.compare import page_name, write_page
 
 FORMATS = {"json": to_json, "csv": to_csv}
@@ -70,12 +72,14 @@ def command(
     Run folders are enough. --cache is looked into only for runs of earlier versions, which kept per-sample
     values nowhere else.
     """
-    rule = make_rule(metrics, thresholds, correction)
     if run_a.resolve() == run_b.resolve():
         raise click.UsageError("RUN_A and RUN_B are the same folder")
     if out is not None and out.is_dir():
         raise click.UsageError(f"--out {out}: the page cannot be written (Is a directory)")
-    comparison = compare_folders(run_a, run_b, cache, rule)
+    a, b = load_compared(run_a, cache), load_compared(run_b, cache)
+    # Plugins' roles have figures of their own; each run says which.
+    rule = make_rule(metrics, thresholds, correction, Definitions([*a.definitions, *b.definitions]))
+    comparison = compare_runs(a, b, rule)
     for note in (*comparison.a.notes, *comparison.b.notes):
         say(note, err=True)
     page = write_page(comparison, out or run_b / page_name(run_a))
@@ -87,9 +91,15 @@ def command(
         raise SystemExit(1)
 
 
-def make_rule(metrics: tuple[str, ...], thresholds: tuple[str, ...], correction: Correction) -> Rule:
+def make_rule(
+    metrics: tuple[str, ...],
+    thresholds: tuple[str, ...],
+    correction: Correction,
+    definitions: Definitions = DEFINITIONS,
+) -> Rule:
     """Raises MagdrError for a metric or a threshold that is none."""
-    wanted: list[Metric] = list(dict.fromkeys(parse_metric(text) for text in metrics or DEFAULT))
+    wanted: list[Metric] = list(dict.fromkeys(parse_metric(text, definitions) for text in metrics))
+    wanted = wanted or list(default_metrics(definitions))
     names = list(dict.fromkeys(metric.name for metric in wanted))
     sizes: dict[str, Size] = {}
     for text in thresholds:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from rich import box
 from rich.table import Table
@@ -15,6 +14,7 @@ from magdr_core.compare.align import Place, grouped
 from magdr_core.compare.format import VERDICTS, counted, figure, p_value, rule_lines, sides, signed
 from magdr_core.compare.load import ComparedRun
 from magdr_core.compare.result import Verdict
+from magdr_core.results.cell import Cell
 
 _STYLES = {"regression": "bold red", "improvement": "green", "uncertain": "yellow"}
 _ORDER: tuple[Verdict, ...] = ("regression", "uncertain", "improvement", "small", "same", "reference")
@@ -33,12 +33,12 @@ def print_comparison(console: Terminal, comparison: Comparison, *, everything: b
     _changes(console, comparison)
     for line in _unmatched(comparison):
         say(line)
-    for head, facts, style in (
+    for head, failed, style in (
         ("fails now", comparison.new_failures, "bold red"),
         ("failed before, not now", comparison.fixed, "green"),
         ("failed and not comparable", comparison.other_failures, "yellow"),
     ):
-        for line in _failures(head, facts):
+        for line in _failures(head, failed):
             say(line, style)
     rows = [row for row in comparison.rows if everything or row.verdict in _USUAL]
     for task in dict.fromkeys(row.place.task for row in rows):
@@ -85,11 +85,11 @@ def _unmatched(comparison: Comparison) -> Iterator[str]:
             yield f"{head}: {'; '.join(_first(told))}"
 
 
-def _failures(head: str, facts: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+def _failures(head: str, failed: Sequence[Cell]) -> Iterator[str]:
     """Cells that one error struck are told together."""
     found: dict[str, list[Place]] = {}
-    for f in facts:
-        found.setdefault(f["error"], []).append(Place.of(f))
+    for cell in failed:
+        found.setdefault(str(cell.error), []).append(Place.of(cell.facts))
     for error, places in found.items():
         yield f"{head}: {'; '.join(_first(grouped(places)))}: {error}"
 

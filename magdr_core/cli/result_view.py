@@ -6,20 +6,21 @@ Attacks that know what they attack come first, in tables of their own: they are 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
 from magdr_core.bench.run import RunResult
 from magdr_core.cli.terminal import Terminal, stacked
+from magdr_core.results.cell import ADAPTIVE, BENIGN, CLEAN, NOISE, SWEEP, Facts, as_cells
+from magdr_core.results.frame import MISSING, NONE, Frame
 from magdr_core.results.remarks import remarks
-from magdr_core.results.rows import Row
+from magdr_core.results.variant import BEST_F1, PLAIN, Variant
 
 STYLES = {"verified": "green", "unreliable": "red", "incomplete": "yellow", "oblivious-only": "dim"}
 
-
-ADAPTIVE = "adaptive"
+_NO_ATTACKS = (CLEAN, NOISE, BENIGN, SWEEP, ADAPTIVE)
+"""Images that have no column of their own in the tables of attacks."""
 
 OBLIVIOUS_ONLY = (
     "oblivious-only: no attack of this run knew what it attacked, so nothing here shows robustness "
@@ -28,12 +29,9 @@ OBLIVIOUS_ONLY = (
 
 
 class _Figures:
-    """Looks up values of one task and seed."""
+    """The figures of one task and seed as the tables show them."""
 
-    def __init__(self, rows: Sequence[Row]) -> None:
-        self._values = {
-            (r["role"], r["attack"], r["component"], r["metric"], r["variant"]): r["value"] for r in rows
-        }
+    def __init__(self, rows: Frame) -> None:
         self.rows = rows
         self.badges: Mapping[tuple[str, str], str] = {}
 
@@ -44,57 +42,61 @@ class _Figures:
         return text.append("\n").append(badge, style=STYLES.get(badge, "")) if badge else text
 
     def show(
-        self, role: str, attack: str, component: str, metric: str, variant: str = "", form: str = ".3f"
+        self,
+        role: str,
+        attack: str,
+        component: str,
+        metric: str,
+        variant: Variant = PLAIN,
+        form: str = ".3f",
     ) -> str:
-        value = self._values.get((role, attack, component, metric, variant))
-        return "-" if value is None else format(value, form)
-
-    def names(self, role: str, column: str) -> list[str]:
-        return list(dict.fromkeys(r[column] for r in self.rows if r["role"] == role))
+        about = {"role": role, "attack": attack, "component": component, "metric": metric}
+        return self.rows.number(form, variant, **about)
 
 
 def print_tables(console: Terminal, result: RunResult) -> None:
     """Print the tables of every task; of the first seed where there are several (results.csv has all)."""
-    seeds = sorted({r["seed"] for r in result.rows})
-    for task in dict.fromkeys(r["task"] for r in result.rows):
-        rows = [r for r in result.rows if r["task"] == task and r["seed"] == seeds[0]]
-        figures = _Figures([r for r in rows if r["knowledge"] != ADAPTIVE])
+    every, cells = Frame(result.rows), as_cells(result.cells)
+    seeds = sorted(every.names("seed"))
+    for task in every.names("task"):
+        rows = every.where(task=task, seed=seeds[0])
+        figures = _Figures(Frame([r for r in rows.rows if r["knowledge"] != ADAPTIVE]))
         figures.badges = {(c["role"], c["component"]): c["badge"] for c in result.checks if c["task"] == task}
-        order = [c["facts"] for c in result.cells if c["facts"]["task"] == task]
+        order = [cell.facts for cell in cells if cell.facts.task == task]
         _adaptive_tables(console, rows, figures, task, order)
-        attacks = list(dict.fromkeys(f["attack"] for f in order if f["slice_role"] == "attack"))
-        n = max((r["n"] for r in figures.rows), default=0)
+        attacks = list(dict.fromkeys(f.attack for f in order if f.slice_role not in _NO_ATTACKS))
+        n = max(figures.rows.names("n"), default=0)
         _attack_table(console, figures, task, attacks, n)
         for role, table in (("detector", _detector_table), ("defense", _defense_table)):
-            labels = list(dict.fromkeys(f["component"] for f in order if f["role"] == role))
+            labels = list(dict.fromkeys(f.component for f in order if f.role == role))
             if labels:
                 table(console, figures, task, attacks, labels, n)
         _sweep_table(console, rows, task)
-    for task, said in remarks(result.rows, result.cells).items():
+    for task, said in remarks(result.rows, cells).items():
         for line in said:
             console.print(f"note: {task} / {line}", style="yellow", soft_wrap=True)
-    if result.rows and not any(r["knowledge"] == ADAPTIVE for r in result.rows):
+    if every.rows and ADAPTIVE not in every.names("knowledge"):
         console.print(OBLIVIOUS_ONLY, soft_wrap=True)
 
 
 def _adaptive_tables(
     console: Terminal,
-    rows: Sequence[Row],
+    rows: Frame,
     others: _Figures,
     task: str,
-    order: Sequence[Mapping[str, Any]],
+    order: Sequence[Facts],
 ) -> None:
     """Detectors and defenses under attacks that know them; nothing where there are none."""
-    own = [f for f in order if f["knowledge"] == ADAPTIVE]
-    known = [r for r in rows if r["knowledge"] == ADAPTIVE and not _is_point(r)]
-    if not known:
+    own = [f for f in order if f.knowledge == ADAPTIVE]
+    known = rows.where(knowledge=ADAPTIVE).without_sweeps()
+    if not known.rows:
         return
-    figures = _Figures([*known, *(r for r in rows if r["attack"] == "none")])
+    figures = _Figures(Frame([*known.rows, *rows.where(attack=NONE).rows]))
     figures.badges = others.badges
-    attacks = list(dict.fromkeys(f["attack"] for f in own))
-    n = max(r["n"] for r in known)
+    attacks = list(dict.fromkeys(f.attack for f in own))
+    n = max(known.names("n"))
     for role, table in (("detector", _detector_table), ("defense", _defense_table)):
-        labels = list(dict.fromkeys(f["component"] for f in own if f["role"] == role))
+        labels = list(dict.fromkeys(f.component for f in own if f.role == role))
         if labels:
             table(console, figures, task, attacks, labels, n, "by attacks that know it")
 
@@ -104,7 +106,8 @@ def _attack_table(console: Terminal, figures: _Figures, task: str, attacks: list
     for column in ("attack", "eps", "mean", "median", "success"):
         table.add_column(column, justify="left" if column == "attack" else "right")
     for attack in attacks:
-        eps = next((f"{r['eps'] * 255:g}/255" for r in figures.rows if r["attack"] == attack), "failed")
+        strengths = figures.rows.where(attack=attack).names("eps")
+        eps = f"{strengths[0] * 255:g}/255" if strengths else "failed"
         show = [figures.show("attack", attack, attack, m) for m in ("mse_o", "median_mse_o")]
         success = figures.show("attack", attack, attack, "success", form=".0%")
         table.add_row(figures.badged("attack", attack), eps, *show, success)
@@ -120,10 +123,11 @@ def _detector_table(
     n: int,
     by: str = "",
 ) -> None:
-    points = [v for v in figures.names("detector", "variant") if v.startswith("fpr")]
-    point = points[0] if points else "fpr1"
+    point = figures.rows.where(role="detector").strict
     head = " ".join(filter(None, ("detection", by)))
-    table = Table(title=f"{task}: {head} (n = {n} clean and {n} attacked; recall at threshold {point})")
+    table = Table(
+        title=f"{task}: {head} (n = {n} clean and {n} attacked; recall at threshold {str(point) or MISSING})"
+    )
     table.add_column("detector", no_wrap=True)
     table.add_column("clean FPR", justify="right")
     for attack in attacks:
@@ -133,27 +137,26 @@ def _detector_table(
         cells = [
             " / ".join(
                 (
-                    figures.show("detector", a, label, "f1", "best-f1", ".2f"),
+                    figures.show("detector", a, label, "f1", Variant(BEST_F1), ".2f"),
                     figures.show("detector", a, label, "recall", point, ".2f"),
                     figures.show("detector", a, label, "auroc", form=".2f"),
                 )
             )
             for a in attacks
         ]
-        fpr = figures.show("detector", "none", label, "fpr_clean", point, ".1%")
-        passes = figures.show("detector", "none", label, "forwards", form=".0f")
+        fpr = figures.show("detector", NONE, label, "fpr_clean", point, ".1%")
+        passes = figures.show("detector", NONE, label, "forwards", form=".0f")
         table.add_row(figures.badged("detector", label), fpr, *cells, passes)
     console.print(table)
 
 
-def _sweep_table(console: Terminal, rows: Sequence[Row], task: str) -> None:
+def _sweep_table(console: Terminal, rows: Frame, task: str) -> None:
     """Figure 3: F1 of each detector against the attacker's steps."""
-    swept = [r for r in rows if _is_point(r)]
-    if not swept:
+    curves = [curve for own in rows.sweeps(task).values() for curve in own]
+    if not curves:
         return
-    points = {(r["attack"], r["component"], r["steps"]): r["value"] for r in swept}
-    n = swept[0]["n"]
-    steps = sorted({number for _, _, number in points})
+    n = curves[0].points[0][1].n
+    steps = sorted({number for curve in curves for number, _ in curve.points})
     table = Table(
         title=f"{task}: F1 after so many steps of one run of the attack (n = {n} clean and {n} attacked)"
     )
@@ -161,15 +164,11 @@ def _sweep_table(console: Terminal, rows: Sequence[Row], task: str) -> None:
     table.add_column("detector", no_wrap=True)
     for number in steps:
         table.add_column(str(number), justify="right")
-    for attack, detector in dict.fromkeys((a, d) for a, d, _ in points):
-        found = [points.get((attack, detector, number)) for number in steps]
-        table.add_row(attack, detector, *("-" if v is None else f"{v:.2f}" for v in found))
+    for curve in curves:
+        found = dict(curve.points)
+        shown = (f"{found[number].value:.2f}" if number in found else MISSING for number in steps)
+        table.add_row(curve.attack.attack, curve.component, *shown)
     console.print(table)
-
-
-def _is_point(row: Row) -> bool:
-    sweep = row["variant"] == f"best-f1, sweep {row['steps']}"
-    return bool(sweep and row["metric"] == "f1" and row["role"] == "detector")
 
 
 def _defense_table(
@@ -184,13 +183,13 @@ def _defense_table(
     head = " ".join(filter(None, ("output MSE after defense", by)))
     table = Table(title=f"{task}: {head} (0-255, mean / median, n = {n})")
     table.add_column("defense", no_wrap=True)
-    for attack in ("none", *attacks):
-        table.add_column("clean" if attack == "none" else attack, justify="right")
+    for attack in (NONE, *attacks):
+        table.add_column("clean" if attack == NONE else attack, justify="right")
     table.add_column("passes", justify="right")
     for label in labels:
         cells = [
             " / ".join(figures.show("defense", a, label, m, form=".0f") for m in ("mse_o", "median_mse_o"))
-            for a in ("none", *attacks)
+            for a in (NONE, *attacks)
         ]
         most = [figures.show("defense", a, label, "forwards", form=".0f") for a in attacks]
         name = {"identity": "identity (undefended)", "oracle": "oracle (sees the truth)"}.get(label, label)

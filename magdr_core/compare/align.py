@@ -6,8 +6,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from magdr_core.compare.load import ComparedCell, ComparedRun
+from magdr_core.compare.load import ComparedRun
 from magdr_core.errors import MagdrError
+from magdr_core.results.cell import BENIGN, CLEAN, Cell, Facts
 
 
 class Place(NamedTuple):
@@ -27,17 +28,17 @@ class Place(NamedTuple):
     seed: int
 
     @classmethod
-    def of(cls, facts: Mapping[str, Any]) -> Place:
+    def of(cls, facts: Facts) -> Place:
         """Of a cell's facts."""
-        own = {name: facts[name] for name in cls._fields}
-        return cls(**own | {"eps": float(f"{float(facts['eps']):.9g}")})
+        own = {name: getattr(facts, name) for name in cls._fields}
+        return cls(**own | {"eps": float(f"{facts.eps:.9g}")})
 
     @property
     def where(self) -> str:
         """The images: a task's under an attack."""
-        if self.slice_role == "clean":
+        if self.slice_role == CLEAN:
             return f"{self.task}, clean images"
-        if self.slice_role == "benign":
+        if self.slice_role == BENIGN:
             return f"{self.task}, {self.attack.removeprefix('benign:')} of clean images"
         steps = f", {self.steps} step{'s' if self.steps != 1 else ''}" if self.steps else ""
         known = f", {self.knowledge}" if self.knowledge not in ("none", "oblivious") else ""
@@ -53,8 +54,8 @@ class Pair:
     """Two cells of one place, and the samples that both have, in A's order."""
 
     place: Place
-    a: ComparedCell
-    b: ComparedCell
+    a: Cell
+    b: Cell
     ids: tuple[str, ...]
 
 
@@ -98,7 +99,7 @@ def match(a: ComparedRun, b: ComparedRun) -> Matching:
             pairs.append(Pair(place, cell, twin, ids))
         else:
             other.append(place)
-    failed = {Place.of(f) for run in (a, b) for f in run.failures}
+    failed = {Place.of(c.facts) for run in (a, b) for c in run.failures}
     only_a = [place for place in ours if place not in theirs and place not in failed]
     only_b = [place for place in theirs if place not in ours and place not in failed]
     if not pairs:
@@ -106,13 +107,13 @@ def match(a: ComparedRun, b: ComparedRun) -> Matching:
     return Matching(pairs, only_a, only_b, other, list(ours), list(theirs))
 
 
-def _shared_ids(a: ComparedCell, b: ComparedCell) -> tuple[str, ...]:
+def _shared_ids(a: Cell, b: Cell) -> tuple[str, ...]:
     """Samples of both, by name; none if the names stand for other pictures."""
-    data = [cell.facts.get("data") for cell in (a, b)]
+    data = [cell.facts.data for cell in (a, b)]
     if None not in data and data[0] != data[1]:
         return ()
-    there = set(b.values.ids)
-    return tuple(name for name in a.values.ids if name in there)
+    there = set(b.ids)
+    return tuple(name for name in a.ids if name in there)
 
 
 def _reason(ours: Mapping[Place, Any], theirs: Mapping[Place, Any], other_images: bool) -> str:

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from magdr_core.bench.plan import ORACLE
 from magdr_core.compare.align import Pair, Place, match
 from magdr_core.compare.config_diff import causes, changes, tables
-from magdr_core.compare.figures import PER_IMAGE, Inputs, Metric, higher_is_better, inputs
-from magdr_core.compare.load import ComparedCell, ComparedRun, load_compared
+from magdr_core.compare.figures import Metric, chosen, default_metrics
+from magdr_core.compare.load import ComparedRun, load_compared
 from magdr_core.compare.paired import Paired, difference, exchange_p, fewest_identities
 from magdr_core.compare.result import LEVEL, Compared, Comparison, Rule, Verdict
 from magdr_core.components.fingerprints import digest
 from magdr_core.errors import MagdrError
-from magdr_core.measures.statistics import FLIPS, Array, holm
+from magdr_core.measures.definitions import Definitions
+from magdr_core.measures.statistics import FLIPS, Array, Statistic, holm
+from magdr_core.results.cell import IDENTITY, Cell
+from magdr_core.results.measured import Measured, Siblings, measured
+from magdr_core.results.variant import Variant
 
-Facts = Mapping[str, Any]
 WORST = 3
 _FLIPS_PER_TEST = 50
 """The smallest p of random exchanges must stay far below the level after the correction."""
@@ -32,7 +35,9 @@ def compare_folders(a: Path, b: Path, cache: Path, rule: Rule | None = None) -> 
     Raises:
         MagdrError: a folder is no finished run or is damaged, or the two share nothing; one clear line.
     """
-    return compare_runs(load_compared(a, cache), load_compared(b, cache), rule or Rule())
+    runs = load_compared(a, cache), load_compared(b, cache)
+    definitions = Definitions([figure for run in runs for figure in run.definitions])
+    return compare_runs(*runs, rule or Rule(default_metrics(definitions)))
 
 
 def compare_runs(a: ComparedRun, b: ComparedRun, rule: Rule) -> Comparison:
@@ -42,7 +47,9 @@ def compare_runs(a: ComparedRun, b: ComparedRun, rule: Rule) -> Comparison:
         MagdrError: the runs share no cell, or none that has such a figure.
     """
     matching, found = match(a, b), changes(a, b)
-    drafts = [draft for pair in matching.pairs for draft in _drafts(pair, a, b, rule)]
+    beside = Siblings(a.cells), Siblings(b.cells)
+    definitions = Definitions([*a.definitions, *b.definitions])
+    drafts = [draft for pair in matching.pairs for draft in _drafts(pair, beside, definitions, rule)]
     if not drafts:
         raise MagdrError(
             f"{a.folder} and {b.folder} share {len(matching.pairs)} cells, none of which has "
@@ -57,8 +64,8 @@ def compare_runs(a: ComparedRun, b: ComparedRun, rule: Rule) -> Comparison:
     rows = []
     for draft in drafts:
         row_p, row_adjusted = known.get(id(draft), (None, None))
-        facts = draft.pair.a.facts
-        why = () if draft.same else causes(draft.pair.place, facts["dataset"], before, after, found)
+        dataset = draft.pair.a.facts.dataset
+        why = () if draft.same else causes(draft.pair.place, dataset, before, after, found)
         able = len(np.unique(draft.identities)) >= fewest_identities(len(tested), LEVEL)
         corrected = rule.correction == "holm" and able
         rows.append(_row(draft, rule, row_p, row_adjusted, corrected, tuple(why)))
@@ -68,13 +75,14 @@ def compare_runs(a: ComparedRun, b: ComparedRun, rule: Rule) -> Comparison:
     return Comparison(a, b, rule, found, matching, rows, new, fixed, other, len(tested))
 
 
-def _failures(a: ComparedRun, b: ComparedRun) -> tuple[list[Facts], list[Facts], list[Facts]]:
+def _failures(a: ComparedRun, b: ComparedRun) -> tuple[list[Cell], list[Cell], list[Cell]]:
     """Failed cells: those of B that A has a result of, those of A that B has a result of, and the others."""
     good = [{Place.of(cell.facts) for cell in run.cells} for run in (a, b)]
-    new = [f for f in b.failures if Place.of(f) in good[0]]
-    fixed = [f for f in a.failures if Place.of(f) in good[1]]
-    told = {Place.of(f) for f in (*new, *fixed)}
-    others = {Place.of(f): f for f in (*a.failures, *b.failures) if Place.of(f) not in told}
+    new = [c for c in b.failures if Place.of(c.facts) in good[0]]
+    fixed = [c for c in a.failures if Place.of(c.facts) in good[1]]
+    told = {Place.of(c.facts) for c in (*new, *fixed)}
+    failed = {Place.of(c.facts): c for c in (*a.failures, *b.failures)}
+    others = {place: cell for place, cell in failed.items() if place not in told}
     return new, fixed, list(others.values())
 
 
@@ -84,7 +92,8 @@ class _Draft:
 
     pair: Pair
     metric: Metric
-    inputs: Inputs
+    measured: Measured
+    statistic: Statistic
     a: tuple[Array, ...]
     b: tuple[Array, ...]
     identities: Array
@@ -100,15 +109,19 @@ class _Draft:
         """Whether this is nobody's achievement: the undefended row, the oracle, whatever noise does."""
         place = self.pair.place
         if place.role == "defense":
-            return place.component in ("identity", ORACLE)
-        return bool(self.pair.a.facts["noise"])
+            return place.component in (IDENTITY, ORACLE)
+        return self.pair.a.facts.noise
 
     @property
     def seed(self) -> int:
         return _seed(self.pair, self.metric)
 
     def p(self, flips: int) -> float:
-        return exchange_p(self.inputs.statistic, self.a, self.b, self.identities, self.seed, flips)
+        return exchange_p(self.statistic, self.a, self.b, self.identities, self.seed, flips)
+
+    @property
+    def variant(self) -> str:
+        return _variant(self.measured)
 
 
 def _seed(pair: Pair, metric: Metric) -> int:
@@ -116,43 +129,56 @@ def _seed(pair: Pair, metric: Metric) -> int:
     return int(digest([pair.a.key, pair.b.key, str(metric)]), 16)
 
 
-def _drafts(pair: Pair, a: ComparedRun, b: ComparedRun, rule: Rule) -> Iterator[_Draft]:
+def _drafts(
+    pair: Pair, beside: tuple[Siblings, Siblings], definitions: Definitions, rule: Rule
+) -> Iterator[_Draft]:
     rows_a, rows_b = (_places(cell, pair.ids) for cell in (pair.a, pair.b))
-    identities = pair.a.values.identities[rows_a]
-    for metric in rule.metrics:
-        left, right = inputs(metric, pair.a, a.cells), inputs(metric, pair.b, b.cells)
+    identities = pair.a.of_identities[rows_a]
+    ours, theirs = (
+        chosen(rule.metrics, measured(cell, siblings.of(cell), definitions))
+        for cell, siblings in zip((pair.a, pair.b), beside, strict=True)
+    )
+    there = {(metric, _variant(one)): one for metric, one in theirs}
+    for metric, left in ours:
+        right = there.get((metric, _variant(left)))
         # Thresholds for other rates of false alarms are other figures.
-        if left is None or right is None or left.variant != right.variant:
+        if right is None or math.isnan(left.value) or math.isnan(right.value):
             continue
-        ours, theirs = tuple(v[rows_a] for v in left.arrays), tuple(v[rows_b] for v in right.arrays)
-        if all(np.array_equal(x, y) for x, y in zip(ours, theirs, strict=True)):
-            value = float(left.statistic(*ours))
+        statistic = left.statistic
+        a, b = tuple(v[rows_a] for v in left.arrays), tuple(v[rows_b] for v in right.arrays)
+        if all(np.array_equal(x, y) for x, y in zip(a, b, strict=True)):
+            value = float(statistic(*a))
             paired = Paired(value, value, 0.0, 0.0, 0.0)
         else:
-            paired = difference(left.statistic, ours, theirs, identities, _seed(pair, metric))
-        yield _Draft(pair, metric, left, ours, theirs, identities, paired)
+            paired = difference(statistic, a, b, identities, _seed(pair, metric))
+        yield _Draft(pair, metric, left, statistic, a, b, identities, paired)
 
 
-def _places(cell: ComparedCell, ids: tuple[str, ...]) -> Array:
+def _variant(one: Measured) -> str:
+    """What a comparison calls a variant: cells say which point of a sweep and which edit it is."""
+    if one.figure.name == "fpr_benign":
+        return Variant.at(one.cell.fpr or 0.0).format()
+    return replace(one.variant, steps=None).format()
+
+
+def _places(cell: Cell, ids: tuple[str, ...]) -> Array:
     """Where these samples are in a cell's arrays."""
-    at = {name: i for i, name in enumerate(cell.values.ids)}
+    at = {name: i for i, name in enumerate(cell.ids)}
     return np.array([at[name] for name in ids])
 
 
 def _row(
     draft: _Draft, rule: Rule, p: float | None, adjusted: float | None, corrected: bool, why: tuple[str, ...]
 ) -> Compared:
-    place, name, paired = draft.pair.place, draft.metric.name, draft.paired
+    place, figure, paired = draft.pair.place, draft.measured.figure, draft.paired
     a, b = draft.pair.a, draft.pair.b
-    higher = higher_is_better(place.role, name)
-    size = rule.threshold(place.role, name).size(paired.a)
+    size = rule.threshold(figure).size(paired.a)
     return Compared(
         place=place,
-        generator=str(a.facts["generator"]),
-        dataset=str(a.facts["dataset"]),
-        metric=name,
-        variant=draft.inputs.variant,
-        higher_is_better=higher,
+        generator=a.facts.generator,
+        dataset=a.facts.dataset,
+        figure=figure,
+        variant=draft.variant,
         a=paired.a,
         b=paired.b,
         difference=paired.difference,
@@ -161,21 +187,21 @@ def _row(
         p=p,
         p_adjusted=adjusted,
         n=len(draft.pair.ids),
-        n_a=len(a.values.ids),
-        n_b=len(b.values.ids),
+        n_a=len(a.ids),
+        n_b=len(b.ids),
         identities=len(np.unique(draft.identities)),
         size=size,
         identical=draft.same,
         corrected=corrected,
-        verdict=_verdict(draft, size, adjusted if corrected else None, higher),
+        verdict=_verdict(draft, size, adjusted if corrected else None),
         causes=why,
-        worst=_worst(draft, higher),
+        worst=_worst(draft),
         forwards_a=a.forwards,
         forwards_b=b.forwards,
     )
 
 
-def _verdict(draft: _Draft, size: float, adjusted: float | None, higher: bool) -> Verdict:
+def _verdict(draft: _Draft, size: float, adjusted: float | None) -> Verdict:
     """`adjusted` is None where p has no say."""
     paired = draft.paired
     if draft.reference:
@@ -187,14 +213,17 @@ def _verdict(draft: _Draft, size: float, adjusted: float | None, higher: bool) -
     survives = adjusted is None or adjusted < LEVEL
     if not (survives and (paired.low > 0 or paired.high < 0)):
         return "uncertain"
-    return "improvement" if (paired.difference > 0) == higher else "regression"
+    better = (paired.difference > 0) == draft.measured.figure.higher_is_better
+    return "improvement" if better else "regression"
 
 
-def _worst(draft: _Draft, higher: bool) -> tuple[tuple[str, float, float], ...]:
+def _worst(draft: _Draft) -> tuple[tuple[str, float, float], ...]:
     """The samples that became worse most, of figures that are means of the samples' own."""
-    if draft.metric.name not in (*PER_IMAGE, "success") or draft.same:
+    figure = draft.measured.figure
+    own_values = figure.statistic == "mean" and len(figure.needs) == 1 and "flagged" not in figure.needs
+    if not own_values or draft.same:
         return ()
     (ours,), (theirs,) = draft.a, draft.b
-    loss = (ours - theirs) if higher else (theirs - ours)
+    loss = (ours - theirs) if figure.higher_is_better else (theirs - ours)
     order = [i for i in np.argsort(-loss, kind="stable")[:WORST] if loss[i] > 0]
     return tuple((draft.pair.ids[i], float(ours[i]), float(theirs[i])) for i in order)

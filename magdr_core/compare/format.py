@@ -6,8 +6,15 @@ import math
 from collections import Counter
 
 from magdr_core.compare.config_diff import Change
-from magdr_core.compare.figures import default_threshold
 from magdr_core.compare.result import LEVEL, Compared, Comparison, Verdict
+from magdr_core.measures.definitions import DEFINITIONS
+
+_TWICE = [
+    figure
+    for figure in DEFINITIONS.of("attack")
+    if any(other.threshold != figure.threshold for other in DEFINITIONS.named(figure.name))
+]
+"""Figures of attacks that share their names with others."""
 
 VERDICTS: dict[Verdict, str] = {
     "regression": "regression",
@@ -33,10 +40,7 @@ def figure(row: Compared, value: float) -> str:
     """A figure of a row with as many digits as its metric deserves."""
     if math.isnan(value):
         return "-"
-    squared = row.metric.startswith(("mse", "median_mse", "l2")) and row.place.role == "defense"
-    digits = 1 if squared else 2 if "psnr" in row.metric else 3
-    text = f"{value:.{digits}f}"
-    return text.lstrip("-") if float(text) == 0 else text
+    return row.figure.text(value)
 
 
 def signed(row: Compared, value: float) -> str:
@@ -100,11 +104,9 @@ def _tested(comparison: Comparison) -> str:
 def _thresholds(comparison: Comparison) -> list[str]:
     found: dict[str, None] = {}
     for row in comparison.rows:
-        role, name = row.place.role, row.metric
-        own = comparison.rule.threshold(role, name)
-        twice = default_threshold("attack", name) != default_threshold("defense", name)
-        of = " of attacks" if role == "attack" and twice else ""
-        found[f"{name}{of} {own}"] = None
+        own = comparison.rule.threshold(row.figure)
+        of = " of attacks" if row.figure in _TWICE else ""
+        found[f"{row.metric}{of} {own}"] = None
     return list(found)
 
 

@@ -10,8 +10,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from magdr_core.components.figure import Figure
 from magdr_core.errors import MagdrError
-from magdr_core.results.cell import check_cell
+from magdr_core.hosting.discovery import installed_plugins
+from magdr_core.measures.definitions import DEFINITIONS, ROLES, Definitions
+from magdr_core.measures.statistics import statistic_of
+from magdr_core.results.cell import Cell, check_cell
 from magdr_core.results.recorded import AGAIN, RecordedRun
 from magdr_core.results.run_folder import MANIFEST
 from magdr_core.results.store import Store
@@ -19,29 +23,22 @@ from magdr_core.results.values import FILE, CellValues
 
 
 @dataclass(frozen=True, eq=False)
-class ComparedCell:
-    """One cell of a run with what it measured on every sample."""
-
-    key: str
-    facts: Mapping[str, Any]
-    values: CellValues
-    forwards: float | None = None
-
-
-@dataclass(frozen=True, eq=False)
 class ComparedRun:
     """A run folder in memory.
 
     Attributes:
-        failures: facts of the cells that failed, with the `error`.
+        cells: with what they measured on every sample.
+        failures: the cells that failed.
         notes: what a reader of the run should know, one line each.
+        definitions: the figures of its roles.
     """
 
     folder: Path
     manifest: Mapping[str, Any]
-    cells: Sequence[ComparedCell]
-    failures: Sequence[Mapping[str, Any]]
+    cells: Sequence[Cell]
+    failures: Sequence[Cell]
     notes: Sequence[str] = ()
+    definitions: Definitions = DEFINITIONS
 
     @cached_property
     def registry(self) -> Mapping[str, Any]:
@@ -69,46 +66,73 @@ def load_compared(folder: Path, cache: Path) -> ComparedRun:
     run.check()
     if "registry_text" not in run.manifest:
         raise MagdrError(f"{folder / MANIFEST}: not the manifest of a run: registry_text: it is missing")
-    briefs = run.cells()
-    good = [b for b in briefs if "error" not in b]
-    values = _values(run, good, cache)
+    cells = run.cells()
+    good = [cell for cell in cells if not cell.failed]
+    definitions, notes = _known(run)
     return ComparedRun(
         folder,
         run.manifest,
-        [ComparedCell(b["key"], b["facts"], values[b["key"]], b.get("forwards")) for b in good],
-        [{**b["facts"], "error": str(b["error"])} for b in briefs if "error" in b],
-        run.notes,
+        _with_values(run, good, cache),
+        [cell for cell in cells if cell.failed],
+        [*run.notes, *notes],
+        definitions,
     )
 
 
-def _values(run: RecordedRun, cells: Sequence[Mapping[str, Any]], cache: Path) -> Mapping[str, CellValues]:
-    """Per-sample values by key: the folder's own, else the store's."""
+def _known(run: RecordedRun) -> tuple[Definitions, list[str]]:
+    """The figures of a run's roles, and what is to be said of those that cannot be computed here."""
+    known, notes = [], []
+    for figure in run.figures():
+        try:
+            if figure.role not in ROLES:
+                _check_code(figure)
+                statistic_of(figure)
+            known.append(figure)
+        except MagdrError as e:
+            notes.append(f"{run.folder}: {e}: it is not compared")
+    return Definitions(known), notes
+
+
+def _check_code(figure: Figure) -> None:
+    """A run folder may come from anywhere: it names code, but only an installed plugin's is run."""
+    module, named, _ = figure.statistic.partition(":")
+    packages = {entry.module.partition(".")[0] for entry in installed_plugins()[0].values()}
+    if named and module.partition(".")[0] not in packages:
+        raise MagdrError(
+            f"figure {figure.name!r} of role {figure.role!r}: statistic {figure.statistic!r} belongs to no "
+            "installed plugin"
+        )
+
+
+def _with_values(run: RecordedRun, cells: Sequence[Cell], cache: Path) -> list[Cell]:
+    """Cells with their values per sample: the folder's own, else the store's."""
     values = run.values()
-    missing = dict.fromkeys(c["key"] for c in cells if c["key"] not in values)
-    store = Store(cache)
-    for key in list(missing):
-        stored = store.json("cells", key, _has_values)
-        if stored is not None:
-            values[key] = CellValues.of(stored)
-            del missing[key]
+    store, found, missing = Store(cache), [], 0
+    for cell in cells:
+        if cell.key in values:
+            found.append(values[cell.key].onto(cell))
+        elif (stored := store.json("cells", cell.key, _has_values)) is not None:
+            found.append(CellValues.of(Cell.from_json(stored)).onto(cell))
+        else:
+            missing += 1
     if missing:
         raise MagdrError(
-            f"{run.folder}: no per-sample values of {len(missing)} of its {len(cells)} cells. They are in "
+            f"{run.folder}: no per-sample values of {missing} of its {len(cells)} cells. They are in "
             f"{FILE}, which runs of earlier versions lack, or in the cache of the run, which {str(cache)!r} "
             "is not: name it with --cache, or run the benchmark again"
         )
-    for cell in cells:
-        own = values[cell["key"]]
-        if cell["facts"]["role"] == "detector" and not _judges(own):
+    for cell in found:
+        if cell.facts.role == "detector" and not _judges(cell):
             raise MagdrError(
-                f"{run.folder / FILE}: damaged, cells.{cell['key'][:80]}: a detector without score, "
+                f"{run.folder / FILE}: damaged, cells.{cell.key[:80]}: a detector without score, "
                 f"thresholds `fpr` and `f1`, or rate; {AGAIN}"
             )
-    return values
+    return found
 
 
-def _judges(values: CellValues) -> bool:
-    return "score" in values.values and {"fpr", "f1"} <= set(values.thresholds) and math.isfinite(values.fpr)
+def _judges(cell: Cell) -> bool:
+    rate = cell.fpr is not None and math.isfinite(cell.fpr)
+    return "score" in cell.values and {"fpr", "f1"} <= set(cell.thresholds) and rate
 
 
 def _has_values(data: Mapping[str, Any]) -> None:

@@ -6,12 +6,12 @@ import csv
 import io
 import json
 import math
-from collections.abc import Mapping
 from typing import Any
 
 from magdr_core.compare.align import Place
 from magdr_core.compare.load import ComparedRun
 from magdr_core.compare.result import LEVEL, Compared, Comparison
+from magdr_core.results.cell import Cell
 
 SCHEMA = 1
 COLUMNS = (
@@ -38,9 +38,9 @@ def to_json(comparison: Comparison) -> str:
         "found_worse": comparison.found_worse,
         "changes": [vars(change) for change in comparison.changes],
         "comparisons": [_full(row) for row in comparison.rows],
-        "new_failures": [_failure(f) for f in comparison.new_failures],
-        "fixed": [_failure(f) for f in comparison.fixed],
-        "other_failures": [_failure(f) for f in comparison.other_failures],
+        "new_failures": [_failure(c) for c in comparison.new_failures],
+        "fixed": [_failure(c) for c in comparison.fixed],
+        "other_failures": [_failure(c) for c in comparison.other_failures],
         "only_a": [place._asdict() for place in matching.only_a],
         "only_b": [place._asdict() for place in matching.only_b],
         "other_images": [place._asdict() for place in matching.other_images],
@@ -106,8 +106,8 @@ def _full(row: Compared) -> dict[str, Any]:
     }
 
 
-def _failure(facts: Mapping[str, Any]) -> dict[str, Any]:
-    return {**Place.of(facts)._asdict(), "error": facts["error"]}
+def _failure(cell: Cell) -> dict[str, Any]:
+    return {**Place.of(cell.facts)._asdict(), "error": cell.error}
 
 
 def _finite(value: Any) -> Any:

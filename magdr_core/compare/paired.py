@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from magdr_core.measures.statistics import FLIPS, Array, bootstrap_values
-
-Statistic = Callable[..., Any]
-"""A figure of per-sample arrays along their last axis, `statistic(*arrays)`."""
+from magdr_core.measures.statistics import FLIPS, Array, Statistic, bootstrap_values
 
 _BLOCK = 1000
 _ENOUGH = 200

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from magdr_core.compare.align import Matching, Place
 from magdr_core.compare.config_diff import Change
-from magdr_core.compare.figures import DEFAULT, Metric, Size, Threshold, default_threshold, parse_metric
+from magdr_core.compare.figures import Metric, Size, default_metrics
 from magdr_core.compare.load import ComparedRun
 from magdr_core.compare.paired import fewest_identities
+from magdr_core.components.figure import Figure, Threshold
+from magdr_core.results.cell import Cell
 
 LEVEL = 0.05
 
@@ -29,13 +31,13 @@ class Rule:
             for that to be possible at all; with `none` threshold and interval decide alone.
     """
 
-    metrics: tuple[Metric, ...] = tuple(map(parse_metric, DEFAULT))
+    metrics: tuple[Metric, ...] = field(default_factory=default_metrics)
     sizes: Mapping[str, Size] = field(default_factory=dict)
     correction: Correction = "holm"
 
-    def threshold(self, role: str, name: str) -> Threshold:
-        own = self.sizes.get(name)
-        return own.of(role, name) if own else default_threshold(role, name)
+    def threshold(self, figure: Figure) -> Threshold:
+        own = self.sizes.get(figure.name)
+        return own.of(figure) if own else figure.threshold
 
 
 @dataclass(frozen=True)
@@ -60,9 +62,8 @@ class Compared:
     place: Place
     generator: str
     dataset: str
-    metric: str
+    figure: Figure
     variant: str
-    higher_is_better: bool
     a: float
     b: float
     difference: float
@@ -84,6 +85,14 @@ class Compared:
     forwards_b: float | None = None
 
     @property
+    def metric(self) -> str:
+        return self.figure.name
+
+    @property
+    def higher_is_better(self) -> bool:
+        return self.figure.higher_is_better
+
+    @property
     def worse(self) -> bool:
         return (self.difference < 0) == self.higher_is_better and self.difference != 0
 
@@ -93,7 +102,7 @@ class Comparison:
     """Everything that is to be said of two runs.
 
     Attributes:
-        new_failures: facts and errors of B's failed cells that A has a result of.
+        new_failures: B's failed cells that A has a result of.
         fixed: of A's failed cells that B has a result of.
         other_failures: of the other failed cells, which cannot be compared.
         tested: comparisons that the p-values are adjusted for.
@@ -105,9 +114,9 @@ class Comparison:
     changes: list[Change]
     matching: Matching
     rows: list[Compared]
-    new_failures: list[Mapping[str, Any]]
-    fixed: list[Mapping[str, Any]]
-    other_failures: list[Mapping[str, Any]]
+    new_failures: list[Cell]
+    fixed: list[Cell]
+    other_failures: list[Cell]
     tested: int
 
     def having(self, *verdicts: Verdict) -> list[Compared]:

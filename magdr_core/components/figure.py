@@ -6,8 +6,9 @@ the csv, comparisons, the report, the command line and `benchmarks/` know of any
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 Better = Literal["higher", "lower", "neither"]
 
@@ -40,7 +41,10 @@ class Figure:
         digits: after the point, in tables.
         threshold: what is too small to matter, whatever its interval.
         needs: names of the per-sample values that the statistic is given, in order. `clean:score` is
-            of the same component on clean images, `noise:score` on noise of the attack's strength.
+            of the same component on clean images, `noise:score` on noise of the attack's strength,
+            `oblivious/disruption` of that mode whatever the row's own is. `flagged` is no stored value: it
+            is whether `score` is above the threshold of the row's operating point. A figure without needs
+            is one of the whole cell, such as `forwards`, and has no interval.
         statistic: name in :data:`magdr_core.measures.statistics.STATISTICS`, or `module:function`
             of a plugin; called with arrays `[..., n]`, gives `[...]`.
         summary: one line for readers.
@@ -55,3 +59,24 @@ class Figure:
     needs: tuple[str, ...] = ()
     statistic: str = "mean"
     summary: str = ""
+
+    @property
+    def higher_is_better(self) -> bool:
+        return self.better == "higher"
+
+    def text(self, value: float) -> str:
+        """A value with the figure's digits; nought has no sign."""
+        text = f"{value:.{self.digits}f}"
+        return text.lstrip("-") if float(text) == 0 else text
+
+    def as_json(self) -> dict[str, Any]:
+        """As a run's manifest lists it."""
+        return {**asdict(self), "needs": list(self.needs)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Figure:
+        """The figure that `as_json` gave; keys that are not known are passed over."""
+        known = {name: data[name] for name in cls.__dataclass_fields__ if name in data}
+        if "threshold" in known:
+            known["threshold"] = Threshold(**known["threshold"])
+        return cls(**known | {"needs": tuple(data.get("needs", ()))})

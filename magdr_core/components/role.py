@@ -52,6 +52,7 @@ class Cell:
 
     def facts(self, scenario: Scenario) -> dict[str, Any]:
         """What is known of the cell before its component is there, as JSON; the scenario is its slice's."""
+        told = {"columns": dict(scenario.columns(self.slice)), "variant": scenario.variant(self.slice)}
         return {
             "task": self.task,
             "generator": self.generator,
@@ -65,6 +66,7 @@ class Cell:
             "component": self.component,
             "seed": self.seed,
             "noise": self.slice.is_noise,
+            **{name: value for name, value in told.items() if value},
         }
 
     def __str__(self) -> str:

@@ -6,13 +6,20 @@ Intervals resample identities: two pictures of one person are not two independen
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from typing import Any
 
 import numpy as np
+from scipy.stats import rankdata
 
-from magdr_core.measures.thresholds import scores_needed, threshold_at_fpr
+from magdr_core.components.figure import Figure
+from magdr_core.errors import MagdrError, one_line, suggestion
+from magdr_core.measures.evasion import kept_share, mean_undetected, success_undetected
+from magdr_core.measures.thresholds import Array, scores_needed, threshold_at_fpr
 
-Array = np.ndarray[Any, Any]
+Statistic = Callable[..., Any]
+"""A figure of per-sample arrays along their last axis, `statistic(*arrays)`."""
+
 Reduce = Callable[..., Any]
 """A figure of values along an axis, `reduce(values, axis=-1)`, such as `np.mean`."""
 
@@ -105,12 +112,19 @@ def holm(p: Array) -> Array:
     return adjusted
 
 
-def auroc(negatives: Array, positives: Array) -> float:
-    """Probability that a positive scores above a negative, ties counted half (Mann-Whitney)."""
-    ordered = np.sort(negatives)
-    below = np.searchsorted(ordered, positives, "left")
-    not_above = np.searchsorted(ordered, positives, "right")
-    return float((below + not_above).mean() / (2 * len(negatives)))
+def auroc(negatives: Array, positives: Array) -> Any:
+    """Probability that a positive scores above a negative, ties counted half (Mann-Whitney).
+
+    Args:
+        negatives, positives: `[..., m]` and `[..., n]` scores.
+
+    Returns:
+        `[...]`, a float of one axis.
+    """
+    m, n = negatives.shape[-1], positives.shape[-1]
+    ranks = rankdata(np.concatenate([positives, negatives], -1), axis=-1)[..., :n].sum(-1)
+    twice = 2 * ranks - n * (n + 1)  # negatives below each positive, twice, summed: a whole number
+    return _plain(twice / n / (2 * m))
 
 
 def tpr_at_fpr(negatives: Array, positives: Array, fpr: float) -> Any:
@@ -129,22 +143,23 @@ def tpr_at_fpr(negatives: Array, positives: Array, fpr: float) -> Any:
     share = (positives > limit[..., None]).mean(-1)
     if negatives.shape[-1] < scores_needed(fpr):
         share = np.full_like(share, np.nan)
-    return share if share.ndim else float(share)
+    return _plain(share)
 
 
-def decisions(negatives: Array, positives: Array, threshold: float) -> Mapping[str, float]:
+def decisions(flagged: Array, clean_flagged: Array) -> Mapping[str, Any]:
     """Precision, recall and F1 of the positive class and support-weighted, accuracy, false-positive rate.
 
     A class that nothing is given to has precision and F1 0. The weighted figures are the means of both
     classes', weighted by their sizes: the convention of some rows of the paper's Table 1, not of others.
+
+    Args:
+        flagged, clean_flagged: bool `[..., p]` and `[..., n]`, of attacked and of clean images.
+
+    Returns:
+        `[...]` by name.
     """
-    tp, fp = (positives > threshold).sum(), (negatives > threshold).sum()
-    return {k: float(v) for k, v in of_counts(tp, fp, len(positives), len(negatives)).items()}
-
-
-def of_counts(tp: Any, fp: Any, p: int, n: int) -> Mapping[str, Any]:
-    """:func:`decisions` from the numbers (or arrays of numbers) of flagged ones among p positives and n
-    negatives."""
+    p, n = flagged.shape[-1], clean_flagged.shape[-1]
+    tp, fp = flagged.sum(-1), clean_flagged.sum(-1)
     fn, tn = p - tp, n - fp
 
     def weighted(of_positives: Any, of_negatives: Any) -> Any:
@@ -167,3 +182,100 @@ def of_counts(tp: Any, fp: Any, p: int, n: int) -> Mapping[str, Any]:
 def _share(part: Any, whole: Any) -> Any:
     """`part / whole`, 0 of nothing."""
     return part / np.maximum(whole, 1)
+
+
+def _plain(value: Any) -> Any:
+    """A float in place of an array without axes."""
+    return value if np.ndim(value) else float(value)
+
+
+# -- statistics by name ----------------------------------------------------------------------------------
+
+TABLE_2_FACTOR = 4.433
+
+
+def psnr_pooled(errors: Array) -> Any:
+    """PSNR in dB of the pooled error; the mean of the images' own PSNR is another figure (Jensen).
+
+    Args:
+        errors: `[..., n]` squared errors, 0 to 255 squared.
+    """
+    return 10 * np.log10(255**2 / np.maximum(np.mean(errors, axis=-1), 255**2 * 1e-10))
+
+
+def l2_table2(errors: Array) -> Any:
+    """What the paper's Table 2 calls MSE: its values and PSNRs obey PSNR + 20 log10(value) = 61.06 dB, so
+    they are 4.433 times a root mean squared error. For comparison with that column only.
+
+    Args:
+        errors: as of :func:`psnr_pooled`.
+    """
+    return table2_law(np.mean(errors, axis=-1))
+
+
+def table2_law(error: Any) -> Any:
+    """Table 2's "MSE" from a mean squared error, 0 to 255 squared."""
+    return TABLE_2_FACTOR * np.sqrt(error)
+
+
+def _decision(name: str) -> Statistic:
+    return lambda flagged, clean_flagged: decisions(flagged, clean_flagged)[name]
+
+
+def _tpr_at(fpr: float) -> Statistic:
+    return lambda positives, negatives: tpr_at_fpr(negatives, positives, fpr)
+
+
+STATISTICS: Mapping[str, Statistic] = {
+    "mean": lambda values: np.mean(values, axis=-1),
+    "median": lambda values: np.median(values, axis=-1),
+    "mean_difference": lambda values, others: np.mean(values - others, axis=-1),
+    "psnr_pooled": psnr_pooled,
+    "l2_table2": l2_table2,
+    "auroc": lambda positives, negatives: auroc(negatives, positives),
+    **{name: _tpr_at(rate) for name, rate in TPR_RATES.items()},
+    **{
+        name: _decision(name)
+        for name in ("precision", "f1", "precision_weighted", "recall_weighted", "f1_weighted", "accuracy")
+    },
+    "mean_undetected": mean_undetected,
+    "success_undetected": success_undetected,
+    "kept_at_95_evasion": kept_share,
+}
+"""What a :class:`~magdr_core.components.figure.Figure` may name as its statistic: functions of arrays
+`[..., n]` in the order of the figure's `needs`, which give `[...]`."""
+
+
+def statistic_of(figure: Figure) -> Statistic:
+    """The function behind a figure.
+
+    Of a plugin's `module:function` whatever goes wrong is told as the figure's fault, when it is called.
+
+    Raises:
+        MagdrError: there is none of that name.
+    """
+    if (own := STATISTICS.get(figure.statistic)) is not None:
+        return own
+    where = f"figure {figure.name!r} of role {figure.role!r}: statistic {figure.statistic!r}"
+    module, _, name = figure.statistic.partition(":")
+    if not name:
+        raise MagdrError(f"{where}: there is none{suggestion(figure.statistic, STATISTICS)}")
+    try:
+        found = getattr(import_module(module), name)
+    except Exception as e:  # a plugin's module may do anything
+        raise MagdrError(f"{where}: cannot be imported: {one_line(e)}") from e
+    if not callable(found):
+        raise MagdrError(f"{where}: it is no function")
+
+    def checked(*arrays: Array) -> Any:
+        try:
+            value = np.asarray(found(*arrays), dtype=np.float64)
+        except Exception as e:  # a plugin's function may do anything
+            raise MagdrError(f"{where}: {one_line(e)}") from e
+        if value.shape != arrays[0].shape[:-1]:
+            raise MagdrError(
+                f"{where}: it gave shape {list(value.shape)} for arrays of shape {list(arrays[0].shape)}"
+            )
+        return _plain(value)
+
+    return checked

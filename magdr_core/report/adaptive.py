@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from markupsafe import Markup
 
 from magdr_core.report import svg as plots
-from magdr_core.report.figures import FINE_POINT, IDENTITY, Condition, Figure, Figures
+from magdr_core.report.figures import (
+    FINE_POINT,
+    IDENTITY,
+    OBLIVIOUS,
+    Condition,
+    Estimate,
+    Figures,
+    Variant,
+)
 from magdr_core.report.formatting import Block, Column, Line, Table, number, percent, shown
 from magdr_core.report.table_model import MSE, SIMILARITY
+from magdr_core.results.cell import ADAPTIVE
 
-ADAPTIVE = "adaptive"
-OBLIVIOUS = "oblivious"
-
-_PENALTY = re.compile(r"penalty=(?P<weight>[0-9.e+-]+) ")
 _WIDTH, _HEIGHT = 720, 380
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 540, 20, 324
 _UNITS = number(4)
@@ -72,27 +76,31 @@ class Curve:
     """
 
     component: str
-    points: tuple[tuple[str, Figure, Figure], ...]
-    oblivious: tuple[Figure, Figure] | None
-    pooled: tuple[Figure, Figure] | None
+    points: tuple[tuple[str, Estimate, Estimate], ...]
+    oblivious: tuple[Estimate, Estimate] | None
+    pooled: tuple[Estimate, Estimate] | None
 
 
 def _curve(figures: Figures, task: str, attack: Condition, component: str) -> Curve | None:
     point = figures.strict_point(task)
 
-    def at(mode: str, metric: str = "mse_o") -> tuple[Figure, Figure] | None:
-        own = ", ".join(filter(None, [point, mode]))
+    def at(mode: Variant, metric: str = "mse_o") -> tuple[Estimate, Estimate] | None:
         disruption = figures.get(task, attack, "detector", component, metric, mode)
-        caught = figures.get(task, attack, "detector", component, "recall", own)
+        caught = figures.get(task, attack, "detector", component, "recall", _at(point, mode))
         return (disruption, caught) if disruption and caught else None
 
     weighed = []
-    for mode in figures.variants[(task, "mse_o")]:
-        if (match := _PENALTY.match(mode)) and (found := at(mode)):
-            weighed.append((float(match["weight"]), found))
+    for mode in figures.variants(task, "mse_o"):
+        if mode.penalty is not None and (found := at(mode)):
+            weighed.append((mode.penalty, found))
     points = tuple((f"penalty {w:g}", *pair) for w, pair in sorted(weighed, key=lambda one: one[0]))
-    pooled = at("", "mse_o_undetected")
-    return Curve(component, points, at(OBLIVIOUS), pooled) if points or pooled else None
+    pooled = at(Variant(), "mse_o_undetected")
+    return Curve(component, points, at(Variant(name=OBLIVIOUS)), pooled) if points or pooled else None
+
+
+def _at(point: Variant, mode: Variant) -> Variant:
+    """A mode's figures at an operating point."""
+    return replace(mode, point=point.point)
 
 
 def _draw(title: str, curves: Sequence[Curve], name: str) -> Markup:
@@ -136,13 +144,13 @@ def _draw(title: str, curves: Sequence[Curve], name: str) -> Markup:
     return plots.drawing(_WIDTH, _HEIGHT, title, ". ".join(said) + ".", parts, name)
 
 
-def _last(curve: Curve) -> tuple[Figure, Figure]:
+def _last(curve: Curve) -> tuple[Estimate, Estimate]:
     """Where a curve's label leads to."""
     pairs = [p[1:] for p in curve.points[-1:]] + [p for p in (curve.pooled, curve.oblivious) if p]
     return pairs[0]
 
 
-def _said(disruption: Figure, caught: Figure) -> str:
+def _said(disruption: Estimate, caught: Estimate) -> str:
     return f"output MSE {_UNITS(disruption.value)}, {percent(caught.value)} detected"
 
 
@@ -172,7 +180,9 @@ def _detectors(figures: Figures, task: str, attacks: Sequence[Condition]) -> Tab
         before, found = _before(figures, task, attack), []
         for component in figures.components(task, "detector"):
 
-            def get(metric: str, variant: str = "", where: Condition | None = attack) -> Figure | None:
+            def get(
+                metric: str, variant: Variant | str = "", where: Condition | None = attack
+            ) -> Estimate | None:
                 if where is None:
                     return None
                 return figures.get(task, where, "detector", component, metric, variant)  # noqa: B023
@@ -251,12 +261,12 @@ def _modes(figures: Figures, task: str, attacks: Sequence[Condition], role: str)
         for component in figures.components(task, role):
             about = (task, attack, role, component)
             found = []
-            for mode in sorted(figures.variants[(task, "mse_o")]):
+            for mode in sorted(figures.variants(task, "mse_o"), key=str):
                 if figures.get(*about, "mse_o", mode) is None:
                     continue
                 own = (
                     [
-                        figures.get(*about, "recall", ", ".join(filter(None, [point, mode]))),
+                        figures.get(*about, "recall", _at(point, mode)),
                         *(
                             figures.get(*about, metric, mode)
                             for metric in ("mse_o", "mse_o_undetected", "success_undetected")
@@ -265,7 +275,7 @@ def _modes(figures: Figures, task: str, attacks: Sequence[Condition], role: str)
                     if detecting
                     else [figures.get(*about, metric, mode) for metric in ("mse_o", "median_mse_o")]
                 )
-                line = Line(mode or "best per image")
+                line = Line(str(mode) or "best per image")
                 line.fields = [
                     shown(f, c, failed=False, seeds=seeds) for f, c in zip(own, columns, strict=True)
                 ]

@@ -22,6 +22,7 @@ from magdr_core.report.load import RunData, load_run
 from magdr_core.report.picture_grid import GAP
 from magdr_core.report.sections import sections
 from magdr_core.report.summary import demo_size, headline
+from magdr_core.results.cell import CLEAN, Cell, Facts
 from magdr_core.results.remarks import remarks
 from magdr_core.results.store import write_atomically
 
@@ -102,7 +103,7 @@ def render(run: RunData) -> str:
         gap=GAP,
         failures=failures(run),
         costs=costs(run),
-        total=seconds(sum(float(c.get("seconds") or 0) for c in run.cells)),
+        total=seconds(sum(cell.seconds for cell in run.cells)),
         cells=len(run.cells),
         adaptive=figures.adaptive,
         checked=checked_tasks(run),
@@ -118,34 +119,32 @@ def failures(run: RunData) -> list[Failure]:
     """Failed cells; a component that fails everywhere with one message is told once."""
     found: dict[tuple[str, str], list[str]] = defaultdict(list)
     for cell in run.cells:
-        if "error" in cell:
-            facts = cell["facts"]
-            where = f"{facts['role']} {facts['component']} on {_images(facts)}"
-            seed = f" (seed {facts['seed']})" if "seed" in facts else ""
-            found[(facts["task"], str(cell["error"]))].append(where + seed)
+        if cell.failed:
+            facts = cell.facts
+            where = f"{facts.role} {facts.component} on {_images(facts)} (seed {facts.seed})"
+            found[(facts.task, str(cell.error))].append(where)
     return [Failure(task, error, cells) for (task, error), cells in found.items()]
 
 
-def _images(facts: Mapping[str, Any]) -> str:
-    condition = Condition.of(facts)
-    return "clean images" if facts.get("slice_role") == "clean" else condition.label
+def _images(facts: Facts) -> str:
+    return "clean images" if facts.slice_role == CLEAN else Condition.of(facts).label
 
 
 def costs(run: RunData) -> list[Cost]:
     """Time and generator passes by component, dearest first."""
-    found: dict[tuple[str, str], list[Mapping[str, Any]]] = defaultdict(list)
+    found: dict[tuple[str, str], list[Cell]] = defaultdict(list)
     for cell in run.cells:
-        if "error" not in cell:
-            found[(cell["facts"]["role"], cell["facts"]["component"])].append(cell)
-    spent = {key: sum(float(c.get("seconds") or 0) for c in cells) for key, cells in found.items()}
+        if not cell.failed:
+            found[(cell.facts.role, cell.facts.component)].append(cell)
+    spent = {key: sum(cell.seconds for cell in cells) for key, cells in found.items()}
     return [
         Cost(*key, len(found[key]), _forwards(found[key]), seconds(spent[key]))
         for key in sorted(found, key=lambda key: (-spent[key], key))
     ]
 
 
-def _forwards(cells: Sequence[Mapping[str, Any]]) -> str:
-    known = [float(c["forwards"]) for c in cells if c.get("forwards") is not None]
+def _forwards(cells: Sequence[Cell]) -> str:
+    known = [cell.forwards for cell in cells if cell.forwards is not None]
     return count(sum(known) / len(known)) if known else MISSING
 
 

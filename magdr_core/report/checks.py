@@ -9,6 +9,7 @@ from typing import Any
 
 from magdr_core.report.formatting import Badge
 from magdr_core.report.load import RunData
+from magdr_core.results.cell import ATTACK, SWEEP
 
 HEADINGS = {
     "attack": "attack",
@@ -76,17 +77,17 @@ def threats(run: RunData) -> dict[str, list[Threat]]:
     """The threat cards by task: one per attack, and one per component where it was made for that one."""
     found: dict[str, dict[str, Threat]] = defaultdict(dict)
     for cell in run.cells:
-        card, facts = cell.get("threat"), cell["facts"]
-        if not isinstance(card, dict) or facts.get("slice_role") not in ("attack", "sweep"):
+        card, facts = cell.threat, cell.facts
+        if not card or facts.slice_role not in (ATTACK, SWEEP):
             continue
         # Undefended and oblivious cells share their attacked images.
         knows = str(card.get("knowledge", ""))
         shared = "oblivious" if knows == "none" else knows
-        title = f"{facts['attack']}, {_eps(card.get('eps'))}, {card.get('steps')} steps, {shared}"
+        title = f"{facts.attack}, {_eps(card.get('eps'))}, {card.get('steps')} steps, {shared}"
         if knows == "adaptive":
-            title += f", against {facts['role']} {facts['component']}"
-        if knows != "none" or title not in found[str(facts["task"])]:
-            found[str(facts["task"])][title] = Threat(title, _entries(card))
+            title += f", against {facts.role} {facts.component}"
+        if knows != "none" or title not in found[facts.task]:
+            found[facts.task][title] = Threat(title, _entries(card))
     return {task: list(cards.values()) for task, cards in found.items() if cards}
 
 

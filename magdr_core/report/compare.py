@@ -185,8 +185,8 @@ def _failures(comparison: Comparison) -> Iterator[tuple[str, str, list[str]]]:
         ("failed, not comparable", comparison.other_failures),
     ):
         found: dict[str, list[Place]] = {}
-        for facts in failed:
-            found.setdefault(str(facts["error"]), []).append(Place.of(facts))
+        for cell in failed:
+            found.setdefault(str(cell.error), []).append(Place.of(cell.facts))
         for error, places in found.items():
             yield head, error, grouped(places)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from magdr_core.report.figures import Figure
+from magdr_core.results.frame import Estimate
 
 Format = Callable[[float], str]
 MISSING = "\N{EN DASH}"
@@ -49,7 +49,7 @@ def seconds(value: float) -> str:
 class Shown:
     """One field of a table."""
 
-    figure: Figure | None = None
+    figure: Estimate | None = None
     text: str = MISSING
     interval: str = ""
     note: str = ""
@@ -122,7 +122,7 @@ class Table:
         return self
 
 
-def shown(figure: Figure | None, column: Column, *, failed: bool, seeds: int) -> Shown:
+def shown(figure: Estimate | None, column: Column, *, failed: bool, seeds: int) -> Shown:
     """A figure as text; missing ones say whether their cell failed."""
     if figure is None:
         return Shown(text="failed", failed=True) if failed else Shown()

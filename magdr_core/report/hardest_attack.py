@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from magdr_core.report.figures import FINE_POINT, IDENTITY, Condition, Figures
+from magdr_core.measures.definitions import LEVELS_PER_UNIT
+from magdr_core.report.figures import FINE_POINT, IDENTITY, Condition, Figures, Variant
+from magdr_core.results.cell import ADAPTIVE
 
 MAGDR = "magdr"
 
-KNOWING = "adaptive"
+KNOWING = ADAPTIVE
 """Knowledge of attacks that know what they attack."""
 
 
@@ -27,7 +29,7 @@ def hardest(figures: Figures, task: str, role: str, *, knowing: bool | None = No
         label = next(iter(figures.baselines(task, role, MAGDR)), "")
     point = figures.strict_point(task)
     measures = [("recall", point, -1.0), ("f1", FINE_POINT, -1.0)]
-    for metric, variant, sign in [("mse_o", "", 1.0)] if role == "defense" else measures:
+    for metric, variant, sign in [("mse_o", Variant(), 1.0)] if role == "defense" else measures:
         figured = {c: figures.get(task, c, role, label, metric, variant) for c in real}
         known = {c: sign * f.value for c, f in figured.items() if f is not None}
         if known:
@@ -49,7 +51,7 @@ def _undefended(figures: Figures, task: str, condition: Condition) -> float:
         return undefended.value
     # The attack's own row has the same error on [-1,1], which is 127.5 levels a unit.
     own = figures.get(task, condition, "attack", condition.attack, "mse_o")
-    return own.value * 127.5**2 if own is not None else -1.0
+    return own.value * LEVELS_PER_UNIT**2 if own is not None else -1.0
 
 
 def magdr_label(figures: Figures, task: str, role: str) -> str | None:

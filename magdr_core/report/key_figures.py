@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from magdr_core.bench.plan import ORACLE
-from magdr_core.report.figures import CLEAN_IMAGES, FINE_POINT, IDENTITY, Condition, Figures
+from magdr_core.report.figures import CLEAN_IMAGES, FINE_POINT, IDENTITY, Condition, Figures, Variant
 from magdr_core.report.formatting import (
     MISSING,
     Block,
@@ -51,8 +51,8 @@ def key_figures(figures: Figures) -> Table | None:
         wanted = [
             ("detector", detector, attack, "f1", FINE_POINT),
             ("detector", detector, CLEAN_IMAGES, "fpr_clean", point),
-            *[("defense", name, attack, "mse_o", "") for name in (IDENTITY, defense, best, ORACLE)],
-            ("defense", defense, CLEAN_IMAGES, "mse_o", ""),
+            *[("defense", name, attack, "mse_o", Variant()) for name in (IDENTITY, defense, best, ORACLE)],
+            ("defense", defense, CLEAN_IMAGES, "mse_o", Variant()),
         ]
         line = Line(task, f"under {attack.label}, {attack.strength}")
         seeds, n = len(figures.seeds(task)), figures.samples(task)

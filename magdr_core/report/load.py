@@ -11,6 +11,8 @@ from typing import Any
 
 from torch import Tensor
 
+from magdr_core.measures.definitions import DEFINITIONS, Definitions
+from magdr_core.results.cell import Cell
 from magdr_core.results.recorded import RecordedRun
 from magdr_core.results.rows import Row
 
@@ -22,12 +24,14 @@ class RunData:
     folder: Path
     manifest: Mapping[str, Any]
     rows: Sequence[Row]
-    cells: Sequence[Mapping[str, Any]]
+    cells: Sequence[Cell]
     pictures: Mapping[tuple[str, ...], Tensor]
     checks: Mapping[str, Any] = field(default_factory=dict)
     """checks.json: the checked rows with their badges; empty where the run made no checks."""
     notes: Sequence[str] = ()
     """What a reader of the run should know, one line each."""
+    definitions: Definitions = DEFINITIONS
+    """The figures of its roles."""
 
     @property
     def settings(self) -> Mapping[str, Any]:
@@ -66,4 +70,5 @@ def load_run(folder: Path) -> RunData:
         pictures=run.pictures(),
         checks=run.checks(),
         notes=run.notes,
+        definitions=Definitions(run.figures()),
     )

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 from magdr_core.bench.plan import ORACLE
+from magdr_core.measures.statistics import table2_law
 from magdr_core.report import paper
-from magdr_core.report.figures import FINE_POINT, IDENTITY, Condition, Figure, Figures
+from magdr_core.report.figures import FINE_POINT, IDENTITY, Condition, Estimate, Figures, Variant
 from magdr_core.report.formatting import MISSING, Block, Column, Kind, Line, Shown, Table, number, shown
 from magdr_core.report.hardest_attack import magdr_label, strongest
-from magdr_core.report.paper_table2 import TABLE2_SLOPE
 from magdr_core.report.table_model import named
 
 _TWO = number(2)
@@ -31,7 +30,7 @@ def table1(figures: Figures, task: str) -> Table | None:
     weighted = [
         (Column(f"{column.title} weighted", "ours", "higher", _TWO), f"{metric}_weighted")
         for column, metric in ours
-        if FINE_POINT in figures.variants[(task, f"{metric}_weighted")]
+        if FINE_POINT in figures.variants(task, f"{metric}_weighted")
     ]
     blocks = []
     for name in (paper.CW, paper.PGD):
@@ -136,7 +135,7 @@ def _ours(
 ) -> Shown:
     if attack is None or label is None:
         return Shown()
-    variant = FINE_POINT if role == "detector" else ""
+    variant = FINE_POINT if role == "detector" else Variant()
     figure = figures.get(task, attack, role, label, metric, variant)
     if figure is None and metric.startswith("l2_table2"):
         figure = _law(figures.get(task, attack, role, label, metric.replace("l2_table2", "mse")))
@@ -144,9 +143,9 @@ def _ours(
     return shown(figure, column, failed=failed, seeds=len(figures.seeds(task)))
 
 
-def _law(error: Figure | None) -> Figure | None:
+def _law(error: Estimate | None) -> Estimate | None:
     """Table 2's "MSE" from a mean squared error."""
     if error is None:
         return None
-    low, value, high = (TABLE2_SLOPE * math.sqrt(max(v, 0.0)) for v in (error.low, error.value, error.high))
-    return Figure(value, low, high, error.n, error.seeds, error.knowledge)
+    low, value, high = (table2_law(max(v, 0.0)) for v in (error.low, error.value, error.high))
+    return Estimate(value, low, high, error.n, error.seeds, error.knowledge)

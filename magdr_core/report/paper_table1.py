@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from magdr_core.report.figures import CLEAN_IMAGES, FINE_POINT, Condition, Figures
+from magdr_core.report.figures import CLEAN_IMAGES, FINE_POINT, Condition, Figures, Variant
 from magdr_core.report.formatting import Block, Column, Table, count, percent
 from magdr_core.report.table_model import SIMILARITY, Source, attack_blocks, lines, present, table
 
@@ -63,11 +63,11 @@ def false_alarms(figures: Figures, task: str) -> Table | None:
     """How often images that nobody attacked are flagged."""
     sources = [
         Source(Column("Clean", point_name(point), "lower", percent), "fpr_clean", point)
-        for point in sorted(figures.variants[(task, "fpr_clean")], key=lambda v: (v == FINE_POINT, v))
+        for point in sorted(figures.variants(task, "fpr_clean"), key=lambda v: (v == FINE_POINT, str(v)))
     ]
     sources += [
-        Source(Column(edit, "benign edit", "lower", percent), "fpr_benign", edit)
-        for edit in figures.variants[(task, "fpr_benign")]
+        Source(Column(str(edit), "benign edit", "lower", percent), "fpr_benign", edit)
+        for edit in figures.variants(task, "fpr_benign")
     ]
     sources.append(Source(Column("Forwards", "per clean image", "lower", count, marked=False), "forwards"))
     found = lines(figures, task, "detector", CLEAN_IMAGES, sources)
@@ -76,10 +76,8 @@ def false_alarms(figures: Figures, task: str) -> Table | None:
     return table(caption, "Detector", sources, [Block("", "", found)], note=note, knowledge=False)
 
 
-def point_name(variant: str) -> str:
+def point_name(variant: Variant) -> str:
     """An operating point in words."""
     if variant == FINE_POINT:
         return "best-F1 threshold"
-    if not variant:
-        return "no such threshold"
-    return f"threshold for {variant.removeprefix('fpr')}% false alarms"
+    return f"threshold for {variant.rate}% false alarms" if variant.strict else "no such threshold"

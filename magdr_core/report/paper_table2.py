@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from magdr_core.report.figures import CLEAN_IMAGES, IDENTITY, Condition, Figures
+from magdr_core.report.figures import CLEAN_IMAGES, ENSEMBLE, IDENTITY, Condition, Figures, Variant
 from magdr_core.report.formatting import Block, Column, Shown, Table, count, number
 from magdr_core.report.table_model import (
     DECIBEL,
@@ -17,10 +17,6 @@ from magdr_core.report.table_model import (
     present,
     table,
 )
-
-ENSEMBLE = "ensemble"
-TABLE2_SLOPE = 4.433
-"""Table 2's "MSE" is this times the root of the mean squared error: PSNR + 20 log10("MSE") is 61.06 in it."""
 
 
 def glance(figures: Figures, task: str) -> Table | None:
@@ -48,7 +44,7 @@ def defense(
                 Source(Column("MSE (O)", "mean", "lower", MSE), "mse_o"),
                 Source(Column("MSE (O)", "median", "lower", MSE), "median_mse_o"),
                 # With G's output averaged over processed inputs, which any defense can have.
-                Source(Column("MSE (O)", "ensemble", "lower", MSE), "mse_o", ENSEMBLE),
+                Source(Column("MSE (O)", "ensemble", "lower", MSE), "mse_o", Variant(name=ENSEMBLE)),
                 *_similarities("o"),
             ],
         ),
@@ -88,7 +84,7 @@ def _similarities(side: str) -> list[Source]:
 
 def _with_differences(figures: Figures, task: str, attacks: Sequence[Condition], made: Table) -> Table:
     """With a column for the paired difference to the best baseline, where the run has any."""
-    if not figures.variants[(task, "mse_o_difference")]:
+    if not figures.variants(task, "mse_o_difference"):
         return made
     place, show = len(made.columns) - 1, number(1)
     made.columns.insert(

@@ -12,11 +12,11 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from magdr_core.bench.plan import CLEAN
 from magdr_core.report.figures import CLEAN_IMAGES, IDENTITY, Condition, Figures
 from magdr_core.report.formatting import number
 from magdr_core.report.hardest_attack import strongest
 from magdr_core.report.table_model import defense_name
+from magdr_core.results.frame import NONE
 
 GAP = 2
 """Transparent pixels between samples; the page's script knows it from the markup."""
@@ -134,7 +134,7 @@ def gallery(figures: Figures, task: str, budget: int = BUDGET) -> Gallery | None
     count, _, height, width = next(iter(pictures.values())).shape
     if not count:
         return None
-    clean = _row(pictures, CLEAN, "clean", f"{task}, clean", "clean", "what the output should be")
+    clean = _row(pictures, NONE, "clean", f"{task}, clean", "clean", "what the output should be")
     rows = {c: _rows(figures, task, pictures, c) for c in [*figures.attacks(task), CLEAN_IMAGES]}
     rows = {condition: found for condition, found in rows.items() if found}
     first = strongest(figures, task)
@@ -192,9 +192,9 @@ def _left_out(samples: int, count: int, kept: int, wanted: int, shrink: int) -> 
 def _ids(figures: Figures, task: str) -> tuple[str, ...]:
     """The ids of the pictures, which are of the first images of the first seed."""
     kept = (
-        tuple(c["mse_o"])
+        tuple(c.mse_o)
         for c in figures.run.cells
-        if c["facts"]["task"] == task and c["facts"]["role"] == "defense" and c.get("mse_o")
+        if c.facts.task == task and c.facts.role == "defense" and c.mse_o
     )
     return next(kept, ())
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from magdr_core.bench.plan import ORACLE
-from magdr_core.report.figures import CLEAN_IMAGES, FINE_POINT, IDENTITY, Condition, Figure, Figures
+from magdr_core.report.figures import CLEAN_IMAGES, FINE_POINT, IDENTITY, Condition, Estimate, Figures
 from magdr_core.report.formatting import Format, count, number, percent
 from magdr_core.report.hardest_attack import KNOWING, MAGDR, hardest, magdr_label, strongest
 
@@ -133,7 +133,7 @@ def _detection(figures: Figures, task: str, attack: Condition) -> str:
             alarm = "an unknown share of clean ones"
         else:
             alarm = f"{percent(alarms.value)}{_interval(alarms, percent)} of clean ones"
-        aim = f" (its threshold was set for {point.removeprefix('fpr')}%)" if point else ""
+        aim = f" (its threshold was set for {point.rate}%)" if point.strict else ""
         flagged = f"{percent(recall.value)}{_interval(recall, percent)}"
         parts.append(f"flags {flagged} of these images and {alarm}{aim}")
     if f1 is not None:
@@ -147,7 +147,7 @@ def _detection(figures: Figures, task: str, attack: Condition) -> str:
     return f"MagDR's detector ({label}) {_listed(parts)}.{_better_detector(figures, task, attack, f1)}"
 
 
-def _better_detector(figures: Figures, task: str, attack: Condition, own: Figure | None) -> str:
+def _better_detector(figures: Figures, task: str, attack: Condition, own: Estimate | None) -> str:
     """The best detector that is not MagDR, whether it is better or not."""
     found = {
         name: f
@@ -230,7 +230,7 @@ def _cost(figures: Figures, task: str, attack: Condition) -> str:
     return f"{words[:1].upper()}{words[1:]}." if words else ""
 
 
-def _change(before: Figure | None, after: Figure) -> str:
+def _change(before: Estimate | None, after: Estimate) -> str:
     """How an error moved, and whether the intervals bear it out."""
     if before is None:
         left = f"{_mse(after.value)}{_interval(after)}"
@@ -244,7 +244,7 @@ def _change(before: Figure | None, after: Figure) -> str:
     return f"{verb} the output error from {to}, {share} {sense}{overlap}"
 
 
-def _interval(figure: Figure, form: Format = _mse) -> str:
+def _interval(figure: Estimate, form: Format = _mse) -> str:
     if math.isnan(figure.low) or math.isnan(figure.high):
         return ""
     return f" [{form(figure.low)} to {form(figure.high)}]"

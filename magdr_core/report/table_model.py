@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from magdr_core.bench.plan import ORACLE
 from magdr_core.report.checks import badge_of
-from magdr_core.report.figures import CLEAN_IMAGES, IDENTITY, Condition, Figures
+from magdr_core.report.figures import CLEAN_IMAGES, IDENTITY, PLAIN, Condition, Figures, Variant
 from magdr_core.report.formatting import (
     MISSING,
     Block,
@@ -33,7 +33,7 @@ class Source:
 
     column: Column
     metric: str
-    variant: str = ""
+    variant: Variant = PLAIN
     condition: Condition | None = None
 
 
@@ -45,7 +45,7 @@ def damage() -> Source:
 
 def present(figures: Figures, task: str, sources: Sequence[Source]) -> list[Source]:
     """Without the columns that no row of the task has a figure for."""
-    return [s for s in sources if s.variant in figures.variants[(task, s.metric)]]
+    return [s for s in sources if s.variant in figures.variants(task, s.metric)]
 
 
 def table(

@@ -6,7 +6,7 @@ from markupsafe import Markup
 
 from magdr_core.bench.plan import ORACLE
 from magdr_core.report import svg as plots
-from magdr_core.report.figures import CLEAN_IMAGES, IDENTITY, Condition, Figure, Figures
+from magdr_core.report.figures import CLEAN_IMAGES, IDENTITY, Condition, Estimate, Figures
 from magdr_core.report.formatting import number
 from magdr_core.report.hardest_attack import MAGDR
 
@@ -61,7 +61,7 @@ def tradeoff(figures: Figures, task: str, attack: Condition, name: str) -> Marku
     return plots.drawing(_WIDTH, _HEIGHT, title, "; ".join(said) + ".", parts, name)
 
 
-def _told(component: str, cost: Figure, left: Figure) -> str:
+def _told(component: str, cost: Estimate, left: Estimate) -> str:
     return f"{component}: damage {_mse(cost.value)}, left {_mse(left.value)}"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from magdr_core.report.figures import IDENTITY, Condition, Figures
 from magdr_core.report.formatting import MISSING, Block, Column, Line, Shown, Table, number
 from magdr_core.report.hardest_attack import MAGDR, magdr_label
 from magdr_core.report.picture_grid import Gallery, Panel, Row, scale_of
+from magdr_core.results.cell import Cell
 from magdr_core.results.pictures import BESIDE, worst_of, worst_side
 
 _mse = number(1)
@@ -97,13 +98,12 @@ def _pictures(
     """Pictures by image and side, from the cells that kept them."""
     found: dict[Image, Mapping[str, Tensor]] = {}
     for cell in figures.run.cells:
-        facts: Mapping[str, Any] = cell["facts"]
         if not _is_of(figures, cell, task, attack, component):
             continue
-        seed = facts.get("seed", 0)
-        name = (task, facts["attack"], component)
+        seed = cell.facts.seed
+        name = (task, cell.facts.attack, component)
         sides = {side: figures.run.pictures.get((*name, worst_side(side, seed))) for side in BESIDE}
-        for index, image in enumerate(cell.get("worst", ())):
+        for index, image in enumerate(cell.worst or ()):
             shown = {s: t[index] for s, t in sides.items() if t is not None and index < len(t)}
             if len(shown) == len(BESIDE):
                 found[(seed, image)] = shown
@@ -158,15 +158,14 @@ def _errors(figures: Figures, task: str, attack: Condition, component: str) -> d
     """Output errors by seed and image id, from the cells that kept them."""
     found: dict[Image, float] = {}
     for cell in figures.run.cells:
-        if isinstance(cell.get("mse_o"), dict) and _is_of(figures, cell, task, attack, component):
-            seed = cell["facts"].get("seed", 0)
-            found |= {(seed, name): float(v) for name, v in cell["mse_o"].items()}
+        if cell.mse_o is not None and _is_of(figures, cell, task, attack, component):
+            found |= {(cell.facts.seed, name): float(v) for name, v in cell.mse_o.items()}
     return found
 
 
-def _is_of(figures: Figures, cell: Mapping[str, Any], task: str, attack: Condition, component: str) -> bool:
-    facts: Mapping[str, Any] = cell["facts"]
-    same = (facts["task"], facts["role"], facts["component"]) == (task, "defense", component)
+def _is_of(figures: Figures, cell: Cell, task: str, attack: Condition, component: str) -> bool:
+    facts = cell.facts
+    same = (facts.task, facts.role, facts.component) == (task, "defense", component)
     return same and figures.condition(facts) == attack
 
 

@@ -1,14 +1,193 @@
-"""What the store's results must hold, beyond the checksum, before a run takes them for its own."""
+"""A cell of a benchmark as a value, and what the store must hold before a run takes it for its own.
+
+In files, and for observers, a cell is JSON: `Cell.from_json` and `as_json` go between the two.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from functools import cached_property
 from typing import Annotated, Any, TypeVar
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 LARGEST = 1e15
 """No figure of a benchmark is larger; what is would overflow where figures are added or drawn."""
+
+CLEAN, ATTACK, NOISE, BENIGN, SWEEP, ADAPTIVE = "clean", "attack", "noise", "benign", "sweep", "adaptive"
+"""What the images of a cell are (`slice_role`)."""
+
+IDENTITY = "identity"
+"""The defense that does nothing: the undefended row."""
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a cell is about.
+
+    Attributes:
+        task, generator, dataset, attack, eps, steps, knowledge, role, component, seed: as in results.csv; a
+            benign edit is the attack `benign:LABEL`.
+        slice_role: what its images are: clean, attack, noise, benign, sweep, adaptive.
+        noise: whether the attack is random noise.
+        seen_by_oracle: whether the component was given the exact masks of synthetic faces.
+        data: a fingerprint of the pictures; runs are compared on the same ones only.
+        baseline: whether a defense is one to beat. These three are None where the cell failed before they
+            were known, or an earlier version did not say.
+        columns: of results.csv that are not what is said here; None of most scenarios.
+        variant: what the column `variant` says besides; None of most scenarios.
+    """
+
+    task: str
+    generator: str
+    dataset: str
+    attack: str
+    slice_role: str
+    eps: float
+    steps: int
+    knowledge: str
+    role: str
+    component: str
+    seed: int
+    noise: bool = False
+    columns: Mapping[str, Any] | None = None
+    variant: str | None = None
+    seen_by_oracle: bool | None = None
+    data: str | None = None
+    baseline: bool | None = None
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Facts:
+        """Of a file's cell; keys that are not known are passed over."""
+        return cls(**{name: data[name] for name in cls.__dataclass_fields__ if name in data})
+
+    def as_json(self) -> dict[str, Any]:
+        """As files have it: what is not known is left out."""
+        told = {f.name: getattr(self, f.name) for f in fields(self)}
+        if self.columns is not None:
+            told["columns"] = dict(self.columns)
+        return {name: value for name, value in told.items() if value is not None}
+
+    @property
+    def edit(self) -> str:
+        """The harmless edit of benign images."""
+        return self.attack.removeprefix("benign:")
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """What was measured of one component on one slice of one task with one seed.
+
+    Attributes:
+        key: of its result in the store; empty of a failed cell.
+        ids: stable names of the samples, n.
+        identities: `[n]`, whose pictures they are; bootstraps resample these.
+        values: `[n]` by name, a variant's as `variant/name`.
+        forwards: generator passes per image.
+        seconds: that it took when it was computed.
+        error: why it failed, or None.
+        thresholds, fpr: of a detector, by operating point (`fpr`, `f1`), and the rate of the first.
+        threat: the card of what the attacker may do and knows.
+        worst: ids of a defense's images with the largest error, worst first.
+        mse_o: output error by id; in run folders, which have no `values`.
+        which: of an adaptive attack, the mode that each image of the pool is from.
+        curve, probed, bad_gradients, attack_forwards: of an adaptive attack, too.
+        reused: whether the store held it.
+        schema: of its values.
+        more: what else a role keeps with its cells.
+    """
+
+    facts: Facts
+    key: str = ""
+    ids: Sequence[str] = ()
+    identities: Sequence[Any] | Array = ()
+    values: Mapping[str, Sequence[float] | Array] = field(default_factory=dict)
+    forwards: float | None = None
+    seconds: float = 0.0
+    error: str | None = None
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    fpr: float | None = None
+    threat: Mapping[str, Any] | None = None
+    worst: Sequence[str] | None = None
+    mse_o: Mapping[str, float] | None = None
+    which: Sequence[str] | None = None
+    curve: Mapping[str, str] | None = None
+    probed: Mapping[str, Any] | None = None
+    bad_gradients: Mapping[str, float] | None = None
+    attack_forwards: float | None = None
+    reused: bool = False
+    schema: int | None = None
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Cell:
+        """Of the store, of a run folder, or of a run."""
+        known = {name: data[name] for name in cls.__dataclass_fields__ if name in data and name != "more"}
+        more = {name: value for name, value in data.items() if name not in known}
+        return cls(**known | {"facts": Facts.from_json(data["facts"]), "more": more})
+
+    def as_json(self) -> dict[str, Any]:
+        """As the store, and observers, have it; a copy as far down as core writes."""
+        told = {f.name: getattr(self, f.name) for f in fields(self)}
+        unsaid = (
+            {"schema", "identities", "forwards", "thresholds", "reused"} if self.error is not None else set()
+        )
+        kept = {
+            name: value
+            for name, value in told.items()
+            if not (value is None or name in unsaid or (name in ("thresholds", "reused") and not value))
+        }
+        del kept["more"]
+        if self.error is None:
+            kept["identities"] = np.asarray(self.identities).tolist()
+        values = {name: np.asarray(value).tolist() for name, value in self.values.items()}
+        return kept | {"facts": self.facts.as_json(), "ids": list(self.ids), "values": values, **self.more}
+
+    def brief(self) -> dict[str, Any]:
+        """As cells.json has it, without the values per sample; what else it says of a finished cell the role
+        knows."""
+        whole = {"threat": None, **self.as_json()}
+        return {name: whole[name] for name in _BRIEF if name in whole}
+
+    @property
+    def failed(self) -> bool:
+        return self.error is not None
+
+    def array(self, name: str) -> Array | None:
+        """Values per sample, float64 `[n]`; None if there are none of this name."""
+        return self._arrays.get(name)
+
+    @cached_property
+    def _arrays(self) -> Mapping[str, Array]:
+        return {name: np.asarray(values, dtype=np.float64) for name, values in self.values.items()}
+
+    @cached_property
+    def of_identities(self) -> Array:
+        """`identities` as an array."""
+        return np.asarray(self.identities)
+
+    @cached_property
+    def variants(self) -> list[str]:
+        """What the values are of: an empty text for the component's own, then variants and modes by name."""
+        return sorted({name.rpartition("/")[0] for name in self.values})
+
+
+_BRIEF = (
+    *("key", "facts", "error", "forwards", "thresholds", "seconds", "threat", "worst"),
+    *("curve", "probed", "bad_gradients", "attack_forwards"),
+)
+
+
+def as_cells(cells: Iterable[Cell | Mapping[str, Any]]) -> list[Cell]:
+    """Cells, of which some may still be JSON."""
+    return [cell if isinstance(cell, Cell) else Cell.from_json(cell) for cell in cells]
+
+
+# -- what files must hold --------------------------------------------------------------------------------
 
 Finite = Annotated[float, Field(allow_inf_nan=False, ge=-LARGEST, le=LARGEST)]
 Count = Annotated[float, Field(allow_inf_nan=False, ge=0, le=LARGEST)]

@@ -14,10 +14,12 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import Field
 from torch import Tensor
 
+from magdr_core.components.figure import Better, Figure
 from magdr_core.errors import MagdrError
 from magdr_core.files.disk import Unreadable
 from magdr_core.files.strict_json import read_json
-from magdr_core.results.cell import LARGEST, Count, Finite, Integer, Name, Strict, fitting
+from magdr_core.measures.definitions import ROLES
+from magdr_core.results.cell import LARGEST, Cell, Count, Finite, Integer, Name, Strict, fitting
 from magdr_core.results.checked import Badge, Verdict
 from magdr_core.results.pictures import unpack_pictures
 from magdr_core.results.rows import COLUMNS, Row
@@ -35,6 +37,7 @@ from magdr_core.results.run_folder import (
     read_file,
 )
 from magdr_core.results.values import CellValues, unpack_values
+from magdr_core.results.variant import read_variant
 
 AGAIN = "run the benchmark again"
 _UNFINISHED = (
@@ -45,19 +48,34 @@ _CHANGED = "not the file that this run wrote, since its checksum is another"
 
 _FLOATS = ("eps", "value", "ci_low", "ci_high", "seconds")
 _INTEGERS = ("steps", "n", "seed")
-_POINT = re.compile(r"(?:.+?,? )?(?:sweep |steps=)(\d+)")
-_PENALTY = re.compile(r"(?:.*, )?penalty=(\S*)")
 
-Role = Literal["attack", "detector", "defense"]
 Knowledge = Literal["none", "oblivious", "transfer", "adaptive"]
-SliceRole = Literal["clean", "attack", "noise", "benign", "sweep", "adaptive"]
 Long = Annotated[str, Field(max_length=2**20)]
 Steps = Annotated[int, Field(ge=0, le=10**9)]
 Eps = Annotated[float, Field(allow_inf_nan=False, ge=0, le=10**6)]
 Labels = list[Name] | None
 
 
-class Settings(Strict):
+class _Threshold(Strict):
+    absolute: Count
+    relative: Count = 0.0
+
+
+class _Figure(Strict):
+    """A figure that rows may have."""
+
+    name: Name
+    role: Name
+    unit: Name = ""
+    better: Better
+    digits: Annotated[int, Field(ge=0, le=9)]
+    threshold: _Threshold
+    needs: list[Name]
+    statistic: Name
+    summary: Name = ""
+
+
+class _Settings(Strict):
     """A profile as it was run."""
 
     generators: Labels = None
@@ -67,16 +85,17 @@ class Settings(Strict):
     note: Long | None = None
 
 
-class Manifest(Strict):
+class _Manifest(Strict):
     """manifest.json"""
 
     schema_: Integer = Field(alias="schema")
     registry: Name
     profile: Name
-    settings: Settings
+    settings: _Settings
     registry_file: Name = ""
     registry_text: Annotated[str, Field(max_length=2**24)] = ""
     adaptive_suite: Name | None = None
+    figures: list[_Figure] = Field(default_factory=list)
     device: Name = ""
     engine: Name = ""
     threads: Integer = 0
@@ -85,7 +104,7 @@ class Manifest(Strict):
     started: Name = ""
 
 
-class Finished(Manifest):
+class _Finished(_Manifest):
     """manifest.json of this version."""
 
     run: Name
@@ -94,54 +113,56 @@ class Finished(Manifest):
     sha256: Name
 
 
-class Facts(Strict):
-    """What a cell is about."""
+class _Facts(Strict):
+    """:class:`~magdr_core.results.cell.Facts`"""
 
     task: Name
     generator: Name
     dataset: Name
     attack: Name
-    slice_role: SliceRole
+    slice_role: Name
     eps: Eps
     steps: Steps
     knowledge: Knowledge
-    role: Role
+    role: Name
     component: Name
     seed: Integer
     noise: bool
+    columns: dict[Name, Any] | None = None
+    variant: Name | None = None
     data: Name | None = None
     baseline: bool = False
     seen_by_oracle: bool = False
 
 
-class Threat(Strict):
+class _Threat(Strict):
     """A threat card; only what is worked with has a type."""
 
     eps: Finite | Name | None = None
     step_size: Finite | Name | None = None
 
 
-class Cell(Strict):
+class _Brief(Strict):
     """A cell in brief."""
 
-    facts: Facts
+    facts: _Facts
     key: Name = ""
     error: Long | None = None
     forwards: Count | None = None
     seconds: Count | None = None
     thresholds: dict[Name, Finite] = Field(default_factory=dict)
-    threat: Threat | None = None
+    threat: _Threat | None = None
     worst: list[Name] = Field(default_factory=list)
     mse_o: dict[Name, Count] | None = None
 
 
-class Cells(Strict):
+class _Cells(Strict):
     """cells.json"""
 
-    cells: list[Cell]
+    cells: list[_Brief]
 
 
-class Check(Strict):
+class _Check(Strict):
     """A sanity check of a row."""
 
     name: Name
@@ -150,7 +171,7 @@ class Check(Strict):
     evidence: dict[str, Any] | None = None
 
 
-class CheckedRow(Strict):
+class _CheckedRow(Strict):
     """A row of checks.json."""
 
     task: Name
@@ -159,28 +180,28 @@ class CheckedRow(Strict):
     badge: Badge
     why: Long
     how: dict[str, Any]
-    checks: list[Check]
+    checks: list[_Check]
 
 
-class Effort(Strict):
+class _Effort(Strict):
     """How much was checked."""
 
     faces: Integer
     steps: Integer
 
 
-class Checks(Strict):
+class _Checks(Strict):
     """checks.json"""
 
-    rows: list[CheckedRow]
-    settings: Effort | None = None
+    rows: list[_CheckedRow]
+    settings: _Effort | None = None
 
 
 class RecordedRun:
     """A run folder. Its files are read when they are asked for, each once.
 
     Attributes:
-        manifest: as it is in the file; `Manifest` says what it holds.
+        manifest: as it is in the file.
         notes: what a reader of the run should know, one line each.
 
     Raises:
@@ -206,9 +227,13 @@ class RecordedRun:
         for name in _PARSERS:
             self._optional(name)
 
-    def cells(self) -> list[Mapping[str, Any]]:
-        """cells.json; `Cell` says what each holds."""
-        found: list[Mapping[str, Any]] = self._read(CELLS)
+    def figures(self) -> list[Figure]:
+        """The figures that the run's manifest lists; none of a run of a version that listed none."""
+        return [Figure.from_json(data) for data in self.manifest.get("figures") or ()]
+
+    def cells(self) -> list[Cell]:
+        """cells.json, in brief: values per sample are in `values`."""
+        found: list[Cell] = self._read(CELLS)
         return found
 
     def checks(self) -> Mapping[str, Any]:
@@ -246,7 +271,7 @@ class RecordedRun:
                 f"{path}: written in format {schema}, this version reads {EARLIER} and {SCHEMA}; {AGAIN}"
             )
         try:
-            fitting(Finished if schema == SCHEMA else Manifest, data)
+            fitting(_Finished if schema == SCHEMA else _Manifest, data)
             _registry(data.get("registry_text", ""))
         except ValueError as e:
             raise MagdrError(f"{path}: not the manifest of a run: {e}; {AGAIN}") from None
@@ -276,10 +301,22 @@ class RecordedRun:
             self._found[name] = self._parsed(name)
         return self._found[name]
 
+    def _check_roles(self, name: str, found: list[Any]) -> None:
+        """Raises ValueError for a role that is none of core's and none of the manifest's."""
+        roles = list(dict.fromkeys([*ROLES, *(figure.role for figure in self.figures())]))
+        for index, one in enumerate(found):
+            if (one["role"] if name == RESULTS else one.facts.role) not in roles:
+                said = f"it is none of {', '.join(roles)}"
+                if name == RESULTS:
+                    raise ValueError(f"line {index + 2}: role: {said}")
+                raise ValueError(f"not the cells of a run: [{index}].facts.role: {said}")
+
     def _parsed(self, name: str) -> Any:
         path, content = self.folder / name, self._content(name)
         try:
             found = None if content is None else _PARSERS[name](content)
+            if found is not None and name in (CELLS, RESULTS):
+                self._check_roles(name, found)
         except ValueError as e:
             raise MagdrError(f"{path}: damaged, {e}; {AGAIN}") from None
         if not belongs(self.manifest, name, content):
@@ -294,10 +331,10 @@ def _registry(text: str) -> None:
         raise ValueError("registry_text: it is not TOML") from None
 
 
-def _cells(content: bytes) -> list[Mapping[str, Any]]:
+def _cells(content: bytes) -> list[Cell]:
     data = read_json(content)
     try:
-        model = fitting(Cells, {"cells": data})
+        model = fitting(_Cells, {"cells": data})
     except ValueError as e:
         raise ValueError(f"not the cells of a run: {str(e).removeprefix('cells')}") from None
     for index, cell in enumerate(model.cells):
@@ -306,18 +343,31 @@ def _cells(content: bytes) -> list[Mapping[str, Any]]:
                 raise ValueError(f"not the cells of a run: [{index}].error: it is empty")
         elif not cell.key:
             raise ValueError(f"not the cells of a run: [{index}].key: it is missing")
-    found: list[Mapping[str, Any]] = data
-    return found
+    return [Cell.from_json(cell) for cell in data]
 
 
 def _checks(content: bytes) -> Mapping[str, Any]:
     data = read_json(content)
     try:
-        fitting(Checks, data)
+        fitting(_Checks, data)
     except ValueError as e:
         raise ValueError(f"not the checks of a run: {e}") from None
     found: Mapping[str, Any] = data
     return found
+
+
+def read_rows(path: Path) -> list[Row]:
+    """The rows of one results.csv, NaN where a field is empty.
+
+    Raises:
+        MagdrError: there is none, or it is damaged.
+    """
+    try:
+        return _rows(path.read_bytes())
+    except OSError as e:
+        raise MagdrError(f"{path}: cannot be read ({e.strerror})") from None
+    except ValueError as e:
+        raise MagdrError(f"{path}: damaged, {e}") from None
 
 
 # -- results.csv ----------------------------------------------------------------------------------------
@@ -354,12 +404,11 @@ def _row(fields: list[str]) -> Row:
             row[name] = _integer(name, row[name])
         elif len(row[name]) > 2000:
             raise ValueError(f"{name}: it is too long")
-    for name, known in (("role", Role), ("knowledge", Knowledge)):
-        if row[name] not in get_args(known):
-            raise ValueError(f"{name}: it is none of {', '.join(get_args(known))}")
+    if row["knowledge"] not in get_args(Knowledge):
+        raise ValueError(f"knowledge: it is none of {', '.join(get_args(Knowledge))}")
     if row["n"] < 1 or row["steps"] < 0 or not row["eps"] >= 0:
         raise ValueError("n, steps or eps: it is too small")
-    _variant(row["variant"])
+    row["variant"] = read_variant(row["variant"])
     return row
 
 
@@ -377,15 +426,6 @@ def _integer(name: str, text: str) -> int:
     if not re.fullmatch(r"-?[0-9]{1,19}", text) or not -(2**63) <= int(text) < 2**63:
         raise ValueError(f"{name}: {text[:80]!r} is no whole number")
     return int(text)
-
-
-def _variant(text: str) -> None:
-    """What drawings take numbers out of has numbers there."""
-    point, penalty = _POINT.fullmatch(text), _PENALTY.match(text)
-    if point and not re.fullmatch(r"[1-9][0-9]{0,8}", point[1]):
-        raise ValueError(f"variant: {text[:80]!r} is no number of steps")
-    if penalty:
-        _number("variant", penalty[1])
 
 
 _PARSERS: dict[str, Callable[[bytes], Any]] = {

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from magdr_core.results.cell import Cell, as_cells
 from magdr_core.results.rows import Row
+from magdr_core.results.variant import BEST_F1, Variant
 
 CHANCE = 0.5
 """AUROC of a score that knows nothing."""
@@ -18,13 +20,13 @@ FLAG_ALL = 2 * PREVALENCE / (1 + PREVALENCE)
 """F1 of flagging every image."""
 
 
-def remarks(rows: Sequence[Row], cells: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
+def remarks(rows: Sequence[Row], cells: Iterable[Cell | Mapping[str, Any]]) -> dict[str, list[str]]:
     """Sentences by task, one per detector and fault, over all attacks and seeds; 95% intervals decide.
 
     An AUROC is called inverted if its whole interval is below one half; an F1 is called free unless its whole
     interval is above that of flagging everything. Random noise is no attack that has to be detected.
     """
-    noises = {c["facts"]["attack"] for c in cells if c["facts"].get("noise")}
+    noises = {cell.facts.attack for cell in as_cells(cells) if cell.facts.noise}
     found: dict[tuple[str, str, str], list[Row]] = {}
     for row in rows:
         if row["role"] == "detector" and row["attack"] not in noises and (fault := _fault(row)):
@@ -44,12 +46,13 @@ _FAULTS = {
 
 
 def _fault(row: Row) -> str:
+    variant = Variant.parse(row["variant"])
     low = row["value"] if math.isnan(row["ci_low"]) else row["ci_low"]
     high = row["value"] if math.isnan(row["ci_high"]) else row["ci_high"]
-    if row["metric"] == "auroc" and not row["variant"] and high < CHANCE:
+    if row["metric"] == "auroc" and variant == Variant() and high < CHANCE:
         return "inverted"
     # A NaN is no F1 at all and said elsewhere.
-    if row["metric"] == "f1" and row["variant"] == "best-f1" and low <= FLAG_ALL:
+    if row["metric"] == "f1" and variant == Variant(BEST_F1) and low <= FLAG_ALL:
         return "free"
     return ""
 

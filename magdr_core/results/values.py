@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,7 +16,7 @@ from safetensors.numpy import load, save
 from magdr_core.files.disk import Unreadable, write_atomically
 from magdr_core.files.strict_json import read_json
 from magdr_core.measures.statistics import Array
-from magdr_core.results.cell import LARGEST, Finite, Integer, Name, Strict, fitting
+from magdr_core.results.cell import LARGEST, Cell, Finite, Integer, Name, Strict, as_cells, fitting
 from magdr_core.results.run_folder import VALUES, read_file
 
 FILE = VALUES
@@ -32,28 +32,34 @@ class CellValues:
         ids: stable names of the samples, n.
         identities: `[n]`, whose pictures they are; bootstraps resample these.
         values: float64 `[n]` by name, a variant's as `variant/name`.
-        thresholds, fpr: a detector's; empty and NaN otherwise.
+        thresholds, fpr: a detector's; empty and None otherwise.
     """
 
     ids: tuple[str, ...]
     identities: Array
     values: Mapping[str, Array]
     thresholds: Mapping[str, float]
-    fpr: float
+    fpr: float | None
 
     @classmethod
-    def of(cls, cell: Mapping[str, Any]) -> CellValues:
-        """From a cell's data, as the store has it."""
-        return cls(
-            ids=tuple(cell["ids"]),
-            identities=np.asarray(cell["identities"]),
-            values={name: np.asarray(v, dtype=np.float64) for name, v in cell["values"].items()},
-            thresholds=dict(cell.get("thresholds", {})),
-            fpr=float(cell.get("fpr", "nan")),
+    def of(cls, cell: Cell) -> CellValues:
+        """Of a whole cell, as the store has it."""
+        values = {name: np.asarray(v, dtype=np.float64) for name, v in cell.values.items()}
+        return cls(tuple(cell.ids), cell.of_identities, values, dict(cell.thresholds), cell.fpr)
+
+    def onto(self, cell: Cell) -> Cell:
+        """A cell in brief with these values."""
+        return replace(
+            cell,
+            ids=self.ids,
+            identities=self.identities,
+            values=self.values,
+            thresholds=self.thresholds,
+            fpr=self.fpr,
         )
 
 
-def pack_values(cells: Sequence[Mapping[str, Any]]) -> bytes:
+def pack_values(cells: Iterable[Cell | Mapping[str, Any]]) -> bytes:
     """The file of the values of all cells that did not fail, by the cells' keys.
 
     One matrix per cell, in 32 bits where those hold every value exactly; names, samples and thresholds are
@@ -62,25 +68,27 @@ def pack_values(cells: Sequence[Mapping[str, Any]]) -> bytes:
     tensors: dict[str, Array] = {}
     samples: list[Any] = []
     head: dict[str, Any] = {}
-    for cell in cells:
-        if "error" in cell:
+    for cell in as_cells(cells):
+        if cell.failed:
             continue
-        own = [list(cell["ids"]), np.asarray(cell["identities"]).tolist()]
+        own = [list(cell.ids), cell.of_identities.tolist()]
         if own not in samples:
             samples.append(own)
-        names = sorted(cell["values"])
-        matrix = np.array([cell["values"][name] for name in names], dtype=np.float64)
+        names = sorted(cell.values)
+        matrix = np.array([cell.values[name] for name in names], dtype=np.float64)
         with np.errstate(over="ignore"):  # what 32 bits do not hold is kept in 64
             single = matrix.astype(np.float32)
-        tensors[cell["key"]] = single if np.array_equal(single, matrix) else matrix
-        head[cell["key"]] = {"names": names, "samples": samples.index(own)} | {
-            name: cell[name] for name in ("thresholds", "fpr") if name in cell
-        }
+        tensors[cell.key] = single if np.array_equal(single, matrix) else matrix
+        head[cell.key] = {"names": names, "samples": samples.index(own)}
+        if cell.thresholds:
+            head[cell.key]["thresholds"] = dict(cell.thresholds)
+        if cell.fpr is not None:
+            head[cell.key]["fpr"] = cell.fpr
     text = json.dumps({"schema": SCHEMA, "samples": samples, "cells": head}, sort_keys=True)
     return save(tensors, {_HEAD: text})
 
 
-def save_values(run: Path, cells: Sequence[Mapping[str, Any]]) -> None:
+def save_values(run: Path, cells: Iterable[Cell | Mapping[str, Any]]) -> None:
     """Write the values of cells into a run folder.
 
     Raises:
@@ -160,7 +168,5 @@ def _values_of(key: str, cell: _HeadCell, samples: Sequence[Any], tensors: Mappi
         raise ValueError(f"{where}: has values of shape {list(matrix.shape)}, not {wanted}")
     if not bool((np.abs(matrix) <= LARGEST).all()):
         raise ValueError(f"{where}: has values that are no figures")
-    values = dict(zip(cell.names, matrix, strict=True))
-    fpr = {} if cell.fpr is None else {"fpr": cell.fpr}
-    about = {"ids": ids, "identities": identities, "values": values, "thresholds": cell.thresholds}
-    return CellValues.of(about | fpr)
+    values = dict(zip(cell.names, matrix.astype(np.float64), strict=True))
+    return CellValues(tuple(ids), np.asarray(identities), values, dict(cell.thresholds), cell.fpr)

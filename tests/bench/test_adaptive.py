@@ -13,7 +13,7 @@ from magdr_core.errors import MagdrError
 from magdr_core.functional import round_toward, to_8bit
 from magdr_core.magdr.detector import Inspection
 from magdr_core.magdr.outcome import Reconstruction
-from magdr_core.measures.evasion import kept
+from magdr_core.measures.evasion import kept_share
 from tests.bench.conftest import SMALL
 from tests.edits import edited
 
@@ -261,27 +261,16 @@ def test_the_suites_name_is_in_the_manifest_and_in_every_threat_card(done):
     assert {c["threat"]["suite"] for c in told if c["facts"]["knowledge"] == "adaptive"} == {name}
 
 
-def cell_of(score, disruption, oblivious):
-    values = {
-        "score": score,
-        "disruption": disruption,
-        "oblivious/score": [9.0] * len(oblivious),
-        "oblivious/disruption": oblivious,
-    }
-    return {"values": values, "thresholds": {"fpr": 1.0}}
-
-
 def test_kept_counts_flagged_images_as_nothing():
-    cell = cell_of([0.0, 2.0, 0.5, 0.9], [0.1, 0.4, 0.2, 0.0], [0.2, 0.4, 0.2, 0.2])
-    rows = np.arange(4)
-    no_alarm = np.zeros(4, dtype=bool)
+    disruption, whole = np.array([0.1, 0.4, 0.2, 0.0]), np.array([0.2, 0.4, 0.2, 0.2])
+    flagged, no_alarm = np.array([False, True, False, False]), np.zeros(4, dtype=bool)
     # .1 + .2 of 1.0; the second image is flagged, and is sent clean instead.
-    assert kept(cell, no_alarm)(rows) == pytest.approx(0.3)
+    assert kept_share(disruption, flagged, whole, no_alarm) == pytest.approx(0.3)
 
 
 def test_kept_is_unknown_where_clean_images_are_flagged_too_often():
-    cell = cell_of([0.0, 2.0, 0.5, 0.9], [0.1, 0.4, 0.2, 0.0], [0.2, 0.4, 0.2, 0.2])
-    assert np.isnan(kept(cell, np.array([False, True, False, False]))(np.arange(4)))
+    disruption, flagged = np.array([0.1, 0.4, 0.2, 0.0]), np.array([False, True, False, False])
+    assert np.isnan(kept_share(disruption, flagged, np.ones(4), flagged))
 
 
 def test_the_manifest_of_cells_tells_what_the_probe_saw(done):

@@ -45,7 +45,9 @@ def test_one_sentence_tells_all_attacks_of_a_detector_and_names_those_that_know_
 
 
 def test_noise_and_other_rows_are_not_judged():
-    cells = [{"facts": {"attack": "noise", "noise": True}}]
+    about = {"task": "editing", "generator": "toy", "dataset": "faces", "slice_role": "attack", "eps": 0.02}
+    about |= {"steps": 1, "knowledge": "oblivious", "role": "detector", "component": "plain", "seed": 0}
+    cells = [{"facts": {**about, "attack": "noise", "noise": True}}]
     rows = [row("f1", 0.5, attack="noise"), row("f1", 0.5, role="defense"), row("auroc", math.nan)]
     rows += [row("f1", 0.5, variant="fpr1"), row("auroc", 0.1, variant="oblivious"), row("recall", 0.0)]
     assert remarks(rows, cells) == {}

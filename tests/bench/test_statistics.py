@@ -37,7 +37,7 @@ def test_auroc_of_identical_scores_is_one_half():
 def test_decisions_match_a_hand_count():
     negatives, positives = np.array([0.0, 1.0, 2.0, 3.0]), np.array([1.0, 3.0, 4.0])
     # Above 2.5: one of four negatives, two of three positives.
-    d = decisions(negatives, positives, 2.5)
+    d = decisions(positives > 2.5, negatives > 2.5)
     assert d["precision"] == pytest.approx(2 / 3)
     assert d["recall"] == pytest.approx(2 / 3)
     assert d["f1"] == pytest.approx(2 / 3)
@@ -52,7 +52,7 @@ def test_decisions_equal_scikit_learn(threshold):
     negatives, positives = RNG.normal(size=70), RNG.normal(1.0, size=40)
     truth = np.repeat([0, 1], [70, 40])
     flagged = np.concatenate([negatives, positives]) > threshold
-    ours = decisions(negatives, positives, threshold)
+    ours = decisions(positives > threshold, negatives > threshold)
     for suffix, average in (("", "binary"), ("_weighted", "weighted")):
         expected = precision_recall_fscore_support(truth, flagged, average=average, zero_division=0)
         for name, value in zip(("precision", "recall", "f1"), expected, strict=False):
@@ -73,14 +73,18 @@ def test_auroc_and_tpr_equal_scikit_learn():
 
 
 def test_nothing_flagged_gives_zero_not_nan():
-    d = decisions(np.zeros(3), np.zeros(3), 1.0)
+    d = decisions(np.zeros(3, dtype=bool), np.zeros(3, dtype=bool))
     assert (d["precision"], d["recall"], d["f1"]) == (0.0, 0.0, 0.0)
 
 
 def test_the_f1_threshold_is_the_best_of_all_thresholds():
     clean, attacked = RNG.normal(size=60), RNG.normal(1.0, size=60)
-    best = decisions(clean, attacked, best_f1_threshold(clean, attacked))["f1"]
-    others = [decisions(clean, attacked, t)["f1"] for t in np.linspace(-4, 5, 400)]
+
+    def f1(threshold):
+        return decisions(attacked > threshold, clean > threshold)["f1"]
+
+    best = f1(best_f1_threshold(clean, attacked))
+    others = [f1(t) for t in np.linspace(-4, 5, 400)]
     assert best >= max(others)
 
 

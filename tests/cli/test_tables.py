@@ -18,6 +18,7 @@ def fact(role, component, attack, knowledge):
     return {
         **{"task": "editing", "role": role, "component": component, "attack": attack, "seed": 0},
         **{"knowledge": knowledge, "slice_role": "clean" if attack == "none" else "attack"},
+        **{"generator": "toy", "dataset": "faces", "eps": 0.0, "steps": 0},
     }
 
 

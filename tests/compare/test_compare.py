@@ -165,12 +165,12 @@ def test_a_cell_that_fails_now_stops_a_program_and_others_do_not(two, folder):
     b.cell("defense", "new", error="acme/new: no")
     folders = a, b.write()
     found = compare(folders)
-    assert [f["component"] for f in found.new_failures] == ["jpeg"]
-    assert [f["component"] for f in found.other_failures] == ["new"]
+    assert [c.facts.component for c in found.new_failures] == ["jpeg"]
+    assert [c.facts.component for c in found.other_failures] == ["new"]
     assert found.found_worse
     assert counted(found) == "0 regressions, 0 improvements, 0 uncertain, 1 cell failing now"
     back = compare(folders[::-1])
-    assert [f["component"] for f in back.fixed] == ["jpeg"]
+    assert [c.facts.component for c in back.fixed] == ["jpeg"]
     assert not back.found_worse
 
 

@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 
 from magdr_core.compare import Rule, compare_folders
-from magdr_core.compare.figures import NAMES, Size, default_threshold, higher_is_better, parse_metric
+from magdr_core.compare.figures import Size, names, parse_metric
 from magdr_core.errors import MagdrError
+from magdr_core.measures.definitions import DEFINITIONS
 from magdr_core.results.rows import result_rows
 
 RNG = np.random.default_rng(0)
+CLEAN = {"attack": "none", "eps": 0.0, "steps": 0}
 N = 120  # enough to tell 1% of false alarms
 
 
@@ -21,10 +23,14 @@ def fill(run):
     run.cell("detector", "magdr", {"score": RNG.normal(size=N)}, "none")
     run.cell("detector", "magdr", {"score": RNG.normal(2, size=N)})
     run.cell("detector", "magdr", {"score": RNG.normal(0.5, size=N)}, **noise)
-    run.cell("detector", "magdr", {"score": RNG.normal(size=N)}, "benign:jpeg", slice_role="benign")
+    run.cell(
+        "detector", "magdr", {"score": RNG.normal(size=N)}, "benign:jpeg", slice_role="benign", columns=CLEAN
+    )
     adaptive = {"slice_role": "adaptive", "knowledge": "adaptive"}
     told = [f"{mode}{name}" for mode in ("", "oblivious/") for name in ("score", "disruption")]
     run.cell("detector", "magdr", {name: 2 * RNG.random(N) for name in told}, "cw", **adaptive)
+    behind = {name: RNG.random(N) for name in ("mse_o", "oblivious/mse_o", "flagged", "undetected_mse_o")}
+    run.cell("defense", "jpeg", behind, "cw", **adaptive)
     for component in ("identity", "jpeg"):
         for attack in ("none", "pgd"):
             run.cell("defense", component, {name: RNG.random(N) for name in (*measures, *together)}, attack)
@@ -44,6 +50,7 @@ def place_of(row):
     return (row["task"], row["attack"], row["role"], row["component"], row["variant"])
 
 
+NAMES = names()
 VARIANTS = {name: [name] for name in NAMES} | {
     "f1": ["f1", "f1@fpr", "f1@fpr1", "f1@best-f1"],
     "fpr_clean": ["fpr_clean", "fpr_clean@best-f1"],
@@ -63,7 +70,7 @@ def test_figures_are_those_of_results_csv(measured, name):
         attack = "none" if row.place.slice_role == "benign" else row.place.attack
         variant = row.place.attack.removeprefix("benign:") if row.metric == "fpr_benign" else row.variant
         place = (row.place.task, attack, row.place.role, row.place.component, variant)
-        assert [row.a, row.b] == pytest.approx([table[place] for table in tables], rel=1e-6)
+        assert [row.a, row.b] == pytest.approx([table[place] for table in tables], rel=1e-9)
         assert row.difference == pytest.approx(row.b - row.a)
         assert row.low <= row.difference <= row.high
     wanted = {place for place in tables[0] if not place[4] or place[2] == "detector"}
@@ -88,19 +95,20 @@ def test_a_metric_that_is_none_is_named(text, said):
 
 
 def test_which_direction_is_better():
-    lower = {name for name in NAMES if not higher_is_better("defense", name)}
+    lower = {f.name for f in DEFINITIONS if f.role != "attack" and f.better == "lower"}
     assert {"mse_o", "median_mse_i", "l2_table2_o", "fpr_clean", "fpr_benign", "kept_at_95_evasion"} <= lower
     assert not lower & {"ssim_o", "psnr_o", "psnr_pooled_o", "f1", "auroc", "featsim_i", "success"}
-    assert higher_is_better("attack", "mse_o"), "an attack that disrupts more is the better attack"
+    assert DEFINITIONS["attack", "mse_o"].higher_is_better, "one that disrupts more is the better attack"
 
 
 def test_a_percentage_keeps_the_least_size_and_a_number_replaces_all():
-    default = default_threshold("defense", "mse_o")
+    left, caused = DEFINITIONS["defense", "mse_o"], DEFINITIONS["attack", "mse_o"]
+    default = left.threshold
     assert (default.size(0.0), default.size(500.0)) == (1.0, 50.0)
-    assert Size.parse("20%").of("defense", "mse_o").size(500.0) == 100.0
-    assert Size.parse("20%").of("defense", "mse_o").size(0.0) == 1.0
-    assert Size.parse("5").of("defense", "mse_o").size(500.0) == 5.0
-    assert Size.parse("16256.25").of("attack", "mse_o").size(0.0) == 1.0, "squared levels, also of attacks"
+    assert Size.parse("20%").of(left).size(500.0) == 100.0
+    assert Size.parse("20%").of(left).size(0.0) == 1.0
+    assert Size.parse("5").of(left).size(500.0) == 5.0
+    assert Size.parse("16256.25").of(caused).size(0.0) == 1.0, "squared levels, also of attacks"
 
 
 @pytest.mark.parametrize("text", ["", "a", "-1", "nan", "inf", "5%%", "-5%"])

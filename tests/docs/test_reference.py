@@ -11,16 +11,12 @@ import pytest
 
 from magdr_core.components.specs import SPECS, ComponentSpec, Need
 from magdr_core.hosting import hookspecs
+from magdr_core.measures.definitions import DEFINITIONS
 from magdr_core.results.rows import COLUMNS
 
 DOCS = Path(__file__).parents[2] / "docs"
 HOOKS = (DOCS / "hooks.md").read_text(encoding="utf-8")
 RESULTS = (DOCS / "results.md").read_text(encoding="utf-8")
-
-OTHERS = {
-    # Rows of adaptive attacks are explained where these are.
-    *("kept_at_95_evasion", "evaded"),
-}
 
 
 def section(text, title):
@@ -88,19 +84,29 @@ METRICS = {
     "defense": "Of defenses (`role = defense`)",
 }
 BOTH = "Of detectors and defenses"
-OF_MANY_FACES = {"tpr_at_1fpr", "tpr_at_5fpr"}
-"""Written where the clean faces of a run are enough for the rate, which those of tests are not."""
+
+
+def units(text):
+    """Units by the names in back quotes of a table."""
+    rows = [line.split("|")[1:3] for line in text.splitlines() if line.startswith("| `")]
+    return {name: unit.strip() for names, unit in rows for name in re.findall(r"`([^`]+)`", names)}
+
+
+@pytest.mark.parametrize("role", METRICS)
+def test_every_figure_is_documented_with_its_unit(role):
+    documented = units(section(RESULTS, METRICS[role]))
+    if role != "attack":
+        documented |= units(section(RESULTS, BOTH))
+    figures = {f.name: f.unit for f in DEFINITIONS.of(role) if not f.name.startswith("median_")}
+    assert documented == figures
 
 
 @pytest.mark.parametrize("role", METRICS)
 def test_every_metric_of_a_run_is_documented(shop, role):
-    there = {row["metric"] for row in shop.first.rows if row["role"] == role}
-    documented = set(first_cells(section(RESULTS, METRICS[role])))
-    if role != "attack":
-        documented |= set(first_cells(section(RESULTS, BOTH)))
-    plain = {name.removeprefix("median_") for name in there}
-    assert plain - OTHERS <= documented
-    assert documented - OF_MANY_FACES <= plain
+    there = {row["metric"].removeprefix("median_") for row in shop.first.rows if row["role"] == role}
+    documented = units(section(RESULTS, METRICS[role])) | units(section(RESULTS, BOTH))
+    assert there
+    assert there <= set(documented)
 
 
 def test_the_columns_of_a_run_are_those(shop):

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from magdr_core.bench.run import _brief
+from magdr_core.bench.roles import ROLES
 from magdr_core.report import svg as plots
 from magdr_core.report import write_report
+from magdr_core.results.cell import Cell, Facts
 from tests.report.conftest import SWEPT, FakeRun, output_error
 from tests.report.page import Page, page_in, page_of, text_in
 
@@ -253,13 +254,9 @@ def test_summary_says_where_a_baseline_is_better(fake: FakeRun):
 
 def test_cells_of_a_run_keep_the_errors_of_single_images():
     """What `worst` reads is what a benchmark writes."""
-    cell = {
-        "key": "0",
-        "facts": {"role": "defense"},
-        "ids": ["face-1", "face-2"],
-        "values": {"mse_o": [1.23456789, 2.0], "ssim_o": [0.1, 0.2]},
-        "seconds": 1.0,
-    }
-    assert _brief(cell)["mse_o"] == {"face-1": 1.23457, "face-2": 2.0}
-    assert "mse_o" not in _brief({**cell, "facts": {"role": "detector"}})
-    assert "mse_o" not in _brief({**cell, "error": "no", "ids": [], "values": {}})
+    facts = Facts("editing", "toy", "faces", "pgd", "attack", 0.02, 3, "oblivious", "defense", "jpeg", 0)
+    values = {"mse_o": [1.23456789, 2.0], "ssim_o": [0.1, 0.2]}
+    cell = Cell(facts, "0", ["face-1", "face-2"], [0, 1], values, 1.0)
+    told = ROLES["defense"].brief(cell.as_json())
+    assert Cell.from_json({**cell.brief(), **told}).mse_o == {"face-1": 1.23457, "face-2": 2.0}
+    assert "mse_o" not in ROLES["detector"].brief(cell.as_json())

@@ -9,6 +9,7 @@ from magdr_core.bench import evaluate
 from magdr_core.components.batch import Samples
 from magdr_core.components.role import Cell, Role
 from magdr_core.components.scenario import Measured, Planning, Rng, Scenario, Slice, TaskRun
+from magdr_core.measures.definitions import DEFINITIONS
 
 
 class Attack(Role):
@@ -17,6 +18,7 @@ class Attack(Role):
     name = "attack"
     plural = "attacks"
     kind = "attack"
+    figures = tuple(DEFINITIONS.of("attack"))
 
     def check(self, plan: Planning) -> None:
         # The profile's own are looked at when their slices are planned.

@@ -14,6 +14,7 @@ from magdr_core.components.role import Cell, Defended, Picture, Role
 from magdr_core.components.scenario import Measured, Planning, Rng, TaskRun, components_aside
 from magdr_core.functional import mse
 from magdr_core.guards import GuardedDefense
+from magdr_core.measures.definitions import DEFINITIONS
 from magdr_core.results.pictures import BESIDE, split_sides, worst_of, worst_side
 from magdr_core.runtime.choosing import is_ours
 
@@ -46,6 +47,7 @@ class Restoring(Role):
 
     rows = "defense"
     kind = "defense"
+    figures = tuple(DEFINITIONS.of("defense"))
     schema = 2  # has `fsim` and `featsim`
 
     def depends_on(self, run: TaskRun, cell: Cell) -> Mapping[str, Any]:

@@ -10,6 +10,7 @@ from magdr_core.components.batch import Samples
 from magdr_core.components.objective import symmetric_mse
 from magdr_core.components.role import Cell, Defended, Role
 from magdr_core.components.scenario import Measured, Planning, Rng, Scenario, TaskRun
+from magdr_core.measures.definitions import DEFINITIONS
 
 
 class Detector(Role):
@@ -18,6 +19,7 @@ class Detector(Role):
     name = "detector"
     plural = "detectors"
     kind = "detector"
+    figures = tuple(DEFINITIONS.of("detector"))
     always_learns = True
     attackable = True
     checks_beside = 1.0  # the undisturbed output has to be looked at, too
