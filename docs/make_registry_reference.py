@@ -20,8 +20,9 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from magdr_core.components.params import describe
-from magdr_core.components.specs import SPECS, RestorationSpec
+from magdr_core.components.specs import RestorationSpec
 from magdr_core.guards import accelerate as speed
+from magdr_core.hosting.core import core_kinds
 from magdr_core.hosting.manager import BUILTIN, Entry, PluginHost
 from magdr_core.registry import read as schemas
 from magdr_core.registry import settings as profiles
@@ -47,11 +48,11 @@ MEANINGS = {
         "params": "its parameters",
         "base": "folder where relative paths in `params` start, from the registry's; else that one",
     },
-    "_Restoration": {
+    "RestorationTable": {
         "grid": "parameter names with the settings that Rec-Net may choose from, at most 128; else its own"
     },
-    "_Attack": {"objective": "what it aims at; else what the generator's task says"},
-    "_Generator": {"dataset": "label of the faces that it is for; else the first dataset"},
+    "AttackTable": {"objective": "what it aims at; else what the generator's task says"},
+    "GeneratorTable": {"dataset": "label of the faces that it is for; else the first dataset"},
     "CalibrationPolicy": {
         "file": 'file of `magdr calibrate`, relative to the registry; `"auto"`: shipped, else the cache',
         "fit": "clean faces to standardise on",
@@ -178,9 +179,9 @@ def reference() -> str:
     host = PluginHost()
     host.load(BUILTIN)
     parts = [HEAD, *tables(), MAGDR, *composition(host), COMPONENTS]
-    for kind in SPECS:
-        parts.append(f"## {kind}s\n")
-        parts += [component(e) for e in host.entries(kind) if e.origin.namespace == BUILTIN]
+    for name, kind in core_kinds().items():
+        parts.append(f"## {kind.plural}\n")
+        parts += [component(e) for e in host.entries(name) if e.origin.namespace == BUILTIN]
     return "\n".join(parts).rstrip() + "\n"
 
 
@@ -191,19 +192,15 @@ def tables() -> Iterator[str]:
     yield from section("## [registry]", schemas._Header)
     yield INCLUDE
     yield from section("## [plugins]", schemas._Plugins)
-    kinds = ", ".join(f"`[{kind}.LABEL]`" for kind in SPECS)
+    kinds = ", ".join(f"`[{kind}.LABEL]`" for kind in core_kinds())
     yield "## [kind.LABEL]\n"
     yield f"One component each: {kinds}. A label takes letters, digits and single `. _ -`.\n"
     yield "Labels and seeds are listed once each; NaN and whole numbers beyond 64 bits are refused.\n"
     yield table(schemas._Component)
-    for kind, schema in (
-        ("restoration", schemas._Restoration),
-        ("attack", schemas._Attack),
-        ("generator", schemas._Generator),
-    ):
-        own = set(schema.model_fields) - set(schemas._Component.model_fields)
-        yield f"`[{kind}.LABEL]` also takes:\n"
-        yield table(schema, own)
+    for name, kind in core_kinds().items():
+        if kind.table is not None:
+            yield f"`[{name}.LABEL]` also takes:\n"
+            yield table(kind.table)
     yield from section("## [calibration]", profiles.CalibrationPolicy)
     yield from section("## [engine]", profiles.EngineSettings)
     yield from section("## [speed]", speed.Speed)
@@ -230,12 +227,10 @@ def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
         yield from models_in(inner)
 
 
-def table(schema: type[BaseModel], only: set[str] | None = None) -> str:
+def table(schema: type[BaseModel]) -> str:
     lines = ["| key | type | default | meaning |", "|---|---|---|---|"]
     meanings = {**MEANINGS["_Component"], **MEANINGS.get(schema.__name__, {})}
     for name, _, default in describe(schema):
-        if only is not None and name not in only:
-            continue
         if name not in meanings:
             raise SystemExit(
                 f"make_registry_reference.py: say in MEANINGS what {schema.__name__}.{name} means"

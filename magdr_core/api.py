@@ -4,6 +4,8 @@ from pydantic import Field
 
 from magdr_core.components.batch import Batch, Samples, TensorCondition, VectorCondition
 from magdr_core.components.batch import Condition as AnyCondition
+from magdr_core.components.figure import Figure, Threshold
+from magdr_core.components.kind import Kind
 from magdr_core.components.params import DataPath, Eps, Weights
 from magdr_core.components.protocols import (
     Attack,
@@ -27,10 +29,14 @@ from magdr_core.components.protocols import (
     Setting,
     Split,
 )
+from magdr_core.components.recipe import Recipe
 from magdr_core.components.rng import SampleRng
+from magdr_core.components.role import Role
+from magdr_core.components.scenario import Scenario
 from magdr_core.components.specs import (
     AttackSpec,
     AugmentationSpec,
+    ComponentSpec,
     DatasetSpec,
     DefenseSpec,
     DetectorSpec,
@@ -42,9 +48,11 @@ from magdr_core.components.specs import (
     stateless,
 )
 from magdr_core.components.tensor_json import pack_tensors, unpack_tensors
+from magdr_core.components.trial import Rule, Trial
 from magdr_core.components.weights import load_state
 from magdr_core.errors import ComponentError, DataError, MagdrError, WeightsError, suggestion
 from magdr_core.files.user_files import read_json, text_lines, user_path
+from magdr_core.guards import Guard
 from magdr_core.hosting.hookspecs import hookimpl
 from magdr_core.magdr import FixedChain, MagDR, MagDRDetector, Outcome
 from magdr_core.media import (
@@ -74,6 +82,7 @@ __all__ = [
     "Choosing",
     "Chosen",
     "ComponentError",
+    "ComponentSpec",
     "Condition",
     "DataError",
     "DataPath",
@@ -87,12 +96,15 @@ __all__ = [
     "Family",
     "FeatureSource",
     "Field",
+    "Figure",
     "FitData",
     "FixedChain",
     "Gated",
     "Generator",
     "GeneratorSpec",
+    "Guard",
     "ImageMap",
+    "Kind",
     "MagDR",
     "MagDRDetector",
     "MagdrError",
@@ -105,12 +117,18 @@ __all__ = [
     "Parser",
     "ParserSpec",
     "Picture",
+    "Recipe",
     "RestorationSpec",
+    "Role",
+    "Rule",
     "SampleRng",
     "Samples",
+    "Scenario",
     "Setting",
     "Split",
     "TensorCondition",
+    "Threshold",
+    "Trial",
     "VectorCondition",
     "Video",
     "Weights",

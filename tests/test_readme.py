@@ -50,11 +50,11 @@ def test_the_library_example_runs(tmp_path, monkeypatch, capsys):
 
 
 def test_every_command_that_the_readme_names_exists():
-    from magdr_core.cli import _COMMANDS
+    from magdr_core.hosting.commands import core_commands
 
     for line in README.splitlines():
         if line.startswith("| `magdr "):
-            assert line.split()[2].strip("`") in _COMMANDS
+            assert line.split()[2].strip("`") in core_commands()
 
 
 def test_pictures_of_the_readme_are_there():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import importlib
 import os
 import sys
 import threading
@@ -13,55 +12,59 @@ from typing import NoReturn
 
 import click
 
+from magdr_core.cli.lazy import LazyCommand
 from magdr_core.cli.terminal import never_fail_to_encode, say
 from magdr_core.errors import MagdrError, WriteError, one_line
+from magdr_core.hosting.commands import Commands, all_commands, core_commands
 from magdr_core.isolation import interrupts, left_threads
 
-_COMMANDS = {
-    "init": "Write a short registry.toml to start from.",
-    "bench": "Run a benchmark: attack, detect, reconstruct, compare; resumes what was begun.",
-    "compare": "Compare two runs: paired differences, what changed, regressions.",
-    "report": "Write report.html of a run folder again.",
-    "defend": "Restore disrupted faces in one's own pictures and clips.",
-    "detect": "Say which of one's own pictures and clips are disrupted.",
-    "attack": "Perturb the faces of one's own pictures and clips.",
-    "calibrate": "Fit detectors and Rec-Net and set thresholds, on calibration faces or one's own pictures.",
-    "train": "Train a shipped network again.",
-    "registry": "Show a registry as it runs; look for faults in it.",
-    "plugins": "List, show and check components.",
-    "faces": "Save a picture grid of the procedural faces.",
-    "doctor": "Check this installation.",
-}
 
+class _Commands(click.Group):
+    """Core's commands and those of installed plugins.
 
-class _Lazy(click.Group):
-    """Imports a command's module when it is used, so that `magdr --help` needs no torch."""
+    A command's module is imported when it is used, so that `magdr --help` needs no torch. Plugins are looked
+    at for `magdr --help` and for names that core does not have.
+    """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_COMMANDS)
+        return _everything().names()
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        if name not in _COMMANDS:
-            return None
-        module = importlib.import_module(f"magdr_core.cli.{name}")
-        command: click.Command = module.command
-        return command
+        command = core_commands().get(name) or _everything().find(name)
+        return command.load() if isinstance(command, LazyCommand) else command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl(list(_COMMANDS.items()))
+        found = _everything()
+        for title, commands in {"": found.core, **found.plugins}.items():
+            with formatter.section(f"Commands of {title}" if title else "Commands"):
+                formatter.write_dl([(name, c.get_short_help_str(200)) for name, c in commands.items()])
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         from magdr_core.errors import suggestion
 
-        if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
-            raise click.UsageError(f"no command {args[0]!r}{suggestion(args[0], _COMMANDS)}")
+        if args and not args[0].startswith("-") and args[0] not in core_commands():
+            names = _everything().names()
+            if args[0] not in names:
+                raise click.UsageError(f"no command {args[0]!r}{suggestion(args[0], names)}")
         return super().resolve_command(ctx, args)
 
 
-@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+def _everything() -> Commands:
+    """All commands; what is wrong with plugins that bring some is said, once."""
+    found = all_commands()
+    for fault in found.faults:
+        if fault not in _said:
+            _said.add(fault)
+            say(f"magdr: {fault}", err=True)
+    return found
+
+
+_said: set[str] = set()
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="magdr", prog_name="magdr")
 def cli() -> None:
     """Detect and undo adversarial perturbations that disrupt face generators, and benchmark it honestly."""

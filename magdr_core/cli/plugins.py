@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fnmatch
 import shutil
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +14,9 @@ import click
 from magdr_core.cli.common import block_option
 from magdr_core.cli.terminal import say, say_document
 from magdr_core.components.params import describe
-from magdr_core.components.specs import RestorationSpec
-from magdr_core.errors import MagdrError, PluginError, one_line, suggestion
+from magdr_core.errors import MagdrError, one_line, suggestion
 from magdr_core.hosting.manager import Entry, PluginHost
-from magdr_core.registry.read import default_registry, read_registry
+from magdr_core.registry.read import Instance, default_registry, read_registry
 
 
 @click.group("plugins", context_settings={"help_option_names": ["-h", "--help"]})
@@ -30,16 +31,26 @@ def _host(registry: Path | None, block: tuple[str, ...]) -> PluginHost:
 
 
 def _load_everything(host: PluginHost) -> list[str]:
-    faults = []
-    for namespace in host.available():
-        try:
-            host.load(namespace)
-        except PluginError as e:
-            faults.append(one_line(e))
-    return [*faults, *(one_line(f.error) for f in host.failures)]
+    return [one_line(fault) for fault in host.load_all(host.available())]
 
 
-def _print(entries: list[Entry]) -> None:
+def _matching(patterns: tuple[str, ...], names: Iterable[str], what: str) -> set[str]:
+    """The names that a pattern means, with `*` and `?` as wildcards; all if there is no pattern.
+
+    Raises:
+        MagdrError: a pattern means none.
+    """
+    names = list(names)
+    found: set[str] = set(names) if not patterns else set()
+    for pattern in patterns:
+        meant = fnmatch.filter(names, pattern)
+        if not meant:
+            raise MagdrError(f"no {what} {pattern!r}{suggestion(pattern, names)}")
+        found.update(meant)
+    return found
+
+
+def _print(host: PluginHost, entries: list[Entry]) -> None:
     """A heading per kind, then one line per component; cut to the width of a terminal."""
     names = max((len(e.name) for e in entries), default=0)
     plugins = max((len(e.origin.plugin) for e in entries), default=0)
@@ -47,7 +58,7 @@ def _print(entries: list[Entry]) -> None:
     kind = ""
     for e in entries:
         if e.kind != kind:
-            say(f"{e.kind}s")
+            say(host.kind(e.kind).plural)
             kind = e.kind
         missing = f" (needs {', '.join(e.spec.missing)})" if e.spec.missing else ""
         first = e.spec.summary.partition(". ")[0].rstrip(".")
@@ -61,22 +72,32 @@ registry_option = click.option(
 
 
 @command.command("list")
-@click.option("--kind", help="Only one kind, such as attack.")
+@click.argument("names", nargs=-1, metavar="[NAME ...]")
+@click.option("--kind", "kinds", multiple=True, help="Only one kind, such as attack; `*` is a wildcard.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @registry_option
 @block_option
-def list_(kind: str | None, as_json: bool, registry: Path | None, block: tuple[str, ...]) -> None:
-    """All components with their plugins. Exit code 1: some plugin is broken."""
+def list_(
+    names: tuple[str, ...],
+    kinds: tuple[str, ...],
+    as_json: bool,
+    registry: Path | None,
+    block: tuple[str, ...],
+) -> None:
+    """All components with their plugins, or those called NAME, such as 'fixed*' or 'acme/*'.
+
+    Exit code 1: some plugin is broken.
+    """
     host = _host(registry, block)
     faults = _load_everything(host)
-    kinds = {e.kind for e in host.entries()}
-    if kind is not None and kind not in kinds:
-        raise MagdrError(f"no kind {kind!r}{suggestion(kind, kinds)}")
-    entries = host.entries(kind)
+    wanted = _matching(kinds, host.kinds, "kind")
+    entries = [e for e in host.entries() if e.kind in wanted]
+    called = _matching(names, {e.name for e in entries}, "component named")
+    entries = [e for e in entries if e.name in called]
     if as_json:
         say_document([_facts(e) for e in entries])
     else:
-        _print(entries)
+        _print(host, entries)
     for fault in faults:
         say(f"magdr: {fault}", err=True)
     if faults:
@@ -89,13 +110,11 @@ def list_(kind: str | None, as_json: bool, registry: Path | None, block: tuple[s
 @registry_option
 @block_option
 def show(name: str, as_json: bool, registry: Path | None, block: tuple[str, ...]) -> None:
-    """Parameters, defaults, citation and origin of the components called NAME."""
+    """Parameters, defaults, citation and origin of the components called NAME; `*` is a wildcard."""
     host = _host(registry, block)
     _load_everything(host)
-    found = [e for e in host.entries() if e.name == name]
-    if not found:
-        names = {e.name for e in host.entries()}
-        raise MagdrError(f"no component named {name!r}{suggestion(name, names)}")
+    called = _matching((name,), {e.name for e in host.entries()}, "component named")
+    found = [e for e in host.entries() if e.name in called]
     if as_json:
         say_document([_facts(e) for e in found])
         return
@@ -109,8 +128,9 @@ def show(name: str, as_json: bool, registry: Path | None, block: tuple[str, ...]
         for need, what in e.spec.needs.items():
             several = ("one", "a list of", "a list of lists of")[what.depth]
             say(f"  {need}: {several} [{what.kind}.LABEL]")
-        if isinstance(e.spec, RestorationSpec) and e.spec.grid:
-            say(f"  grid: {dict(e.spec.grid)}")
+        grid = host.kind(e.kind).grid
+        if grid is not None and (settings := grid(e.spec, Instance(e.kind, e.name, e.name, {}))):
+            say(f"  grid: {dict(settings)}")
         say(f"  plugin: {e.origin}")
         say(f"  file: {e.origin.file}")
 
@@ -118,11 +138,16 @@ def show(name: str, as_json: bool, registry: Path | None, block: tuple[str, ...]
 @command.command("new")
 @click.argument("name")
 @click.option("--kind", required=True, help="What it provides: metric, restoration, attack, ...")
-def new(name: str, kind: str) -> None:
+@registry_option
+def new(name: str, kind: str, registry: Path | None) -> None:
     """Write a package with one working component into ./NAME."""
     from magdr_core.cli.plugins_new import write_package
 
-    place, component = write_package(name, kind, Path())
+    host = PluginHost()
+    if kind not in host.kinds:  # it may be a plugin's
+        host = _host(registry, ())
+        _load_everything(host)
+    place, component = write_package(name, host.kind(kind), Path())
     say(f"{place}/ holds {kind} {component}; next:")
     say(f"  pip install -e {place} && magdr plugins check {name}")
 

@@ -9,9 +9,9 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
-from magdr_core.errors import MagdrError, suggestion
+from magdr_core.components.kind import Kind
+from magdr_core.errors import MagdrError
 from magdr_core.hosting.manager import PluginHost
-from magdr_core.testing.examples import EXAMPLES
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
@@ -69,25 +69,28 @@ use = "{name}/{component}"
 """
 
 
-def write_package(name: str, kind: str, folder: Path) -> tuple[Path, str]:
+def write_package(name: str, kind: Kind, folder: Path) -> tuple[Path, str]:
     """Write a package into `folder/name`.
 
     Returns:
         (the new folder, the component's name as a registry says it).
 
     Raises:
-        MagdrError: a bad or taken name, an unknown kind, or the folder is there already; nothing is written.
+        MagdrError: a bad or taken name, a kind without an example, or the folder is there already; nothing
+            is written.
     """
-    if kind not in EXAMPLES:
-        raise MagdrError(f"no kind {kind!r}{suggestion(kind, EXAMPLES)}")
+    if kind.example is None:
+        raise MagdrError(f"the kind {kind.name!r} brings no example of a plugin")
     module = checked_name(name)
     place = folder / name
     if place.exists() or place.is_symlink():
         raise MagdrError(f"{place} exists already")
-    code = EXAMPLES[kind]
+    code = kind.example()
     found = re.search(r'Spec\(name="([^"]+)"', code)
-    assert found is not None
-    about = {"name": name, "module": module, "kind": kind, "component": found[1], "version": version("magdr")}
+    if found is None:
+        raise MagdrError(f'the example of the kind {kind.name!r} has no Spec(name="...")')
+    about = {"name": name, "module": module, "kind": kind.name, "component": found[1]}
+    about["version"] = version("magdr")
     files = {
         "pyproject.toml": PYPROJECT.format(**about),
         "README.md": README.format(**about),

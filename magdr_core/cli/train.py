@@ -9,9 +9,12 @@ import click
 import torch
 
 from magdr_core.cli.common import ProgressDisplay, check_writable
-from magdr_core.cli.terminal import Terminal
+from magdr_core.cli.terminal import Terminal, say
 from magdr_core.components.threads import probe_threads
-from magdr_core.train.recipes import RECIPES
+from magdr_core.errors import one_line
+from magdr_core.hosting.discovery import BUILTIN
+from magdr_core.hosting.manager import PluginHost
+from magdr_core.registry.read import default_registry, read_registry
 from magdr_core.train.runner import find_recipe, train
 
 
@@ -20,17 +23,25 @@ from magdr_core.train.runner import find_recipe, train
 @click.option("--out", type=click.Path(path_type=Path), default=Path("runs/train"), show_default=True)
 @click.option("--steps", type=click.IntRange(min=1), help="Fewer steps than the recipe, for a trial.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
-def command(name: str | None, out: Path, steps: int | None, device: str) -> None:
-    """Train a shipped network again: NAME.safetensors and its card NAME.toml.
+@click.option(
+    "--registry", type=click.Path(path_type=Path), help="A registry whose local plugins bring recipes too."
+)
+def command(name: str | None, out: Path, steps: int | None, device: str, registry: Path | None) -> None:
+    """Train a shipped network again, or a plugin's: NAME.safetensors and its card NAME.toml.
 
     A checkpoint in the folder is continued. Without NAME, lists what can be trained.
     """
     console = Terminal()
+    read = read_registry(registry or default_registry())
+    host = PluginHost(local=read.local, block=read.block, base=read.path.parent)
+    if name not in host.recipes:
+        for fault in host.load_all(plugin for plugin in host.available() if plugin != BUILTIN):
+            say(f"magdr: {one_line(fault)}", err=True)
     if name is None:
-        for known, recipe in RECIPES.items():
+        for known, recipe in host.recipes.items():
             console.print(f"{known}  {recipe.kind} {recipe.use}, {recipe.steps} steps")
         return
-    recipe = find_recipe(name)
+    recipe = find_recipe(name, host.recipes)
     check_writable(out)
     if device in ("auto", "cpu"):
         torch.set_num_threads(probe_threads())
@@ -41,5 +52,14 @@ def command(name: str | None, out: Path, steps: int | None, device: str) -> None
             display.step(name, done, total)
 
     with display.running(name, steps or recipe.steps):
-        path = train(name, out=out, device=device, steps=steps, log=display.say, progress=progress)
+        path = train(
+            recipe,
+            out=out,
+            device=device,
+            steps=steps,
+            log=display.say,
+            progress=progress,
+            local=read.local,
+            base=read.path.parent,
+        )
     console.print(str(path), soft_wrap=True)

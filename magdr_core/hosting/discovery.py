@@ -5,16 +5,14 @@ from __future__ import annotations
 import importlib.util
 import pkgutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 
-from magdr_core.components.specs import SPECS
 from magdr_core.errors import BrokenPluginError, MagdrError, one_line
 from magdr_core.isolation import interrupts
-from magdr_core.isolation.containment import imported
 
 GROUP = "magdr"
 BUILTIN = "builtin"
@@ -62,18 +60,20 @@ def installed_plugins() -> tuple[dict[str, EntryPoint], dict[str, set[str]]]:
     return found, {name: dists for name, dists in owners.items() if len(dists) > 1}
 
 
-def plugin_modules(root: ModuleType) -> dict[str, str]:
+def plugin_modules(root: ModuleType, folders: Iterable[str]) -> dict[str, str]:
     """Plugin modules of a package laid out in folders by kind: `attacks.pgd` -> full module name.
+
+    Args:
+        folders: those that plugin modules are in, such as `attacks`.
 
     Sub-packages and modules with a leading underscore are helpers.
     """
     modules = {}
     for folder in getattr(root, "__path__", ()):
-        for kind in SPECS:
-            place = Path(folder, f"{kind}s")
-            for info in pkgutil.iter_modules([str(place)]):
+        for name in folders:
+            for info in pkgutil.iter_modules([str(Path(folder, name))]):
                 if not info.ispkg and not info.name.startswith("_"):
-                    modules[f"{kind}s.{info.name}"] = f"{root.__name__}.{kind}s.{info.name}"
+                    modules[f"{name}.{info.name}"] = f"{root.__name__}.{name}.{info.name}"
     return dict(sorted(modules.items()))
 
 
@@ -83,6 +83,8 @@ def import_plugin(plugin: str, target: str, load: Callable[[], ModuleType]) -> M
     Raises:
         PluginError: whatever goes wrong in there, or what is loaded is no module.
     """
+    from magdr_core.isolation.containment import imported  # it needs torch, and this file is read without
+
     try:
         module = imported(load)
         if not isinstance(module, ModuleType):

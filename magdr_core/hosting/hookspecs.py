@@ -1,30 +1,28 @@
 """The hooks. A plugin is a module that says `MAGDR_API = 1` and implements some of them.
 
-The `magdr_<kind>s` hooks are called once, when the plugin is registered; they return frozen specs and do no
-work of their own. The event hooks are called while a benchmark runs, in the plugins' stable order; one that
-raises is reported and never ends the run. What they are given are copies, so they change no row; a run in
-which an observer failed ends with exit code 1.
+Those that give something are called once, when the plugin is registered; they return a list and do no work
+of their own. The ones of components are made from the kinds: `magdr_metrics` of the kind `metric`, and so on
+for kinds that plugins bring. The event hooks are called while a benchmark runs, in the plugins' stable order;
+one that raises is reported and never ends the run. What they are given are copies, so they change no row; a
+run in which an observer failed ends with exit code 1.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
-from magdr_core.components.specs import (
-    AttackSpec,
-    AugmentationSpec,
-    DatasetSpec,
-    DefenseSpec,
-    DetectorSpec,
-    GeneratorSpec,
-    MetricSpec,
-    ParserSpec,
-    RestorationSpec,
-)
+if TYPE_CHECKING:  # the command line reads this file, and starts without torch
+    import click
+
+    from magdr_core.components.kind import Kind
+    from magdr_core.components.recipe import Recipe
+    from magdr_core.components.role import Role
+    from magdr_core.components.scenario import Scenario
 
 MAGDR_API = 1
 """The version of these contracts. A plugin declares the one that it was written for."""
@@ -34,57 +32,45 @@ hookimpl = pluggy.HookimplMarker("magdr")
 
 
 @hookspec
-def magdr_metrics() -> Sequence[MetricSpec]:
-    """Distances D_i and criteria, `(a, b, masks) -> [B,N]`: one value per image and region."""
+def magdr_kinds() -> Sequence[Kind]:
+    """Kinds of component; each brings the hook `magdr_<plural>`."""
     raise AssertionError("specification only")
 
 
 @hookspec
-def magdr_augmentations() -> Sequence[AugmentationSpec]:
-    """Image processings f_k of the consistency detector, `(x) -> x'`, with `undo` for geometric ones."""
+def magdr_roles() -> Sequence[Role]:
+    """Roles: what a benchmark asks the components that a profile lists under `plural`."""
     raise AssertionError("specification only")
 
 
 @hookspec
-def magdr_restorations() -> Sequence[RestorationSpec]:
-    """Members of Rec-Net's layers B_i, `(x) -> x'`, with a stage and a grid of settings."""
+def magdr_scenarios() -> Sequence[Scenario]:
+    """Scenarios: which images a benchmark runs components on."""
     raise AssertionError("specification only")
 
 
 @hookspec
-def magdr_generators() -> Sequence[GeneratorSpec]:
-    """Generators G, `(x, c) -> y`, with their target regions `edited(c)`."""
+def magdr_commands() -> Sequence[click.Command]:
+    """Commands of the command line: `magdr NAME`."""
     raise AssertionError("specification only")
 
 
 @hookspec
-def magdr_parsers() -> Sequence[ParserSpec]:
-    """Face parsers, `(x) -> [B,N,H,W]`: soft masks over `PARTS` that sum to 1 at each pixel."""
+def magdr_recipes() -> Sequence[Recipe]:
+    """What `magdr train NAME` can train."""
     raise AssertionError("specification only")
 
 
-@hookspec
-def magdr_attacks() -> Sequence[AttackSpec]:
-    """Disruptors, `(x, objective) -> x_hat` with `|x_hat - x| <= eps` everywhere."""
-    raise AssertionError("specification only")
+def component_hook(name: str, summary: str) -> ModuleType:
+    """What `PluginManager.add_hookspecs` takes for the hook that gives the components of a kind."""
 
+    def hook() -> Sequence[Any]:
+        raise AssertionError("specification only")
 
-@hookspec
-def magdr_detectors() -> Sequence[DetectorSpec]:
-    """Detectors, `(x, c, G) -> [B]`; higher is more suspicious, core owns the thresholds."""
-    raise AssertionError("specification only")
-
-
-@hookspec
-def magdr_defenses() -> Sequence[DefenseSpec]:
-    """Reconstructors, `(x, c, G) -> x'`, with an optional `output(x, c, G) -> y`."""
-    raise AssertionError("specification only")
-
-
-@hookspec
-def magdr_datasets() -> Sequence[DatasetSpec]:
-    """Datasets: `split(name)` is sized and gives batches with stable ids; `fingerprint()` names the data."""
-    raise AssertionError("specification only")
+    hook.__name__, hook.__doc__ = name, summary
+    module = ModuleType(name)
+    setattr(module, name, hookspec(hook))
+    return module
 
 
 @hookspec

@@ -12,8 +12,7 @@ import hashlib
 import importlib
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from copy import deepcopy
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import EntryPoint
@@ -21,14 +20,19 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import click
 import pluggy
-import torch
 
 from magdr_core.components.fingerprints import source_of
-from magdr_core.components.specs import SPECS, ComponentSpec
-from magdr_core.errors import BrokenPluginError, MagdrError, PluginError, one_line, suggestion
+from magdr_core.components.kind import Kind
+from magdr_core.components.recipe import Recipe
+from magdr_core.components.role import Role
+from magdr_core.components.scenario import Scenario
+from magdr_core.components.specs import ComponentSpec
+from magdr_core.errors import BrokenPluginError, PluginError, one_line, suggestion
 from magdr_core.files.user_files import user_path
-from magdr_core.hosting import hookspecs
+from magdr_core.hosting import extensions, hookspecs, observers
+from magdr_core.hosting.core import core_modules
 from magdr_core.hosting.discovery import (
     BUILTIN,
     GROUP,
@@ -41,7 +45,7 @@ from magdr_core.hosting.discovery import (
 )
 from magdr_core.hosting.hookspecs import MAGDR_API
 from magdr_core.isolation import interrupts
-from magdr_core.isolation.containment import contained, imported
+from magdr_core.isolation.containment import imported
 
 
 @dataclass(frozen=True)
@@ -62,10 +66,17 @@ class Entry:
         return self.spec.name if namespace == BUILTIN else f"{namespace}/{self.spec.name}"
 
 
+class UnknownHookError(BrokenPluginError):
+    """A plugin has a hook that nothing knows: misspelt, or of a kind whose plugin is not loaded yet."""
+
+
 @dataclass(frozen=True)
 class Failure:
+    """A module of a package that could not be loaded; `again` tries once more."""
+
     plugin: str
     error: PluginError
+    again: Callable[[], None] | None = None
 
 
 class PluginHost:
@@ -83,6 +94,9 @@ class PluginHost:
     ) -> None:
         self.manager = pluggy.PluginManager(GROUP)
         self.manager.add_hookspecs(hookspecs)
+        for plugin, module in core_modules().items():
+            self.manager.register(module, name=plugin)
+        self._extensions = extensions.Extensions(self.manager)
         self.base = base or Path.cwd()
         self.local = dict(local or {})
         if BUILTIN in self.local:
@@ -98,6 +112,37 @@ class PluginHost:
 
     # -- looking up -------------------------------------------------------------------------------------
 
+    @property
+    def kinds(self) -> Mapping[str, Kind]:
+        """The kinds of component by name; core's first, then those of the plugins that are loaded."""
+        return self._extensions.values(extensions.KINDS)
+
+    @property
+    def roles(self) -> Mapping[str, Role]:
+        """What benchmarks ask of components, by name; core's first."""
+        return self._extensions.values(extensions.ROLES)
+
+    @property
+    def scenarios(self) -> Mapping[str, Scenario]:
+        """The images that benchmarks run components on, by name; core's first."""
+        return self._extensions.values(extensions.SCENARIOS)
+
+    @property
+    def commands(self) -> Mapping[str, click.Command]:
+        """The commands of the command line by name; core's first."""
+        return self._extensions.values(extensions.COMMANDS)
+
+    @property
+    def recipes(self) -> Mapping[str, Recipe]:
+        """What can be trained, by name; core's first."""
+        return self._extensions.values(extensions.RECIPES)
+
+    def kind(self, name: str) -> Kind:
+        """Raises PluginError (with a suggestion) if no plugin that is loaded has brought it."""
+        if name not in self.kinds:
+            raise PluginError(f"no kind {name!r}{suggestion(name, self.kinds)}")
+        return self.kinds[name]
+
     def find(self, kind: str, reference: str, also: Iterable[str] = ()) -> Entry:
         """The component that `use = reference` means.
 
@@ -105,7 +150,8 @@ class PluginHost:
             also: further names that a misspelt reference may have meant.
 
         Raises:
-            PluginError: no such plugin or component (with a suggestion), blocked, or its plugin is broken.
+            PluginError: no such kind, plugin or component (with a suggestion), blocked, or its plugin is
+                broken.
         """
         namespace, _, name = reference.rpartition("/")
         namespace = namespace or BUILTIN
@@ -113,7 +159,7 @@ class PluginHost:
         entry = self._entries.get((kind, reference))
         if entry is not None:
             return entry
-        wanted = f"{namespace}.{kind}s.{name.replace('-', '_')}"
+        wanted = f"{namespace}.{self.kind(kind).plural}.{name.replace('-', '_')}"
         raised = BrokenPluginError if any(f.plugin == wanted for f in self.failures) else PluginError
         raise raised(
             f"no {kind} named {reference!r}{self._why_absent(kind, namespace, name, reference, also)}"
@@ -121,7 +167,7 @@ class PluginHost:
 
     def _why_absent(self, kind: str, namespace: str, name: str, reference: str, also: Iterable[str]) -> str:
         """If a blocked or broken plugin module bears the wanted name, that; else a guess."""
-        folder = f"{namespace}.{kind}s."
+        folder = f"{namespace}.{self.kind(kind).plural}."
         wanted = folder + name.replace("-", "_")
         absent = dict.fromkeys(self.blocked_modules(namespace), "blocked")
         for failure in self.failures:
@@ -136,7 +182,7 @@ class PluginHost:
 
     def entries(self, kind: str | None = None) -> list[Entry]:
         """All registered components, sorted by kind and name."""
-        kinds = list(SPECS)
+        kinds = list(self.kinds)
         found = [e for e in self._entries.values() if kind in (None, e.kind)]
         return sorted(found, key=lambda e: (kinds.index(e.kind), e.name))
 
@@ -192,13 +238,14 @@ class PluginHost:
         if namespace in self.available():
             raise PluginError(f"a plugin is called {namespace!r} already; give these another name")
         for number, spec in enumerate(specs):
-            if type(spec) not in SPECS.values():
+            kind = next((k for k in self.kinds.values() if type(spec) is k.spec), None)
+            if kind is None:
                 raise PluginError(f"plugin {namespace!r}: expected component specs, got {spec!r}")
             module = ModuleType(f"{namespace}.{number}")
-            hook = hookspecs.hookimpl(lambda spec=spec: [spec], specname=f"magdr_{spec.kind}s")
+            hook = hookspecs.hookimpl(lambda spec=spec: [spec], specname=kind.hook)
             vars(module).update(MAGDR_API=MAGDR_API, provide=hook)
             file, digest = source_of(spec.build)
-            plugin = f"{namespace}.{spec.kind}s.{spec.name}"
+            plugin = f"{namespace}.{kind.plural}.{spec.name}"
             self.register(module, Origin(plugin, namespace, "", "", file, None, digest))
         self._loaded.add(namespace)
 
@@ -225,24 +272,72 @@ class PluginHost:
 
     def _load_installed(self, namespace: str, ep: EntryPoint) -> None:
         root = import_plugin(namespace, ep.value, ep.load)
-        names = plugin_modules(root)
+        names = plugin_modules(root, self.folders())
         if hasattr(root, "MAGDR_API") or not names:
             self.register(root, origin_of(root, namespace, namespace, ep))
-        for plugin, module_name in names.items():
-            plugin = f"{namespace}.{plugin}"
-            if self.is_blocked(plugin):
-                continue
-            try:
-                module = import_plugin(plugin, module_name, partial(importlib.import_module, module_name))
-                self.register(module, origin_of(module, plugin, namespace, ep))
-            except PluginError as e:
-                self.failures.append(Failure(plugin, e))
+        first = [name for name in names if name.startswith("kinds.")]
+        for plugin in first:
+            self._load_module(f"{namespace}.{plugin}", names[plugin], namespace, ep)
+        for plugin, module_name in plugin_modules(root, self.folders()).items():
+            if plugin not in first:
+                self._load_module(f"{namespace}.{plugin}", module_name, namespace, ep)
+
+    def _load_module(self, plugin: str, module_name: str, namespace: str, ep: EntryPoint) -> None:
+        """One module of a package; what is wrong with it is recorded."""
+        if self.is_blocked(plugin):
+            return
+        try:
+            module = import_plugin(plugin, module_name, partial(importlib.import_module, module_name))
+            self.register(module, origin_of(module, plugin, namespace, ep))
+        except PluginError as e:
+            again = partial(self._load_module, plugin, module_name, namespace, ep)
+            self.failures.append(Failure(plugin, e, again))
+
+    def folders(self) -> list[str]:
+        """Where plugin modules of a package are: by what their hooks give."""
+        own = [sort.hook.removeprefix("magdr_") for sort in extensions.SORTS]
+        return [*own, *(kind.plural for kind in self.kinds.values())]
+
+    def load_all(self, namespaces: Iterable[str]) -> list[PluginError]:
+        """Load several plugins, whichever brings the kind of another's components.
+
+        Returns:
+            The faults of those that cannot be loaded, and of modules of packages.
+        """
+        names = list(namespaces)
+        faults: dict[str, PluginError] = {}
+        known = -1
+        while names and len(self.kinds) > known:
+            known = len(self.kinds)
+            for name in list(names):
+                try:
+                    self.load(name)
+                except UnknownHookError as e:
+                    faults[name] = e
+                except PluginError as e:
+                    faults[name] = e
+                    names.remove(name)
+                else:
+                    faults.pop(name, None)
+                    names.remove(name)
+        return [*faults.values(), *(failure.error for failure in self.failures)]
+
+    def _try_again(self) -> None:
+        """What had a hook that nothing knew may have it now."""
+        lacking = {name for name, e in self._broken.items() if isinstance(e, UnknownHookError)}
+        self._broken = {name: e for name, e in self._broken.items() if name not in lacking}
+        failures, self.failures = self.failures, []
+        for failure in failures:
+            if isinstance(failure.error, UnknownHookError) and failure.again is not None:
+                failure.again()
+            else:
+                self.failures.append(failure)
 
     def blocked_modules(self, namespace: str) -> list[str]:
         """Ids of a loaded package's modules that are blocked."""
         ep = self._installed.get(namespace)
         root = sys.modules.get(ep.value) if ep is not None else None
-        names = plugin_modules(root) if root is not None else {}
+        names = plugin_modules(root, self.folders()) if root is not None else {}
         return [f"{namespace}.{n}" for n in names if self.is_blocked(f"{namespace}.{n}")]
 
     # -- registering ------------------------------------------------------------------------------------
@@ -260,44 +355,51 @@ class PluginHost:
             raise BrokenPluginError(f"{where}: {said}, this core speaks {MAGDR_API}")
         if self.manager.has_plugin(origin.plugin):
             raise PluginError(f"{where}: is registered already")
+        staged = extensions.Staged()
+        unknown: list[str] = []
         try:
             self.manager.register(module, name=origin.plugin)
+            staged = self._extensions.stage(origin.plugin, str(origin), where, imported)
+            callers = self.manager.get_hookcallers(module) or []
+            unknown = [caller.name for caller in callers if not caller.has_spec()]
             self.manager.check_pending()
-            new = self._collect(origin, where)
+            new = self._collect(origin, where, {**self.kinds, **staged.kinds})
         except BaseException as e:
             if self.manager.has_plugin(origin.plugin):
                 self.manager.unregister(name=origin.plugin)
+            self._extensions.drop(staged)
             if isinstance(e, PluginError) or interrupts.is_users(e):
                 raise
-            raise BrokenPluginError(f"{where}: {one_line(e)}") from e
+            raised = UnknownHookError if unknown else BrokenPluginError
+            raise raised(f"{where}: {one_line(e)}") from e
+        self._extensions.keep(staged)
         self._entries.update(new)
         self._order.append(origin.plugin)
+        if staged.kinds:
+            self._try_again()
 
-    def _collect(self, origin: Origin, where: str) -> dict[tuple[str, str], Entry]:
+    def _collect(self, origin: Origin, where: str, kinds: Mapping[str, Kind]) -> dict[tuple[str, str], Entry]:
         new: dict[tuple[str, str], Entry] = {}
-        for kind, spec_type in SPECS.items():
-            for impl in getattr(self.manager.hook, f"magdr_{kind}s").get_hookimpls():
+        for name, kind in kinds.items():
+            wanted = kind.spec.__name__
+            for impl in getattr(self.manager.hook, kind.hook).get_hookimpls():
                 if impl.plugin_name != origin.plugin:
                     continue
                 specs = imported(impl.function)
                 if not isinstance(specs, list | tuple):
-                    raise BrokenPluginError(
-                        f"{where}: magdr_{kind}s must return a list of {spec_type.__name__}"
-                    )
+                    raise BrokenPluginError(f"{where}: {kind.hook} must return a list of {wanted}")
                 for spec in specs:
-                    if type(spec) is not spec_type:
+                    if type(spec) is not kind.spec:
                         given = type(spec).__name__
-                        raise BrokenPluginError(
-                            f"{where}: magdr_{kind}s returned a {given}, expected {spec_type.__name__}"
-                        )
+                        raise BrokenPluginError(f"{where}: {kind.hook} returned a {given}, expected {wanted}")
                     _ = spec.schema  # a wrong signature is found now, not in the middle of a run
                     entry = Entry(spec, origin)
-                    taken = new.get((kind, entry.name)) or self._entries.get((kind, entry.name))
+                    taken = new.get((name, entry.name)) or self._entries.get((name, entry.name))
                     if taken is not None:
                         raise BrokenPluginError(
-                            f"{where}: {kind} {entry.name!r} is already provided by {taken.origin}"
+                            f"{where}: {name} {entry.name!r} is already provided by {taken.origin}"
                         )
-                    new[(kind, entry.name)] = entry
+                    new[(name, entry.name)] = entry
         return new
 
     # -- events -----------------------------------------------------------------------------------------
@@ -310,30 +412,7 @@ class PluginHost:
         Returns:
             Whether anything has.
         """
-        failed = False
-        impls = {impl.plugin_name: impl for impl in getattr(self.manager.hook, event).get_hookimpls()}
-        for plugin in [*self._order, *(p for p in impls if p not in self._order)]:
-            if plugin not in impls:
-                continue
-            faults = list(self._told(plugin, event, impls[plugin], values))
-            for fault in faults:
-                report(fault)
-            failed |= bool(faults)
-        return failed
-
-    def _told(self, plugin: str, event: str, impl: Any, values: Mapping[str, Any]) -> Iterator[str]:
-        """Call one observer with copies of its own; what it did that it should not."""
-        shown = {name: deepcopy(values[name]) for name in impl.argnames}
-        where = f"observer {plugin!r}"
-        try:
-            contained(where, lambda: impl.function(**shown), failed=f"failed in {event}")
-        except (MagdrError, torch.OutOfMemoryError) as e:
-            text, prefix = one_line(e), f"{where}: "
-            said = text.removeprefix(prefix) if text.startswith(prefix) else f"failed in {event}: {text}"
-            yield f"{where} {said}"
-        else:
-            if any(not _equal(shown[name], values[name]) for name in shown):
-                yield f"{where} changes what it is shown in {event}; that has no effect"
+        return observers.notify(self.manager, self._order, event, report, values)
 
     def add_observer(self, observer: object, name: str) -> None:
         """Register an object with event hooks (the progress bar and the report are such)."""
@@ -343,11 +422,3 @@ class PluginHost:
         except pluggy.PluginValidationError:
             self.manager.unregister(name=name)
             raise
-
-
-def _equal(shown: Any, value: Any) -> bool:
-    """Whether an observer left its copy as it was; what cannot be compared counts as that."""
-    try:
-        return bool(shown == value)
-    except Exception:
-        return True

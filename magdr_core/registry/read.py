@@ -10,20 +10,22 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, create_model
 
+from magdr_core.components.kind import RESERVED, Kind
 from magdr_core.components.objective import ObjectiveName
 from magdr_core.components.params import ParameterError, validate
-from magdr_core.components.specs import SPECS
 from magdr_core.errors import RegistryError, brief, suggestion
 from magdr_core.files.names import LONGEST, unsafe
 from magdr_core.files.toml_text import to_toml
 from magdr_core.files.user_files import parse_toml, read_text
 from magdr_core.guards.accelerate import Speed
+from magdr_core.hosting.core import core_kinds
 from magdr_core.hosting.hookspecs import MAGDR_API
 from magdr_core.registry.include import merged, packaged_registry, read_included
 from magdr_core.registry.settings import (
@@ -58,37 +60,36 @@ class _Component(BaseModel):
     base: str = ""
 
 
-class _Restoration(_Component):
-    grid: dict[str, list[Any]] | None = None
-
-
-class _Attack(_Component):
-    objective: ObjectiveName | None = None
-
-
-class _Generator(_Component):
-    dataset: str = ""
-
-
 @dataclass(frozen=True)
 class Instance:
     """One `[kind.label]` table.
 
     Attributes:
-        grid: of a restoration, instead of its own.
-        objective: of an attack; the generator's if None.
-        dataset: of a generator, the label of the faces that it is for; empty where any will do.
         base: folder, from the registry's, where relative paths in `params` start.
+        keys: what else stands in it, by the model that the kind has for its tables, with defaults.
     """
 
     kind: str
     label: str
     use: str
     params: Mapping[str, Any]
-    grid: Mapping[str, list[Any]] | None = None
-    objective: ObjectiveName | None = None
-    dataset: str = ""
     base: str = ""
+    keys: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def grid(self) -> Mapping[str, list[Any]] | None:
+        """Of a restoration, instead of its own."""
+        return self.keys.get("grid")
+
+    @property
+    def objective(self) -> ObjectiveName | None:
+        """Of an attack; the generator's if None."""
+        return self.keys.get("objective")
+
+    @property
+    def dataset(self) -> str:
+        """Of a generator, the label of the faces that it is for; empty where any will do."""
+        return self.keys.get("dataset", "")
 
     @property
     def table(self) -> str:
@@ -229,7 +230,8 @@ class _Reader:
 
     def registry(self, text: str, data: dict[str, Any]) -> tuple[Registry, str]:
         """What a file says, and which other one it includes."""
-        known = {"registry", "plugins", "magdr", "calibration", "engine", "speed", "profile", *SPECS}
+        kinds = core_kinds()
+        known = {*RESERVED, *kinds}
         for name, table in data.items():
             if name not in known:
                 hint = suggestion(name, known)
@@ -246,9 +248,9 @@ class _Reader:
         for name in plugins["local"]:
             self.check_label("[plugins] local", name)
         instances = {
-            (kind, label): self.instance(kind, label, table)
-            for kind in SPECS
-            for label, table in data.get(kind, {}).items()
+            (name, label): self.instance(kind, label, table)
+            for name, kind in kinds.items()
+            for label, table in data.get(name, {}).items()
         }
         calibration = self.table(CalibrationPolicy, "[calibration]", data.get("calibration", {}))
         engine = self.table(EngineSettings, "[engine]", data.get("engine", {}))
@@ -278,17 +280,12 @@ class _Reader:
         )
         return registry, header["include"]
 
-    def instance(self, kind: str, label: str, table: Any) -> Instance:
-        place = _shown(f"{kind}.{label}")
+    def instance(self, kind: Kind, label: str, table: Any) -> Instance:
+        place = _shown(f"{kind.name}.{label}")
         self.check_label(place, label)
-        schemas: dict[str, type[BaseModel]] = {
-            "restoration": _Restoration,
-            "attack": _Attack,
-            "generator": _Generator,
-        }
-        values = self.table(schemas.get(kind, _Component), place, table)
-        values["use"] = values["use"] or label
-        return Instance(kind=kind, label=label, **values)
+        values = self.table(_table_of(kind), place, table)
+        use, params, base = values.pop("use") or label, values.pop("params"), values.pop("base")
+        return Instance(kind.name, label, use, params, base, values)
 
     def check_label(self, place: str, label: str) -> None:
         """Labels are parts of file names and of module names."""
@@ -304,6 +301,12 @@ class _Reader:
             return validate(schema, values, "this table", noun="key")
         except ParameterError as e:
             raise self.fail(place, str(e)) from None
+
+
+@cache
+def _table_of(kind: Kind) -> type[BaseModel]:
+    """What a table of a kind may say."""
+    return _Component if kind.table is None else create_model("Table", __base__=(_Component, kind.table))
 
 
 def _shown(table: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from magdr_core.components.fingerprints import digest
 from magdr_core.components.params import FromRegistry, WeightsFile, marked_parameters, validate
-from magdr_core.components.specs import AttackSpec, GeneratorSpec, Need, RestorationSpec
+from magdr_core.components.specs import Need
 from magdr_core.components.weights import file_sha256, resolve_weights
 from magdr_core.errors import MagdrError, RegistryError, one_line, suggestion
 from magdr_core.files.user_files import user_path
@@ -162,10 +162,7 @@ class Resolver:
             "params": {k: told.get(k, v) for k, v in params.items()},
             "needs": inner,
         }
-        if isinstance(spec, AttackSpec):
-            identity["objective"] = instance.objective or "of the generator"
-        if isinstance(spec, GeneratorSpec):
-            identity["objective"] = spec.objective
+        identity.update(self.host.kind(instance.kind).identity(spec, instance))
         return Resolved(instance, entry, params, needs, identity, defaults)
 
     def _check_composition(self) -> None:
@@ -223,14 +220,17 @@ class Resolver:
         return {"base": resolved.identity, "settings": settings}
 
     def settings(self, resolved: Resolved) -> list[dict[str, Any]]:
-        """Every setting of a restoration's grid, validated: the table's grid, else the spec's without what
-        the table's params fix; one empty setting (its own params) where nothing is left to choose."""
-        spec = resolved.entry.spec
-        assert isinstance(spec, RestorationSpec)
+        """Every setting of a component's grid, validated: as its kind reads table and spec; one empty setting
+        (its own params) where nothing is left to choose.
+
+        Raises:
+            RegistryError: its kind has no grids, or this one is empty, too large or wrong.
+        """
+        spec, kind = resolved.entry.spec, self.host.kind(resolved.entry.kind)
+        if kind.grid is None:
+            raise RegistryError(f"a {kind.name} has no settings to choose from")
         own = {k: v for k, v in resolved.instance.params.items() if k not in spec.needs}
-        grid = resolved.instance.grid
-        if grid is None:
-            grid = {k: v for k, v in spec.grid.items() if k not in own}
+        grid = kind.grid(spec, resolved.instance)
         count = math.prod(len(values) for values in grid.values())
         if count > SETTINGS:
             name = resolved.entry.name

@@ -75,7 +75,7 @@ class Builder:
         return self._guarded(resolved, self._construct(resolved, arguments))
 
     def family(self, resolved: Resolved) -> Family:
-        """Every setting of a restoration's grid, sharing what they need."""
+        """Every setting of a component with a grid, sharing what they need."""
         return self.resolver.at(self.resolver.place(resolved.instance), lambda: self._family(resolved))
 
     def take_inner_passes(self) -> int:
@@ -143,7 +143,8 @@ class Builder:
         return component
 
     def _guarded(self, resolved: Resolved, component: Any) -> Any:
-        guarded = wrapped(resolved, component, _where(resolved))
+        kind = self.resolver.host.kind(resolved.entry.kind)
+        guarded = wrapped(kind, resolved, component, _where(resolved))
         if isinstance(guarded, GuardedGenerator):
             guarded.forward = faster(component, self.resolver.registry.speed, self.device)
         if isinstance(guarded, Guard):

@@ -8,21 +8,34 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from magdr_core.components.kind import Kind
+from magdr_core.components.trial import Rule
 from magdr_core.errors import DataError, MagdrError, WeightsError, one_line
 from magdr_core.testing import dataset_rules, fitting, gradient_rules, kind_rules, rules
-from magdr_core.testing.rules import RULES, Rule
+from magdr_core.testing.rules import CommonRule
 from magdr_core.testing.subject import Subject
 
 BUILDS = "builds"
 
-_ORDER = [m.__name__ for m in (fitting, rules, gradient_rules, kind_rules, dataset_rules)]
-EVERY_RULE = sorted(RULES.values(), key=lambda rule: _ORDER.index(rule.check.__module__))
-"""In the order of judging."""
+COMMON: tuple[CommonRule, ...] = (
+    fitting.fit,
+    *(rules.output, rules.finite, rules.in_range, rules.inputs, rules.networks, rules.randomness),
+    *(rules.repeats, rules.batch, rules.sizes, rules.crowd),
+    gradient_rules.gradient,
+)
+"""Asked of every kind that is called, in the order of judging."""
+
+KIND_RULES: dict[str, Rule] = {rule.name: rule for rule in (*kind_rules.RULES, *dataset_rules.RULES)}
+"""Those that core's kinds have of their own, by name."""
+
+EVERY_RULE: tuple[Rule, ...] = (*COMMON, *KIND_RULES.values())
 
 
-def rules_of(kind: str) -> list[Rule]:
+def rules_of(kind: Kind) -> list[Rule]:
     """The rules that concern a kind, in the order of judging."""
-    return [rule for rule in EVERY_RULE if kind in rule.kinds]
+    trial = kind.trial
+    asked = [] if trial is None else [rule for rule in COMMON if rule.concerns(trial)]
+    return [*asked, *kind.rules()]
 
 
 @dataclass(frozen=True)
@@ -124,6 +137,7 @@ class Component(Judged):
         entry = subject.entry
         self.component = f"{entry.kind} {entry.name}"
         self.plugin, self.file = entry.origin.plugin, entry.origin.file
+        self._rules = {rule.name: rule for rule in rules_of(subject.kind)}
         self._said: dict[str, list[str] | Unchecked] = {}
 
     def messages(self, name: str) -> list[str]:
@@ -140,13 +154,13 @@ class Component(Judged):
     def _judge(self, name: str) -> list[str]:
         if name == BUILDS:
             return self._builds()
-        for earlier in (BUILDS, *RULES[name].after):
-            if earlier != BUILDS and self.subject.kind not in RULES[earlier].kinds:
+        for earlier in (BUILDS, *self._rules[name].after):
+            if earlier != BUILDS and earlier not in self._rules:
                 continue
             if self.messages(earlier):
                 raise Unchecked(f"not judged: {self.component} does not hold to [{earlier}]")
         try:
-            found = [message for message in RULES[name].check(self.subject) if message]
+            found = [message for message in self._rules[name].check(self.subject) if message]
         except KeyboardInterrupt:
             raise
         except BaseException as e:  # a component that raises where no rule expects it

@@ -16,7 +16,6 @@ from magdr_core.testing.subject import Subject
 from magdr_core.testing.watching import global_generators
 
 SPLITS = ("train", "calibration", "test")
-DATASET = ("dataset",)
 LOOKED_AT = 16
 
 
@@ -43,7 +42,7 @@ def batches(s: Subject) -> Iterator[tuple[str, Batch]]:
             yield name, batch
 
 
-@rule("splits", "train, calibration and test are there and give batches", DATASET)
+@rule("splits", "train, calibration and test are there and give batches")
 def splits(s: Subject) -> Iterator[str]:
     if not isinstance(getattr(s.component, "size", None), int):
         yield f"size is {getattr(s.component, 'size', None)!r}, expected pixels"
@@ -68,9 +67,7 @@ def splits(s: Subject) -> Iterator[str]:
         yield f"draws from {' and '.join(drew)} global generator"
 
 
-@rule(
-    "images", "pictures are square, of the dataset's size, 8-bit levels in [0, 1]", DATASET, after=("splits",)
-)
+@rule("images", "pictures are square, of the dataset's size, 8-bit levels in [0, 1]", after=("splits",))
 def images(s: Subject) -> Iterator[str]:
     side = s.component.size
     for name, batch in batches(s):
@@ -88,7 +85,7 @@ def images(s: Subject) -> Iterator[str]:
         return
 
 
-@rule("ids", "ids are different texts", DATASET, after=("splits",))
+@rule("ids", "ids are different texts", after=("splits",))
 def ids(s: Subject) -> Iterator[str]:
     for name, batch in batches(s):
         wrong = [one for one in batch.ids if not isinstance(one, str)]
@@ -104,7 +101,6 @@ def ids(s: Subject) -> Iterator[str]:
 @rule(
     "stable",
     "an index is one picture and id for ever, in any batch and after a rebuild",
-    DATASET,
     ("splits",),
 )
 def stable(s: Subject) -> Iterator[str]:
@@ -126,7 +122,7 @@ def stable(s: Subject) -> Iterator[str]:
                 return
 
 
-@rule("disjoint", "splits share no id and no picture", DATASET, after=("splits", "images", "ids"))
+@rule("disjoint", "splits share no id and no picture", after=("splits", "images", "ids"))
 def disjoint(s: Subject) -> Iterator[str]:
     named: dict[str, str] = {}
     drawn: dict[bytes, tuple[str, str]] = {}
@@ -145,7 +141,7 @@ def disjoint(s: Subject) -> Iterator[str]:
             return
 
 
-@rule("facts", "what is known of the pictures has its form: a row for each", DATASET, after=("splits",))
+@rule("facts", "what is known of the pictures has its form: a row for each", after=("splits",))
 def facts(s: Subject) -> Iterator[str]:
     side = s.component.size
     for name, batch in batches(s):
@@ -174,3 +170,6 @@ def facts(s: Subject) -> Iterator[str]:
 
 def _told(values: Any) -> str:
     return f"{tuple(values.shape)} in [{float(values.min()):.3g}, {float(values.max()):.3g}]"
+
+
+RULES = (splits, images, ids, stable, disjoint, facts)

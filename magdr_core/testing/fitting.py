@@ -9,13 +9,15 @@ from typing import Any
 import torch
 
 from magdr_core.components.protocols import Fittable
-from magdr_core.testing.rules import rule
+from magdr_core.testing.rules import common
 from magdr_core.testing.subject import Subject
 from magdr_core.testing.watching import Seen
 
 
-@rule(
-    "fit", "learns a JSON-able state, the same each time, and leaves all else alone", ("detector", "defense")
+@common(
+    "fit",
+    "learns a JSON-able state, the same each time, and leaves all else alone",
+    lambda trial: trial.learns,
 )
 def fit(s: Subject) -> Iterator[str]:
     component = s.component

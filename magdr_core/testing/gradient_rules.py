@@ -9,13 +9,12 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from magdr_core.components.specs import MetricSpec
+from magdr_core.components.trial import no_gradient
 from magdr_core.testing.inputs import Inputs
-from magdr_core.testing.rules import rule
+from magdr_core.testing.rules import common
 from magdr_core.testing.subject import Subject
 from magdr_core.testing.watching import find_networks
 
-CLAIMING = ("restoration", "detector", "defense", "metric", "generator")
 DIRECTIONS = 3
 
 # Steps of the central difference, and what it may be off by, as a share of the gradient's length. One step
@@ -26,24 +25,17 @@ DOUBLE = (torch.float64, (1e-5, 1e-4, 1e-3, 1e-6, 1e-7), 0.02)
 SINGLE = (torch.float32, (1e-2, 2e-3, 5e-4), 0.1)
 
 
-def claim(s: Subject) -> str:
-    """What a component says of its gradient with respect to the image."""
-    if isinstance(s.spec, MetricSpec):
-        return "exact" if s.spec.differentiable else "none"
-    return str(getattr(s.spec, "gradient", "exact"))
-
-
-@rule(
+@common(
     "gradient",
     "an exact gradient agrees with finite differences; a straight-through one is there",
-    CLAIMING,
+    lambda trial: trial.gradient is not no_gradient,
     after=("output", "finite", "inputs", "randomness", "repeats"),
 )
 def gradient(s: Subject) -> Iterator[str]:
-    said = claim(s)
+    said = s.trial.gradient(s.spec)
     if said == "none":
         return
-    whole = _unrounded(s.batch[[0] if s.kind == "generator" else [0, 1]])
+    whole = _unrounded(s.batch[[0] if s.trial.own_conditions else [0, 1]])
     with torch.random.fork_rng(devices=[]):
         yield from _judged(s, whole, said)
 
@@ -148,8 +140,8 @@ def _unrounded(inputs: Inputs) -> Inputs:
 
 
 def _leaf(s: Subject, given: Inputs) -> Tensor:
-    return given.others if s.kind == "metric" else given.images
+    return given.others if s.trial.moved == "others" else given.images
 
 
 def _at(s: Subject, given: Inputs, x: Tensor) -> Inputs:
-    return replace(given, others=x) if s.kind == "metric" else replace(given, images=x)
+    return replace(given, others=x) if s.trial.moved == "others" else replace(given, images=x)

@@ -21,7 +21,6 @@ from magdr_core.testing.subject import Subject, misshapen, not_finite
 @rule(
     "grid",
     "every setting of the grid builds and gives sound images",
-    ("restoration",),
     after=(*SOUND, "batch"),
 )
 def grid(s: Subject) -> Iterator[str]:
@@ -42,7 +41,7 @@ def grid(s: Subject) -> Iterator[str]:
             return
 
 
-@rule("masks", "masks are not negative and sum to 1 at each pixel", ("parser",), after=("output", "finite"))
+@rule("masks", "masks are not negative and sum to 1 at each pixel", after=("output", "finite"))
 def masks(s: Subject) -> Iterator[str]:
     for count, height, width in ((0, 0, 0), (1, 17, 23)):
         seen = s.call(s.inputs(count, height, width)) if count else s.first
@@ -61,7 +60,6 @@ def masks(s: Subject) -> Iterator[str]:
 @rule(
     "distance",
     "0 for equal images and in empty regions, larger for different images",
-    ("metric",),
     after=SOUND,
 )
 def distance(s: Subject) -> Iterator[str]:
@@ -85,7 +83,7 @@ def distance(s: Subject) -> Iterator[str]:
         yield f"the distance of two different images is {float(far.min()):.4g}, {equal}"
 
 
-@rule("ball", "no pixel moves by more than eps, for the default, 0 and 1", ("attack",), after=SOUND)
+@rule("ball", "no pixel moves by more than eps, for the default, 0 and 1", after=SOUND)
 def ball(s: Subject) -> Iterator[str]:
     default = s.guarded.eps
     for eps in (default, 0.0, 1.0):
@@ -107,7 +105,7 @@ def ball(s: Subject) -> Iterator[str]:
             return
 
 
-@rule("checkpoints", "what one run has after some steps", ("attack",), after=SOUND)
+@rule("checkpoints", "what one run has after some steps", after=SOUND)
 def checkpoints(s: Subject) -> Iterator[str]:
     if not hasattr(s.component, "checkpoints"):
         return
@@ -124,7 +122,7 @@ def checkpoints(s: Subject) -> Iterator[str]:
         yield f"checkpoints for steps {wanted} returned {_size(seen.output)}"
     else:
         for x_hat in seen.output:
-            wrong = misshapen(x_hat, tuple(s.batch.images.shape), s.batch.images, s.kind)
+            wrong = misshapen(x_hat, tuple(s.batch.images.shape), s.batch.images)
             moved = 0.0 if wrong else difference(x_hat, s.batch.images)
             if wrong or moved > s.guarded.eps + 1e-5:
                 yield f"checkpoint: {wrong or f'a pixel moved by {moved:.4g}, eps is {s.guarded.eps:.4g}'}"
@@ -134,7 +132,6 @@ def checkpoints(s: Subject) -> Iterator[str]:
 @rule(
     "undo",
     "geometry is undone: `undo(f(x))` is x again, but for the borders",
-    ("augmentation",),
     after=(*SOUND, "inputs"),
 )
 def undo(s: Subject) -> Iterator[str]:
@@ -154,7 +151,7 @@ def undo(s: Subject) -> Iterator[str]:
         yield f"undo leaves a mean difference of {left:.4g} inside; without it, it is {moved:.4g}"
 
 
-@rule("own output", "`output(x, c, G)` gives sound images, the same in any batch", ("defense",), after=SOUND)
+@rule("own output", "`output(x, c, G)` gives sound images, the same in any batch", after=SOUND)
 def own_output(s: Subject) -> Iterator[str]:
     if not hasattr(s.component, "output"):
         return
@@ -176,7 +173,7 @@ def own_output(s: Subject) -> Iterator[str]:
         yield f"output: image 0 differs by {moved:.3g} alone and in a batch of {len(s.batch)}"
 
 
-@rule("conditions", "size, condition names, target regions and drawn conditions", ("generator",))
+@rule("conditions", "size, condition names, target regions and drawn conditions")
 def conditions(s: Subject) -> Iterator[str]:
     G, n, names = s.component, len(s.batch), tuple(s.component.condition_names)
     if not isinstance(G.size, int) or G.size < 1:
@@ -209,7 +206,7 @@ def conditions(s: Subject) -> Iterator[str]:
             yield "draw gives an image another condition alone than in a batch"
 
 
-@rule("features", "features and classes, where the component has them", ("generator",), after=("output",))
+@rule("features", "features and classes, where the component has them", after=("output",))
 def features(s: Subject) -> Iterator[str]:
     x, c = s.batch.images, s.batch.conditions
     if hasattr(s.component, "features"):
@@ -252,3 +249,6 @@ def _size(value: Any) -> str:
     if isinstance(value, list | tuple):
         return f"a {type(value).__name__} of {len(value)}"
     return f"a {type(value).__name__}"
+
+
+RULES = (grid, masks, distance, ball, checkpoints, undo, own_output, conditions, features)

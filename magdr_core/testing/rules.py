@@ -11,84 +11,75 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from magdr_core.components.specs import SPECS
+from magdr_core.components.trial import Rule, Trial
 from magdr_core.errors import MagdrError
 from magdr_core.testing.inputs import Inputs
-from magdr_core.testing.subject import IMAGE_KINDS, MAP_KINDS, Subject, not_finite
+from magdr_core.testing.subject import Subject, not_finite
 
-KINDS = tuple(SPECS)
-CALLED = tuple(kind for kind in KINDS if kind != "dataset")
 CROWD = 200
 """Pictures of the crowd: a fault that one picture in a hundred has is found."""
 
-NETWORKS = ("generator", "parser")
 STRIDED = 1e-4
 """By how much a result may depend on how images lie in memory: other kernels add in another order."""
 
 Check = Callable[[Subject], Iterator[str]]
 
 
-@dataclass(frozen=True)
-class Rule:
-    """One promise.
+@dataclass(frozen=True, kw_only=True)
+class CommonRule(Rule):
+    """A rule of every kind that is called in a certain way.
 
     Attributes:
-        name: as findings and test ids show it.
-        promise: one line.
-        kinds: whom it concerns.
-        after: the rules that must hold before this one can be judged.
-        check: yields what is wrong, each with the offending value.
+        concerns: whether it is asked of components that are called so.
     """
 
-    name: str
-    promise: str
-    kinds: tuple[str, ...]
-    after: tuple[str, ...]
-    check: Check
+    concerns: Callable[[Trial], bool] = lambda trial: True
 
 
-RULES: dict[str, Rule] = {}
+def rule(name: str, promise: str, after: tuple[str, ...] = ()) -> Callable[[Check], Rule]:
+    """Make a rule of a check: one of a kind's own."""
+    return lambda check: Rule(name=name, promise=promise, check=check, after=after)
 
 
-def rule(
-    name: str, promise: str, kinds: tuple[str, ...] = CALLED, after: tuple[str, ...] = ()
-) -> Callable[[Check], Check]:
-    """Register a check under a name; the order of registration is the order of judging."""
-
-    def register(check: Check) -> Check:
-        RULES[name] = Rule(name, promise, kinds, after, check)
-        return check
-
-    return register
+def common(
+    name: str,
+    promise: str,
+    concerns: Callable[[Trial], bool] = lambda trial: True,
+    after: tuple[str, ...] = (),
+) -> Callable[[Check], CommonRule]:
+    """Make a rule of a check: one of all kinds that it concerns."""
+    return lambda check: CommonRule(name=name, promise=promise, check=check, after=after, concerns=concerns)
 
 
-@rule("output", "runs on a batch, and the result has the right shape, number type and device", after=("fit",))
+@common(
+    "output", "runs on a batch, and the result has the right shape, number type and device", after=("fit",)
+)
 def output(s: Subject) -> Iterator[str]:
     yield s.misshapen(s.first)
 
 
-@rule("finite", "no NaN, no infinity", after=("output",))
+@common("finite", "no NaN, no infinity", after=("output",))
 def finite(s: Subject) -> Iterator[str]:
     yield not_finite(s.first.output)
 
 
-@rule("range", "images are in [0, 1]", IMAGE_KINDS, after=("output",))
+@common("range", "images are in [0, 1]", lambda trial: trial.images, after=("output",))
 def in_range(s: Subject) -> Iterator[str]:
     wrong = s.out_of_range(s.first.output)
     yield f"returns {wrong}" if wrong else ""
 
 
-@rule("inputs", "inputs are not edited in place", after=("fit",))
+@common("inputs", "inputs are not edited in place", after=("fit",))
 def inputs(s: Subject) -> Iterator[str]:
     yield from s.first.edited
 
 
-@rule("networks", "modes, weights and gradients of networks are as before", after=("fit",))
+@common("networks", "modes, weights and gradients of networks are as before", after=("fit",))
 def networks(s: Subject) -> Iterator[str]:
     yield from s.first.networks
 
 
-@rule("randomness", "the global random generators are neither drawn from nor looked at", after=("output",))
+@common("randomness", "the global random generators are neither drawn from nor looked at", after=("output",))
 def randomness(s: Subject) -> Iterator[str]:
     if s.first.drew:
         remedy = "draw from `rng`" if s.spec.stochastic else "declare stochastic=True and draw from `rng`"
@@ -102,7 +93,7 @@ def randomness(s: Subject) -> Iterator[str]:
             yield f"results move by {moved:.3g} with the seed of the global generators"
 
 
-@rule("repeats", "the same inputs and streams give the same result", after=("output", "randomness"))
+@common("repeats", "the same inputs and streams give the same result", after=("output", "randomness"))
 def repeats(s: Subject) -> Iterator[str]:
     again = s.seen("again", lambda: s.batch)
     if again.error:
@@ -111,7 +102,7 @@ def repeats(s: Subject) -> Iterator[str]:
         yield f"the same call again differs by {moved:.3g}"
 
 
-@rule(
+@common(
     "batch",
     "a result does not depend on the batch's size or order",
     after=("output", "finite", "randomness", "repeats", "networks"),
@@ -150,29 +141,28 @@ SHAPES = ((1, 24, 32), (2, 17, 23), (1, 32, 16))
 SOUND = ("output", "finite", "range")
 
 
-@rule("sizes", "pictures of other shapes, odd ones too, and single ones", after=SOUND)
+@common("sizes", "pictures of other shapes, odd ones too, and single ones", after=SOUND)
 def sizes(s: Subject) -> Iterator[str]:
     side = s.generator.size
-    shapes = ((1, side, side),) if s.kind == "generator" else SHAPES
+    shapes = ((1, side, side),) if s.trial.own_conditions else SHAPES
     for count, height, width in shapes:
         seen = s.call(s.inputs(count, height, width))
-        if isinstance(seen.error, MagdrError) and s.kind not in MAP_KINDS:
+        if isinstance(seen.error, MagdrError) and not s.trial.any_size:
             continue  # refused in words: generators have one size
         if wrong := s.ill_valued(seen):
             yield wrong if seen.error else f"on {seen.inputs.shape}: {wrong}"
             return
 
 
-@rule(
+@common(
     "crowd",
     f"holds for {CROWD} pictures (generators and parsers: {CROWD // 10}), flat, saturated and noisy ones too",
     after=SOUND,
 )
 def crowd(s: Subject) -> Iterator[str]:
-    if s.kind in NETWORKS:  # slow, and no filters with a case for each picture
-        many = s.inputs(CROWD // 10, odd_ones=True)
-    else:
-        many = s.inputs(CROWD, 16, 16, odd_ones=True)
+    # Networks are slow, and no filters with a case for each picture.
+    size = (CROWD // 10,) if s.trial.network else (CROWD, 16, 16)
+    many = s.inputs(*size, odd_ones=True)
     parts = [many[range(i, min(i + 50, len(many)))] for i in range(0, len(many), 50)]
     for part in parts:
         seen = s.call(part)

@@ -13,18 +13,12 @@ from torch import Tensor, nn
 from magdr_core.components.objective import build_objective
 from magdr_core.components.protocols import FitData, Setting
 from magdr_core.components.rng import SampleRng
-from magdr_core.components.specs import MetricSpec
-from magdr_core.functional import PARTS, in_pieces
+from magdr_core.components.trial import Trial
+from magdr_core.functional import in_pieces
 from magdr_core.hosting.manager import Entry
-from magdr_core.testing.inputs import REGIONS, Inputs, make_inputs
+from magdr_core.testing.inputs import Inputs, make_inputs
 from magdr_core.testing.watching import Network, Seen, edit, find_networks, global_generators
 from magdr_core.testing.world import World
-
-IMAGE_KINDS = ("augmentation", "restoration", "generator", "attack", "defense")
-"""Their results are images."""
-
-MAP_KINDS = ("metric", "augmentation", "restoration", "parser")
-"""They look at images alone, so pictures of any shape are their business."""
 
 
 class Subject:
@@ -41,10 +35,17 @@ class Subject:
     """
 
     def __init__(self, entry: Entry, world: World, params: Mapping[str, Any], *, tolerance: float) -> None:
-        self.entry, self.spec, self.kind = entry, entry.spec, entry.kind
+        self.entry, self.spec = entry, entry.spec
+        self.kind = world.host.kind(entry.kind)
         self.world, self.params, self.tolerance = world, params, tolerance
         self.memo: dict[str, Any] = {}
         self._seen: dict[str, Seen] = {}
+
+    @property
+    def trial(self) -> Trial:
+        """How components of the kind are called; only rules of kinds that have none do without."""
+        assert self.kind.trial is not None
+        return self.kind.trial
 
     @cached_property
     def guarded(self) -> Any:
@@ -67,7 +68,7 @@ class Subject:
         return self.world.build(self.entry, self.params)
 
     def settings(self) -> Sequence[Setting]:
-        """Every setting of a restoration's grid."""
+        """Every setting of a component with a grid."""
         return self.world.settings(self.entry, self.params)
 
     def fit_data(self) -> FitData:
@@ -80,14 +81,14 @@ class Subject:
     @property
     def generator(self) -> Any:
         """The generator that conditions are for: the component itself if it is one."""
-        return self.guarded if self.kind == "generator" else self.toy_generator
+        return self.guarded if self.trial.own_conditions else self.toy_generator
 
     # -- calling ----------------------------------------------------------------------------------------
 
     def inputs(self, count: int, height: int = 0, width: int = 0, *, odd_ones: bool = False) -> Inputs:
         """Pictures on the device, by default of the size that the kind is mostly called with."""
         side = self.generator.size
-        if not height and self.kind in MAP_KINDS:
+        if not height and self.trial.any_size:
             height, width = 24, 32
         names = len(self.generator.condition_names)
         made = make_inputs(count, height or side, width or side, conditions=names, odd_ones=odd_ones)
@@ -95,7 +96,7 @@ class Subject:
 
     @cached_property
     def batch(self) -> Inputs:
-        return self.inputs(3 if self.kind == "generator" else 5)
+        return self.inputs(self.trial.pictures)
 
     def seen(self, name: str, inputs: Callable[[], Inputs], **options: Any) -> Seen:
         """The call of that name, made once."""
@@ -116,11 +117,11 @@ class Subject:
         Args:
             world: seeds the global generators, which it must not care for.
             channels_last: hand over images that lie in memory that way.
-            pieces: call generators and parsers through `in_pieces`, as core does: the same bits in any batch.
+            pieces: call networks through `in_pieces`, as core does: the same bits in any batch.
         """
 
         def run(given: Inputs) -> Any:
-            if pieces and self.kind in ("generator", "parser"):
+            if pieces and self.trial.network:
                 return in_pieces(lambda i: self.compute(given[_rows(given, i)]), given.images)
             return self.compute(given.channels_last() if channels_last else given)
 
@@ -150,23 +151,11 @@ class Subject:
     def compute(self, given: Inputs, *, component: Any = None) -> Any:
         """The kind's call with everything that core would hand over."""
         f = self.component if component is None else component
-        x, c, G = given.images, given.conditions, self.toy_generator
         rng = {"rng": self.rng(given)} if self.spec.stochastic else {}
-        match self.kind:
-            case "metric":
-                assert isinstance(self.spec, MetricSpec)
-                through = {"c": c, "G": G} if self.spec.conditional else {}
-                return f(x, given.others, given.masks, **through)
-            case "generator":
-                return f(x, c, **rng)
-            case "detector" | "defense":
-                return f(x, c, G, **rng)
-            case "attack":
-                return f(x, self.objective(given), **rng)
-            case _:
-                return f(x, **rng)
+        return self.trial.call(self, f, given, rng)
 
     def objective(self, given: Inputs) -> Any:
+        """What an attack is to maximise on these pictures."""
         aim = self.guarded.objective or self.toy_generator.objective
         return build_objective(aim, self.toy_generator, given.images, given.conditions)
 
@@ -185,29 +174,19 @@ class Subject:
 
     # -- judging ----------------------------------------------------------------------------------------
 
-    def expected_shape(self, inputs: Inputs) -> tuple[int, ...]:
-        n, _, height, width = inputs.images.shape
-        match self.kind:
-            case "metric":
-                return n, REGIONS
-            case "parser":
-                return n, len(PARTS), height, width
-            case "detector":
-                return (n,)
-        return tuple(inputs.images.shape)
-
     def misshapen(self, seen: Seen) -> str:
         """What is wrong with the form of the result, or nothing."""
         if seen.error is not None:
             return seen.failure
-        return misshapen(seen.output, self.expected_shape(seen.inputs), seen.inputs.images, self.kind)
+        shape, any_float = self.trial.shape(seen.inputs), self.trial.any_float
+        return misshapen(seen.output, shape, seen.inputs.images, any_float=any_float)
 
     def ill_valued(self, seen: Seen) -> str:
         """Form, finiteness and range of a result at once; what is wrong with it, or nothing."""
         return self.misshapen(seen) or not_finite(seen.output) or self.out_of_range(seen.output)
 
     def out_of_range(self, y: Tensor) -> str:
-        if self.kind not in IMAGE_KINDS or y.numel() == 0:
+        if not self.trial.images or y.numel() == 0:
             return ""
         finite = y.detach()[torch.isfinite(y.detach())]
         if finite.numel() == 0:
@@ -222,16 +201,21 @@ def _rows(given: Inputs, idx: slice | list[int]) -> Sequence[int]:
     return range(len(given))[idx] if isinstance(idx, slice) else idx
 
 
-def misshapen(y: Any, shape: tuple[int, ...], like: Tensor, kind: str) -> str:
+def misshapen(y: Any, shape: tuple[int, ...], like: Tensor, *, any_float: bool = False) -> str:
+    """What is wrong with the form of a result, or nothing.
+
+    Args:
+        shape: that it should have.
+        like: what it should be on the device of, and of the type of unless it may be `any_float`.
+    """
     if not isinstance(y, Tensor):
         return f"returns a {type(y).__name__}, expected a tensor"
     if tuple(y.shape) != shape:
         return f"returns shape {tuple(y.shape)}, expected {shape}"
     if y.device != like.device:
         return f"returns a tensor on {y.device}, expected {like.device}"
-    scores = kind in ("metric", "detector")
-    if not y.is_floating_point() or not (scores or y.dtype == like.dtype):
-        return f"returns {y.dtype}, expected {'a float type' if scores else like.dtype}"
+    if not y.is_floating_point() or not (any_float or y.dtype == like.dtype):
+        return f"returns {y.dtype}, expected {'a float type' if any_float else like.dtype}"
     return ""
 
 

@@ -50,7 +50,7 @@ def checks_in(
     host, namespace = world.host, target.namespace
     file = _file_of(host, namespace, target.base)
     try:
-        host.load(namespace)
+        world.load(namespace)
     except PluginError as e:
         return [Check(Broken(namespace, file, e), LOADS)]
     broken = [Check(Broken(f.plugin, file, f.error), LOADS) for f in host.failures]
@@ -68,7 +68,10 @@ def checks_of(
 ) -> list[Check]:
     """The checks of one component."""
     judged = Component(Subject(entry, world, params or {}, tolerance=tolerance))
-    return [Check(judged, name) for name in (BUILDS, *(rule.name for rule in rules_of(entry.kind)))]
+    return [
+        Check(judged, name)
+        for name in (BUILDS, *(rule.name for rule in rules_of(world.host.kind(entry.kind))))
+    ]
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ from magdr_core.api import (
     hookimpl,
     stateless,
 )
+from magdr_core.components.specs import ComponentSpec
 from magdr_core.functional import (
     CLASSES,
     PARTS,
@@ -247,3 +248,19 @@ def magdr_defenses() -> list[DefenseSpec]:
 @hookimpl
 def magdr_datasets() -> list[DatasetSpec]:
     return [DatasetSpec(name=NAME, build=dataset)]
+
+
+def toy(kind: str) -> ComponentSpec:
+    """The toy of one of core's kinds."""
+    everything = [
+        *magdr_metrics(),
+        *magdr_augmentations(),
+        *magdr_restorations(),
+        *magdr_generators(),
+        *magdr_parsers(),
+        *magdr_attacks(),
+        *magdr_detectors(),
+        *magdr_defenses(),
+        *magdr_datasets(),
+    ]
+    return next(spec for spec in everything if spec.kind == kind)

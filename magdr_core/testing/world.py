@@ -12,22 +12,18 @@ from typing import Any
 import torch
 
 from magdr_core.components.protocols import FitData, Setting
-from magdr_core.components.specs import SPECS, Need
+from magdr_core.components.specs import Need
 from magdr_core.guards import GuardedGenerator
-from magdr_core.hosting.manager import Entry, PluginHost
+from magdr_core.hosting.manager import Entry, PluginHost, UnknownHookError
 from magdr_core.registry.read import Instance, parse_registry
 from magdr_core.results.store import Store
 from magdr_core.testing.fit_data import make_fit_data
 from magdr_core.toolkit import Toolkit
 
 TOYS = "magdr-toys"
-REGISTRY = (
-    f"""
-[plugins]
-local = {{ {TOYS} = "magdr_core.testing.toys" }}
-"""
-    + "".join(f'[{kind}.toy]\nuse = "{TOYS}/toy"\n' for kind in SPECS)
-    + """
+"""The plugin that toys are of, in a world."""
+
+REGISTRY = """
 [detector.evidence]
 use = "magdr"
 params = { criteria = ["toy"], augmentations = ["toy"] }
@@ -39,11 +35,10 @@ attacked = 6
 train = 12
 attacks = ["toy"]
 """
-)
 
 
 class World:
-    """Builds components of a plugin among toys.
+    """Builds components of a plugin among toys: small, quick components of every kind.
 
     Args:
         local: local plugins, by name, as a registry has them.
@@ -56,6 +51,8 @@ class World:
         self._instances = dict(read.instances)
         registry = replace(read, local={**read.local, **local}, instances=self._instances)
         self.toolkit = Toolkit(registry, device=device)
+        self._has_toy: set[str] = set()
+        self.make_toys()
         self._folder = tempfile.TemporaryDirectory(prefix="magdr-conformance-")
 
     @property
@@ -65,6 +62,30 @@ class World:
     @property
     def device(self) -> torch.device:
         return self.toolkit.device
+
+    def load(self, namespace: str) -> None:
+        """Load a plugin; if it has components of a kind that nothing knows, all others first.
+
+        Raises:
+            PluginError: it cannot be loaded.
+        """
+        try:
+            self.host.load(namespace)
+        except UnknownHookError:
+            self.host.load_all(name for name in self.host.available() if name != namespace)
+            self.host.load(namespace)
+        if any(isinstance(failure.error, UnknownHookError) for failure in self.host.failures):
+            self.host.load_all(self.host.available())
+        self.make_toys()
+
+    def make_toys(self) -> None:
+        """A component called "toy" of every kind that is known by now and has one."""
+        for name, kind in self.host.kinds.items():
+            if kind.toy is not None and name not in self._has_toy:
+                spec = kind.toy()
+                self._has_toy.add(name)
+                self.host.add(TOYS, [spec])
+                self.declare(name, "toy", f"{TOYS}/{spec.name}", {})
 
     @cached_property
     def generator(self) -> GuardedGenerator:
@@ -89,7 +110,7 @@ class World:
         return self.toolkit.build(entry.kind, label, **self._calibrated(entry, label))
 
     def settings(self, entry: Entry, params: Mapping[str, Any]) -> Sequence[Setting]:
-        """Every setting of a restoration's grid.
+        """Every setting of a component with a grid.
 
         Raises:
             RegistryError: a setting that the schema refuses.

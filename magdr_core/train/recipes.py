@@ -3,50 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
+from magdr_core.components.recipe import Recipe
 
-@dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """Everything that determines a weight file, besides the code.
-
-    Attributes:
-        kind, use, params: the component whose network is trained.
-        trainer: which procedure.
-        dataset: parameters of `procedural-faces`.
-        steps, batch, lr: optimisation (a cosine decay to 1% of lr).
-        pool: training images drawn once, before the first step.
-        start: weights that training starts from (as in a registry), instead of random ones.
-        settings: weights of the losses and the like.
-        tested: test faces that the card's quality is measured on.
-    """
-
-    kind: str
-    use: str
-    trainer: str
-    steps: int
-    pool: int
-    batch: int = 16
-    lr: float = 1.5e-3
-    seed: int = 0
-    start: str = ""
-    params: Mapping[str, Any] = field(default_factory=dict)
-    dataset: Mapping[str, Any] = field(default_factory=lambda: {"size": 64})
-    settings: Mapping[str, float] = field(default_factory=dict)
-    tested: int = 500
-
+__all__ = ["RECIPES", "Recipe"]
 
 PAIRED = {"square": 10.0, "region": 3.0, "gradient": 1.0, "adversarial": 0.02}
 """Weights of the losses that all generators are trained with: they are shown the exact result."""
 
 NETWORK: Mapping[str, Any] = {"width": 32, "blocks": 4, "size": 64}
 
-RECIPES: dict[str, Recipe] = {
-    "stargan-faces64": Recipe(
+_SHIPPED = (
+    Recipe(
+        name="stargan-faces64",
         kind="generator",
         use="stargan",
-        trainer="editing",
+        trainer="magdr_core.train.editing:EditingTrainer",
         params=NETWORK,
         # Without grain: a network that is trained on noise learns to ignore it, attacks included.
         dataset={"size": 64, "grain": 0.0},
@@ -56,10 +29,11 @@ RECIPES: dict[str, Recipe] = {
     ),
     # What an attacker trains who knows the task and not the network: smaller, with other initial weights, on
     # half of the editor's images.
-    "stargan-surrogate64": Recipe(
+    Recipe(
+        name="stargan-surrogate64",
         kind="generator",
         use="stargan",
-        trainer="editing",
+        trainer="magdr_core.train.editing:EditingTrainer",
         params={"width": 24, "blocks": 3, "size": 64},
         dataset={"size": 64, "grain": 0.0},
         steps=3000,
@@ -69,10 +43,11 @@ RECIPES: dict[str, Recipe] = {
     ),
     # The shipped editor made harder to disrupt: two long steps instead of ten short ones, away from the exact
     # result of the edit instead of mid-grey, in the editor's inputs alone.
-    "stargan-hardened64": Recipe(
+    Recipe(
+        name="stargan-hardened64",
         kind="generator",
         use="stargan",
-        trainer="adversarial-editing",
+        trainer="magdr_core.train.adversarial:AdversarialEditingTrainer",
         start="builtin:stargan-faces64",
         params=NETWORK,
         dataset={"size": 64, "grain": 0.0},
@@ -89,10 +64,11 @@ RECIPES: dict[str, Recipe] = {
         },
     ),
     # Not shipped: about 20 times the work of the first. Strengths are the published .05, .01 of [-1,1].
-    "stargan-adversarial64": Recipe(
+    Recipe(
+        name="stargan-adversarial64",
         kind="generator",
         use="stargan",
-        trainer="adversarial-editing",
+        trainer="magdr_core.train.adversarial:AdversarialEditingTrainer",
         params=NETWORK,
         dataset={"size": 64, "grain": 0.0},
         steps=6000,
@@ -106,10 +82,11 @@ RECIPES: dict[str, Recipe] = {
             "attack_from_result": 0.0,
         },
     ),
-    "cyclegan-faces64": Recipe(
+    Recipe(
+        name="cyclegan-faces64",
         kind="generator",
         use="cyclegan",
-        trainer="replacement",
+        trainer="magdr_core.train.replacement:ReplacementTrainer",
         params=NETWORK,
         dataset={"size": 64, "grain": 0.0, "identity": "A"},
         steps=2400,
@@ -119,10 +96,11 @@ RECIPES: dict[str, Recipe] = {
             "identity": 0.25,
         },
     ),
-    "ganimation-faces64": Recipe(
+    Recipe(
+        name="ganimation-faces64",
         kind="generator",
         use="ganimation",
-        trainer="reenactment",
+        trainer="magdr_core.train.reenactment:ReenactmentTrainer",
         params=NETWORK,
         dataset={"size": 64, "grain": 0.0},
         steps=5000,
@@ -134,30 +112,33 @@ RECIPES: dict[str, Recipe] = {
             "colour": 1.0,
         },
     ),
-    "parser-faces64": Recipe(
+    Recipe(
+        name="parser-faces64",
         kind="parser",
         use="unet",
-        trainer="parsing",
+        trainer="magdr_core.train.parsing:ParsingTrainer",
         params={"width": 16},
         steps=1400,
         pool=4608,
         lr=2e-3,
         settings={"attacked": 0.3, "noisy": 0.3},
     ),
-    "bisenet-faces64": Recipe(
+    Recipe(
+        name="bisenet-faces64",
         kind="parser",
         use="bisenet",
-        trainer="parsing",
+        trainer="magdr_core.train.parsing:ParsingTrainer",
         params={"width": 16, "working_size": 256},
         steps=1400,
         pool=6144,
         lr=2e-3,
         settings={"attacked": 0.3, "noisy": 0.3, "muon": 0.02},
     ),
-    "purifier-faces64": Recipe(
+    Recipe(
+        name="purifier-faces64",
         kind="restoration",
         use="purifier",
-        trainer="purifying",
+        trainer="magdr_core.train.purifying:PurifyingTrainer",
         params={"width": 16},
         steps=2400,
         pool=2048,
@@ -165,10 +146,11 @@ RECIPES: dict[str, Recipe] = {
         settings={"eq8": 0.0, "eq8_from": 1.0},
         tested=128,
     ),
-    "purifier-editing64": Recipe(
+    Recipe(
+        name="purifier-editing64",
         kind="restoration",
         use="purifier",
-        trainer="purifying",
+        trainer="magdr_core.train.purifying:PurifyingTrainer",
         params={"width": 16},
         steps=2400,
         pool=2048,
@@ -176,10 +158,11 @@ RECIPES: dict[str, Recipe] = {
         settings={"eq8": 1.0, "eq8_from": 0.4},
         tested=128,
     ),
-    "edsr-faces64": Recipe(
+    Recipe(
+        name="edsr-faces64",
         kind="restoration",
         use="super-resolution",
-        trainer="enlarging",
+        trainer="magdr_core.train.enlarging:EnlargingTrainer",
         params={"features": 32, "blocks": 4},
         # Twice the size that it enlarges.
         dataset={"size": 128},
@@ -190,4 +173,7 @@ RECIPES: dict[str, Recipe] = {
         settings={"crop": 32},
         tested=256,
     ),
-}
+)
+
+RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in _SHIPPED}
+"""By name."""

@@ -3,46 +3,42 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 import math
 import os
 import platform
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, cast
 
 import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
 from magdr_core.components.protocols import Dataset, PairedSplit
-from magdr_core.errors import MagdrError, suggestion
+from magdr_core.errors import MagdrError, one_line, suggestion
 from magdr_core.files.disk import write_atomically
 from magdr_core.registry.read import parse_registry
 from magdr_core.toolkit import Toolkit
-from magdr_core.train.adversarial import AdversarialEditingTrainer
 from magdr_core.train.context import TESTED_FROM, Log, TrainContext, Trainer, save_tensors
-from magdr_core.train.editing import EditingTrainer
-from magdr_core.train.enlarging import EnlargingTrainer
-from magdr_core.train.parsing import ParsingTrainer
-from magdr_core.train.purifying import PurifyingTrainer
 from magdr_core.train.recipes import RECIPES, Recipe
-from magdr_core.train.reenactment import ReenactmentTrainer
-from magdr_core.train.replacement import ReplacementTrainer
 
 
-def find_recipe(name: str) -> Recipe:
+def find_recipe(name: str, recipes: Mapping[str, Recipe] = RECIPES) -> Recipe:
     """Raises MagdrError for an unknown name."""
-    if name not in RECIPES:
-        raise MagdrError(f"nothing to train named {name!r}{suggestion(name, RECIPES)}")
-    return RECIPES[name]
+    if name not in recipes:
+        raise MagdrError(f"nothing to train named {name!r}{suggestion(name, recipes)}")
+    return recipes[name]
 
 
 def train(
-    name: str,
+    name: str | Recipe,
     *,
     out: Path,
     device: str = "auto",
@@ -50,24 +46,32 @@ def train(
     log: Log = print,
     progress: Callable[[int, int, Mapping[str, float]], None] = lambda done, total, losses: None,
     checkpoint_every: int = 250,
+    local: Mapping[str, str] | None = None,
+    base: Path | None = None,
 ) -> Path:
-    """Train a shipped network again, from the first image to the card.
+    """Train a network from the first image to the card; a shipped one again, or a plugin's.
 
     Args:
-        name: a recipe.
+        name: a shipped recipe's name, or a recipe.
         out: folder of the checkpoint, the weight file `NAME.safetensors` and its card `NAME.toml`. A
             checkpoint found there is continued.
         steps: fewer steps than the recipe's, for a trial.
+        local: local plugins that the recipe's component or trainer comes from, as a registry has them.
+        base: the folder that they are relative to.
 
     Returns:
         The weight file.
+
+    Raises:
+        MagdrError: no such recipe, component or trainer.
     """
-    recipe = find_recipe(name)
+    recipe = find_recipe(name) if isinstance(name, str) else name
+    name = name if isinstance(name, str) else recipe.name
     if steps is not None:
         recipe = replace(recipe, steps=steps)
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(recipe.seed)
-    context = _context(recipe, device, out / f"{name}.images.pt", log)
+    context = _context(recipe, device, out / f"{name}.images.pt", log, local or {}, base or Path.cwd())
     started = time.monotonic()
     log(f"{name}: drawing {recipe.pool} training images")
     trainer = _trainer(context)
@@ -100,10 +104,12 @@ def _decay(t: float) -> float:
     return min(1.0, (t + 1e-3) / 0.02) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * t)))
 
 
-def _context(recipe: Recipe, device: str, cache: Path, log: Log) -> TrainContext:
+def _toolkit(recipe: Recipe, device: str, local: Mapping[str, str], base: Path) -> Toolkit:
+    plugin = recipe.use.rpartition("/")[0]
     lines = [
         "[registry]",
         f'name = "train"\nseed = {recipe.seed}\ndevice = "{device}"',
+        f"[plugins]\nlocal = {_inline(local)}\nuse = {json.dumps([plugin] if plugin else [])}",
         f'[dataset.faces]\nuse = "procedural-faces"\nparams = {_inline(recipe.dataset)}',
         f'[{recipe.kind}.net]\nuse = "{recipe.use}"',
         f"params = {_inline({'weights': recipe.start or 'random', **recipe.params})}",
@@ -113,7 +119,18 @@ def _context(recipe: Recipe, device: str, cache: Path, log: Log) -> TrainContext
         '[generator.victim]\nuse = "stargan"',
         '[parser.surrogate]\nuse = "unet"',
     ]
-    toolkit = Toolkit(parse_registry("\n".join(lines), Path("train.toml")))
+    return Toolkit(parse_registry("\n".join(lines), base / "train.toml"))
+
+
+def _context(
+    recipe: Recipe,
+    device: str,
+    cache: Path,
+    log: Log,
+    local: Mapping[str, str] = MappingProxyType({}),
+    base: Path = Path(),
+) -> TrainContext:
+    toolkit = _toolkit(recipe, device, local, base)
     built = toolkit.build(recipe.kind, "net")
     net: nn.Module = built.component.requires_grad_(True).train()
     dataset: Dataset = toolkit.build("dataset", "faces")
@@ -128,27 +145,35 @@ def _shown(dataset: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _inline(values: Mapping[str, Any]) -> str:
-    return "{ " + ", ".join(f"{k} = {json.dumps(v)}" for k, v in values.items()) + " }"
+    named = {k if re.fullmatch(r"[A-Za-z0-9_-]+", k) else json.dumps(k): v for k, v in values.items()}
+    return "{ " + ", ".join(f"{k} = {json.dumps(v)}" for k, v in named.items()) + " }"
 
 
 def _trainer(context: TrainContext) -> Trainer:
-    kinds: dict[str, Callable[[TrainContext], Trainer]] = {
-        "adversarial-editing": AdversarialEditingTrainer,
-        "editing": EditingTrainer,
-        "enlarging": EnlargingTrainer,
-        "parsing": ParsingTrainer,
-        "purifying": PurifyingTrainer,
-        "replacement": ReplacementTrainer,
-        "reenactment": ReenactmentTrainer,
-    }
-    return kinds[context.recipe.trainer](context)
+    """Raises MagdrError if the recipe names no trainer that there is."""
+    named = context.recipe.trainer
+    if not isinstance(named, str):
+        return cast(Trainer, named(context))
+    module, _, function = named.partition(":")
+    try:
+        make: Callable[[TrainContext], Trainer] = getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError, ValueError) as e:
+        raise MagdrError(
+            f"recipe {context.recipe.name!r}: there is no trainer {named!r}: {one_line(e)}"
+        ) from e
+    return make(context)
+
+
+def _described(recipe: Recipe) -> str:
+    """What tells recipes apart in checkpoints."""
+    return repr(replace(recipe, trainer=recipe.trainer_name))
 
 
 def _resume(path: Path, trainer: Trainer, recipe: Recipe, log: Log) -> tuple[int, float]:
     if not path.is_file():
         return 0, 0.0
     state = torch.load(path, map_location="cpu", weights_only=True)
-    if state["recipe"] != repr(recipe):
+    if state["recipe"] != _described(recipe):
         log(f"the checkpoint {path.name} is of another recipe; starting anew")
         return 0, 0.0
     for name, module in trainer.modules.items():
@@ -163,7 +188,7 @@ def _save_checkpoint(path: Path, trainer: Trainer, recipe: Recipe, step: int, se
     save_tensors(
         path,
         {
-            "recipe": repr(recipe),
+            "recipe": _described(recipe),
             "step": step,
             "seconds": seconds,
             "modules": {k: m.state_dict() for k, m in trainer.modules.items()},
@@ -196,7 +221,7 @@ def _write_card(
     parameters = sum(p.numel() for p in context.net.parameters())
     sha = hashlib.sha256(path.read_bytes()).hexdigest()
     lines = [
-        f"# {name}: weights of the built-in {recipe.kind} {recipe.use!r}.",
+        f"# {name}: weights of the {'' if '/' in recipe.use else 'built-in '}{recipe.kind} {recipe.use!r}.",
         f'command = "magdr train {name}"',
         f'architecture = "{recipe.use}"',
         f"params = {_inline(recipe.params)}",

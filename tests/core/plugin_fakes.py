@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from magdr_core.errors import PluginError
+from magdr_core.hosting.core import core_kinds, core_modules
 
 METRIC = """
 from magdr_core.api import MetricSpec, hookimpl, stateless
@@ -44,11 +45,12 @@ def names(host, kind=None):
 def assert_clean(host):
     """Nothing of a refused plugin is left."""
     assert host.entries() == []
-    assert host.manager.get_plugins() == set()
+    assert {name for name, _ in host.manager.list_name_plugin()} == set(core_modules())
     assert host._order == []
+    assert dict(host.kinds) == core_kinds()
     for hook in vars(host.manager.hook).values():
         if hasattr(hook, "get_hookimpls"):
-            assert hook.get_hookimpls() == []
+            assert [i for i in hook.get_hookimpls() if i.plugin_name not in core_modules()] == []
 
 
 def fault(host, namespace="acme"):

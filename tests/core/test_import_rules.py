@@ -26,6 +26,7 @@ bench train testing
 compare
 report
 cli
+builtin
 __main__
 """
 RANK = {name: i for i, line in enumerate(ORDER.strip().splitlines()) for name in line.split()}

@@ -52,10 +52,10 @@ def test_plugins_builtins_come_through_the_entry_point_only(installed):
 def test_plugins_every_builtin_file_provides_a_component():
     host = PluginHost()
     host.load("builtin")
-    modules = discovery.plugin_modules(sys.modules["magdr_plugins"])
+    modules = discovery.plugin_modules(sys.modules["magdr_plugins"], host.folders())
     assert {entry.origin.plugin for entry in host.entries()} == {f"builtin.{name}" for name in modules}
     for entry in host.entries():
-        assert entry.origin.plugin.split(".")[1] == f"{entry.kind}s", "one folder per kind"
+        assert entry.origin.plugin.split(".")[1] == host.kinds[entry.kind].plural, "one folder per kind"
         assert entry.spec.summary, f"{entry.name} has no docstring"
 
 

@@ -108,9 +108,9 @@ def check(words, line):
     """A magdr command: its name, its options and how many values they take."""
     import click
 
-    from magdr_core.cli import _COMMANDS
+    from magdr_core.hosting.commands import core_commands
 
-    assert words[0] in _COMMANDS, line
+    assert words[0] in core_commands(), line
     command = command_of(words[0])
     rest = words[1:]
     while isinstance(command, click.Group):

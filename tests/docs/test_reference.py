@@ -9,8 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from magdr_core.components.kind import Kind
 from magdr_core.components.specs import SPECS, ComponentSpec, Need
+from magdr_core.components.trial import Rule, Trial
 from magdr_core.hosting import hookspecs
+from magdr_core.hosting.core import core_kinds
 from magdr_core.measures.definitions import DEFINITIONS
 from magdr_core.results.rows import COLUMNS
 
@@ -33,22 +36,32 @@ def first_cells(text):
 
 
 def hooks():
-    return {
+    fixed = {
         name: list(inspect.signature(f).parameters)
         for name, f in vars(hookspecs).items()
         if name.startswith("magdr_") and callable(f)
     }
+    return {kind.hook: [] for kind in core_kinds().values()} | fixed
+
+
+SECTIONS = ("Component hooks", "Hooks that add to magdr itself", "Event hooks")
 
 
 def test_every_hook_is_documented_with_its_arguments():
-    documented = first_cells(section(HOOKS, "Component hooks")) + first_cells(section(HOOKS, "Event hooks"))
+    documented = [name for title in SECTIONS for name in first_cells(section(HOOKS, title))]
     assert documented == [f"{name}({', '.join(args)})" for name, args in hooks().items()]
 
 
 def test_component_hooks_name_their_specs():
     rows = [r for r in section(HOOKS, "Component hooks").splitlines() if r.startswith("| `magdr_")]
     named = {r.split("`")[1].removesuffix("()"): r.split("`")[3] for r in rows}
-    assert named == {f"magdr_{kind}s": spec.__name__ for kind, spec in SPECS.items()}
+    assert named == {kind.hook: kind.spec.__name__ for kind in core_kinds().values()}
+
+
+@pytest.mark.parametrize("value", [Kind, Trial, Rule], ids=lambda s: s.__name__)
+def test_every_field_of_a_kind_is_documented(value):
+    fields = [f.name for f in dataclasses.fields(value)]
+    assert first_cells(section(HOOKS, value.__name__)) == fields
 
 
 @pytest.mark.parametrize("spec", [ComponentSpec, Need, *SPECS.values()], ids=lambda s: s.__name__)

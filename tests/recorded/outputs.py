@@ -66,7 +66,7 @@ def recordings() -> Iterator[tuple[str, int, Compute]]:
 
 
 def of_component(subject: Subject) -> list[float]:
-    if subject.kind == "dataset":
+    if subject.kind.name == "dataset":
         return of_dataset(subject.guarded)
     component = subject.component
     if isinstance(component, Fittable):

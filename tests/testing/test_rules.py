@@ -13,7 +13,7 @@ from magdr_core.testing import conformance_checks
 from magdr_core.testing.checks import EVERY_RULE
 from magdr_core.testing.examples import EXAMPLES
 from magdr_core.testing.suite import Target, checks_in
-from magdr_core.testing.world import TOYS, World
+from magdr_core.testing.world import World
 from tests.edits import edited
 from tests.testing.hostile import HOSTILE
 
@@ -184,8 +184,8 @@ def test_suite_says_nothing_of_a_sound_plugin(tmp_path, name):
 
 
 def test_suite_says_nothing_of_its_own_toys():
-    world = World({}, base=Path.cwd())
-    checks = checks_in(world, Target(TOYS, {}, Path.cwd()))
+    world = World({"toys": "magdr_core.testing.toys"}, base=Path.cwd())
+    checks = checks_in(world, Target("toys", {}, Path.cwd()))
     assert {check.component.split()[0] for check in checks} == set(SPECS)
     for check in checks:
         assert check.findings() == [], check

@@ -11,6 +11,7 @@ import torch
 
 from magdr_core.cli.plugins import command
 from magdr_core.components.specs import SPECS
+from magdr_core.hosting.manager import PluginHost
 from magdr_core.testing import conformance_checks
 from magdr_core.testing.checks import EVERY_RULE
 from magdr_core.testing.examples import EXAMPLES
@@ -42,6 +43,18 @@ def test_doc_registry_uses_the_first_plugin(tmp_path, toolkit_from):
     x = torch.rand(1, 3, 12, 12, generator=torch.Generator().manual_seed(0))
     assert kit.build("restoration", "mine")(x).shape == x.shape
     assert kit.resolve("restoration", "mine").params == {"radius": 2}
+
+
+def test_doc_kind_of_ones_own_is_a_kind_and_its_component_is_judged(tmp_path):
+    (text,) = (b for b in blocks("python") if "def magdr_kinds" in b)
+    (tmp_path / "acme.py").write_text(text)
+    host = PluginHost(local={"acme": "acme.py"}, base=tmp_path)
+    host.load("acme")
+    assert host.kinds["quality"].spec is type(host.find("quality", "acme/contrast").spec)
+    checks = conformance_checks(tmp_path / "acme.py")
+    assert {"output", "batch", "sizes", "crowd"} <= {check.rule for check in checks}
+    for check in checks:
+        check()
 
 
 def test_doc_test_of_ones_own_runs(tmp_path, monkeypatch):

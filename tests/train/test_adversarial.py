@@ -32,7 +32,7 @@ def trainer(tmp_path):
 def test_the_published_strengths_are_the_recipes():
     assert [RECIPE.settings[k] for k in ("attack_eps", "attack_step", "attack_steps")] == [0.025, 0.005, 10]
     plain = recipes.RECIPES["stargan-faces64"]
-    assert replace(RECIPE, trainer=plain.trainer, settings=plain.settings) == plain
+    assert replace(RECIPE, name=plain.name, trainer=plain.trainer, settings=plain.settings) == plain
 
 
 def test_the_attack_drives_the_output_from_grey_inside_its_ball(trainer):

@@ -1,0 +1,31 @@
+"""Core's commands: their names and lines here, each in a module that waits until it is called."""
+
+from __future__ import annotations
+
+import click
+
+from magdr_core.cli.lazy import LazyCommand
+from magdr_core.hosting.hookspecs import hookimpl
+
+MAGDR_API = 1
+
+LINES = {
+    "init": "Write a short registry.toml to start from.",
+    "bench": "Run a benchmark: attack, detect, reconstruct, compare; resumes what was begun.",
+    "compare": "Compare two runs: paired differences, what changed, regressions.",
+    "report": "Write report.html of a run folder again.",
+    "defend": "Restore disrupted faces in one's own pictures and clips.",
+    "detect": "Say which of one's own pictures and clips are disrupted.",
+    "attack": "Perturb the faces of one's own pictures and clips.",
+    "calibrate": "Fit detectors and Rec-Net and set thresholds, on calibration faces or one's own pictures.",
+    "train": "Train a shipped network again, or a plugin's.",
+    "registry": "Show a registry as it runs; look for faults in it.",
+    "plugins": "List, show and check components.",
+    "faces": "Save a picture grid of the procedural faces.",
+    "doctor": "Check this installation.",
+}
+
+
+@hookimpl
+def magdr_commands() -> list[click.Command]:
+    return [LazyCommand(name, f"magdr_core.cli.{name}", line) for name, line in LINES.items()]

@@ -1,0 +1,13 @@
+"""The roles that core knows."""
+
+from __future__ import annotations
+
+from magdr_core.components.role import Role
+from magdr_core.hosting.hookspecs import hookimpl
+
+MAGDR_API = 1
+
+
+@hookimpl
+def magdr_roles() -> list[Role]:
+    return []

@@ -1,0 +1,166 @@
+"""Kinds, roles, scenarios, commands and recipes: what plugins and core itself bring besides components.
+
+Each name has one owner; whoever claims it too is told who has it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+import click
+import pluggy
+
+from magdr_core.components.kind import PROFILE_KEYS, RESERVED, Kind
+from magdr_core.components.recipe import Recipe
+from magdr_core.components.role import Role
+from magdr_core.components.scenario import Scenario
+from magdr_core.errors import BrokenPluginError
+from magdr_core.hosting import hookspecs
+from magdr_core.hosting.core import core_modules, core_owner
+
+Claim = tuple[str, str]
+"""A name and what it is the name of: `("kind", "metric")`."""
+
+
+@dataclass(frozen=True)
+class Sort:
+    """What one hook gives.
+
+    Attributes:
+        of: the class of its values; they have a `name`.
+        claims: the further names that a value takes.
+    """
+
+    hook: str
+    noun: str
+    of: type
+    claims: Callable[[Any], list[Claim]] = lambda value: []
+
+
+KINDS = Sort("magdr_kinds", "kind", Kind, lambda kind: [("hook", kind.hook)])
+ROLES = Sort("magdr_roles", "role", Role, lambda role: [("profile key", role.plural)])
+SCENARIOS = Sort("magdr_scenarios", "scenario", Scenario, lambda s: [("profile key", s.key)] if s.key else [])
+COMMANDS = Sort("magdr_commands", "command", click.Command)
+RECIPES = Sort("magdr_recipes", "recipe", Recipe)
+SORTS = (KINDS, ROLES, SCENARIOS, COMMANDS, RECIPES)
+
+MAGDR = "magdr itself"
+_TAKEN: dict[Claim, str] = {
+    **{("kind", table): f"{MAGDR}, as a table of registries" for table in RESERVED},
+    **{("profile key", key): f"{MAGDR}" for key in PROFILE_KEYS},
+    **{("hook", name): f"{MAGDR}" for name in vars(hookspecs) if name.startswith("magdr_")},
+}
+
+
+@dataclass
+class Staged:
+    """What one plugin brings, checked, and not yet there for others."""
+
+    found: dict[str, dict[str, Any]] = field(default_factory=dict)
+    claims: dict[Claim, str] = field(default_factory=dict)
+
+    @property
+    def kinds(self) -> Mapping[str, Kind]:
+        return self.found.get(KINDS.hook, {})
+
+
+class Extensions:
+    """What the plugins of one host bring besides components, by name; core's own first.
+
+    Args:
+        manager: core's modules are registered there already.
+    """
+
+    def __init__(self, manager: pluggy.PluginManager) -> None:
+        self._manager = manager
+        self._owners = dict(_TAKEN)
+        self._values: dict[str, dict[str, Any]] = {}
+        self._add_hookspecs(self.values(KINDS))
+
+    def values(self, sort: Sort) -> Mapping[str, Any]:
+        """By name. Core's are asked for here, when they are first wanted."""
+        if sort.hook not in self._values:
+            self._values[sort.hook] = {}
+            for plugin in core_modules():
+                staged = self._staged(plugin, core_owner(plugin), plugin, (sort,))
+                self._keep(staged)
+        return MappingProxyType(self._values[sort.hook])
+
+    def stage(self, plugin: str, owner: str, where: str, ask: Callable[[Any], Any]) -> Staged:
+        """What a registered plugin brings; the hooks of its kinds are there from now on.
+
+        Args:
+            owner: what others are told that has the names.
+            where: what errors call it.
+            ask: calls a function of the plugin.
+
+        Raises:
+            BrokenPluginError: it gives something else, or a name that is taken.
+        """
+        staged = self._staged(plugin, owner, where, SORTS, ask)
+        self._add_hookspecs(staged.kinds)
+        return staged
+
+    def keep(self, staged: Staged) -> None:
+        """Everything that was staged is there."""
+        self._keep(staged)
+
+    def drop(self, staged: Staged) -> None:
+        """Nothing of it is; the plugin is unregistered already."""
+        for kind in staged.kinds.values():
+            delattr(self._manager.hook, kind.hook)
+
+    def _keep(self, staged: Staged) -> None:
+        for hook, found in staged.found.items():
+            self._values[hook].update(found)
+        self._owners.update(staged.claims)
+
+    def _staged(
+        self,
+        plugin: str,
+        owner: str,
+        where: str,
+        sorts: tuple[Sort, ...],
+        ask: Callable[[Any], Any] = lambda function: function(),
+    ) -> Staged:
+        staged = Staged()
+        for sort in sorts:
+            given = list(self._given(plugin, where, sort, ask))
+            if given:
+                self.values(sort)  # core's come first
+            for value in given:
+                for claim in [(sort.noun, value.name), *sort.claims(value)]:
+                    taken = staged.claims.get(claim) or self._owners.get(claim)
+                    if taken is not None:
+                        what, name = claim
+                        raise BrokenPluginError(f"{where}: {what} {name!r} is already provided by {taken}")
+                    staged.claims[claim] = owner
+                staged.found.setdefault(sort.hook, {})[value.name] = value
+        return staged
+
+    def _given(self, plugin: str, where: str, sort: Sort, ask: Callable[[Any], Any]) -> Iterator[Any]:
+        for impl in getattr(self._manager.hook, sort.hook).get_hookimpls():
+            if impl.plugin_name != plugin:
+                continue
+            values = ask(impl.function)
+            if not isinstance(values, list | tuple):
+                raise BrokenPluginError(f"{where}: {sort.hook} must return a list of {sort.of.__name__}")
+            for value in values:
+                if not isinstance(value, sort.of):
+                    is_class = isinstance(value, type)
+                    given = f"the class {value.__name__}" if is_class else f"a {type(value).__name__}"
+                    raise BrokenPluginError(
+                        f"{where}: {sort.hook} returned {given}, expected {sort.of.__name__}"
+                    )
+                name = getattr(value, "name", None)
+                if not isinstance(name, str) or not name:
+                    raise BrokenPluginError(f"{where}: {sort.hook} returned a {sort.noun} without a name")
+                yield value
+
+    def _add_hookspecs(self, kinds: Mapping[str, Kind]) -> None:
+        for kind in kinds.values():
+            summary = f"{kind.summary} Called as `{kind.call}`."
+            self._manager.add_hookspecs(hookspecs.component_hook(kind.hook, summary))
