@@ -1,4 +1,4 @@
-"""The roles that core knows."""
+"""The roles that core brings."""
 
 from __future__ import annotations
 
@@ -10,4 +10,6 @@ MAGDR_API = 1
 
 @hookimpl
 def magdr_roles() -> list[Role]:
-    return []
+    from magdr_core.bench.roles import ROLES
+
+    return list(ROLES.values())

@@ -1,4 +1,4 @@
-"""The scenarios that core knows."""
+"""The scenarios that core brings."""
 
 from __future__ import annotations
 
@@ -10,4 +10,6 @@ MAGDR_API = 1
 
 @hookimpl
 def magdr_scenarios() -> list[Scenario]:
-    return []
+    from magdr_core.bench.scenarios import SCENARIOS
+
+    return list(SCENARIOS.values())

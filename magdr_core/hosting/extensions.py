@@ -19,10 +19,26 @@ from magdr_core.components.role import Role
 from magdr_core.components.scenario import Scenario
 from magdr_core.errors import BrokenPluginError
 from magdr_core.hosting import hookspecs
-from magdr_core.hosting.core import core_modules, core_owner
+from magdr_core.hosting.core import CORE, core_modules, core_owner
 
 Claim = tuple[str, str]
 """A name and what it is the name of: `("kind", "metric")`."""
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Who has a name.
+
+    Attributes:
+        plugin: as a registry calls it; modules of one package have one.
+        told: what others are told.
+    """
+
+    plugin: str
+    told: str
+
+    def __str__(self) -> str:
+        return self.told
 
 
 @dataclass(frozen=True)
@@ -40,18 +56,23 @@ class Sort:
     claims: Callable[[Any], list[Claim]] = lambda value: []
 
 
+def _key(name: str) -> list[Claim]:
+    """A profile's key; some roles and scenarios have none."""
+    return [("profile key", name)] if name else []
+
+
 KINDS = Sort("magdr_kinds", "kind", Kind, lambda kind: [("hook", kind.hook)])
-ROLES = Sort("magdr_roles", "role", Role, lambda role: [("profile key", role.plural)])
-SCENARIOS = Sort("magdr_scenarios", "scenario", Scenario, lambda s: [("profile key", s.key)] if s.key else [])
+ROLES = Sort("magdr_roles", "role", Role, lambda role: _key(role.plural))
+SCENARIOS = Sort("magdr_scenarios", "scenario", Scenario, lambda scenario: _key(scenario.key))
 COMMANDS = Sort("magdr_commands", "command", click.Command)
 RECIPES = Sort("magdr_recipes", "recipe", Recipe)
 SORTS = (KINDS, ROLES, SCENARIOS, COMMANDS, RECIPES)
 
-MAGDR = "magdr itself"
-_TAKEN: dict[Claim, str] = {
-    **{("kind", table): f"{MAGDR}, as a table of registries" for table in RESERVED},
-    **{("profile key", key): f"{MAGDR}" for key in PROFILE_KEYS},
-    **{("hook", name): f"{MAGDR}" for name in vars(hookspecs) if name.startswith("magdr_")},
+_MAGDR = Owner("", "magdr itself")
+_TAKEN: dict[Claim, Owner] = {
+    **{("kind", table): Owner("", "magdr itself, as a table of registries") for table in RESERVED},
+    **{("profile key", key): _MAGDR for key in PROFILE_KEYS},
+    **{("hook", name): _MAGDR for name in vars(hookspecs) if name.startswith("magdr_")},
 }
 
 
@@ -60,7 +81,7 @@ class Staged:
     """What one plugin brings, checked, and not yet there for others."""
 
     found: dict[str, dict[str, Any]] = field(default_factory=dict)
-    claims: dict[Claim, str] = field(default_factory=dict)
+    claims: dict[Claim, Owner] = field(default_factory=dict)
 
     @property
     def kinds(self) -> Mapping[str, Kind]:
@@ -85,15 +106,15 @@ class Extensions:
         if sort.hook not in self._values:
             self._values[sort.hook] = {}
             for plugin in core_modules():
-                staged = self._staged(plugin, core_owner(plugin), plugin, (sort,))
+                staged = self._staged(plugin, Owner(CORE, core_owner(plugin)), plugin, (sort,))
                 self._keep(staged)
         return MappingProxyType(self._values[sort.hook])
 
-    def stage(self, plugin: str, owner: str, where: str, ask: Callable[[Any], Any]) -> Staged:
+    def stage(self, plugin: str, owner: Owner, where: str, ask: Callable[[Any], Any]) -> Staged:
         """What a registered plugin brings; the hooks of its kinds are there from now on.
 
         Args:
-            owner: what others are told that has the names.
+            owner: who has the names from then on.
             where: what errors call it.
             ask: calls a function of the plugin.
 
@@ -121,7 +142,7 @@ class Extensions:
     def _staged(
         self,
         plugin: str,
-        owner: str,
+        owner: Owner,
         where: str,
         sorts: tuple[Sort, ...],
         ask: Callable[[Any], Any] = lambda function: function(),
@@ -129,13 +150,16 @@ class Extensions:
         staged = Staged()
         for sort in sorts:
             given = list(self._given(plugin, where, sort, ask))
-            if given:
-                self.values(sort)  # core's come first
+            if given:  # core's come first; roles and scenarios share the keys of profiles
+                for other in (ROLES, SCENARIOS) if sort in (ROLES, SCENARIOS) else (sort,):
+                    self.values(other)
             for value in given:
                 for claim in [(sort.noun, value.name), *sort.claims(value)]:
                     taken = staged.claims.get(claim) or self._owners.get(claim)
+                    what, name = claim
+                    if what == "profile key" and taken is not None and taken.plugin == owner.plugin:
+                        continue  # several of one plugin's may look at one list
                     if taken is not None:
-                        what, name = claim
                         raise BrokenPluginError(f"{where}: {what} {name!r} is already provided by {taken}")
                     staged.claims[claim] = owner
                 staged.found.setdefault(sort.hook, {})[value.name] = value

@@ -359,7 +359,8 @@ class PluginHost:
         unknown: list[str] = []
         try:
             self.manager.register(module, name=origin.plugin)
-            staged = self._extensions.stage(origin.plugin, str(origin), where, imported)
+            owner = extensions.Owner(origin.namespace, str(origin))
+            staged = self._extensions.stage(origin.plugin, owner, where, imported)
             callers = self.manager.get_hookcallers(module) or []
             unknown = [caller.name for caller in callers if not caller.has_spec()]
             self.manager.check_pending()

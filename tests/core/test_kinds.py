@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from plugin_fakes import FakeEntry, assert_clean, fault, names
@@ -11,7 +13,8 @@ from magdr_core.components.specs import SPECS
 from magdr_core.errors import BrokenPluginError, PluginError
 from magdr_core.hosting.core import core_kinds, core_modules
 from magdr_core.hosting.manager import PluginHost
-from magdr_core.registry.settings import Profile
+from magdr_core.registry.read import parse_registry
+from magdr_core.registry.settings import ProfileTable
 from tests.edits import edited
 
 KIND = """
@@ -243,7 +246,7 @@ def test_values_of_a_plugin_stand_after_core_s(local):
         ("recipes", "tiny"),
     ):
         assert list(getattr(host, sort)) == [*before[sort], name]
-    assert before["commands"][0] == "bench"
+    assert before["commands"][0] == "init"
     assert "stargan-faces64" in before["recipes"]
 
 
@@ -256,7 +259,8 @@ def test_values_of_a_plugin_stand_after_core_s(local):
             "profile key 'samples' is already provided by magdr",
         ),
         ('"blur", "blur"', '"blur", "first"', "profile key 'first' is already provided by magdr itself"),
-        ('"blur", "blur"', '"blur", "qualities"', "profile key 'qualities' is already provided by acme"),
+        ('"blur", "blur"', '"blur", "attacks"', "profile key 'attacks' is already provided by core."),
+        ('"quality", "qualities"', '"quality", "benign"', "'benign' is already provided by core.scenarios"),
         ('Command("shout")', 'Command("bench")', "command 'bench' is already provided by core.commands"),
         ('name="tiny"', 'name="edsr-faces64"', "recipe 'edsr-faces64' is already provided by core.recipes"),
         ("return [Quality()]", "return [Quality]", "returned the class Quality, expected Role"),
@@ -270,6 +274,12 @@ def test_value_whose_name_is_taken_is_refused_whole(local, old, new, words):
     assert "quality" not in host.roles
 
 
+def test_roles_and_scenarios_of_one_plugin_may_look_at_one_key(local):
+    host = local(edited(VALUES, ('"blur", "blur"', '"blur", "qualities"')))
+    host.load("acme")
+    assert host.scenarios["blur"].key == host.roles["quality"].plural
+
+
 def test_values_claimed_by_two_plugins_name_both(several):
     host = several(acme=VALUES, beta=VALUES)
     host.load("acme")
@@ -280,12 +290,11 @@ def test_values_claimed_by_two_plugins_name_both(several):
 
 
 def test_names_that_plugins_must_not_take_are_those_of_the_code():
-    fields = set(Profile.model_fields)
     host = PluginHost()
     asked = {role.plural for role in host.roles.values()} | {s.key for s in host.scenarios.values()}
-    assert set(PROFILE_KEYS) <= fields
-    assert "profile" in RESERVED
-    assert not asked & set(PROFILE_KEYS)
+    assert set(PROFILE_KEYS) == set(ProfileTable.model_fields) - asked
+    text = "".join(f"[{table}]\n" for table in RESERVED)
+    parse_registry(text, Path("all.toml"))
 
 
 def test_core_is_there_in_an_installation_without_entry_points(installed):
