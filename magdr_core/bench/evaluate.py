@@ -27,8 +27,6 @@ from magdr_core.registry.settings import Profile
 from magdr_core.runtime.samples import objective_of
 from magdr_core.toolkit import Toolkit
 
-BATCH = 16
-
 Values = Mapping[str, list[float]]
 
 
@@ -49,7 +47,7 @@ def attack_values(
 def detector_values(
     samples: Samples, detector: GuardedDetector, G: GuardedGenerator, rng: Callable[[Samples], SampleRng]
 ) -> Values:
-    scores = [detector(b.images, b.conditions, G, rng=rng(b)) for b in samples.batches(BATCH)]
+    scores = [detector(b.images, b.conditions, G, rng=rng(b)) for b in samples.batches("test")]
     return {"score": torch.cat(scores).double().tolist()}
 
 
@@ -73,7 +71,7 @@ def defense_values(
     rng: Callable[[Samples], SampleRng],
 ) -> tuple[Values, Tensor, Tensor]:
     """Per-sample figures of a defense, its restored images and the generator's output on them."""
-    parts = [defended(b, defense, G, rng) for b in seen.batches(BATCH)]
+    parts = [defended(b, defense, G, rng) for b in seen.batches("test")]
     r, y = torch.cat([restored for restored, _ in parts]), torch.cat([output for _, output in parts])
     return clean.compare(r, y), r, y
 
@@ -100,7 +98,7 @@ def ensemble_values(
     """
     total = output.clone()
     for f in augmentations:
-        processed = torch.cat([f(b.images) for b in seen.with_images(restored).batches(BATCH)])
+        processed = torch.cat([f(b.images) for b in seen.with_images(restored).batches("test")])
         total += f.undo(outputs(processed, seen, G))
     return clean.outputs.compare(total / (1 + len(augmentations)), "o")
 
@@ -113,7 +111,7 @@ def oracle_values(
     best, best_y = seen.images, outputs(seen.images, seen, G)
     best_error = mse(best_y, reference)
     for apply in candidates:
-        candidate = to_8bit(torch.cat([apply(b.images) for b in seen.batches(BATCH)]))
+        candidate = to_8bit(torch.cat([apply(b.images) for b in seen.batches("test")]))
         y = outputs(candidate, seen, G)
         error = mse(y, reference)
         wins = (error < best_error)[:, None, None, None]
@@ -124,7 +122,7 @@ def oracle_values(
 
 def outputs(images: Tensor, samples: Samples, G: GuardedGenerator) -> Tensor:
     with torch.no_grad():
-        return torch.cat([G(b.images, b.conditions) for b in samples.with_images(images).batches(BATCH)])
+        return torch.cat([G(b.images, b.conditions) for b in samples.with_images(images).batches("test")])
 
 
 def encoder_label(toolkit: Toolkit, profile: Profile) -> str | None:

@@ -194,7 +194,7 @@ class Defense(Restoring):
         """Every measure of the pool; of a mode the output error `mse_o` (0 to 255 squared)."""
         if not mode:
             return dict(evaluate.defense_values(seen, defended.defense, run.G, run.yardsticks, rng)[0])
-        batches = seen.batches(evaluate.BATCH)
+        batches = seen.batches("test")
         outputs = torch.cat([evaluate.defended(b, defended.defense, run.G, rng)[1] for b in batches])
         return {"mse_o": (mse(run.yardsticks.outputs.images, outputs) * 255**2).tolist()}
 

@@ -184,11 +184,12 @@ class AdaptiveCells:
         start = self.images.of(_oblivious(cell.slice))
         others = {part.name: self.images.of(part) for part in self._others(cell)}
         found = []
-        for at in range(0, len(clean), evaluate.BATCH):
-            rows = slice(at, at + evaluate.BATCH)
+        together = clean.together("test")
+        for at in range(0, len(clean), together):
+            rows = slice(at, at + together)
             target = self._target(clean[rows], start[rows], cell, defended, name)
             found.append(attack(target, {k: v[rows] for k, v in others.items()}))
-            done = min(at + evaluate.BATCH, len(clean))
+            done = min(at + together, len(clean))
             self.run.progress(f"adaptive attack on {cell.component}", done, len(clean))
         return found, attack
 
@@ -206,7 +207,7 @@ class AdaptiveCells:
         attack: GuardedAttack = self.toolkit.build("attack", part.label)
         made = [
             attack_samples(b, attack, self.G, name=part.component, seed=self.seed)
-            for b in clean.batches(evaluate.BATCH)
+            for b in clean.batches("test")
         ]
         return torch.cat(made)
 

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from magdr_core.bench import evaluate
 from magdr_core.components.batch import Samples
 from magdr_core.components.scenario import Planning, Scenario, SharedImages, Slice
 from magdr_core.runtime.samples import attack_samples
@@ -46,7 +45,7 @@ class ByAttack(Scenario):
         found = self.attack(images.toolkit, part)
         assert found is not None
         parts: list[Tensor] = []
-        for b in clean.batches(evaluate.BATCH):
+        for b in clean.batches("test"):
             parts.append(attack_samples(b, found[0], G, name=part.component, seed=images.seed))
             images.progress(f"attacking ({part.name})", sum(map(len, parts)), len(clean))
         return torch.cat(parts)

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from magdr_core.bench import evaluate
 from magdr_core.components.batch import Samples
 from magdr_core.components.scenario import CLEAN, Planning, Scenario, SharedImages, Slice
 from magdr_core.functional import to_8bit
@@ -36,4 +35,4 @@ class Benign(Scenario):
 
     def make(self, images: SharedImages, part: Slice, clean: Samples) -> Mapping[Slice, Tensor]:
         f = images.toolkit.build("augmentation", part.label)
-        return {part: torch.cat([to_8bit(f(b.images)) for b in clean.batches(evaluate.BATCH)])}
+        return {part: torch.cat([to_8bit(f(b.images)) for b in clean.batches("test")])}

@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from magdr_core.bench import evaluate
 from magdr_core.bench.scenarios.attack import ByAttack, attack_slice
 from magdr_core.bench.scenarios.transfer import check_tasks_named, is_of
 from magdr_core.components.batch import Samples
@@ -62,7 +61,7 @@ class Sweep(ByAttack):
         points = [replace(part, steps=n) for n in sorted({*images.profile.sweep.steps, part.steps})]
         attack = images.toolkit.build("attack", part.label)
         parts: list[Tensor] = []
-        for b in clean.batches(evaluate.BATCH):
+        for b in clean.batches("test"):
             rng = SampleRng(images.seed, f"attack/{part.component}", b.ids, device=b.images.device)
             found = attack.checkpoints(
                 b.images, objective_of(attack, images.G, b), [p.steps for p in points], rng=rng
