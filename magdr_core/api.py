@@ -30,6 +30,7 @@ from magdr_core.components.protocols import (
     Split,
 )
 from magdr_core.components.recipe import Recipe
+from magdr_core.components.regions import Regions
 from magdr_core.components.rng import SampleRng
 from magdr_core.components.role import Role
 from magdr_core.components.scenario import Scenario
@@ -118,6 +119,7 @@ __all__ = [
     "ParserSpec",
     "Picture",
     "Recipe",
+    "Regions",
     "RestorationSpec",
     "Role",
     "Rule",

@@ -64,7 +64,8 @@ class Generator(Protocol):
         """`[B,3,H,W]` in [0,1] -> `[B,3,H,W]` in [0,1], differentiable in x."""
 
     def edited(self, c: Condition) -> Tensor:
-        """The target region M_c: bool `[B,N]` over `PARTS`."""
+        """The target region M_c: bool `[B,N]` over `PARTS`, or over the :class:`Regions` that the generator
+        declares as its attribute `regions`."""
 
     def draw(self, batch: Batch, rng: SampleRng) -> Condition:
         """One condition per image that really changes something."""
@@ -83,7 +84,8 @@ class FeatureSource(Protocol):
 
 class Parser(Protocol):
     def __call__(self, x: Tensor) -> Tensor:
-        """`[B,3,H,W]` -> soft masks `[B,N,H,W]` over `PARTS`, sum 1 at each pixel."""
+        """`[B,3,H,W]` -> soft masks `[B,N,H,W]` over `PARTS`, or over the :class:`Regions` that the parser
+        declares as its attribute `regions`; sum 1 at each pixel."""
 
 
 class Objective(Protocol):

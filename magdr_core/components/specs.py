@@ -180,7 +180,7 @@ class GeneratorSpec(ComponentSpec):
 
 @dataclass(frozen=True, kw_only=True)
 class ParserSpec(ComponentSpec):
-    """A face parser: `(x) -> [B,N,H,W]` soft masks over `PARTS` that sum to 1."""
+    """A face parser: `(x) -> [B,N,H,W]` soft masks that sum to 1, over `PARTS` or its own `regions`."""
 
     kind: ClassVar[str] = "parser"
 

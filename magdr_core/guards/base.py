@@ -11,6 +11,7 @@ from weakref import WeakSet
 import torch
 from torch import Tensor, nn
 
+from magdr_core.components.regions import Regions, regions_of
 from magdr_core.components.rng import SampleRng
 from magdr_core.errors import ComponentError
 from magdr_core.isolation import global_random
@@ -195,6 +196,13 @@ class Guard:
             raise self.fail(f"returned {s.dtype} on {s.device}, expected real numbers")
         expect(torch.isfinite(s.detach()).all(), lambda: self.fail("returned NaN or infinite values"))
         return s
+
+    def declared_regions(self) -> Regions:
+        """What the component's masks or targets are over."""
+        found: Any = regions_of(self.component)
+        if not isinstance(found, Regions):
+            raise self.fail(f"regions is a {type(found).__name__}, expected Regions")
+        return found
 
     def arguments(self, rng: SampleRng | None) -> dict[str, Any]:
         if not self.stochastic:

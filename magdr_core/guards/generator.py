@@ -11,9 +11,10 @@ from torch import Tensor
 
 from magdr_core.components.batch import Batch, Condition, VectorCondition
 from magdr_core.components.objective import ObjectiveName
+from magdr_core.components.regions import Regions
 from magdr_core.components.rng import SampleRng
 from magdr_core.components.stream_keys import content_keys
-from magdr_core.functional import PARTS, in_pieces
+from magdr_core.functional import in_pieces
 from magdr_core.guards.base import COUNTERS, Guard
 from magdr_core.guards.generator_handle import GeneratorHandle
 from magdr_core.guards.output_cache import OutputMemory
@@ -39,6 +40,7 @@ class GuardedGenerator(Guard):
         forward: what is called for a pass; the component, or a faster form of it
             (:mod:`magdr_core.guards.accelerate`).
         stream: names the streams of a stochastic one.
+        regions: what `edited` is over; the twelve `PARTS` where the component declares nothing.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class GuardedGenerator(Guard):
         self.objective = objective
         self.size: int = component.size
         self.condition_names: tuple[str, ...] = tuple(component.condition_names)
+        self.regions: Regions = self.declared_regions()
         self.passes = 0
         self.memory: OutputMemory | None = None
         self.forward: Callable[..., Tensor] = component
@@ -146,9 +149,9 @@ class GuardedGenerator(Guard):
     def edited(self, c: Condition) -> Tensor:
         target: Any = self.call(self.component.edited, c)
         wrong = not isinstance(target, Tensor) or target.dtype != torch.bool
-        if wrong or tuple(target.shape) != (len(c), len(PARTS)):
+        if wrong or tuple(target.shape) != (len(c), len(self.regions)):
             given = tuple(target.shape) if isinstance(target, Tensor) else type(target).__name__
-            raise self.fail(f"edited returned {given}, expected bool [{len(c)},{len(PARTS)}]")
+            raise self.fail(f"edited returned {given}, expected bool [{len(c)},{len(self.regions)}]")
         found: Tensor = target
         return found
 

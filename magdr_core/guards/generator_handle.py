@@ -17,6 +17,7 @@ _ASKED = (
     "label",
     "where",
     "stochastic",
+    "regions",
     "edited",
     "draw",
     "classes",

@@ -6,15 +6,26 @@ from typing import Any
 
 from torch import Tensor
 
-from magdr_core.functional import PARTS, in_pieces
+from magdr_core.components.regions import Regions
+from magdr_core.functional import in_pieces
 from magdr_core.guards.base import RANGE_SLACK, Guard
 from magdr_core.isolation.expectations import expect
 
 
 class GuardedParser(Guard):
+    """A face parser.
+
+    Attributes:
+        regions: what the masks are of; the twelve `PARTS` where the component declares nothing.
+    """
+
+    def __init__(self, component: Any, where: str, *, stochastic: bool = False) -> None:
+        super().__init__(component, where, stochastic=stochastic)
+        self.regions: Regions = self.declared_regions()
+
     def __call__(self, x: Tensor) -> Tensor:
         masks = self.call(lambda x: in_pieces(lambda i: self.component(x[i]), x), x)
-        masks = self.scores(masks, (x.shape[0], len(PARTS), *x.shape[2:]))
+        masks = self.scores(masks, (x.shape[0], len(self.regions), *x.shape[2:]))
         if masks.numel():
             expect(masks.detach().min() >= -RANGE_SLACK, lambda: self.fail("returned negative masks"))
             expect(

@@ -204,7 +204,7 @@ class MagDRDetector:
         criteria, processings = len(self.probe.criteria), len(self.probe.augmentations)
         if self.evidence == "distortion":
             processings = 0
-        fitted.check_standard(state, criteria, processings)
+        fitted.check_standard(state, criteria, processings, len(self.probe.regions))
         if self.form in LEARNED:
             halves = {"distortion": 1, "consistency": processings, "both": 1 + processings}
             fitted.check_learned(state, criteria * halves[self.evidence])

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from magdr_core.components.batch import Condition, VectorCondition
 from magdr_core.components.protocols import Generator, Parser
+from magdr_core.components.regions import FACE_PARTS, regions_of
 from magdr_core.functional import area
 from magdr_core.magdr import equations
 
@@ -36,17 +37,20 @@ class Evidence:
             target; where both are wanted, J counts every criterion twice.
         others: bool `[B,N]`, regions outside the target that are large enough.
         target: bool `[B,N]`, the target region M_c.
+        names: of the N regions.
     """
 
     distortion: Tensor
     consistency: Tensor
     others: Tensor
     target: Tensor
+    names: tuple[str, ...] = FACE_PARTS.names
 
     @staticmethod
     def cat(parts: Sequence[Evidence]) -> Evidence:
-        joined = {f.name: torch.cat([getattr(p, f.name) for p in parts]) for f in fields(Evidence)}
-        return Evidence(**joined)
+        measured = [f.name for f in fields(Evidence) if f.name != "names"]
+        joined = {name: torch.cat([getattr(p, name) for p in parts]) for name in measured}
+        return Evidence(**joined, names=parts[0].names)
 
 
 class Probe:
@@ -59,6 +63,9 @@ class Probe:
         consistency_over: where outputs are compared. A generator with an attention mask copies most of its
             input, perturbation or noise included, and only the target tells an attack from noise.
         oracle: take the exact masks that travel with the condition instead of the parser's.
+
+    Attributes:
+        regions: of the masks: the parser's; of exact masks the twelve `PARTS`.
     """
 
     def __init__(
@@ -75,6 +82,15 @@ class Probe:
         self.augmentations = list(augmentations)
         self.consistency_over = consistency_over
         self.oracle = oracle
+        self.regions = FACE_PARTS if oracle else regions_of(parser)
+
+    def target(self, c: Condition, G: Generator) -> Tensor:
+        """The target region M_c, bool `[B,N]` over the regions of the masks.
+
+        Raises:
+            ValueError: these have nothing of a region that the generator may edit.
+        """
+        return self.regions.target(G.edited(c), regions_of(G))
 
     def masks(self, x: Tensor, c: Condition) -> Tensor:
         """Raises ValueError if exact masks are wanted and there are none."""
@@ -140,7 +156,8 @@ class Probe:
             distortion=distortion,
             consistency=torch.stack(consistency, 1) if consistency else distortion.new_zeros(len(x), 0, 1),
             others=self._others(masks, c, G),
-            target=G.edited(c),
+            target=self.target(c, G),
+            names=self.regions.names,
         )
         return evidence, outputs
 
@@ -150,13 +167,16 @@ class Probe:
         whole = torch.ones_like(masks[:, :1])
         if self.consistency_over == "image":
             return whole
-        target = target_mask(masks, c, G)
+        target = self._target_mask(masks, c, G)
         target = torch.where((area(target) >= MIN_AREA)[:, :, None, None], target, whole)
         return target if self.consistency_over == "target" else torch.cat([whole, target], 1)
 
-    @staticmethod
-    def _others(masks: Tensor, c: Condition, G: Generator) -> Tensor:
-        return (area(masks) >= MIN_AREA) & ~G.edited(c)
+    def _others(self, masks: Tensor, c: Condition, G: Generator) -> Tensor:
+        return (area(masks) >= MIN_AREA) & ~self.target(c, G)
+
+    def _target_mask(self, masks: Tensor, c: Condition, G: Generator) -> Tensor:
+        """The target region as one soft mask, `[B,1,H,W]`."""
+        return (masks * self.target(c, G)[:, :, None, None]).sum(1, keepdim=True)
 
     def literal(
         self, x: Tensor, c: Condition, G: Generator, augmentations: Sequence[Any] | None = None
@@ -169,16 +189,11 @@ class Probe:
         each = torch.arange(len(x), device=x.device).repeat_interleave(masks.shape[1])
         criteria = [m.given(c, G) for m in self.criteria]
         d = equations.region_differences([m.given(c[each], G) for m in self.criteria], x, y, masks)
-        d_c = equations.region_differences(criteria, x, y, target_mask(masks, c, G))[:, 0]
+        d_c = equations.region_differences(criteria, x, y, self._target_mask(masks, c, G))[:, 0]
         whole = torch.ones_like(masks[:, :1])
         compared = [torch.stack([m(y, other, whole)[:, 0] for m in criteria], 1) for other in yk]
         d_k = torch.stack(compared, 1) if compared else d_c.new_zeros(len(x), 0, len(criteria))
         return d, d_c, self._others(masks, c, G), d_k
-
-
-def target_mask(masks: Tensor, c: Condition, G: Generator) -> Tensor:
-    """The target region as one soft mask, `[B,1,H,W]`."""
-    return (masks * G.edited(c)[:, :, None, None]).sum(1, keepdim=True)
 
 
 def name_of(f: Any) -> str:

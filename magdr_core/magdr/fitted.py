@@ -10,8 +10,8 @@ from magdr_core.functional import PARTS
 from magdr_core.magdr.standardise import POOLED
 
 
-def check_standard(state: Any, criteria: int, processings: int) -> None:
-    """A standardisation of `criteria` distances over the face's parts and between `processings` outputs.
+def check_standard(state: Any, criteria: int, processings: int, parts: int = len(PARTS)) -> None:
+    """A standardisation of `criteria` distances over `parts` regions and between `processings` outputs.
 
     Raises:
         CalibrationError: names what is missing or of another size.
@@ -21,7 +21,7 @@ def check_standard(state: Any, criteria: int, processings: int) -> None:
         raise CalibrationError(f"regions.{POOLED} is missing")
     for name, figures in regions.items():
         for key in ("mean", "std", "count"):
-            _numbers(figures, f"regions.{name}", key, (criteria, len(PARTS)))
+            _numbers(figures, f"regions.{name}", key, (criteria, parts))
     pooled = [("processings", _mapping(state, "processings"))]
     per_edit = state.get("processings_per_edit")
     if per_edit is not None:

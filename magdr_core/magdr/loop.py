@@ -188,6 +188,7 @@ class MagDR:
             regions=None if z is None else z.regions,
             processings=None if z is None else z.processings,
             processing_names=tuple(f.label for f in self.evidence.probe.augmentations),
+            region_names=self.evidence.probe.regions.names,
             choices=tuple(choice for choice in choices if choice is not None),
         )
 

@@ -59,6 +59,7 @@ class Outcome:
         regions: `[B,N]`, standardised distortion per part (NaN: target or absent); None for literal forms.
         processings: `[B,K]`, standardised inconsistency per f_k, likewise.
         processing_names: the K labels.
+        region_names: the N names, the parser's.
         covered: bool `[B]`; False where the calibration never saw such an edit, so that the verdict is a
             guess.
         forwards: generator passes per image.
@@ -80,6 +81,7 @@ class Outcome:
     regions: Tensor | None = None
     processings: Tensor | None = None
     processing_names: tuple[str, ...] = field(default_factory=tuple)
+    region_names: tuple[str, ...] = PARTS
     doubtful: bool = False
     choices: tuple[Choice, ...] = ()
 
@@ -106,7 +108,7 @@ class Outcome:
     def _regions(self, i: int) -> dict[str, float]:
         if self.regions is None:
             return {}
-        values = zip(PARTS, self.regions[i].tolist(), strict=True)
+        values = zip(self.region_names, self.regions[i].tolist(), strict=True)
         return {part: v for part, v in values if v == v}
 
     def _processings(self, i: int) -> dict[str, float]:

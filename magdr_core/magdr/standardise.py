@@ -61,11 +61,11 @@ def _moments(values: Tensor, valid: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return mean, var.sqrt().clamp_min(1e-3), count
 
 
-def target_names(target: Tensor) -> list[str]:
-    """The target regions of samples, bool `[B,N]`, as texts, e.g. `brows+eyes+glasses`."""
+def target_names(target: Tensor, regions: Sequence[str] = PARTS) -> list[str]:
+    """The target regions of samples, bool `[B,N]` over N `regions`, as texts, e.g. `brows+eyes+glasses`."""
     # One read for all of them: each makes a GPU wait.
     return [
-        "+".join(part for part, inside in zip(PARTS, row, strict=True) if inside) or "none"
+        "+".join(part for part, inside in zip(regions, row, strict=True) if inside) or "none"
         for row in target.tolist()
     ]
 
@@ -91,7 +91,7 @@ class Standard:
             raise ValueError(f"{n} clean faces are too few to standardise on, {MIN_COUNT} at least")
         log_d = (clean.distortion + FLOOR).log()
         valid = clean.others[:, None].expand_as(log_d)
-        names = target_names(clean.target)
+        names = target_names(clean.target, clean.names)
         log_k = (clean.consistency + FLOOR).log()
         all_k = torch.ones_like(log_k, dtype=torch.bool)
         patterns: dict[str, Any] = {}
@@ -123,7 +123,7 @@ class Standard:
         return self._state
 
     def apply(self, evidence: Evidence) -> Standardised:
-        names = target_names(evidence.target)
+        names = target_names(evidence.target, evidence.names)
         by_region = self._regions(evidence, names)  # [B,J,N]
         seen = ~by_region.isnan()
         distortion_by = torch.where(seen, by_region, 0.0).sum(2) / seen.sum(2).clamp_min(1)

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from magdr_core.components.batch import Batch, Condition, VectorCondition
+from magdr_core.components.regions import regions_of
 from magdr_core.components.specs import MetricSpec
 from magdr_core.errors import MagdrError, one_line
-from magdr_core.functional import PARTS, gaussian_blur
+from magdr_core.functional import gaussian_blur
 from magdr_core.testing.rules import SOUND, difference, rule
 from magdr_core.testing.subject import Subject, misshapen, not_finite
 
@@ -182,11 +183,12 @@ def conditions(s: Subject) -> Iterator[str]:
         yield f"condition_names are {names!r}, expected different texts"
     c = s.batch.conditions
     target = G.edited(c)
-    if not isinstance(target, Tensor) or target.dtype != torch.bool or target.shape != (n, len(PARTS)):
+    wanted = (n, len(regions_of(G)))
+    if not isinstance(target, Tensor) or target.dtype != torch.bool or target.shape != wanted:
         given = (
             f"{target.dtype} {tuple(target.shape)}" if isinstance(target, Tensor) else type(target).__name__
         )
-        yield f"edited returns {given}, expected torch.bool {(n, len(PARTS))}"
+        yield f"edited returns {given}, expected torch.bool {wanted}"
     faces = _faces(s, names)
     drawn = s.watch(s.batch, lambda given: G.draw(faces, s.rng(given)))
     if isinstance(drawn.error, MagdrError):
