@@ -27,6 +27,7 @@ class Attack:
         self.limit: float | None = attack.eps
 
     def __call__(self, x: Tensor, c: Condition, ids: Sequence[str]) -> list[Result]:
+        """`[B,3,S,S]`, 8-bit cuts, B conditions and names; a result with the attacked cut for each."""
         clean, name = Samples(x, c, tuple(ids)), self.attack.label
         attacked = attack_samples(clean, self.attack, self.generator, name=name, seed=self.seed)
         with torch.no_grad():

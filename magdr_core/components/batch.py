@@ -73,6 +73,7 @@ class Batch:
 
     @property
     def attributes(self) -> Mapping[str, Tensor]:
+        """By name whether each picture shows it, `[B]` float32 of 0/1 each; empty if nothing is known."""
         return {
             name.removeprefix(ATTRIBUTE): value
             for name, value in self.annotations.items()
@@ -81,14 +82,17 @@ class Batch:
 
     @property
     def masks(self) -> Tensor | None:
+        """Exact soft masks, `[B,19,H,W]` in [0,1] in the face parser's class order; None if not known."""
         return self.annotations.get("masks")
 
     @property
     def action_units(self) -> Tensor | None:
+        """Facial action units, `[B,17]` in [0,1] in OpenFace's order; None if not known."""
         return self.annotations.get("action_units")
 
     @property
     def identities(self) -> Tensor | None:
+        """Who is shown, `[B]` int64, equal for the same person; None if not known."""
         return self.annotations.get("identities")
 
     def __len__(self) -> int:
@@ -137,7 +141,11 @@ class Samples:
         return batch_size(self.images.shape, work, self.images.device)
 
     def with_images(self, images: Tensor) -> Samples:
-        """The same samples seen through other images (attacked, defended)."""
+        """The same samples seen through other images (attacked, defended), `[B,3,H,W]` in [0,1].
+
+        Raises:
+            ValueError: another shape.
+        """
         if images.shape != self.images.shape:
             raise ValueError(f"expected images {tuple(self.images.shape)}, got {tuple(images.shape)}")
         return Samples(images, self.conditions, self.ids)

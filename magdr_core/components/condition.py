@@ -83,9 +83,11 @@ class TensorCondition:
         return made(*(torch.cat(column) if len(column) == len(parts) else None for column in joined))
 
     def key(self) -> tuple[Tensor | None, ...]:
+        """The fields in order, `[B, ...]` each, or None."""
         return tuple(getattr(self, f.name) for f in fields(self))
 
     def differs(self, other: Self) -> Tensor:
+        """Bool `[B]`: where any entry of any field is another."""
         mine = [t for t in self.key() if t is not None]
         theirs = [t for t in other.key() if t is not None]
         return torch.stack([(a != b).flatten(1).any(1) for a, b in zip(mine, theirs, strict=True)]).any(0)
@@ -115,8 +117,9 @@ class VectorCondition(TensorCondition):
             )
 
     def differs(self, other: Self) -> Tensor:
-        """By the values alone: from the same image, they say what is changed."""
+        """Bool `[B]`, by the values alone: from the same image, they say what is changed."""
         return (self.values != other.values).any(1)
 
     def with_oracle(self, masks: Tensor) -> VectorCondition:
+        """The same condition with exact masks, `[B,N,H,W]` over `PARTS`, that sum to 1 at each pixel."""
         return VectorCondition(self.values, self.changed, masks)

@@ -57,7 +57,7 @@ class DisruptionObjective:
             self.reference = generator(clean, condition) if reference is None else reference
 
     def tensors(self) -> Iterator[Tensor]:
-        """Those that `private_copy` copies, in order."""
+        """Those that `private_copy` copies, in order: images `[B,3,H,W]`, and the condition's `[B,C]`."""
         yield from tensors_in((self.clean, self.condition, self.target, self.reference))
 
     def private_copy(self) -> DisruptionObjective:
@@ -76,6 +76,7 @@ class DisruptionObjective:
         return self._loss(self.generator(x, self.condition))
 
     def gradient(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(loss `[B]`, its gradient with respect to `x`, `[B,3,H,W]`), both without a graph; one pass."""
         with torch.enable_grad():
             x = x.detach().requires_grad_(True)
             loss = self(x)
@@ -84,6 +85,10 @@ class DisruptionObjective:
 
     @torch.no_grad()
     def evaluate(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """For `x` `[B,3,H,W]` (loss `[B]`, disruption `[B]`, feasible bool `[B]`), without gradients.
+
+        The disruption is the output MSE on [-1,1] to the clean output; every image is feasible.
+        """
         y = self.generator(x, self.condition)
         feasible = torch.ones(len(x), dtype=torch.bool, device=x.device)
         return self._loss(y), symmetric_mse(y, self.reference), feasible
@@ -136,6 +141,7 @@ class DisruptionObjective:
         return DisruptionObjective(generator, self.clean, self.condition, self.target, self.reference)
 
     def select(self, idx: Tensor) -> DisruptionObjective:
+        """The objective of some of the images: `idx` is `[n]` indices or `[B]` booleans."""
         target = None if self.target is None else self.target[idx]
         return DisruptionObjective(
             self.generator, self.clean[idx], self.condition[idx], target, self.reference[idx]
@@ -166,7 +172,13 @@ def build_objective(
     condition: Condition,
     reference: Tensor | None = None,
 ) -> DisruptionObjective:
-    """The objective of that name: `untargeted`, `towards-input` (the paper's choice for face replacement:
-    the swap does not happen) or `towards-black`."""
+    """The objective of that name: `untargeted`, `towards-input` (the paper's choice for face replacement: the
+    swap does not happen) or `towards-black`.
+
+    Args:
+        clean: `[B,3,H,W]` in [0,1].
+        condition: of B rows.
+        reference: `[B,3,H,W]`, the generator's output on `clean` where it is there already.
+    """
     target = {"untargeted": None, "towards-input": clean, "towards-black": torch.zeros_like(clean)}[kind]
     return DisruptionObjective(generator, clean, condition, target, reference)

@@ -23,7 +23,8 @@ class ImageMap(Protocol):
     """An augmentation f_k or a restoration. A geometric augmentation also has `undo(y) -> y'`, which maps
     the generator's output back into the frame of the input."""
 
-    def __call__(self, x: Tensor) -> Tensor: ...
+    def __call__(self, x: Tensor) -> Tensor:
+        """Images `[B,3,H,W]` in [0,1] to images of the same shape and range."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ class Objective(Protocol):
         """The loss from which on an attack has succeeded, for an output MSE of `tau` in [-1,1] units."""
 
     def select(self, idx: Tensor) -> Objective:
-        """The objective of a subset of the images."""
+        """The objective of a subset of the images: `idx` is `[n]` indices or `[B]` booleans."""
 
     def preprocessed(self, f: ImageMap) -> Objective:
         """The same aim for outputs on `f(x)`, with f's geometry undone."""
@@ -122,7 +123,8 @@ class Attack(Protocol):
     what one run has after each of some numbers of steps. Sweeps over the steps need it. `step_size`, where it
     is there, goes into threat cards: the (first) step in [0,1] units."""
 
-    def __call__(self, x: Tensor, objective: Objective) -> Tensor: ...
+    def __call__(self, x: Tensor, objective: Objective) -> Tensor:
+        """Attacked images `[B,3,H,W]` of clean ones, both in [0,1], within the eps ball around them."""
 
 
 class Detector(Protocol):
@@ -231,7 +233,8 @@ class Choosing(Protocol):
     def candidates(self) -> Mapping[str, ImageMap]: ...
 
     def run(self, x: Tensor, c: Condition, G: Generator) -> Chosen:
-        """What `(x, c, G)` returns, and how it came about; one that is stochastic takes `rng`."""
+        """What `(x, c, G)` returns for `x` `[B,3,H,W]`, and how it came about; one that is stochastic takes
+        `rng`."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -75,7 +75,8 @@ class SampleRng:
         return other
 
     def select(self, idx: Tensor | slice | list[int]) -> SampleRng:
-        """The streams of some of the images (index or boolean tensor, slice, list), at the same position."""
+        """The streams of some of the images, at the same position: `[n]` indices, `[B]` booleans, a slice or
+        a list."""
         return self._clone(self._key[idx], self._draws)
 
     def repeat_interleave(self, n: int) -> SampleRng:

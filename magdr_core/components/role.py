@@ -221,11 +221,12 @@ class Role:
         return {}
 
     def report_pictures(self, store: Any, data: Mapping[str, Any], shown: int) -> Mapping[Picture, Tensor]:
-        """The first `shown` pictures of a cell, for the report; of the first seed only."""
+        """The first `shown` pictures of a cell, `[n,3,H,W]` in [0,1], for the report; of the first seed
+        only."""
         return {}
 
     def worst_pictures(self, store: Any, data: Mapping[str, Any]) -> Mapping[Picture, Tensor]:
-        """Pictures of a cell's worst images, for the report."""
+        """Pictures of a cell's worst images, `[n,3,H,W]` in [0,1], for the report."""
         return {}
 
     # -- attacks that know the component ----------------------------------------------------------------

@@ -368,7 +368,8 @@ class Scenario:
         return False
 
     def report_pictures(self, images: SharedImages, shown: int) -> Mapping[tuple[str, str, str, str], Tensor]:
-        """Pictures of the first `shown` images by (task, attack, component, side), for the report."""
+        """Pictures of the first images, n = `shown`, by (task, attack, component, side), for the report;
+        `[n,3,H,W]` in [0,1] each."""
         return {}
 
     # -- cells ------------------------------------------------------------------------------------------

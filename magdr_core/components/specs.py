@@ -252,7 +252,10 @@ def stateless(
 ) -> Callable[..., Any]:
     """Turn a plain function `f(x, ..., *, p=1)` into a factory whose parameters are its keyword-only ones.
 
-    `undo`, where given, is called with the same parameters and becomes the component's `undo`.
+    Args:
+        function: the component's call, such as `[B,3,H,W] -> [B,3,H,W]` of an image map; see the protocol of
+            its kind.
+        undo: called with the same parameters, becomes the component's `undo` (`[B,3,H,W] -> same`).
     """
     signature = inspect.signature(function)
     keyword = [p for p in signature.parameters.values() if p.kind is p.KEYWORD_ONLY and p.name != "rng"]

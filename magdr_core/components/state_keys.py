@@ -24,7 +24,7 @@ _COUNTS = (torch.int32, torch.int64)
 
 
 def unwrapped(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The state under the names that its network has without wrappers around it.
+    """The state under the names that its network has without wrappers around it; tensors of any shape.
 
     Whatever is a part of the wanted network's own names stays.
 
@@ -47,7 +47,8 @@ def unwrapped(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> dict
 
 
 def faults_between(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> list[str]:
-    """What keeps a state from being loaded: of each kind the first few. Empty if it fits."""
+    """What keeps a state (tensors of any shape, by name) from being loaded: of each kind of fault the first
+    few. Empty if it fits."""
     both = [k for k in wanted if k in state]
     kinds = {
         "missing": [f"missing {k}" for k in wanted if k not in state],

@@ -14,15 +14,15 @@ from magdr_core.errors import CalibrationError
 
 
 def pack_tensors(tensors: Mapping[str, Tensor]) -> str:
-    """Tensors by name (a state dict, say) as text; `unpack_tensors` gives the same bits back."""
+    """Tensors of any shape by name (a state dict, say) as text; `unpack_tensors` gives the same bits back."""
     return base64.b85encode(save({k: v.detach().cpu().contiguous() for k, v in tensors.items()})).decode()
 
 
 def unpack_tensors(text: str) -> dict[str, Tensor]:
-    """The tensors of a text, on the CPU.
+    """The tensors of a text, of the shapes that were packed, on the CPU.
 
     Raises:
-        CalibrationError: the text is none that `pack_tensors` made.
+        CalibrationError: the text is none that `pack_tensors` made: it holds no tensors of any shape.
     """
     try:
         return load(base64.b85decode(text))

@@ -76,7 +76,7 @@ def load_state(
     adapt: Callable[[dict[str, Tensor]], Mapping[str, Tensor]] | None = None,
     remedy: Callable[[Mapping[str, Tensor]], str] | None = None,
 ) -> None:
-    """Load a state dict into a module, every key accounted for.
+    """Load a state dict into a module, every key accounted for; tensors of any shape.
 
     The names that `DataParallel`, `DistributedDataParallel`, `torch.compile` and an owner such as `model.`
     leave in keys are taken away first.

@@ -57,7 +57,7 @@ def check_whole(path: Path) -> None:
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file, or of a torch checkpoint that holds a plain state dict.
+    """The tensors, of any shape, of a safetensors file or of a checkpoint of torch with a plain state dict.
 
     Values of the first two forms stay in the file until they are used.
 

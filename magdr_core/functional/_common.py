@@ -104,7 +104,8 @@ def separable_stencil(x: Tensor, taps: Sequence[float]) -> Tensor:
 
 
 def filter_separable(x: Tensor, taps: Sequence[float]) -> Tensor:
-    """:func:`separable_stencil` with symmetric borders: the output has the input's shape."""
+    """:func:`separable_stencil` with symmetric borders: `[...,H,W]` -> same shape, whatever the odd number of
+    `taps`."""
     radius = len(taps) // 2
     return separable_stencil(symmetric_pad(x, radius, radius, radius, radius), taps)
 
@@ -112,7 +113,8 @@ def filter_separable(x: Tensor, taps: Sequence[float]) -> Tensor:
 def clamp_fuzz(x: Tensor) -> Tensor:
     """Clamp an average of values in [0,1], which can leave the range only by its last bit, back to [0,1].
 
-    The gradient passes: a plain clamp would cut it wherever an area of 0 or 1 is averaged to 1.0000001.
+    Any shape. The gradient passes: a plain clamp would cut it wherever an area of 0 or 1 is averaged to
+    1.0000001.
     """
     return straight_through(x.detach().clamp(0.0, 1.0), x)
 

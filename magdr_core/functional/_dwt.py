@@ -123,7 +123,17 @@ def wavelet_transform(x: Tensor, levels: int, wavelet: str = "db1") -> tuple[Ten
 def inverse_wavelet_transform(
     smooth: Tensor, details: list[Bands], size: tuple[int, int], wavelet: str = "db1"
 ) -> Tensor:
-    """The image of `size` (height, width) whose :func:`wavelet_transform` is this; exact up to rounding."""
+    """The image whose :func:`wavelet_transform` is this; exact up to rounding.
+
+    Args:
+        smooth: `[B,C,h,w]`, the approximation of the last level.
+        details: three bands `[B,C,h,w]` for each level, finest first.
+        size: (height, width) of the image.
+        wavelet: the one that the transform was made with.
+
+    Returns:
+        `[B,C,height,width]`.
+    """
     filters = filters_of(wavelet)
     # A level was made from the level above it, whose own size its parent's formula gives.
     sizes = [size]

@@ -112,7 +112,8 @@ def fade(x: Tensor, amount: float) -> Tensor:
 
 
 def unfade(y: Tensor, amount: float) -> Tensor:
-    """The inverse of :func:`fade`; what no faded image can hold is clamped. Differentiable."""
+    """The inverse of :func:`fade`, `[B,C,H,W]` in [0,1] -> same; what no faded image can hold is clamped.
+    Differentiable."""
     check_images(y, "y")
     _check_fade(amount)
     return clamp_inclusive((y - 0.5 * amount) / (1.0 - amount))

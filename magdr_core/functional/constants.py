@@ -14,7 +14,8 @@ def constant(values: Any, device: torch.device, dtype: torch.dtype | None = None
     `torch.tensor(values, device=device)` gives the same and waits on CUDA: a copy that blocks.
 
     Args:
-        values: a number, or nested sequences of numbers.
+        values: a number, which gives a tensor without dimensions, or nested sequences of numbers: n of m give
+            `[n,m]`.
         device: where the tensor is wanted.
         dtype: as in `torch.tensor`.
     """

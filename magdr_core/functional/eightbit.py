@@ -16,7 +16,7 @@ def straight_through(hard: Tensor, soft: Tensor) -> Tensor:
     """The value of `hard` (to the last bit) with the gradient of `soft`.
 
     Args:
-        hard: what the forward pass shall see.
+        hard: what the forward pass shall see, of any shape.
         soft: a differentiable stand-in of the same shape.
 
     Returns:

@@ -37,12 +37,17 @@ class GuardedAttack(Guard):
         self.objective = objective
 
     def __call__(self, x: Tensor, objective: Any, *, rng: SampleRng | None = None) -> Tensor:
+        """Attacked images, 8-bit and inside the eps ball around `x`, `[B,3,H,W]` in [0,1].
+
+        Raises:
+            ComponentError: another shape or range than that of `x`, or it fails.
+        """
         return self._inside(self.call(self.component, x, objective, **self.arguments(rng)), x)
 
     def checkpoints(
         self, x: Tensor, objective: Any, steps: Sequence[int], *, rng: SampleRng | None = None
     ) -> list[Tensor]:
-        """What one run has after each of these numbers of steps, each as `__call__` gives it.
+        """What one run has after each of these numbers of steps, each `[B,3,H,W]` as `__call__` gives it.
 
         Raises:
             ComponentError: the attack has no `checkpoints`, or not so many were returned.

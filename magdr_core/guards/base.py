@@ -154,7 +154,11 @@ class Guard:
         return before[1] != after[1] and idle[1] == global_random.state(device)[1]
 
     def tensor(self, y: Any, what: str = "returned") -> Tensor:
-        """Check that `y` is a tensor like any other: dense, with a shape and values that can be read."""
+        """Check that `y` is a tensor like any other, of any shape: dense, with values that can be read.
+
+        Raises:
+            ComponentError: it is not.
+        """
         if not isinstance(y, Tensor):
             raise self.fail(f"{what} a {type(y).__name__}, expected a tensor")
         if y.layout != torch.strided or y.is_quantized or y.is_nested:
@@ -162,11 +166,14 @@ class Guard:
         return y
 
     def images(self, y: Any, like: Tensor, what: str = "returned", *, values: bool = True) -> Tensor:
-        """Check that `y` is an image batch shaped like `like`, finite and in [0,1].
+        """Check that `y` is an image batch `[B,3,H,W]` shaped like `like`, finite and in [0,1].
 
         Args:
             values: look at the values too; on a GPU, outside `expectations.deferred`, that waits for all work
                 that was queued.
+
+        Raises:
+            ComponentError: it is not; where that is deferred, once it is settled.
         """
         y = self.tensor(y, what)
         if y.shape != like.shape:
@@ -187,6 +194,11 @@ class Guard:
         return y
 
     def scores(self, s: Any, shape: tuple[int, ...]) -> Tensor:
+        """Check that `s` has this shape (`[B]` of a detector, `[B,N]` of a metric) and holds finite numbers.
+
+        Raises:
+            ComponentError: it does not.
+        """
         if not isinstance(s, Tensor):
             raise self.fail(f"returned {type(s).__name__}, expected shape {shape}")
         s = self.tensor(s)
@@ -239,7 +251,7 @@ def modules_of(component: Any) -> list[nn.Module]:
 
 
 def version_of(t: Tensor) -> int:
-    """A number that grows when a tensor is edited in place."""
+    """A number that grows when a tensor, of any shape, is edited in place."""
     return 0 if t.is_inference() else t._version  # tensors of inference mode do not count their edits
 
 

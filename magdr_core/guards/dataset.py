@@ -92,5 +92,11 @@ class GuardedPairedSplit(GuardedSplit):
     """One that can also draw the exact result of an edit."""
 
     def edited(self, indices: Sequence[int], changes: Mapping[str, Tensor]) -> Tensor:
+        """The exact result of an edit of some pictures, `[n,3,H,W]` in [0,1].
+
+        Args:
+            indices: n of them.
+            changes: by attribute its new values, `[n]`.
+        """
         found: Tensor = self._guard.contained(lambda: self._split.edited(indices, changes))
         return found

@@ -24,9 +24,15 @@ class GuardedDefense(Fitted):
     def output(
         self, restored: Tensor, x: Tensor, c: Condition, G: Any, *, rng: SampleRng | None = None
     ) -> Tensor:
-        """`output(x, c, G)` of a defense that acts on the output too, else `G(restored, c)`.
+        """`output(x, c, G)` of a defense that acts on the output too, else `G(restored, c)`; `[B,3,H,W]`.
 
-        A stochastic one is given the stream that it restored with, from its start.
+        Args:
+            restored: `[B,3,H,W]`, what the defense made of `x`.
+            x: `[B,3,H,W]` in [0,1], the received images.
+            rng: of a stochastic one the stream that it restored with, from its start.
+
+        Raises:
+            ComponentError: another shape or range than that of `x`, or it fails.
         """
         if not hasattr(self.component, "output"):
             return G(restored, c)

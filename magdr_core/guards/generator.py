@@ -65,6 +65,12 @@ class GuardedGenerator(Guard):
         COUNTERS.add(self)
 
     def __call__(self, x: Tensor, c: Condition) -> Tensor:
+        """The output on images `[B,3,S,S]` in [0,1] with B conditions, `[B,3,S,S]` in [0,1]; counted.
+
+        Raises:
+            ComponentError: another number of conditions or of their entries, another shape or range, or it
+                fails.
+        """
         self._check_condition(x, c)
         self.passes += x.shape[0]
         if self.memory is None or x.device.type != "cpu" or torch.is_grad_enabled():
@@ -133,7 +139,7 @@ class GuardedGenerator(Guard):
         return GeneratorHandle(self)
 
     def tensors(self) -> tuple[Tensor, ...]:
-        """None that a handle would copy."""
+        """Empty: a handle copies no tensor, of any shape; the network's own are looked at elsewhere."""
         return ()
 
     def take_passes(self) -> int:
@@ -147,6 +153,11 @@ class GuardedGenerator(Guard):
         self.passes = passes
 
     def edited(self, c: Condition) -> Tensor:
+        """Bool `[B,N]`: the parts that each of B conditions may change, over `PARTS`.
+
+        Raises:
+            ComponentError: the generator says something else.
+        """
         target: Any = self.call(self.component.edited, c)
         wrong = not isinstance(target, Tensor) or target.dtype != torch.bool
         if wrong or tuple(target.shape) != (len(c), len(self.regions)):

@@ -18,9 +18,15 @@ class GuardedImageMap(Guard):
         self.geometric = hasattr(component, "undo")
 
     def __call__(self, x: Tensor, *, rng: SampleRng | None = None) -> Tensor:
+        """`[B,3,H,W]` in [0,1] -> same.
+
+        Raises:
+            ComponentError: another shape or range, or it fails.
+        """
         return self.images(self.call(self.component, x, **self.arguments(rng)), x)
 
     def undo(self, y: Tensor) -> Tensor:
+        """`[B,3,H,W]` in [0,1] -> same, with the geometry of the map undone; itself where there is none."""
         if not self.geometric:
             return y
         return self.images(self.call(self.component.undo, y), y, "undo returned")

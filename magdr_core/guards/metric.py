@@ -15,6 +15,10 @@ from magdr_core.guards.base import Guard
 class GuardedMetric(Guard):
     """A criterion with its orientation.
 
+    Args:
+        to_distance: `[B,N]` values to distances, not negative and larger for what differs more; None if the
+            values are such.
+
     Attributes:
         conditional: the criterion looks at images through the generator, which `given` names.
     """
@@ -43,6 +47,15 @@ class GuardedMetric(Guard):
         return bound
 
     def __call__(self, a: Tensor, b: Tensor, masks: Tensor) -> Tensor:
+        """One value for each region, `[B,N]`.
+
+        Args:
+            a, b: `[B,3,H,W]` in [0,1].
+            masks: `[B,N,H,W]` in [0,1].
+
+        Raises:
+            ComponentError: another shape, values that are not finite, or it fails.
+        """
         if self._through is None:
             raise self.fail("looks at images through a generator and was called without one")
         values = self.call(self.component, a, b, masks, **self._through)

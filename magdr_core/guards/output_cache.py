@@ -36,11 +36,12 @@ class OutputMemory:
     def __call__(
         self, x: Tensor, c: Condition, compute: Compute, *, form: tuple[Hashable, ...] = ()
     ) -> Tensor:
-        """`compute(x, c)`, of the images only that are not remembered; the result is nobody else's.
+        """`compute(x, c)`, `[B,3,H,W]`, of those images only that are not remembered; it is nobody else's.
 
         `compute` must give an image the same output in any batch.
 
         Args:
+            x: `[B,3,H,W]` on the CPU.
             form: what computes it and how; outputs of one form are never given for another. Its parts are
                 compared as objects.
         """

@@ -24,6 +24,11 @@ class GuardedParser(Guard):
         self.regions: Regions = self.declared_regions()
 
     def __call__(self, x: Tensor) -> Tensor:
+        """Soft masks of images `[B,3,H,W]` in [0,1]: `[B,N,H,W]` over `PARTS`, which sum to 1 at each pixel.
+
+        Raises:
+            ComponentError: another shape, negative masks, another sum, or it fails.
+        """
         masks = self.call(lambda x: in_pieces(lambda i: self.component(x[i]), x), x)
         masks = self.scores(masks, (x.shape[0], len(self.regions), *x.shape[2:]))
         if masks.numel():

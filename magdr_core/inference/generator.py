@@ -78,7 +78,15 @@ def generator_spec(
 
 
 class OwnGenerator(nn.Module):
-    """The network with what core asks of a generator."""
+    """The network with what core asks of a generator.
+
+    Args:
+        net: `(x [B,3,S,S], values [B,C]) -> [B,3,S,S]`, or of `x` alone.
+        size: S.
+        names: of the C conditions.
+        targets: bool `[C,N]`, the parts that each condition may change; `[1,N]` if there are none.
+        value_range: of the network's images.
+    """
 
     def __init__(
         self, net: nn.Module, size: int, names: tuple[str, ...], targets: Tensor, value_range: ValueRange
@@ -91,11 +99,13 @@ class OwnGenerator(nn.Module):
         self.register_buffer("targets", targets, persistent=False)
 
     def forward(self, x: Tensor, c: VectorCondition) -> Tensor:
+        """The output on images in [0,1], `[B,3,S,S]` and B conditions -> `[B,3,S,S]` in [0,1]."""
         x = 2 * x - 1 if self.symmetric else x
         y: Tensor = self.net(x, c.values) if self.condition_names else self.net(x)
         return (y + 1) / 2 if self.symmetric else y
 
     def edited(self, c: VectorCondition) -> Tensor:
+        """Bool `[B,N]`: the parts that the changed conditions may change."""
         targets = self.targets
         assert isinstance(targets, Tensor)
         if not self.condition_names:

@@ -25,7 +25,7 @@ class Method(Protocol):
         """Decide about images `[B,3,H,W]` and restore what is disrupted."""
 
     def inspect(self, x: Tensor, c: Condition, G: Generator) -> Outcome:
-        """Decide alone: `restored` is what came in."""
+        """Decide about images `[B,3,H,W]` alone: `restored` is what came in."""
 
     def reconstruct(self, x: Tensor, c: Condition, G: Generator) -> Reconstruction:
-        """Restore images that are known to be disrupted."""
+        """Restore images `[B,3,H,W]` that are known to be disrupted."""

@@ -106,7 +106,18 @@ class MagDRModule(nn.Module):
 
     @torch.no_grad()
     def defended(self, x: Tensor, c: Any = None, before: Tensor | None = None) -> tuple[Tensor, Condition]:
-        """What the generator is given instead of `x`, as `x` is given, and the condition that was meant."""
+        """What the generator is given instead of `x`, and the condition that was meant.
+
+        Args:
+            x: `[B,3,S,S]` in `value_range`.
+            c, before: as in `forward`.
+
+        Returns:
+            (`[B,3,S,S]` in the range, dtype and on the device of `x`; the condition, `[B,C]`).
+
+        Raises:
+            DataError: another size, range or number of conditions.
+        """
         if not isinstance(x, Tensor) or x.ndim != 4:
             shown = tuple(x.shape) if isinstance(x, Tensor) else f"a {type(x).__name__}"
             raise DataError(f"a layer takes images [B,3,S,S], got {shown}")

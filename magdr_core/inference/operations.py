@@ -56,11 +56,14 @@ class Defended(Protocol):
     @property
     def magdr(self) -> Method: ...
 
-    def inspect(self, images: Tensor, c: Condition) -> Outcome: ...
+    def inspect(self, images: Tensor, c: Condition) -> Outcome:
+        """Decide about faces `[B,3,S,S]` in [0,1]; `restored` is what came in."""
 
-    def reconstruct(self, images: Tensor, c: Condition) -> Tensor: ...
+    def reconstruct(self, images: Tensor, c: Condition) -> Tensor:
+        """Faces `[B,3,S,S]` in [0,1] -> same, 8-bit, restored whatever the detector says."""
 
-    def defend(self, images: Tensor, c: Condition) -> Outcome: ...
+    def defend(self, images: Tensor, c: Condition) -> Outcome:
+        """Decide about faces `[B,3,S,S]` in [0,1], and restore those that are disrupted."""
 
 
 class Judge:
@@ -93,6 +96,7 @@ class Detect(Judge):
     suffix = ""
 
     def __call__(self, x: Tensor, c: Condition, ids: Sequence[str]) -> list[Result]:
+        """`[B,3,S,S]`, 8-bit cuts, B conditions and names; what comes back is the cut itself."""
         outcome = self.judged(self.pipeline.inspect(x, c))
         verdicts = outcome.verdicts
         return [
@@ -104,6 +108,7 @@ class Defend(Judge):
     suffix = "restored"
 
     def __call__(self, x: Tensor, c: Condition, ids: Sequence[str]) -> list[Result]:
+        """`[B,3,S,S]`, 8-bit cuts, B conditions and names; a result with the restored cut for each."""
         outcome = self.judged(self.pipeline.defend(x, c))
         facts = [self.evidence(outcome, i) for i in range(len(outcome))]
         results = self.results(x, c, outcome.restored, facts)
@@ -113,6 +118,14 @@ class Defend(Judge):
     def results(
         self, x: Tensor, c: Condition, restored: Tensor, facts: Sequence[dict[str, Any]]
     ) -> list[Result]:
+        """The results of cuts that are restored already.
+
+        Args:
+            x: `[B,3,S,S]`, the received cuts.
+            c: of B rows.
+            restored: `[B,3,S,S]`, what takes their place.
+            facts: B of them, for the results.
+        """
         before, after = self.generator(x, c), self.generator(restored, c)
         return [
             Result(

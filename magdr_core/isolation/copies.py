@@ -60,7 +60,7 @@ def _giving_copies(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def tensors_in(value: Any) -> Iterator[Tensor]:
-    """The tensors that :func:`private` copies, always in the same order."""
+    """The tensors, of any shape, that :func:`private` copies, always in the same order."""
     if isinstance(value, Tensor):
         yield value
     elif hasattr(type(value), "private_copy"):

@@ -36,6 +36,7 @@ class Expectations:
         return len(self._open)
 
     def add(self, holds: Tensor, failure: Failure) -> None:
+        """Remember `holds`, a boolean tensor of one element, `[]` or `[1]`, to be looked at later."""
         self._open.append((holds.detach().reshape(()), failure))
         if len(self._open) >= MOST:
             self.settle()
@@ -65,7 +66,8 @@ def collecting() -> bool:
 
 
 def expect(holds: Tensor, failure: Failure) -> None:
-    """Raise `failure()` unless the boolean `holds` (one element) is true; now, or when it is settled."""
+    """Raise `failure()` unless the boolean `holds` (one element, `[]` or `[1]`) is true; now, or when it is
+    settled."""
     collected = _current.get()
     if collected is not None and (collected.always or holds.device.type != "cpu"):
         collected.add(holds, failure)
@@ -74,7 +76,7 @@ def expect(holds: Tensor, failure: Failure) -> None:
 
 
 def expect_same(a: Tensor, b: Tensor, failure: Failure) -> None:
-    """Raise `failure()` unless two tensors hold the same values; NaN is the same as NaN."""
+    """Raise `failure()` unless two tensors, of any shape, hold the same values; NaN is the same as NaN."""
     collected = _current.get()
     if a.shape != b.shape:
         raise failure()

@@ -22,7 +22,8 @@ class SharedTensors:
         self._kept: dict[int, _Kept] = {}
 
     def add(self, name: str, tensor: Tensor) -> None:
-        """Watch a tensor for as long as anybody has it; one that is watched already stays as it was kept."""
+        """Watch a tensor of any shape for as long as anybody has it; one that is watched already stays as it
+        was kept."""
         known = self._kept.get(id(tensor))
         if known is None or known.tensor() is not tensor:
             self._kept[id(tensor)] = _Kept(name, ref(tensor), _Content(tensor))

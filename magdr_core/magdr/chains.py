@@ -37,6 +37,7 @@ class Chain:
         return " > ".join(f"{label}({s.label()})" if s.params else label for label, s in self.steps)
 
     def __call__(self, x: Tensor) -> Tensor:
+        """As `apply`: `[B,3,H,W]` in [0,1] -> same, 8-bit."""
         return self.apply(x)
 
     def apply(self, x: Tensor) -> Tensor:

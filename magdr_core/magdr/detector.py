@@ -88,6 +88,7 @@ class MagDRDetector:
         return "none" if counting else "straight-through"
 
     def __call__(self, x: Tensor, c: Condition, G: Generator) -> Tensor:
+        """The score of images `[B,3,H,W]` in [0,1], `[B]`: higher is more suspicious."""
         return self.inspect(x, c, G).score
 
     def with_output(self, x: Tensor, c: Condition, G: Generator, y: Tensor) -> Tensor:
@@ -95,7 +96,7 @@ class MagDRDetector:
         return self.inspect(x, c, G, {ITSELF: y}).score
 
     def inspect(self, x: Tensor, c: Condition, G: Generator, known: Outputs | None = None) -> Inspection:
-        """Score a batch; `known` outputs are not computed again."""
+        """Score images `[B,3,H,W]` in [0,1]; `known` outputs of G are not computed again."""
         if self.form == "literal":
             return Inspection(self._literal(x, c, G))
         evidence, outputs = self.measure(x, c, G, known=known)
@@ -103,7 +104,12 @@ class MagDRDetector:
         return Inspection(self.score(z), z, outputs)
 
     def measure(self, x: Tensor, c: Condition, G: Generator, **options: Any) -> tuple[Evidence, Outputs]:
-        """Raw evidence and the outputs behind it; only the half that is used costs generator passes."""
+        """Raw evidence on images `[B,3,H,W]` and the outputs behind it; only the half that is used costs
+        passes.
+
+        Args:
+            options: of :meth:`~magdr_core.magdr.evidence.Probe.measure`.
+        """
         if self.evidence == "distortion":
             options.setdefault("augmentations", ())
         return self.probe.measure(x, c, G, **options)

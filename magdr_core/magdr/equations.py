@@ -78,5 +78,5 @@ def reconstruction_error(criterion: Metric, clean_output: Tensor, output: Tensor
 
 
 def final_score(s_dist: Tensor, s_cons: Tensor, weight: float) -> Tensor:
-    """Eq. 9: `S_final = lambda S_dist + S_cons`, lower is cleaner."""
+    """Eq. 9: `S_final = lambda S_dist + S_cons`, each `[B]`; lower is cleaner."""
     return weight * s_dist + s_cons

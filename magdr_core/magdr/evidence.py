@@ -93,7 +93,11 @@ class Probe:
         return self.regions.target(G.edited(c), regions_of(G))
 
     def masks(self, x: Tensor, c: Condition) -> Tensor:
-        """Raises ValueError if exact masks are wanted and there are none."""
+        """Soft masks of images `[B,3,H,W]`: `[B,N,H,W]` over `PARTS`, which sum to 1 at each pixel.
+
+        Raises:
+            ValueError: exact masks are wanted and the condition has none.
+        """
         if not self.oracle:
             return self.parser(x)
         if not isinstance(c, VectorCondition) or c.oracle_masks is None:
@@ -108,7 +112,14 @@ class Probe:
         augmentations: Sequence[Any],
         known: Outputs | None = None,
     ) -> Outputs:
-        """`G(x,c)` and each `G(f_k(x),c)`; what is not known already goes through G in one large batch."""
+        """`G(x,c)` and each `G(f_k(x),c)` with its geometry undone, `[B,3,H,W]` each, by name.
+
+        What is not known already goes through G in one large batch.
+
+        Args:
+            x: `[B,3,H,W]` in [0,1].
+            known: outputs on `x` that are there already.
+        """
         known = {} if known is None else known
         missing = {name_of(f): f for f in augmentations if name_of(f) not in known}
         inputs = ([] if ITSELF in known else [x]) + [f(x) for f in missing.values()]
@@ -202,5 +213,5 @@ def name_of(f: Any) -> str:
 
 
 def rows_of(outputs: Outputs, idx: Tensor) -> Outputs:
-    """The outputs of some of the images."""
+    """The outputs of some of the images: `idx` is `[n]` indices or `[B]` booleans."""
     return {name: y[idx] for name, y in outputs.items()}

@@ -26,6 +26,7 @@ class FixedChain:
         self.chain: Chain | None = None
 
     def __call__(self, x: Tensor, c: Condition, G: Generator) -> Tensor:
+        """`[B,3,H,W]` in [0,1] -> same, 8-bit, by the chain that was fitted."""
         assert self.chain is not None, "load() first"
         return self.chain.apply(x)
 

@@ -53,7 +53,13 @@ class LayerSearch:
     def reconstruct(
         self, x: Tensor, c: Condition, G: Generator, received: Tensor, known: Outputs | None = None
     ) -> Reconstruction:
-        """8-bit images, and per image the restorations that were applied."""
+        """8-bit images, and per image the restorations that were applied.
+
+        Args:
+            x: `[B,3,H,W]`, the images at hand.
+            received: `[B,3,H,W]`, as they came in, before earlier rounds.
+            known: not used: the search judges its own candidates.
+        """
         images, plans = [], []
         together = batch_size(x.shape, "search", x.device)
         for start in range(0, len(x), together):

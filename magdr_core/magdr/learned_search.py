@@ -61,7 +61,13 @@ class LearnedPick:
     def reconstruct(
         self, x: Tensor, c: Condition, G: Generator, received: Tensor, known: Outputs | None = None
     ) -> Reconstruction:
-        """8-bit images, and per image the chain that was applied."""
+        """8-bit images, and per image the chain that was applied.
+
+        Args:
+            x: `[B,3,H,W]`, the images at hand.
+            received: `[B,3,H,W]`, as they came in, before earlier rounds.
+            known: outputs of G on `x` that are there already.
+        """
         parts = []
         for idx in torch.arange(len(x), device=x.device).split(batch_size(x.shape, "search", x.device)):
             masks = self.evidence.probe.masks(x[idx], c[idx])

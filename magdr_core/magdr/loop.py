@@ -101,18 +101,19 @@ class MagDR:
     # -- defending --------------------------------------------------------------------------------------
 
     def __call__(self, x: Tensor, c: Condition, G: Generator) -> Tensor:
+        """`[B,3,H,W]` in [0,1] -> same, 8-bit: `run`'s restored images."""
         return self.run(x, c, G).restored
 
     @torch.no_grad()
     def run(self, x: Tensor, c: Condition, G: Generator) -> Outcome:
-        """Detect and reconstruct a batch of any size."""
+        """Detect and reconstruct images `[B,3,H,W]` in [0,1], of any number."""
         if not len(x):
             return self._nothing(x)
         every = torch.arange(len(x), device=x.device).split(batch_size(x.shape, "defend", x.device))
         return Outcome.cat([self._run(x[idx], c[idx], G) for idx in every])
 
     def inspect(self, x: Tensor, c: Condition, G: Generator) -> Outcome:
-        """Detect alone, a batch of any size: `restored` is what came in."""
+        """Detect alone, images `[B,3,H,W]` of any number: `restored` is what came in."""
         only = copy(self)
         only.rounds = 0
         return only.run(x, c, G)

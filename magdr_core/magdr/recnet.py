@@ -90,7 +90,15 @@ class RecNet:
         return x, scores, plans
 
     def layer(self, i: int, x: Tensor, masks: Tensor, scores: Tensor, score: Score) -> LayerResult:
-        """One layer: screen each category by its best setting, search the top ones in full, take the best."""
+        """One layer: screen each category by its best setting, search the top ones in full, take the best.
+
+        Args:
+            i: which layer.
+            x: `[B,3,H,W]` in [0,1].
+            masks: `[B,R,H,W]`, what each region takes of the composite.
+            scores: `[B,R]`, of `x`.
+            score: `(images [M,3,H,W], rows [M]) -> [M,R]`, lower is better.
+        """
         families, best = self.layers[i], self.best[i]
         rows = torch.arange(len(x), device=x.device)
         # Lines 7 and 8: Q_i scores every category by its pre-trained setting.

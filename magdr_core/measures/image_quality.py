@@ -32,7 +32,11 @@ class Yardstick:
     @torch.no_grad()
     def compare(self, other: Tensor, suffix: str) -> Mapping[str, list[float]]:
         """Per image, with names that end in `_suffix`: `mse` (0 to 255 squared), `ssim`, `psnr` (dB), `fsim`
-        and `featsim` (cosine of pooled deep features, [-1,1])."""
+        and `featsim` (cosine of pooled deep features, from -1 to 1).
+
+        Args:
+            other: `[n,3,H,W]` in [0,1], to be compared with the images.
+        """
         clean = self.images
         values = {
             "mse": mse(clean, other) * 255**2,
@@ -59,7 +63,7 @@ class Yardstick:
         forget_filters()
 
     def tensors(self) -> Iterator[Tensor]:
-        """What is kept of the images, as far as it was needed yet."""
+        """What is kept of the images as far as it was needed yet: maps `[n,...]`, directions `[n,D]`."""
         if self._maps is not None:
             yield from (self._maps.phase, self._maps.gradient)
         if self._directions is not None:
@@ -78,6 +82,7 @@ class Yardstick:
 
     @property
     def directions(self) -> Tensor:
+        """`[n,D]`, unit vectors of the images' pooled deep features; computed once."""
         if self._directions is None:
             self._directions = torch.cat([self._direction(x) for x in self.images.split(self._together)])
         return self._directions

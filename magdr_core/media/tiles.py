@@ -19,17 +19,17 @@ PIECE = 2**18
 
 
 def in_unit(levels: Tensor) -> Tensor:
-    """uint8 -> float32 in [0,1], held once."""
+    """uint8 of any shape -> float32 in [0,1], held once."""
     return levels.float().div_(255)
 
 
 def unit(image: Tensor) -> Tensor:
-    """An image in [0,1], be it given so or as uint8 levels."""
+    """An image `[3,H,W]` in [0,1], be it given so or as uint8 levels."""
     return in_unit(image) if image.dtype == torch.uint8 else image
 
 
 def like(x: Tensor, image: Tensor) -> Tensor:
-    """8-bit values in [0,1], as levels if that is how `image` is held."""
+    """8-bit values in [0,1], any shape, as uint8 levels if that is how `image` is held."""
     return (x * 255).round_().byte() if image.dtype == torch.uint8 else x
 
 

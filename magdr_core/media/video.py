@@ -82,7 +82,7 @@ class Video:
         return (frame for _, frame in self.timed())
 
     def timed(self) -> Iterator[tuple[float, Tensor]]:
-        """(seconds from the beginning of the file, frame as iterating gives it), the times rising.
+        """(seconds from the beginning of the file, frame `[3,H,W]` as iterating gives it), the times rising.
 
         Raises:
             DataError: as for :meth:`levels`.

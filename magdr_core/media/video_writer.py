@@ -163,8 +163,14 @@ def write_video(
 ) -> int:
     """Write a clip without sound; see :func:`video_writer`. Only one frame is held at a time.
 
+    Args:
+        frames: `[3,H,W]` each, all of one size, in [0,1] or uint8.
+
     Returns:
         the number of frames.
+
+    Raises:
+        DataError: as for :func:`video_writer`.
     """
     count = 0
     with video_writer(path, fps, lossless=lossless) as add:

@@ -40,7 +40,7 @@ def worst_side(side: str, seed: int) -> str:
 
 
 def pack_pictures(pictures: Mapping[tuple[str, str, str, str], Tensor]) -> bytes:
-    """The file of pictures keyed by (task, attack, component, side).
+    """The file of pictures, `[n,3,H,W]` in [0,1] each, keyed by (task, attack, component, side).
 
     A side is `input` or `output` of the first images, or what `worst_side` says.
     """
@@ -52,7 +52,7 @@ def pack_pictures(pictures: Mapping[tuple[str, str, str, str], Tensor]) -> bytes
 
 
 def save_pictures(run: Path, pictures: Mapping[tuple[str, str, str, str], Tensor]) -> None:
-    """Write pictures into a run folder, if there are any.
+    """Write pictures, `[n,3,H,W]` in [0,1] each, into a run folder, if there are any.
 
     Raises:
         WriteError: they cannot be written.
@@ -75,7 +75,11 @@ def load_pictures(run: Path) -> dict[tuple[str, ...], Tensor]:
 
 
 def unpack_pictures(content: bytes) -> dict[tuple[str, ...], Tensor]:
-    """As :func:`load_pictures`; of one task all have one size."""
+    """As :func:`load_pictures`: `[n,3,H,W]` uint8 each; of one task all have one size.
+
+    Raises:
+        ValueError: the content is damaged, or holds something else.
+    """
     try:
         tensors = load(content)
     except (SafetensorError, ValueError, KeyError, TypeError) as e:
@@ -97,6 +101,6 @@ def unpack_pictures(content: bytes) -> dict[tuple[str, ...], Tensor]:
 
 
 def split_sides(images: Tensor) -> tuple[Tensor, Tensor]:
-    """A stored set is the restored inputs, then the outputs."""
+    """A stored set `[2n,3,H,W]` is the n restored inputs, then their outputs: `[n,3,H,W]` each."""
     first, second = torch.chunk(images, 2)
     return first, second

@@ -110,7 +110,11 @@ class Store:
         return levels.float() / 255
 
     def put_images(self, key: str, images: Tensor) -> None:
-        """Raises WriteError if it cannot be written."""
+        """Keep images `[n,3,H,W]` in [0,1], as 8-bit levels.
+
+        Raises:
+            WriteError: it cannot be written.
+        """
         levels = (images.detach() * 255).round().byte()
         self.write(_name("images", key, ".safetensors"), seal_images(key, levels))
 

@@ -63,7 +63,7 @@ def draw_samples(
 def attack_samples(
     clean: Samples, attack: GuardedAttack, generator: GuardedGenerator, *, name: str, seed: int
 ) -> Tensor:
-    """The attacked images of one batch of samples, 8-bit, inside the eps ball."""
+    """The attacked images of one batch of samples, `[B,3,H,W]`, 8-bit, inside the eps ball."""
     objective = objective_of(attack, generator, clean)
     rng = SampleRng(seed, f"attack/{name}", clean.ids, device=clean.images.device)
     return attack(clean.images, objective, rng=rng)
@@ -75,7 +75,7 @@ def objective_of(
     """What an attack aims at on these samples: what its table says, else what the generator's task says.
 
     Args:
-        reference: the generator's output on them, where it is there already.
+        reference: `[B,3,H,W]`, the generator's output on them, where it is there already.
     """
     kind = attack.objective or generator.objective
     return build_objective(kind, generator, clean.images, clean.conditions, reference)

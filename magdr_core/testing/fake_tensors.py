@@ -66,7 +66,7 @@ _TAKES_SCALARS = {
 
 
 class FakeCudaTensor(Tensor):
-    """A tensor on the pretended card; `held` has its values."""
+    """A tensor of any shape on the pretended card; `held` has its values."""
 
     held: Tensor
     __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
@@ -110,7 +110,7 @@ class FakeCudaTensor(Tensor):
         return 0
 
     def to(self, *args: Any, **kwargs: Any) -> Tensor:
-        """As `Tensor.to`: this tensor itself where nothing changes."""
+        """As `Tensor.to`, of any shape: this tensor itself where nothing changes."""
         if args and isinstance(args[0], Tensor):
             args = (args[0].device, args[0].dtype, *args[1:])
         if isinstance(other := kwargs.pop("other", None), Tensor):
@@ -125,9 +125,11 @@ class FakeCudaTensor(Tensor):
         return super().to(device, dtype or self.dtype, **options)
 
     def cuda(self, *args: Any, **kwargs: Any) -> Tensor:
+        """As `Tensor.cuda`, of any shape: this tensor itself."""
         return self
 
     def cpu(self, *args: Any, **kwargs: Any) -> Tensor:
+        """The values on the CPU, of any shape."""
         return self.to(_HOST)
 
     def numpy(self, *, force: bool = False) -> Any:
@@ -152,6 +154,7 @@ class FakeCudaTensor(Tensor):
         super().__setitem__(_index(key), value)
 
     def new_tensor(self, data: Any, **options: Any) -> Tensor:  # type: ignore[override]
+        """As `Tensor.new_tensor`, of any shape that the data has; on the fake device unless told."""
         return torch.tensor(data, **{"dtype": self.dtype, "device": DEVICE, **options})
 
     def data_ptr(self) -> int:

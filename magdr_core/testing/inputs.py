@@ -53,7 +53,8 @@ class Inputs:
         return "x".join(map(str, self.images.shape))
 
     def tensors(self) -> dict[str, Tensor]:
-        """Every tensor by what a finding calls it."""
+        """Every tensor by what a finding calls it: images `[B,3,H,W]`, masks `[B,N,H,W]`, conditions
+        `[B,C]`."""
         own = {f.name: getattr(self, f.name) for f in fields(self)}
         named = {name: value for name, value in own.items() if isinstance(value, Tensor)}
         told = zip(("conditions", "changed entries"), self.conditions.key(), strict=False)

@@ -182,7 +182,8 @@ def _blamed(s: Subject, part: Inputs, wrong: str) -> str:
 
 
 def difference(a: Tensor, b: Tensor) -> float:
-    """The largest absolute difference; two NaN at one place are equal."""
+    """The largest absolute difference of two tensors of any shape; two NaN at one place are equal. Infinite
+    if their shapes differ."""
     if a.shape != b.shape:
         return float("inf")
     gap = (a.detach().double() - b.detach().double()).abs()

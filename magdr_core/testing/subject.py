@@ -186,6 +186,7 @@ class Subject:
         return self.misshapen(seen) or not_finite(seen.output) or self.out_of_range(seen.output)
 
     def out_of_range(self, y: Tensor) -> str:
+        """What is wrong with values of images `[B,3,H,W]` that are not in [0,1]; "" if nothing is."""
         if not self.trial.images or y.numel() == 0:
             return ""
         finite = y.detach()[torch.isfinite(y.detach())]
@@ -206,7 +207,7 @@ def misshapen(y: Any, shape: tuple[int, ...], like: Tensor, *, any_float: bool =
 
     Args:
         shape: that it should have.
-        like: what it should be on the device of, and of the type of unless it may be `any_float`.
+        like: `[B,3,H,W]`, what it should be on the device of, and of the type of unless it may be `any_float`.
     """
     if not isinstance(y, Tensor):
         return f"returns a {type(y).__name__}, expected a tensor"
@@ -220,6 +221,7 @@ def misshapen(y: Any, shape: tuple[int, ...], like: Tensor, *, any_float: bool =
 
 
 def not_finite(y: Tensor) -> str:
+    """Where a tensor of any shape holds values that are not finite, the first place; "" if nowhere."""
     wrong = ~torch.isfinite(y.detach())
     if not bool(wrong.any()):
         return ""

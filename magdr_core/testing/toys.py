@@ -51,17 +51,17 @@ NAME = "toy"
 
 
 def l1(a: Tensor, b: Tensor, masks: Tensor) -> Tensor:
-    """Mean absolute difference in each region."""
+    """Mean absolute difference in each region: `[B,3,H,W]` twice and masks `[B,N,H,W]` -> `[B,N]`."""
     return masked_mean((a - b).abs(), masks)
 
 
 def mirror(x: Tensor) -> Tensor:
-    """Left and right exchanged; its own inverse."""
+    """Left and right exchanged, `[B,3,H,W]` -> same; its own inverse."""
     return flip(x)
 
 
 def blur(x: Tensor, *, sigma: float = 0.7) -> Tensor:
-    """Gaussian blur; sigma in pixels."""
+    """Gaussian blur, `[B,3,H,W]` -> same; sigma in pixels."""
     return gaussian_blur(x, sigma)
 
 
@@ -77,16 +77,19 @@ class ToyGenerator(nn.Module):
         self.weight = nn.Parameter(weight - weight.mean((2, 3), keepdim=True), requires_grad=False)
 
     def features(self, x: Tensor, c: Condition) -> list[Tensor]:
+        """Of images `[B,3,H,W]`: details `[B,6,H,W]`, and a map of half their sides."""
         fine = F.conv2d(x - 0.5, self.weight.to(x.dtype), padding=1)
         return [fine, F.avg_pool2d(F.relu(fine), 2)]
 
     def forward(self, x: Tensor, c: Condition) -> Tensor:
+        """Images `[B,3,H,W]` in [0,1], tinted by two conditions -> same shape and range."""
         detail = self.features(x, c)[0]
         values = c.values.to(x.dtype)
         tint = torch.stack([values[:, 0], 0 * values[:, 0], values[:, 1]], 1)[:, :, None, None]
         return torch.sigmoid(3 * (x - 0.5) + detail[:, :3] + 0.5 * detail[:, 3:] + 0.5 * tint)
 
     def edited(self, c: Condition) -> Tensor:
+        """Bool `[B,N]`: the hair by the first entry, the mouth by the second."""
         target = torch.zeros(len(c), len(PARTS), dtype=torch.bool, device=c.values.device)
         target[:, part_index("hair")] = c.changed[:, 0]
         target[:, part_index("mouth")] = c.changed[:, 1]
@@ -114,6 +117,7 @@ class GrainyGenerator(ToyGenerator):
     """The same with grain of its own, drawn per image."""
 
     def forward(self, x: Tensor, c: Condition, *, rng: SampleRng) -> Tensor:  # type: ignore[override]
+        """As the toy's, `[B,3,H,W]` -> same, with grain that `rng` draws."""
         return (super().forward(x, c) + 0.1 * rng.uniform(*x.shape[1:]).to(x.dtype)).clamp(0, 1)
 
 
@@ -126,10 +130,12 @@ class ToyParser:
     """The parts as distances from so many grey levels."""
 
     def __call__(self, x: Tensor) -> Tensor:
+        """Parts by brightness: `[B,3,H,W]` -> `[B,N,H,W]`, which sum to 1 at each pixel."""
         levels = torch.linspace(0, 1, len(PARTS), dtype=x.dtype, device=x.device)[:, None, None]
         return (-30 * (x.mean(1, keepdim=True) - levels).square()).softmax(1)
 
     def features(self, x: Tensor) -> list[Tensor]:
+        """The image about its middle, `[B,3,H,W]`, and the same at half its sides."""
         return [x - 0.5, F.avg_pool2d(x - 0.5, 2)]
 
 
@@ -139,7 +145,10 @@ def parser() -> ToyParser:
 
 
 def sign_step(x: Tensor, objective: Objective, *, rng: SampleRng, eps: Eps = 6 / 255) -> Tensor:
-    """One gradient sign step of length eps from a random place: at the clean image the gradient is 0."""
+    """One gradient sign step of length eps from a random place, `[B,3,H,W]` in [0,1] -> same.
+
+    At the clean image the gradient is 0.
+    """
     start = x + 0.5 * eps * rng.sign(*x.shape[1:])
     return project_linf(start + eps * objective.gradient(start)[1].sign(), x, eps)
 
@@ -150,7 +159,7 @@ def roughness(x: Tensor, c: Condition, G: Generator) -> Tensor:
 
 
 def as_it_is(x: Tensor, c: Condition, G: Generator) -> Tensor:
-    """No defense."""
+    """No defense: `[B,3,H,W]` -> the same values."""
     return x.clone()
 
 

@@ -69,6 +69,12 @@ def find_networks(roots: Iterable[Any]) -> list[nn.Module]:
 
 
 def edit(name: str, before: Tensor, after: Tensor) -> str | None:
+    """How a tensor of any shape was edited by what it was given to, in words; None if it was not.
+
+    Args:
+        name: what the message calls it.
+        before, after: a copy that was made first, and the tensor.
+    """
     if after.requires_grad or after.grad is not None:
         return f"makes its {name} require a gradient; detach them first"
     if after.shape != before.shape:

@@ -28,6 +28,8 @@ class AdversarialEditingTrainer(EditingTrainer):
     """
 
     def shown(self, images: Tensor, c: VectorCondition, i: int, what: Shown, target: Tensor) -> Tensor:
+        """Attacked images in place of these, `[B,3,H,W]` in [0,1] -> same; what the critic is shown only with
+        `attack_critic`."""
         if what != "input" and not self.loss["attack_critic"]:
             return images
         ids = [f"{i}.{j}" for j in range(len(images))]

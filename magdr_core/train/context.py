@@ -48,7 +48,11 @@ class TrainContext:
         return replace(self, dataset=dataset, split=split)
 
     def drawn_once(self, draw: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
-        """Training images, kept beside the checkpoint so that a continued training need not draw again."""
+        """Training images, kept beside the checkpoint so that a continued training need not draw again.
+
+        Args:
+            draw: gives tensors by name, `[n,...]` with a row for each training image.
+        """
         recipe = self.recipe
         made_of = repr(
             (recipe.use, recipe.params, recipe.seed, recipe.pool, self.dataset.fingerprint(), recipe.dataset)

@@ -47,11 +47,13 @@ class PatchCritic(nn.Module):
         self.attributes = nn.Conv2d(4 * width, attributes, 8)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Images `[B,3,H,W]` in [0,1] -> (realness of patches `[B,1,H/8,W/8]`, attribute logits `[B,A]`)."""
         h = self.trunk(2 * x - 1)
         return self.real(h), self.attributes(F.adaptive_avg_pool2d(h, 8)).flatten(1)
 
 
 def image_gradients(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Differences to the right and the lower neighbour: `[...,H,W]` -> `[...,H,W-1]` and `[...,H-1,W]`."""
     return x[..., :, 1:] - x[..., :, :-1], x[..., 1:, :] - x[..., :-1, :]
 
 
@@ -83,9 +85,12 @@ class EditingTrainer(PairsTrainer):
         return {name: torch.cat(tensors) for name, tensors in parts.items()}
 
     def shown(self, images: Tensor, c: VectorCondition, i: int, what: Shown, target: Tensor) -> Tensor:
-        """What a network is shown instead of these images in step i; adversarial training attacks them.
+        """What a network is shown instead of these images in step i, `[B,3,H,W]` in [0,1] -> same.
 
-        `target` is the exact result of the edit.
+        Adversarial training attacks them.
+
+        Args:
+            target: `[B,3,H,W]`, the exact result of the edit.
         """
         return images
 
@@ -170,7 +175,11 @@ def disruption(context: TrainContext, net: Any, samples: int) -> dict[str, float
 
 
 def draw_pairs(context: TrainContext, indices: list[int]) -> tuple[Any, VectorCondition, Tensor]:
-    """Images of a split, one edit each, and the exact result of the edit."""
+    """Images of a split, one edit each, and the exact result of the edit, `[n,3,H,W]` in [0,1].
+
+    Args:
+        indices: n of them.
+    """
     batch = context.split[indices]
     net = context.net
     rng = SampleRng(context.recipe.seed, "editing-condition", batch.ids, device=context.device)

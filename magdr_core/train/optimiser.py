@@ -45,7 +45,7 @@ class NetOptimiser:
             )
 
     def step(self, loss: Tensor) -> None:
-        """Backward pass, gradients clipped to norm 1, one update."""
+        """Backward pass of a loss (one number, `[]`), gradients clipped to norm 1, one update."""
         for p, g in zip(self.parameters, torch.autograd.grad(loss, self.parameters), strict=True):
             p.grad = g
         nn.utils.clip_grad_norm_(self.parameters, 1.0)

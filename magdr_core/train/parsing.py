@@ -129,7 +129,11 @@ class ParsingTrainer:
 
 
 def iou_counts(predicted: Tensor, truth: Tensor) -> Tensor:
-    """Intersection and union per part, merged as in `MERGED`: `[parts, 2]`."""
+    """Intersection and union per part, merged as in `MERGED`: `[P,2]`, in pixels.
+
+    Args:
+        predicted, truth: indices of parts, of one shape: `[B,H,W]`.
+    """
     rows = []
     for name in dict.fromkeys(MERGED.get(p, p) for p in PARTS):
         ids = torch.tensor([i for i, p in enumerate(PARTS) if MERGED.get(p, p) == name], device=truth.device)
@@ -139,5 +143,6 @@ def iou_counts(predicted: Tensor, truth: Tensor) -> Tensor:
 
 
 def part_ious(counts: Tensor) -> dict[str, float]:
+    """Intersection over union by part, in [0,1], of counts `[P,2]` that `iou_counts` gives."""
     names = list(dict.fromkeys(MERGED.get(p, p) for p in PARTS))
     return {name: float(c[0] / c[1].clamp_min(1)) for name, c in zip(names, counts, strict=True)}

@@ -135,7 +135,11 @@ def inside(values: Tensor, region: Tensor) -> Tensor:
 
 
 def action_units(batch: Batch) -> Tensor:
-    """Raises MagdrError if the dataset does not know them."""
+    """The action units of a batch, `[B,17]` in [0,1].
+
+    Raises:
+        MagdrError: the dataset does not know them.
+    """
     if batch.action_units is None:
         raise MagdrError("reenactment is learned from a dataset that knows its action units")
     return batch.action_units
@@ -149,7 +153,11 @@ def draw_expressions(context: TrainContext, indices: list[int]) -> tuple[Batch, 
 
 
 def reenacted(context: TrainContext, indices: list[int], values: Tensor) -> Tensor:
-    """How the pictures look with these action units.
+    """How the pictures look with these action units, `[n,3,H,W]` in [0,1].
+
+    Args:
+        indices: n of them.
+        values: `[n,17]` in [0,1].
 
     Raises:
         MagdrError: the dataset cannot draw that.

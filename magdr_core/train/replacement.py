@@ -108,7 +108,7 @@ class ReplacementTrainer(PairsTrainer):
 
 
 def nothing(x: Tensor) -> VectorCondition:
-    """The empty condition of a batch of images."""
+    """The condition without entries of a batch of images `[B,3,H,W]`: `[B,0]`."""
     values = x.new_zeros(len(x), 0)
     return VectorCondition(values, values.bool())
 
