@@ -91,7 +91,7 @@ class AdaptiveAttack:
         """Attack a batch.
 
         Args:
-            others: 8-bit images of further attacks, by name, which join the pool.
+            others: 8-bit images `[B,3,H,W]` of further attacks, by name, which join the pool.
         """
         found = {OBLIVIOUS: _judged(target, target.oblivious)}
         found |= {name: _judged(target, images) for name, images in (others or {}).items()}

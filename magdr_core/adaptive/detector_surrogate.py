@@ -50,6 +50,7 @@ class Surrogate:
         self.net, self.mean, self.spread = net, mean, spread
 
     def __call__(self, x: Tensor, y: Tensor, c: Condition) -> Tensor:
+        """The stand-in's score of images and of G's outputs on them, `[B,3,H,W]` both: `[B]`."""
         return self.mean + self.spread * self.net(x, y, c)
 
     def way(self, target: Target) -> Way:

@@ -20,7 +20,8 @@ SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 def training_images(target: Target) -> list[Tensor]:
-    """The target's faces clean, attacked, between the two, and noisy; nobody attacks them afterwards."""
+    """The target's faces clean, attacked, between the two, and noisy, `[B,3,H,W]` each; nobody attacks them
+    afterwards."""
     kept = [round_toward(target.x + share * (target.oblivious - target.x), target.x) for share in SHARES]
     noise = target.eps * target.rng.fork(3).sign(*target.x.shape[1:])
     return [*kept, target.inside(target.x + noise).detach()]
@@ -31,8 +32,8 @@ def fitted(make: Callable[[], Net], loss: Callable[[Net, Tensor], Tensor], image
 
     Args:
         make: builds the network; called with its own random state.
-        loss: of the network on the rows of a batch.
-        images: as many rows as there are, on the device to fit on.
+        loss: one number, `[]`, of the network on the rows of a batch, `[b]` indices.
+        images: `[n,3,H,W]`, as many rows as there are, on the device to fit on.
     """
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(0)

@@ -76,7 +76,8 @@ class Mode:
         return torch.where(excess > -MARGIN, -excess, gain)
 
     def weighed(self, weight: Tensor | None, excess: Tensor) -> Tensor | None:
-        """The Lagrangian weights of the next step, given the excess at this one; of the first, given None."""
+        """The Lagrangian weights of the next step, given those of this one and the excess at it, `[B]` each;
+        of the first step, given None. None for modes without."""
         if self.policy != LAGRANGIAN:
             return None
         if weight is None:

@@ -73,12 +73,17 @@ class Verdict:
         return merit(self.gain, self.excess, self.feasible)
 
     def where(self, mask: Tensor, other: Verdict) -> Verdict:
+        """Of each image this verdict or the other one, by a bool mask `[B]`."""
         pairs = ((getattr(self, f.name), getattr(other, f.name)) for f in fields(Verdict))
         return Verdict(*(torch.where(mask, a, b) for a, b in pairs))
 
 
 def merit(gain: Tensor, excess: Tensor, feasible: Tensor) -> Tensor:
-    """What images are compared by: any feasible one, with a negative gain even, beats a flagged one."""
+    """What images are compared by, `[B]`: any feasible one, with a negative gain even, beats a flagged one.
+
+    Args:
+        gain, excess, feasible: `[B]` each, as in :class:`Verdict`.
+    """
     return torch.where(feasible, gain.double(), -1e9 - excess.double().clamp_min(0))
 
 
@@ -175,7 +180,8 @@ class Target:
                 yield self.rng.fork(which)
 
     def restored(self, x: Tensor, draw: SampleRng) -> Tensor:
-        """8-bit, as the generator is given it; rounding passes the gradient."""
+        """What the generator is given, `[B,3,H,W]` -> same; 8-bit behind a defense, with a gradient that
+        rounding passes."""
         if self.defense is None:
             return x
         if self.choosing is not None:
@@ -185,6 +191,11 @@ class Target:
         return straight_through(to_8bit(r), r)
 
     def output(self, restored: Tensor, x: Tensor, draw: SampleRng) -> Tensor:
+        """The pipeline's output, `[B,3,H,W]`.
+
+        Args:
+            restored: `[B,3,H,W]`, what `restored` made of `x` with this draw.
+        """
         if self.defense is None:
             y = self.G(restored, self.c)
             self._made = (restored, y)
@@ -205,8 +216,8 @@ class Target:
         return found if found is not None and found.chooses else None
 
     def chosen(self, x: Tensor, draw: SampleRng) -> Chosen:
-        """What a defense that chooses makes of images; asked about the same tensor again it is not run again,
-        unless it is random."""
+        """What a defense that chooses makes of images `[B,3,H,W]`; asked about the same tensor again it is
+        not run again, unless it is random."""
         assert self.defense is not None
         if self.defense.stochastic:
             return self.defense.choosing.run(x, self.c, self.G, rng=draw.fork(0))
@@ -215,6 +226,7 @@ class Target:
         return self._ran[1]
 
     def score(self, x: Tensor, draw: SampleRng) -> Tensor:
+        """The detector's score of images `[B,3,H,W]`, `[B]`; the pass of `output` on them is used again."""
         assert self.detector is not None
         made, self._made = self._made, None
         if made is not None and made[0] is x:

@@ -33,7 +33,12 @@ Values = Mapping[str, list[float]]
 def attack_values(
     clean: Samples, attacked: Tensor, G: GuardedGenerator, attack: GuardedAttack, reference: Tensor
 ) -> Values:
-    """Disruption of each image: output MSE in [-1,1] units, success, and the largest pixel change."""
+    """Disruption of each image: output MSE in [-1,1] units, success, and the largest pixel change in [0,1].
+
+    Args:
+        attacked: `[B,3,H,W]`.
+        reference: `[B,3,H,W]`, the outputs on the clean images.
+    """
     y = outputs(attacked, clean, G)
     disruption = symmetric_mse(y, reference)
     success = objective_of(attack, G, clean, reference).reached(y)
@@ -59,7 +64,7 @@ class Yardsticks:
     outputs: Yardstick
 
     def compare(self, restored: Tensor, output: Tensor) -> Values:
-        """Every measure of restored inputs (`..._i`) and of the outputs on them (`..._o`)."""
+        """Every measure of restored inputs (`..._i`) and of the outputs on them (`..._o`), `[n,3,H,W]`."""
         return {**self.inputs.compare(restored, "i"), **self.outputs.compare(output, "o")}
 
 
@@ -70,7 +75,8 @@ def defense_values(
     clean: Yardsticks,
     rng: Callable[[Samples], SampleRng],
 ) -> tuple[Values, Tensor, Tensor]:
-    """Per-sample figures of a defense, its restored images and the generator's output on them."""
+    """Per-sample figures of a defense, its restored images and the generator's output on them, `[B,3,H,W]`
+    both."""
     parts = [defended(b, defense, G, rng) for b in seen.batches("test")]
     r, y = torch.cat([restored for restored, _ in parts]), torch.cat([output for _, output in parts])
     return clean.compare(r, y), r, y
@@ -79,7 +85,8 @@ def defense_values(
 def defended(
     b: Samples, defense: GuardedDefense, G: GuardedGenerator, rng: Callable[[Samples], SampleRng]
 ) -> tuple[Tensor, Tensor]:
-    """What a defense makes of a batch: (8-bit restored images, the generator's outputs behind it)."""
+    """What a defense makes of a batch: (8-bit restored images, the generator's outputs behind it),
+    `[B,3,H,W]` both."""
     restored = to_8bit(defense(b.images, b.conditions, G, rng=rng(b)))
     return restored, defense.output(restored, b.images, b.conditions, G, rng=rng(b))
 
@@ -95,6 +102,9 @@ def ensemble_values(
     """Figures of the output averaged with those of processed inputs, with geometry undone.
 
     Any defense can be given such an ensemble, so it is a variant of each row and not a part of any method.
+
+    Args:
+        restored, output: `[B,3,H,W]`, of the defense alone.
     """
     total = output.clone()
     for f in augmentations:
@@ -106,7 +116,11 @@ def ensemble_values(
 def oracle_values(
     seen: Samples, candidates: Sequence[ImageMap], G: GuardedGenerator, clean: Yardsticks
 ) -> tuple[Values, Tensor, Tensor]:
-    """The best candidate per image by the true error of Eq. 8: a bound, not a defense."""
+    """The best candidate per image by the true error of Eq. 8: a bound, not a defense.
+
+    Returns:
+        (per-sample figures, the chosen images, the outputs on them), `[B,3,H,W]` both.
+    """
     reference = clean.outputs.images
     best, best_y = seen.images, outputs(seen.images, seen, G)
     best_error = mse(best_y, reference)
@@ -121,6 +135,7 @@ def oracle_values(
 
 
 def outputs(images: Tensor, samples: Samples, G: GuardedGenerator) -> Tensor:
+    """The generator's outputs on images `[B,3,H,W]` with the samples' conditions, `[B,3,H,W]`."""
     with torch.no_grad():
         return torch.cat([G(b.images, b.conditions) for b in samples.with_images(images).batches("test")])
 

@@ -205,7 +205,8 @@ class GroupRun:
         return self.G.take_passes() + self.toolkit.take_inner_passes()
 
     def pictures(self, cells: Sequence[Mapping[str, Any]]) -> dict[Picture, Tensor]:
-        """What the report shows: clean images, and every defense's inputs and outputs on each slice."""
+        """What the report shows: clean images, and every defense's inputs and outputs on each slice,
+        `[n,3,H,W]` in [0,1] each."""
         shown = self.profile.pictures
         if not shown or all("error" in cell for cell in cells):
             return {}
@@ -217,7 +218,8 @@ class GroupRun:
         return pictures
 
     def worst_pictures(self, cells: Sequence[Mapping[str, Any]]) -> dict[Picture, Tensor]:
-        """The worst images, as far as the report shows them; the store has those of all."""
+        """The worst images, `[n,3,H,W]` in [0,1], as far as the report shows them; the store has those of
+        all."""
         pictures: dict[Picture, Tensor] = {}
         for cell in cells if self.profile.pictures else ():
             pictures |= self._asked(cell).worst_pictures(self.store, cell)

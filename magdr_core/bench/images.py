@@ -86,7 +86,7 @@ class GroupImages:
 
     @property
     def reference(self) -> Tensor:
-        """The outputs on clean images."""
+        """The outputs on clean images, `[B,3,H,W]`."""
         if self._reference is None:
             clean = self.clean(False)
             self._reference = evaluate.outputs(clean.images, clean, self.G)
@@ -105,7 +105,7 @@ class GroupImages:
         }
 
     def of(self, part: Slice) -> Tensor:
-        """The images of a slice, from the store where they are there."""
+        """The images of a slice, `[B,3,H,W]`, 8-bit, from the store where they are there."""
         if part in self._images:
             return self._images[part]
         clean, scenario = self.clean(False, part), self.scenarios[part.scenario]

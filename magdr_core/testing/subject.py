@@ -207,7 +207,7 @@ def misshapen(y: Any, shape: tuple[int, ...], like: Tensor, *, any_float: bool =
 
     Args:
         shape: that it should have.
-        like: `[B,3,H,W]`, what it should be on the device of, and of the type of unless it may be `any_float`.
+        like: `[B,3,H,W]`, on the device that it should be on, and of its type unless it may be `any_float`.
     """
     if not isinstance(y, Tensor):
         return f"returns a {type(y).__name__}, expected a tensor"

@@ -17,9 +17,6 @@ RANGE = re.compile(r"\[-?\d+, ?\d+\]")
 BY_CLASS = {"__call__", "__init__", "__new__", "forward"}
 """Methods whose shapes may stand in the docstring of their class."""
 
-EXEMPT: tuple[str, ...] = ("adaptive/", "bench/")
-"""Rooms that are being rewritten."""
-
 
 def says_a_shape(text):
     told = RANGE.sub("", text or "")
@@ -126,7 +123,7 @@ def test_what_says_nothing_is_found():
 
 @pytest.mark.parametrize(
     "file",
-    [f for f in sorted(CORE.rglob("*.py")) if not f.relative_to(CORE).as_posix().startswith(EXEMPT)],
+    sorted(CORE.rglob("*.py")),
     ids=lambda f: str(f.relative_to(CORE).with_suffix("")),
 )
 def test_public_functions_with_tensors_say_their_shapes(file):

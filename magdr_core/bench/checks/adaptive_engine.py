@@ -42,6 +42,12 @@ class Adaptive:
         return {"detector": 4 * own, "blind detector": 20 * own + 8, "defense": 2 * own + 4}[nature]
 
     def __call__(self, victim: Victim, eps: float, at: Sequence[int], draws: int) -> list[Tensor]:
+        """The best images found after each number of steps in `at`, `[B,3,H,W]` each, 8-bit and in the ball.
+
+        Args:
+            eps: the ball, in [0,1] units.
+            draws: of a stochastic victim, whose mean is attacked.
+        """
         attacks = _known.setdefault(victim, {})
         if draws not in attacks:
             probe = _target(victim, victim.clean[:PROBED], PROBED_AT, draws)

@@ -42,7 +42,8 @@ class Variants:
         return made
 
     def run(self, attack: GuardedAttack) -> Tensor:
-        """The attacked images; the same random stream as in the benchmark, whatever the strength."""
+        """The attacked images, `[B,3,H,W]`; the same random stream as in the benchmark, whatever the
+        strength."""
         victim, name = self.victim, self.resolved.entry.name
         rng = victim.rng(f"attack/{name}")
         return attack(victim.clean.images, victim.objective, rng=rng)

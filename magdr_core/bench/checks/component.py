@@ -107,6 +107,7 @@ def passes_per_image(effort: Effort, own: float, *, stochastic: bool, step: floa
 
 
 def array(values: Tensor) -> Array:
+    """A tensor of any shape as float64 numbers of numpy."""
     return np.asarray(values.detach().double().cpu())
 
 

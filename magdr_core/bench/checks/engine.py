@@ -70,6 +70,12 @@ class WhiteBox:
         return own + 2  # the way back through the generator costs about two forward passes
 
     def __call__(self, victim: Victim, eps: float, at: Sequence[int], draws: int) -> list[Tensor]:
+        """The best images found after each number of steps in `at`, `[B,3,H,W]` each, 8-bit and in the ball.
+
+        Args:
+            eps: the ball, in [0,1] units.
+            draws: of a stochastic victim, over whose mean every step goes.
+        """
         x, rng = victim.clean.images, victim.rng("attack")
         current = project_linf(x + eps * rng.uniform(*x.shape[1:], low=-1.0, high=1.0), x, eps)
         best, after = _Best(x), dict[int, Tensor]()
@@ -111,6 +117,9 @@ def black_box(victim: Victim, eps: float, queries: int) -> Tensor:
 
     Start and proposals as in Andriushchenko et al., Square Attack, ECCV 2020 (L-infinity): vertical stripes,
     then squares of one colour each, smaller and smaller.
+
+    Returns:
+        the best images, `[B,3,H,W]`, 8-bit and in the ball.
     """
     x, rng = victim.clean.images, victim.rng("search")
     stripes = eps * rng.sign(x.shape[1], 1, x.shape[3])
@@ -123,7 +132,7 @@ def black_box(victim: Victim, eps: float, queries: int) -> Tensor:
 
 
 def noise(victim: Victim, eps: float) -> Tensor:
-    """Random signs of strength eps: what every attack has to beat."""
+    """Random signs of strength eps on every image, `[B,3,H,W]`: what every attack has to beat."""
     x = victim.clean.images
     return round_toward(project_linf(x + eps * victim.rng("noise").sign(*x.shape[1:]), x, eps), x)
 

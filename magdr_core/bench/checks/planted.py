@@ -33,13 +33,13 @@ MAGDR_API = 1
 def hard_quantiser(
     x: Tensor, c: Condition, G: Generator, *, bits: Annotated[int, Field(ge=1, le=8)] = 4
 ) -> Tensor:
-    """Few levels per channel, whose gradient is zero everywhere: BPDA breaks it."""
+    """Few levels per channel, `[B,3,H,W]` -> same, whose gradient is zero everywhere: BPDA breaks it."""
     return bit_depth(x, bits)
 
 
 def random_switch(x: Tensor, c: Condition, G: Generator, *, rng: SampleRng) -> Tensor:
     """Shows one of two lattices of pixels, drawn per call, each pixel of the other filled with a neighbour:
-    what was made for one draw is lost in the other. EOT breaks it."""
+    what was made for one draw is lost in the other. EOT breaks it. `[B,3,H,W]` -> same."""
     rows = torch.arange(x.shape[2], device=x.device)[:, None]
     columns = torch.arange(x.shape[3], device=x.device)
     lattice = (rows + columns) % 2 == rng.integers(1, high=2)[:, :, None]

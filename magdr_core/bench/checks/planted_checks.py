@@ -24,7 +24,11 @@ NOTICED = 0.75
 def planted_victims(
     clean: Samples, G: GuardedGenerator, aim: ObjectiveName, seed: int, oblivious: Tensor | None = None
 ) -> Iterator[tuple[str, Victim]]:
-    """Every planted component in front of (or beside) a generator, by name."""
+    """Every planted component in front of (or beside) a generator, by name.
+
+    Args:
+        oblivious: `[B,3,H,W]`, the images of an attack that knows no defense, where they are there already.
+    """
     common: dict[str, Any] = {"seed": seed, "oblivious": oblivious}
     for defense in planted.magdr_defenses():
         guarded = GuardedDefense(

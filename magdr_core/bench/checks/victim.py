@@ -141,7 +141,8 @@ class Victim:
 
     @torch.no_grad()
     def judge(self, x: Tensor, draws: int = 1) -> Seen:
-        """What attacked images do, with randomness that no attack has seen; the mean over the draws."""
+        """What attacked images `[B,3,H,W]` do, with randomness that no attack has seen; the mean over the
+        draws."""
         rounds = [self._seen(x, k) for k in range(draws if self.stochastic else 1)]
 
         def mean(name: str) -> Tensor:

@@ -41,7 +41,8 @@ class ByAttack(Scenario):
         }
 
     def attacked(self, images: SharedImages, part: Slice, clean: Samples, G: Any) -> Tensor:
-        """What the slice's attack makes of the images with this generator, batch by batch."""
+        """What the slice's attack makes of the images with this generator, batch by batch: `[B,3,H,W]`,
+        8-bit."""
         found = self.attack(images.toolkit, part)
         assert found is not None
         parts: list[Tensor] = []
