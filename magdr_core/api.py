@@ -6,6 +6,7 @@ from magdr_core.components.batch import Batch, Samples, TensorCondition, VectorC
 from magdr_core.components.batch import Condition as AnyCondition
 from magdr_core.components.figure import Figure, Threshold
 from magdr_core.components.kind import Kind
+from magdr_core.components.objective import JointObjective
 from magdr_core.components.params import DataPath, Eps, Weights
 from magdr_core.components.protocols import (
     Attack,
@@ -106,6 +107,7 @@ __all__ = [
     "Guard",
     "ImageMap",
     "Kind",
+    "JointObjective",
     "MagDR",
     "MagDRDetector",
     "MagdrError",

@@ -95,10 +95,7 @@ class GroupRun:
 
     @cached_property
     def images(self) -> GroupImages:
-        found = self.calibrator
-        return GroupImages(
-            self.work, self.group.task, self.group.seed, found.generator, found.data, found.shared
-        )
+        return GroupImages(self.work, self.group.task, self.group.seed, self.calibrator)
 
     @cached_property
     def encoder(self) -> str | None:

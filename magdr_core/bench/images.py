@@ -9,16 +9,14 @@ from typing import Any
 from torch import Tensor
 
 from magdr_core.bench import evaluate, registered
-from magdr_core.calibration import Progress
+from magdr_core.calibration import Calibrator, Progress
 from magdr_core.components.batch import Samples
 from magdr_core.components.fingerprints import digest
-from magdr_core.components.protocols import Dataset
 from magdr_core.components.scenario import Slice
 from magdr_core.errors import ComponentError
-from magdr_core.guards import GuardedGenerator
+from magdr_core.guards import GuardedAttack
 from magdr_core.isolation.copies import tensors_in
 from magdr_core.isolation.expectations import deferred
-from magdr_core.isolation.shared_tensors import SharedTensors, find_networks
 from magdr_core.registry.settings import Profile
 from magdr_core.results.store import Store
 from magdr_core.runtime.samples import draw_samples
@@ -46,26 +44,18 @@ class Workplace:
 class GroupImages:
     """Images of one task and seed, drawn or attacked once and kept in the store."""
 
-    def __init__(
-        self,
-        work: Workplace,
-        task: str,
-        seed: int,
-        G: GuardedGenerator,
-        data: Dataset,
-        shared: SharedTensors | None = None,
-    ) -> None:
+    def __init__(self, work: Workplace, task: str, seed: int, calibrator: Calibrator) -> None:
         self.work, self.task, self.seed = work, task, seed
         self.toolkit, self.profile, self.progress = work.toolkit, work.profile, work.progress
         self.scenarios = registered.scenarios(work.toolkit)
-        self.G, self.data = G, data
+        self.calibrator = calibrator
+        self.G, self.data = calibrator.generator, calibrator.data
         self._clean: dict[bool, Samples] = {}
         self._reference: Tensor | None = None
         self._images: dict[Slice, Tensor] = {}
         self.identities: list[int] = []
-        self.shared = shared or SharedTensors()
+        self.shared = calibrator.shared
         """All that cells share; verified before a cell is kept."""
-        self.shared.add_networks("the generator", find_networks(G))
 
     def clean(self, oracle: bool, part: Slice | None = None) -> Samples:
         """The clean samples, or those of a slice."""
@@ -92,6 +82,14 @@ class GroupImages:
             self._reference = evaluate.outputs(clean.images, clean, self.G)
             self.shared.add("clean outputs", self._reference)
         return self._reference
+
+    def attack(self, label: str, surrogate: str = "") -> GuardedAttack:
+        """An attack of the registry; one that learns has learned, on the surrogate if there is one."""
+        return self.calibrator.attack(label, surrogate)
+
+    def learned(self, label: str, surrogate: str = "") -> str | None:
+        """A hash of what an attack has learned; None of one that learns nothing."""
+        return self.calibrator.learned(label, surrogate)
 
     def key(self, part: Slice) -> dict[str, Any]:
         """Everything that the images of a slice depend on, as JSON."""

@@ -61,7 +61,7 @@ class Threats:
             "steps": part.steps,
             "step_size": None if own_attack else _step_size(attack, params),
             "restarts": int(params.get("restarts", 1)),
-            "queries": queries if own_attack else self.counted(part, attack),
+            "queries": queries if own_attack else self.counted(part),
             "objective": objective,
             "knowledge": cell.knowledge,
             "knows": scenario.knows(cell.knowledge),
@@ -73,13 +73,13 @@ class Threats:
         }
         return own | dict(data.get("threat") or {})
 
-    def counted(self, part: Slice, attack: GuardedAttack) -> Mapping[str, float] | None:
-        """Forward and backward passes per image of an attack; None if it fails on the faces tried."""
+    def counted(self, part: Slice) -> Mapping[str, float] | None:
+        """Forward and backward passes per image of a slice's attack; None if it fails on the faces tried."""
         if part not in self._queries:
-            self._queries[part] = self._count(part, attack)
+            self._queries[part] = self._count(part)
         return self._queries[part]
 
-    def _count(self, part: Slice, attack: GuardedAttack) -> Mapping[str, float] | None:
+    def _count(self, part: Slice) -> Mapping[str, float] | None:
         """Passes per image on a few faces; None if the attack fails on them."""
         try:
             key = digest(["queries", PROBED, self.run.images.key(part)])
@@ -91,6 +91,7 @@ class Threats:
                 clean = self.run.images.clean(False)[:PROBED]
                 scenario = self.run.scenarios[part.scenario]
                 counted = _Counted(scenario.attacked_generator(self.run.toolkit, part, self.run.G))
+                attack = scenario.maker(self.run.images, part)
                 attack_samples(clean, attack, counted, name=part.component, seed=self.run.group.seed)  # type: ignore[arg-type]
             except (MagdrError, torch.OutOfMemoryError):
                 return None

@@ -26,7 +26,7 @@ from magdr_core.components.protocols import CalibratedDetector, Dataset, FitData
 from magdr_core.components.rng import SampleRng
 from magdr_core.errors import CalibrationError, ComponentError, MagdrError, one_line
 from magdr_core.functional import to_8bit
-from magdr_core.guards import GuardedDefense, GuardedGenerator
+from magdr_core.guards import GuardedAttack, GuardedDefense, GuardedGenerator
 from magdr_core.guards.output_cache import OutputMemory
 from magdr_core.isolation.copies import private, tensors_in
 from magdr_core.isolation.expectations import deferred
@@ -35,7 +35,7 @@ from magdr_core.measures.thresholds import best_f1_threshold, threshold_at_fpr
 from magdr_core.registry.read import Registry
 from magdr_core.registry.settings import CalibrationPolicy
 from magdr_core.results.store import Store
-from magdr_core.runtime.samples import attack_samples, draw_samples
+from magdr_core.runtime.samples import attack_samples, draw_samples, objective_of
 
 Progress = Callable[[str, int, int], None]
 
@@ -132,10 +132,15 @@ class Calibrator:
                 "generator": self.toolkit.resolve("generator", self.task).identity,
                 "data": self.data.fingerprint(),
                 "policy": policy,
-                "attacks": [self.toolkit.resolve("attack", a).identity for a in self.policy.attacks],
+                "attacks": [self._attack_identity(a) for a in self.policy.attacks],
                 "benign": [self.toolkit.resolve("augmentation", a).identity for a in self.policy.benign],
             }
         )
+
+    def _attack_identity(self, label: str) -> Any:
+        """What an attack's images depend on; of one that learns, what it has learned too."""
+        identity, learned = self.toolkit.resolve("attack", label).identity, self.learned(label)
+        return identity if learned is None else [identity, learned]
 
     def wants_oracle(self, kind: str, label: str) -> bool:
         return wants_oracle(self.toolkit, kind, label)
@@ -173,11 +178,71 @@ class Calibrator:
             return self._calibrated("defense", label, build, self._calibrate_defense)[0]
         return defense
 
+    def attack(self, label: str, surrogate: str = "") -> GuardedAttack:
+        """An attack; one that learns has learned, on faces of the train split.
+
+        Args:
+            surrogate: label of the generator that it learns on; the task's own if empty.
+
+        Raises:
+            ComponentError: it cannot be fitted, or cannot load what it fitted.
+        """
+        attack: GuardedAttack = self.toolkit.build("attack", label)
+        return self._learned(label, surrogate)[0] if attack.learns else attack
+
+    def learned(self, label: str, surrogate: str = "") -> str | None:
+        """A hash of what an attack has learned, for keys of its images; None of one that learns nothing.
+        Raises as :meth:`attack`."""
+        attack: GuardedAttack = self.toolkit.build("attack", label)
+        return digest(self._learned(label, surrogate)[1]) if attack.learns else None
+
+    def _learned(self, label: str, surrogate: str) -> tuple[GuardedAttack, dict[str, Any]]:
+        task = surrogate or self.task
+        own = task == self.task
+        generator: GuardedGenerator = self.generator if own else self.toolkit.build("generator", task)
+
+        def compute(label: str, attack: GuardedAttack) -> dict[str, Any]:
+            with generator.plain():
+                return self._fit_attack(label, attack, generator)
+
+        key = digest(
+            {
+                "core": CORE,
+                "component": self.toolkit.resolve("attack", label).identity,
+                "aim": self.toolkit.build("attack", label).objective or generator.objective,
+                "generator": self.toolkit.resolve("generator", task).identity,
+                "data": [self.data.fingerprint(), self.policy.train, self.policy.seed],
+            }
+        )
+        return self._calibrated("attack", label, lambda: self.toolkit.build("attack", label), compute, key)
+
+    def _fit_attack(self, label: str, attack: GuardedAttack, generator: GuardedGenerator) -> dict[str, Any]:
+        part = self.partition.train
+        clean, _ = draw_samples(
+            self.data.split(part.split), generator, first=part.first, count=part.count, seed=self.policy.seed
+        )
+        data = FitData(
+            clean=clean,
+            attacked={},
+            progress=lambda done, total: self.progress(f"fitting {label}", done, total),
+            objective=lambda samples: objective_of(attack, generator, samples),
+        )
+        return {"state": _kept(attack, attack.fit(data, generator))}
+
     def _calibrated(
-        self, kind: str, label: str, build: Callable[[], Any], compute: Callable[[str, Any], dict[str, Any]]
+        self,
+        kind: str,
+        label: str,
+        build: Callable[[], Any],
+        compute: Callable[[str, Any], dict[str, Any]],
+        key: str = "",
     ) -> tuple[Any, dict[str, Any]]:
-        """A component that has loaded its entry: a file's, the store's, else one that is computed now."""
-        key = self.key(kind, label)
+        """A component that has loaded its entry: a file's, the store's, else one that is computed now.
+
+        Args:
+            key: of the entry; what a detector's or defense's calibration depends on if empty.
+        """
+        key = key or self.key(kind, label)
         entry = self._entries.get(key) or entry_or_none(self.store.json("calibrations", key), kind)
         component = build()
         if entry is not None:
@@ -189,7 +254,7 @@ class Calibrator:
                     raise CalibrationError(f"{file}: entries.{key}.state does not fit: {one_line(e)}") from e
                 entry, component = None, build()  # the store's counts as absent
         if entry is None:
-            if self.policy.file != "auto":
+            if self.policy.file != "auto" and kind != "attack":  # a file is about those who defend
                 raise CalibrationError(
                     f"{self.policy.file!r} has no calibration of [{kind}.{label}] as it is configured now; "
                     "run `magdr calibrate`"
@@ -245,14 +310,14 @@ class Calibrator:
             key = digest(
                 {
                     "core": CORE,
-                    "attack": resolved.identity,
+                    "attack": self._attack_identity(label),
                     "generator": self.toolkit.resolve("generator", self.task).identity,
                     "data": [self.data.fingerprint(), part.split, part.first, part.count, self.policy.seed],
                 }
             )
             images = self.store.images(key, clean.images.shape)
             if images is None:
-                attack = self.toolkit.build("attack", label)
+                attack = self.attack(label)
                 parts = []
                 together = clean.together("calibrate")
                 for batch in clean.batches(together):
@@ -313,11 +378,7 @@ class Calibrator:
             progress=lambda done, total: self.progress(what, done, total),
             training=lambda: attacked(parts.train, oracle=False),
         )
-        state = guarded.fit(data, self.generator)
-        try:
-            return {"state": kept_as_json(state)}
-        except CalibrationError as e:
-            raise ComponentError(f"{guarded.where}: what `fit` returned cannot be kept: {e}") from e
+        return {"state": _kept(guarded, guarded.fit(data, self.generator))}
 
     def _calibrate_defense(self, label: str, defense: Any) -> dict[str, Any]:
         return self._fit(f"fitting {label}", "defense", label, defense)
@@ -358,6 +419,14 @@ class Calibrator:
             done = min(len(scores) * together, len(samples))
             self.progress(f"thresholds of {label}", done, len(samples))
         return torch.cat(scores).double().cpu().numpy()
+
+
+def _kept(guarded: Any, state: Any) -> dict[str, Any]:
+    """What `fit` returned, as it will be read again. Raises ComponentError if JSON cannot keep it."""
+    try:
+        return kept_as_json(state)
+    except CalibrationError as e:
+        raise ComponentError(f"{guarded.where}: what `fit` returned cannot be kept: {e}") from e
 
 
 def _load(guarded: Any, state: Any) -> None:

@@ -52,7 +52,7 @@ class Entry(BaseModel):
     """A calibrated component of a task; further keys are ignored."""
 
     model_config = ConfigDict(strict=True)
-    kind: Literal["detector", "defense"]
+    kind: Literal["detector", "defense", "attack"]
     label: str
     task: str
     state: dict[str, Any]

@@ -7,17 +7,21 @@ from pathlib import Path
 import click
 
 from magdr_core.cli import media_commands as own
-from magdr_core.cli.common import check_writable, open_toolkit
+from magdr_core.cli.common import cache_option, check_writable, open_toolkit
 from magdr_core.cli.document import for_a_program
 from magdr_core.cli.jobs import Attack
 from magdr_core.cli.paths import check_results, collect
 from magdr_core.errors import DataError, suggestion
+from magdr_core.guards import GuardedAttack
+from magdr_core.results.store import Store
+from magdr_core.toolkit import Toolkit
 
 
 @click.command("attack", context_settings={"help_option_names": ["-h", "--help"]})
 @own.own_options
 @own.out_option
 @click.option("--attack", metavar="LABEL", help="An [attack.LABEL] of the registry; default: its first.")
+@cache_option
 def command(
     paths: tuple[Path, ...],
     task: str | None,
@@ -28,6 +32,7 @@ def command(
     registry: Path | None,
     device: str | None,
     block: tuple[str, ...],
+    cache: Path,
     out: Path,
     attack: str | None,
 ) -> None:
@@ -60,7 +65,15 @@ def command(
             )
         generator = toolkit.generator(label)
         condition = own.chosen_condition(generator, wanted, own.checked_has(has))
-        job = Attack(generator, toolkit.build("attack", chosen), toolkit.registry.seed)
+        job = Attack(generator, _ready(toolkit, label, chosen, cache), toolkit.registry.seed)
         head = {"command": "attack", **own.conditions_told(label, generator, wanted, has), "attack": chosen}
         told = own.Told(own.new_display(as_json), as_json, head, stdout)
         own.work_through(inputs, job, condition, toolkit, told, whole=whole, out=out)
+
+
+def _ready(toolkit: Toolkit, task: str, label: str, cache: Path) -> GuardedAttack:
+    """An attack that can be called: one that learns has learned, from faces of the task's dataset."""
+    attack: GuardedAttack = toolkit.build("attack", label)
+    if not attack.learns:
+        return attack
+    return toolkit.calibrator(task, toolkit.registry.dataset_of(task), Store(cache)).attack(label)

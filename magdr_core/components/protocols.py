@@ -237,6 +237,10 @@ class Choosing(Protocol):
         `rng`."""
 
 
+def _no_objective(samples: Samples) -> Objective:
+    raise ValueError("only attacks that learn are given objectives")
+
+
 @dataclass(frozen=True, eq=False)
 class FitData:
     """What `fit` may look at: calibration images that no test ever sees.
@@ -251,6 +255,8 @@ class FitData:
         progress: call it with (done, total) now and then.
         training: call it for `(attacked, clean)` samples of the train split by attack label; they are drawn
             and attacked then, which takes a while. For specs that say `supervised`.
+        objective: call it for what an attack that learns shall maximise on some of `clean`, which are faces
+            of the train split then; nothing else is offered to an attack.
     """
 
     clean: Samples
@@ -259,11 +265,13 @@ class FitData:
     harmless: Mapping[str, Samples] = field(default_factory=dict)
     progress: Callable[[int, int], None] = lambda done, total: None
     training: Callable[[], Mapping[str, tuple[Samples, Samples]]] = dict
+    objective: Callable[[Samples], Objective] = _no_objective
 
 
 @runtime_checkable
 class Fittable(Protocol):
-    """A detector or defense that learns from calibration data; core caches the state by key."""
+    """A detector or defense that learns from calibration data, or an attack that learns from faces of the
+    train split (a universal perturbation, say); core caches the state by key."""
 
     def fit(self, data: FitData, G: Generator) -> Mapping[str, Any]:
         """A JSON-able state (tensors through `pack_tensors`); does not change the component."""

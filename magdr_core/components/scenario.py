@@ -119,6 +119,14 @@ class SharedImages(Protocol):
         """The clean samples, or those that a slice has; `oracle` attaches exact masks."""
         ...
 
+    def attack(self, label: str, surrogate: str = "") -> Any:
+        """An attack of the registry; one that learns has learned, on the surrogate if there is one."""
+        ...
+
+    def learned(self, label: str, surrogate: str = "") -> str | None:
+        """A hash of what an attack has learned; None of one that learns nothing."""
+        ...
+
     def of(self, part: Slice) -> Tensor:
         """The images of a slice, `[n,3,H,W]`."""
         ...
@@ -358,6 +366,11 @@ class Scenario:
     def attack(self, toolkit: Any, part: Slice) -> tuple[Any, Mapping[str, Any]] | None:
         """(guarded attack, its parameters) of a slice; None where nobody attacks."""
         return None
+
+    def maker(self, images: SharedImages, part: Slice) -> Any:
+        """The guarded attack of a slice, ready to be called; None where nobody attacks."""
+        found = self.attack(images.toolkit, part)
+        return None if found is None else found[0]
 
     def attacked_generator(self, toolkit: Any, part: Slice, G: Any) -> Any:
         """The generator that the attack is made on; `G` is the task's."""

@@ -187,7 +187,10 @@ class ParserSpec(ComponentSpec):
 
 @dataclass(frozen=True, kw_only=True)
 class AttackSpec(ComponentSpec):
-    """A disruptor: `(x, objective) -> x_hat` inside the eps ball; `build` has a parameter `eps`."""
+    """A disruptor: `(x, objective) -> x_hat` inside the eps ball; `build` has a parameter `eps`.
+
+    A component with `fit(data, G) -> state` and `load(state)` is fitted by core on faces of the train split.
+    """
 
     kind: ClassVar[str] = "attack"
     norm: Literal["linf"] = "linf"

@@ -10,13 +10,13 @@ from torch import Tensor
 from magdr_core.components.objective import ObjectiveName
 from magdr_core.components.rng import SampleRng
 from magdr_core.functional import round_toward
-from magdr_core.guards.base import Guard
+from magdr_core.guards.base import Fitted
 from magdr_core.isolation.expectations import expect
 
 _BALL_SLACK = 1e-5
 
 
-class GuardedAttack(Guard):
+class GuardedAttack(Fitted):
     """An attack whose result is rounded to 8 bits toward the clean image, and stays in the ball.
 
     Attributes:

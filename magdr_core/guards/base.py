@@ -11,6 +11,7 @@ from weakref import WeakSet
 import torch
 from torch import Tensor, nn
 
+from magdr_core.components.protocols import Fittable
 from magdr_core.components.regions import Regions, regions_of
 from magdr_core.components.rng import SampleRng
 from magdr_core.errors import ComponentError
@@ -225,7 +226,12 @@ class Guard:
 
 
 class Fitted(Guard):
-    """A detector or defense, which may learn from calibration data."""
+    """A detector, defense or attack, which may learn."""
+
+    @property
+    def learns(self) -> bool:
+        """Whether it has to be fitted, or to load what it was fitted to, before it is called."""
+        return self.contained(lambda: isinstance(self.component, Fittable))
 
     def fit(self, data: Any, G: Any) -> Any:
         """What the component's `fit` returns for a private copy of `data`; nobody has checked it.

@@ -87,13 +87,16 @@ class GatedToy:
 
 
 class Sharpener:
-    """A generator that draws what is fine in a picture four times as strongly, whatever it is asked for."""
+    """A generator that draws what is fine in a picture more strongly, whatever it is asked for."""
 
     size = 16
     condition_names = ()
 
+    def __init__(self, *, strength: float = 3.0) -> None:
+        self.strength = strength
+
     def __call__(self, x: Tensor, c: Condition) -> Tensor:
-        return (x + 3 * (x - gaussian_blur(x, 1.0))).clamp(0, 1)
+        return (x + self.strength * (x - gaussian_blur(x, 1.0))).clamp(0, 1)
 
     def edited(self, c: Condition) -> Tensor:
         return torch.zeros(len(c), len(PARTS), dtype=torch.bool, device=c.values.device)

@@ -33,6 +33,8 @@ class AttackJobs:
             resolved = self.run.toolkit.resolve("attack", part.label)
             if any(need.kind == "attack" for need in resolved.entry.spec.needs.values()):
                 continue  # what is mixed is checked by itself
+            if self.run.toolkit.build("attack", part.label).learns:
+                continue  # at another strength it would have to learn again
             faces = min(self._affordable(part), len(self.run.images.clean(False)))
             how = {"eps": part.eps, "steps": part.steps, "faces": faces}
             about = ["attack", resolved.identity, faces]
@@ -40,7 +42,7 @@ class AttackJobs:
 
     def _affordable(self, part: Slice) -> int:
         """Faces on which all runs of an attack's checks take the passes that are granted; at least four."""
-        counted = self.threats.counted(part, self.run.toolkit.build("attack", part.label))
+        counted = self.threats.counted(part)
         if counted is None:
             return min(LEAST, self.settings.faces)
         # Five runs of its own length and one that is ten times as long.

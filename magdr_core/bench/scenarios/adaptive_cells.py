@@ -204,7 +204,7 @@ class AdaptiveCells:
         return found
 
     def _made(self, part: Slice, clean: Samples) -> Tensor:
-        attack: GuardedAttack = self.toolkit.build("attack", part.label)
+        attack: GuardedAttack = self.images.attack(part.label)
         made = [
             attack_samples(b, attack, self.G, name=part.component, seed=self.seed)
             for b in clean.batches("test")

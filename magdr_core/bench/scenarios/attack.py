@@ -34,20 +34,29 @@ class ByAttack(Scenario):
     def attack(self, toolkit: Any, part: Slice) -> tuple[Any, Mapping[str, Any]] | None:
         return toolkit.build("attack", part.label), toolkit.resolve("attack", part.label).params
 
+    def learned_on(self, part: Slice) -> str:
+        """The label of the generator that an attack which learns knows; the task's own if empty."""
+        return ""
+
+    def maker(self, images: SharedImages, part: Slice) -> Any:
+        """The slice's attack, ready to be called: one that learns has learned."""
+        return images.attack(part.label, self.learned_on(part))
+
     def images_key(self, images: SharedImages, part: Slice) -> Mapping[str, Any]:
+        learned = images.learned(part.label, self.learned_on(part))
         return {
             **super().images_key(images, part),
             "slice": images.toolkit.resolve("attack", part.label).identity,
+            **({} if learned is None else {"learned": learned}),
         }
 
     def attacked(self, images: SharedImages, part: Slice, clean: Samples, G: Any) -> Tensor:
         """What the slice's attack makes of the images with this generator, batch by batch: `[B,3,H,W]`,
         8-bit."""
-        found = self.attack(images.toolkit, part)
-        assert found is not None
+        attack = self.maker(images, part)
         parts: list[Tensor] = []
         for b in clean.batches("test"):
-            parts.append(attack_samples(b, found[0], G, name=part.component, seed=images.seed))
+            parts.append(attack_samples(b, attack, G, name=part.component, seed=images.seed))
             images.progress(f"attacking ({part.name})", sum(map(len, parts)), len(clean))
         return torch.cat(parts)
 

@@ -32,6 +32,9 @@ class Noise(ByAttack):
         # Noise of an attack's strength has no table of its own.
         return toolkit.sibling("attack", part.component, eps=part.eps), {"eps": part.eps}
 
+    def maker(self, images: SharedImages, part: Slice) -> Any:
+        return images.toolkit.sibling("attack", part.component, eps=part.eps)
+
     def images_key(self, images: SharedImages, part: Slice) -> Mapping[str, Any]:
         return {**super().images_key(images, part), "noise": part.eps}
 

@@ -59,7 +59,7 @@ class Sweep(ByAttack):
     def make(self, images: SharedImages, part: Slice, clean: Samples) -> Mapping[Slice, Tensor]:
         """All checkpoints of the run that `part` is one of."""
         points = [replace(part, steps=n) for n in sorted({*images.profile.sweep.steps, part.steps})]
-        attack = images.toolkit.build("attack", part.label)
+        attack = self.maker(images, part)
         parts: list[Tensor] = []
         for b in clean.batches("test"):
             rng = SampleRng(images.seed, f"attack/{part.component}", b.ids, device=b.images.device)

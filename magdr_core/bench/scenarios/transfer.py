@@ -111,6 +111,11 @@ class Transfer(ByAttack):
         transfer: Any = part.settings
         return toolkit.generator(transfer.surrogate) if transfer.surrogate else G
 
+    def learned_on(self, part: Slice) -> str:
+        transfer: Any = part.settings
+        surrogate: str = transfer.surrogate
+        return surrogate
+
     def images_key(self, images: SharedImages, part: Slice) -> Mapping[str, Any]:
         transfer: Any = part.settings
         surrogate = transfer.surrogate
