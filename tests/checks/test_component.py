@@ -5,10 +5,10 @@ import torch
 
 from magdr_core.bench.checks.adaptive_engine import Adaptive
 from magdr_core.bench.checks.component import LONGER, Effort, component_checks
-from magdr_core.bench.checks.engine import white_box
 from magdr_core.bench.checks.gradient_check import gradient_check
 from magdr_core.functional import bit_depth, gaussian_blur, project_linf, round_toward, straight_through
 from magdr_core.magdr import MagDRDetector
+from magdr_core.testing.white_box import white_box
 from tests.checks.conftest import EPS
 
 EFFORT = Effort(EPS, 4, 2)

@@ -4,12 +4,12 @@ import pytest
 import torch
 
 from magdr_core.bench.checks.adaptive_engine import Adaptive
-from magdr_core.bench.checks.engine import white_box
 from magdr_core.bench.checks.planted import hashing, random_switch
 from magdr_core.bench.checks.planted_checks import planted_checks
 from magdr_core.components.rng import SampleRng
 from magdr_core.functional import project_linf, round_toward
 from magdr_core.hosting.manager import PluginHost
+from magdr_core.testing.white_box import white_box
 from tests.checks.conftest import EPS
 
 NAMES = ["planted hard-quantiser", "planted random-switch", "planted hashing"]

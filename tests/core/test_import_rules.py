@@ -22,7 +22,8 @@ measures runtime
 inference results
 calibration
 toolkit
-bench train testing
+bench train
+testing
 compare
 report
 cli

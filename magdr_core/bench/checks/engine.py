@@ -1,6 +1,6 @@
-"""The attacks that the checks make themselves: through the whole component, and without its gradients.
+"""The attacks that the checks make themselves, without any gradient, and what they ask of one that has them.
 
-`Engine` is all that the checks ask of an attack, so that any other can take the place of `white_box`.
+`Engine` is all of that, so that any other can take the adaptive attack's place.
 """
 
 from __future__ import annotations
@@ -15,18 +15,8 @@ from magdr_core.bench.checks.victim import Victim
 from magdr_core.components.rng import SampleRng
 from magdr_core.functional import project_linf, round_toward
 
-STEP = 0.2
-"""Step over eps."""
-
-SHRINK = 0.9
-"""How much of the perturbation is kept when a detector without a gradient has noticed it."""
-
-LEVEL = 1 / 255
-"""The jitter with which it is tried again."""
-
-
 Nature = Literal["detector", "blind detector", "defense", "chooser"]
-"""What an attack costs depends on: a blind detector declares no gradient, a chooser is MagDR's defense."""
+"""What an attack costs depends on: a blind detector declares no gradient, a chooser tells its candidates."""
 
 
 class Engine(Protocol):
@@ -55,62 +45,6 @@ class Engine(Protocol):
         """
 
 
-class WhiteBox:
-    """Sign steps on the mean gradient over the draws, from a random start; the best iterate per image.
-
-    It believes what a component declares. While an image is detected the step descends the score instead
-    (selective steps of Bryniarski et al., Evading Adversarial Example Detection Defenses with Orthogonal
-    Projected Gradient Descent, ICLR 2022), or, where the score has no gradient, every other step goes part of
-    the way back and jitters.
-    """
-
-    name = "white-box"
-
-    def step(self, own: float, nature: Nature) -> float:
-        return own + 2  # the way back through the generator costs about two forward passes
-
-    def __call__(self, victim: Victim, eps: float, at: Sequence[int], draws: int) -> list[Tensor]:
-        """The best images found after each number of steps in `at`, `[B,3,H,W]` each, 8-bit and in the ball.
-
-        Args:
-            eps: the ball, in [0,1] units.
-            draws: of a stochastic victim, over whose mean every step goes.
-        """
-        x, rng = victim.clean.images, victim.rng("attack")
-        current = project_linf(x + eps * rng.uniform(*x.shape[1:], low=-1.0, high=1.0), x, eps)
-        best, after = _Best(x), dict[int, Tensor]()
-        draws = draws if victim.stochastic else 1
-        for number in range(max(at) + 1):
-            seen = round_toward(current, x)
-            if number == max(at):  # the last iterate is looked at, not left
-                loss, score = _values(victim, seen, rng, number, draws)
-                best.offer(seen, loss, score)
-                after[number] = best.x
-                break
-            parts = [victim.ascent(seen, rng.fork(_draw(number, k))) for k in range(draws)]
-            loss, uphill = (torch.stack(p).mean(0) for p in zip(*parts, strict=True))
-            direction = uphill.sign()
-            score, blind = torch.zeros_like(loss), None
-            if victim.detector is not None:
-                found = [victim.descent(seen, rng.fork(_draw(number, k))) for k in range(draws)]
-                score, slope = (torch.stack(p).mean(0) for p in zip(*found, strict=True))
-                caught = (score > 0)[:, None, None, None]
-                blind = caught & (slope == 0).flatten(1).all(1)[:, None, None, None]
-                direction = torch.where(caught & ~blind, -slope.sign(), direction)
-            best.offer(seen, loss, score)
-            if number in at:
-                after[number] = best.x
-            moved = current + STEP * eps * direction
-            if blind is not None and number % 2:
-                jitter = LEVEL * rng.fork(_draw(number, draws)).sign(*x.shape[1:])
-                moved = torch.where(blind, x + SHRINK * (current - x) + jitter, moved)
-            current = project_linf(moved, x, eps)
-        return [after[number] for number in at]
-
-
-white_box = WhiteBox()
-
-
 @torch.no_grad()
 def black_box(victim: Victim, eps: float, queries: int) -> Tensor:
     """Random search over squares of +-eps, `queries` forward passes of the victim and no gradient.
@@ -123,9 +57,9 @@ def black_box(victim: Victim, eps: float, queries: int) -> Tensor:
     """
     x, rng = victim.clean.images, victim.rng("search")
     stripes = eps * rng.sign(x.shape[1], 1, x.shape[3])
-    current, best = round_toward(project_linf(x + stripes, x, eps), x), _Best(x)
+    current, best = round_toward(project_linf(x + stripes, x, eps), x), Best(x)
     for number in range(queries):
-        loss, score = _values(victim, current, rng, number, 1)
+        loss, score = values(victim, current, rng, number, 1)
         best.offer(current, loss, score)
         current = _with_square(best.x, x, eps, 0.5 * (1 - number / queries), rng)
     return best.x
@@ -150,21 +84,22 @@ def _with_square(best: Tensor, x: Tensor, eps: float, share: float, rng: SampleR
 
 
 @torch.no_grad()
-def _values(victim: Victim, x: Tensor, rng: SampleRng, number: int, draws: int) -> tuple[Tensor, Tensor]:
+def values(victim: Victim, x: Tensor, rng: SampleRng, number: int, draws: int) -> tuple[Tensor, Tensor]:
+    """(loss, score above the threshold), `[B]` each, of `[B,3,H,W]`: means over the `number`-th draws."""
     parts = []
     for k in range(draws):
-        stream = rng.fork(_draw(number, k))
+        stream = rng.fork(draw_number(number, k))
         parts.append((victim.loss(x, stream), victim.score(x, stream)))
     loss, score = (torch.stack(p).mean(0) for p in zip(*parts, strict=True))
     return loss, score
 
 
-def _draw(number: int, k: int) -> int:
+def draw_number(number: int, k: int) -> int:
     """Every step and draw has its own randomness."""
     return 1000 * (number + 1) + k
 
 
-class _Best:
+class Best:
     """Per image: the undetected iterate of highest loss; until there is one, that of lowest score."""
 
     def __init__(self, x: Tensor) -> None:
