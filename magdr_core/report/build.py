@@ -98,6 +98,7 @@ def render(run: RunData) -> str:
         remarks=remarks(run.rows, run.cells),
         key_figures=key_figures(figures),
         sections=found,
+        method=run.method,
         several_seeds=any(len(section.seeds) > 1 for section in found),
         has_curves=any(section.figure3 for section in found),
         gap=GAP,

@@ -111,14 +111,19 @@ class Figures:
             names.sort(key=lambda name: (name != IDENTITY, name == ORACLE))
         return names
 
-    def baselines(self, task: str, role: str, own: str) -> list[str]:
-        """The components that are neither `own`, a component's name, nor variants of it, nor references."""
-        uses = self.run.uses(role)
-        return [
-            name
-            for name in self.components(task, role)
-            if own not in (name, uses.get(name)) and name not in (IDENTITY, ORACLE)
-        ]
+    def is_ours(self, role: str, component: str) -> bool:
+        """Whether a label stands for the method that the run is about, or a variant of it."""
+        return self.run.uses(role).get(component, component) in self.run.ours
+
+    def ours(self, task: str, role: str) -> str | None:
+        """The label of that method: the one that is called like its component, else the first; or None."""
+        names = [name for name in self.components(task, role) if self.is_ours(role, name)]
+        return min(names, key=lambda name: name not in self.run.ours, default=None)
+
+    def baselines(self, task: str, role: str) -> list[str]:
+        """The components that are neither ours nor references."""
+        names = self.components(task, role)
+        return [n for n in names if not self.is_ours(role, n) and n not in (IDENTITY, ORACLE)]
 
     def is_noise(self, task: str, condition: Condition) -> bool:
         """Whether an attack is random noise: the reference of attacks, not one of them."""

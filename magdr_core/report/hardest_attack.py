@@ -6,14 +6,12 @@ from magdr_core.measures.definitions import LEVELS_PER_UNIT
 from magdr_core.report.figures import FINE_POINT, IDENTITY, Condition, Figures, Variant
 from magdr_core.results.cell import ADAPTIVE
 
-MAGDR = "magdr"
-
 KNOWING = ADAPTIVE
 """Knowledge of attacks that know what they attack."""
 
 
 def hardest(figures: Figures, task: str, role: str, *, knowing: bool | None = None) -> Condition | None:
-    """The attack that is the worst for MagDR's detector or defense, of all that were run against it.
+    """The attack that is the worst for our detector or defense, of all that were run against it.
 
     Of a defense: the one that leaves the largest output error behind it. Of a detector: the one of which it
     flags the smallest share, or has the smallest F1 where no share is known. Without such figures the one
@@ -24,9 +22,9 @@ def hardest(figures: Figures, task: str, role: str, *, knowing: bool | None = No
     """
     wanted = [c for c in figures.attacks(task) if knowing in (None, c.knowledge == KNOWING)]
     real = [c for c in wanted if not figures.is_noise(task, c)] or wanted
-    label = magdr_label(figures, task, role)
-    if label is None:  # no MagDR in this run: what comes first in its place
-        label = next(iter(figures.baselines(task, role, MAGDR)), "")
+    label = figures.ours(task, role)
+    if label is None:  # nothing of ours in this run: what comes first in its place
+        label = next(iter(figures.baselines(task, role)), "")
     point = figures.strict_point(task)
     measures = [("recall", point, -1.0), ("f1", FINE_POINT, -1.0)]
     for metric, variant, sign in [("mse_o", Variant(), 1.0)] if role == "defense" else measures:
@@ -52,12 +50,3 @@ def _undefended(figures: Figures, task: str, condition: Condition) -> float:
     # The attack's own row has the same error on [-1,1], which is 127.5 levels a unit.
     own = figures.get(task, condition, "attack", condition.attack, "mse_o")
     return own.value * LEVELS_PER_UNIT**2 if own is not None else -1.0
-
-
-def magdr_label(figures: Figures, task: str, role: str) -> str | None:
-    """The label of MagDR in this registry: `magdr` itself, else the first instance of that component."""
-    names = figures.components(task, role)
-    if MAGDR in names:
-        return MAGDR
-    uses = figures.run.uses(role)
-    return next((name for name in names if uses.get(name) == MAGDR), None)

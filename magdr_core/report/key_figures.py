@@ -18,7 +18,7 @@ from magdr_core.report.formatting import (
     percent,
     shown,
 )
-from magdr_core.report.hardest_attack import MAGDR, hardest, magdr_label
+from magdr_core.report.hardest_attack import hardest
 
 _mse, _share = number(1), number(3)
 
@@ -26,24 +26,25 @@ _mse, _share = number(1), number(3)
 def key_figures(figures: Figures) -> Table | None:
     """A row per task under the worst attack that knows the defense, and one under the worst that does not;
     None if no task was attacked."""
+    method = figures.run.method
     columns = [
         Column("n", "images", show=number(0)),
-        Column("F1", "MagDR's detector", show=_share),
+        Column("F1", f"{method}'s detector", show=_share),
         Column("False alarms", "on clean images", show=percent),
         Column("Undefended", "output MSE", show=_mse),
-        Column("MagDR", "leaves", show=_mse),
+        Column(method, "leaves", show=_mse),
         Column("Best baseline", "leaves", show=_mse),
         Column("Oracle", "would leave", show=_mse),
-        Column("Damage", "MagDR, clean images", show=_mse),
+        Column("Damage", f"{method}, clean images", show=_mse),
         Column("Forwards", "to detect + reconstruct"),
     ]
     lines = []
     for task, attack in _shown(figures):
-        detector = magdr_label(figures, task, "detector") or ""
-        defense = magdr_label(figures, task, "defense") or ""
+        detector = figures.ours(task, "detector") or ""
+        defense = figures.ours(task, "defense") or ""
         others = {
             name: f
-            for name in figures.baselines(task, "defense", MAGDR)
+            for name in figures.baselines(task, "defense")
             if (f := figures.get(task, attack, "defense", name, "mse_o"))
         }
         best = min(others, key=lambda name: others[name].value, default="")

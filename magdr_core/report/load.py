@@ -42,6 +42,16 @@ class RunData:
         """Labels in the profile's own order; empty where the profile leaves them out."""
         return [str(label) for label in self.settings.get(name) or ()]
 
+    @property
+    def ours(self) -> tuple[str, ...]:
+        """The components, as `use` names them, whose rows are the method that the run is about."""
+        return tuple(self.settings.get("ours", ("magdr",)))  # a run of 0.2 does not say
+
+    @property
+    def method(self) -> str:
+        """What sentences call that method."""
+        return " or ".join("MagDR" if use == "magdr" else use for use in self.ours) or "no method"
+
     def uses(self, kind: str) -> dict[str, str]:
         """The component that each of the registry's labels of a kind stands for, whatever it is called."""
         tables = self._registry.get(kind)

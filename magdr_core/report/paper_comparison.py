@@ -9,7 +9,7 @@ from magdr_core.measures.statistics import table2_law
 from magdr_core.report import paper
 from magdr_core.report.figures import FINE_POINT, IDENTITY, Condition, Estimate, Figures, Variant
 from magdr_core.report.formatting import MISSING, Block, Column, Kind, Line, Shown, Table, number, shown
-from magdr_core.report.hardest_attack import magdr_label, strongest
+from magdr_core.report.hardest_attack import strongest
 from magdr_core.report.table_model import named
 
 _TWO = number(2)
@@ -97,8 +97,6 @@ def _rows2(
 
 def _component(figures: Figures, task: str, role: str, method: paper.Method) -> str | None:
     """The component that is a method of the paper: by its label, or else by what it uses."""
-    if method is paper.MAGDR:
-        return magdr_label(figures, task, role)
     here = figures.components(task, role)
     uses = figures.run.uses(role)
     for names in (here, [uses.get(label, label) for label in here]):

@@ -11,7 +11,6 @@ from markupsafe import Markup
 from magdr_core.report import svg as plots
 from magdr_core.report.figures import Condition, Figures, Sweep
 from magdr_core.report.formatting import Block, Column, Line, Table, number, shown
-from magdr_core.report.hardest_attack import magdr_label
 
 _WIDTH, _HEIGHT = 720, 340
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 520, 16, 290
@@ -29,7 +28,7 @@ class Figure3:
 
 def figure3(figures: Figures, task: str, name: str) -> list[Figure3]:
     """A drawing per attack that was looked at after more than one number of iterations; `name` is for ids."""
-    magdr = magdr_label(figures, task, "detector") or ""
+    magdr = figures.ours(task, "detector") or ""
     drawn = []
     for number_of, (attack, curves) in enumerate(figures.sweeps(task).items(), 1):
         steps = sorted({n for curve in curves for n, _ in curve.points})

@@ -7,7 +7,7 @@ import math
 from magdr_core.bench.plan import ORACLE
 from magdr_core.report.figures import CLEAN_IMAGES, FINE_POINT, IDENTITY, Condition, Estimate, Figures
 from magdr_core.report.formatting import Format, count, number, percent
-from magdr_core.report.hardest_attack import KNOWING, MAGDR, hardest, magdr_label, strongest
+from magdr_core.report.hardest_attack import KNOWING, hardest, strongest
 
 FEW = 100
 """Below so many images per seed a reader is told that the intervals are wide."""
@@ -119,9 +119,9 @@ def _disruption(figures: Figures, task: str, attack: Condition) -> str:
 def _detection(figures: Figures, task: str, attack: Condition) -> str:
     if not figures.components(task, "detector"):
         return "The profile has no detectors."
-    label = magdr_label(figures, task, "detector")
+    label = figures.ours(task, "detector")
     if label is None:
-        return "MagDR's detector is not among the detectors of this profile."
+        return f"{figures.run.method}'s detector is not among the detectors of this profile."
     point = figures.strict_point(task)
     recall = figures.get(task, attack, "detector", label, "recall", point)
     alarms = figures.get(task, CLEAN_IMAGES, "detector", label, "fpr_clean", point)
@@ -143,15 +143,16 @@ def _detection(figures: Figures, task: str, attack: Condition) -> str:
         parts.append(f"tells the attack from random noise of equal strength with AUROC {told}")
     if not parts:
         why = _why(figures, task, attack, "detector", label)
-        return f"The figures of MagDR's detector ({label}) are missing{why}."
-    return f"MagDR's detector ({label}) {_listed(parts)}.{_better_detector(figures, task, attack, f1)}"
+        return f"The figures of {figures.run.method}'s detector ({label}) are missing{why}."
+    better = _better_detector(figures, task, attack, f1)
+    return f"{figures.run.method}'s detector ({label}) {_listed(parts)}.{better}"
 
 
 def _better_detector(figures: Figures, task: str, attack: Condition, own: Estimate | None) -> str:
-    """The best detector that is not MagDR, whether it is better or not."""
+    """The best detector that is not ours, whether it is better or not."""
     found = {
         name: f
-        for name in figures.baselines(task, "detector", MAGDR)
+        for name in figures.baselines(task, "detector")
         if (f := figures.get(task, attack, "detector", name, "f1", FINE_POINT))
     }
     if not found or own is None:
@@ -168,22 +169,21 @@ def _defense(figures: Figures, task: str, attack: Condition) -> list[str]:
     names = [d for d in figures.components(task, "defense") if d not in (IDENTITY, ORACLE)]
     if not names:
         return ["The profile has no defenses."]
-    label = magdr_label(figures, task, "defense")
+    label = figures.ours(task, "defense")
     found = {name: figures.get(task, attack, "defense", name, "mse_o") for name in names}
     undefended = figures.get(task, attack, "defense", IDENTITY, "mse_o")
     sentences = []
     if label is None:
-        sentences.append("MagDR's defense is not among the defenses of this profile.")
+        sentences.append(f"{figures.run.method}'s defense is not among the defenses of this profile.")
     elif (figure := found[label]) is None:
         why = _why(figures, task, attack, "defense", label)
-        sentences.append(f"The figures of MagDR's defense ({label}) are missing{why}.")
+        sentences.append(f"The figures of {figures.run.method}'s defense ({label}) are missing{why}.")
     else:
         damage = figures.get(task, CLEAN_IMAGES, "defense", label, "mse_o")
         cost = f"costs {_mse(damage.value)}{_interval(damage)}" if damage else "has no figure"
-        sentences.append(
-            f"MagDR's defense ({label}) {_change(undefended, figure)}; on clean images it {cost}."
-        )
-    rivals = figures.baselines(task, "defense", MAGDR)
+        change = _change(undefended, figure)
+        sentences.append(f"{figures.run.method}'s defense ({label}) {change}; on clean images it {cost}.")
+    rivals = figures.baselines(task, "defense")
     others = {name: f for name, f in found.items() if f is not None and name in rivals}
     if others:
         best = min(others, key=lambda name: others[name].value)
@@ -202,7 +202,7 @@ def _defense(figures: Figures, task: str, attack: Condition) -> list[str]:
 
 
 def _paired(figures: Figures, task: str, attack: Condition, label: str | None, best: str) -> str:
-    """MagDR's difference to that baseline on the same images, in words."""
+    """Our difference to that baseline on the same images, in words."""
     found = figures.difference(task, attack, label) if label else None
     if found is None or found[1] != best:
         return ""
@@ -215,10 +215,10 @@ def _paired(figures: Figures, task: str, attack: Condition, label: str | None, b
 
 
 def _cost(figures: Figures, task: str, attack: Condition) -> str:
-    """Passes through the generator that MagDR takes for an image."""
+    """Passes through the generator that our method takes for an image."""
     parts = []
     for role, verb in (("detector", "To detect takes"), ("defense", "to reconstruct takes")):
-        label = magdr_label(figures, task, role)
+        label = figures.ours(task, role)
         clean = figures.get(task, CLEAN_IMAGES, role, label, "forwards") if label else None
         attacked = figures.get(task, attack, role, label, "forwards") if label else None
         if attacked is not None:

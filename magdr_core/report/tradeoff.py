@@ -8,7 +8,6 @@ from magdr_core.bench.plan import ORACLE
 from magdr_core.report import svg as plots
 from magdr_core.report.figures import CLEAN_IMAGES, IDENTITY, Condition, Estimate, Figures
 from magdr_core.report.formatting import number
-from magdr_core.report.hardest_attack import MAGDR
 
 _WIDTH, _HEIGHT = 720, 440
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 700, 28, 384
@@ -38,7 +37,7 @@ def tradeoff(figures: Figures, task: str, attack: Condition, name: str) -> Marku
     middle = (_LEFT + _RIGHT) / 2
     parts.append(plots.text(middle, _BOTTOM + 42, "damage: MSE (O) on clean images", "middle"))
     parts.append(plots.text(_LEFT - 56, _TOP - 14, f"MSE (O) left of {attack.label}; lower left is better"))
-    family = {label for label, use in figures.run.uses("defense").items() if use == MAGDR} | {MAGDR}
+    family = {name for name, _, _ in found if figures.is_ours("defense", name)}
     places = plots.placed(
         [(x(cost.value), y(left.value), component) for component, cost, left in found],
         plots.Box(_LEFT, _TOP - 8, _RIGHT, _BOTTOM),

@@ -1,4 +1,4 @@
-"""The images that MagDR served worst: a mean hides them."""
+"""The images that our defense served worst: a mean hides them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from torch import Tensor
 from magdr_core.bench.plan import ORACLE
 from magdr_core.report.figures import IDENTITY, Condition, Figures
 from magdr_core.report.formatting import MISSING, Block, Column, Line, Shown, Table, number
-from magdr_core.report.hardest_attack import MAGDR, magdr_label
 from magdr_core.report.picture_grid import Gallery, Panel, Row, scale_of
 from magdr_core.results.cell import Cell
 from magdr_core.results.pictures import BESIDE, worst_of, worst_side
@@ -35,12 +34,12 @@ class Worst(NamedTuple):
 
 
 def worst(figures: Figures, task: str, attack: Condition, budget: int) -> Worst | None:
-    """The five images with the largest output error under MagDR; None if the run kept no errors of images.
+    """The five images with the largest output error under our defense; None if no errors of images were kept.
 
     Args:
         budget: characters that the pictures may take.
     """
-    label = magdr_label(figures, task, "defense")
+    label = figures.ours(task, "defense")
     own = _errors(figures, task, attack, label) if label else {}
     if not label or not own:
         return None
@@ -67,7 +66,7 @@ def _table(
     compared = {name: _errors(figures, task, attack, name) for name in (IDENTITY, ORACLE)}
     others = {
         name: errors
-        for name in figures.baselines(task, "defense", MAGDR)
+        for name in figures.baselines(task, "defense")
         if (errors := _errors(figures, task, attack, name))
     }
     columns = [

@@ -211,6 +211,19 @@ def test_report_magdr_under_another_label(whole):
     assert "MagDR's detector (ours) flags" in text
 
 
+def test_report_of_another_method_of_ours(whole):
+    """What the profile calls ours is what the sentences are about, and MagDR is a baseline beside it."""
+    whole.manifest["registry_text"] = '[defense.better]\nuse = "acme/better"\n'
+    whole.settings["ours"] = ["acme/better"]
+    for entry in [*whole.rows, *(c["facts"] for c in whole.cells)]:
+        entry["component"] = entry["component"].replace("jpeg", "better")
+    text = page_of(whole).text
+    assert "acme/better's defense (better) lowers" in text
+    assert "The best baseline, magdr, leaves" in text
+    assert "acme/better's detector is not among the detectors of this profile." in text
+    assert "MagDR's" not in text
+
+
 def test_report_pictures_are_the_stored_pixels(whole):
     whole.draw([("none", "clean"), ("pgd", "identity"), ("pgd", "magdr"), ("noise", "identity")], samples=3)
     page = page_of(whole)
