@@ -11,15 +11,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from magdr_core.bench import evaluate, registered
+from magdr_core.bench import evaluate, growth, registered
+from magdr_core.bench.growth import SomeRun
 from magdr_core.bench.images import GroupImages, Workplace
 from magdr_core.bench.plan import Group
 from magdr_core.calibration import Calibrator, Progress
 from magdr_core.components.batch import Samples
 from magdr_core.components.fingerprints import digest
 from magdr_core.components.rng import SampleRng
-from magdr_core.components.role import Cell, Picture, Role, role_of
-from magdr_core.components.scenario import Measured, Scenario
+from magdr_core.components.role import Cell, Picture, Portion, Role, role_of
+from magdr_core.components.scenario import Measured, Scenario, SharedImages, TaskRun
 from magdr_core.errors import MagdrError, one_line
 from magdr_core.guards import GuardedGenerator
 from magdr_core.isolation.containment import take_notices
@@ -43,6 +44,8 @@ class GroupRun:
         self._broken: MagdrError | None = None
         self._ready: dict[tuple[str, str], Any] = {}
         self._cached: dict[Hashable, Any] = {}
+        self._yardsticks: list[Yardstick] = []
+        self._some: dict[tuple[int, ...], SomeRun] = {}
 
     @property
     def task(self) -> str:
@@ -105,9 +108,14 @@ class GroupRun:
     @cached_property
     def yardsticks(self) -> evaluate.Yardsticks:
         """The clean inputs and the outputs on them, to measure restored ones against."""
+        return self.yardsticks_of(self.images)
+
+    def yardsticks_of(self, images: SharedImages) -> evaluate.Yardsticks:
+        """Those of some images."""
         encoder = None if self.encoder is None else self.toolkit.build("parser", self.encoder)
-        inputs = self.images.clean(False).images
-        return evaluate.Yardsticks(Yardstick(inputs, encoder), Yardstick(self.images.reference, encoder))
+        made = growth.yardsticks(images, encoder)
+        self._yardsticks += [made.inputs, made.outputs]
+        return made
 
     def run(self) -> Iterator[dict[str, Any]]:
         """Every cell's data, from the store or computed; a failed one has an `error`."""
@@ -135,7 +143,7 @@ class GroupRun:
             if images.shared.restore():  # by somebody who was called between cells: no fault of this one
                 self._distrust()
             with deferred():
-                measured = self._measure(cell, component)
+                measured, before = self._measured(cell, component)
             images.check_shared(f"{role.kind_of(self.toolkit, cell.component)} {cell.component}")
         except Exception as e:  # of any kind: the others go on
             self._distrust()
@@ -146,7 +154,7 @@ class GroupRun:
             for notice in take_notices():
                 self.work.report(notice)
         clean = images.clean(False, cell.slice)
-        forwards = self._take_passes() / len(clean)
+        forwards = (self._take_passes() + sum(portion.passes for portion in before)) / len(clean)
         for name, kept in measured.pictures.items():
             self.store.put_images(f"{key}-{name}", kept)
         data = {
@@ -158,9 +166,11 @@ class GroupRun:
             "values": measured.values,
             "forwards": forwards,
             **measured.extra,
-            "seconds": round(time.perf_counter() - start, 3),
+            "seconds": round(time.perf_counter() - start + sum(p.seconds for p in before), 3),
         }
         self.store.put_json("cells", key, data)
+        if self._grows(cell):
+            growth.remember(self.store, self._about(cell), key, clean.ids)
         return data
 
     def _share(self) -> None:
@@ -168,20 +178,16 @@ class GroupRun:
         shared = self.images.shared
         for where, network in self.toolkit.networks():
             shared.add_networks(where, [network])
-        for yardstick in self._yardsticks():
+        for yardstick in self._yardsticks:
             for tensor in yardstick.tensors():
                 shared.add("clean images, measured", tensor)
-
-    def _yardsticks(self) -> Sequence[Yardstick]:
-        made = self.__dict__.get("yardsticks")
-        return () if made is None else (made.inputs, made.outputs)
 
     def _distrust(self) -> None:
         """After a component was at fault: nothing that it may have reached is as it left it."""
         if "images" not in self.__dict__:
             return  # there is nothing yet
         self.images.shared.restore()
-        for yardstick in self._yardsticks():
+        for yardstick in self._yardsticks:
             yardstick.forget()
         if self.G.memory is not None:
             self.G.memory.forget()
@@ -269,36 +275,90 @@ class GroupRun:
 
     def key(self, cell: Cell) -> str:
         """The key of a cell's result: a hash of everything that it depends on."""
+        return digest(self._depends_on(cell, self.images.key(cell.slice)))
+
+    def _about(self, cell: Cell) -> Any:
+        """What an index of a cell's results on any images is named by."""
+        return ["cells", self._depends_on(cell, self.images.lasting_key(cell.slice))]
+
+    def _depends_on(self, cell: Cell, images: Mapping[str, Any]) -> dict[str, Any]:
         role, scenario = self.role(cell), self.scenario(cell)
         processed = () if scenario.per_cell else role.processed(self.profile)
-        return digest(
-            {
-                "schema": role.schema,
-                "role": cell.role,
-                "component": role.identity(self, cell),
-                "calibration": role.calibration(self, cell.component),
-                "images": self.images.key(cell.slice),
-                "ensemble": [self.toolkit.resolve("augmentation", f).identity for f in processed],
-                "environment": self.work.environment,
-                **role.depends_on(self, cell),
-                **scenario.cell_key(self, cell, role),
-            }
-        )
+        return {
+            "schema": role.schema,
+            "role": cell.role,
+            "component": role.identity(self, cell),
+            "calibration": role.calibration(self, cell.component),
+            "images": images,
+            "ensemble": [self.toolkit.resolve("augmentation", f).identity for f in processed],
+            "environment": self.work.environment,
+            **role.depends_on(self, cell),
+            **scenario.cell_key(self, cell, role),
+        }
 
     # -- computing --------------------------------------------------------------------------------------
 
+    def _grows(self, cell: Cell) -> bool:
+        return self.role(cell).grows and self.scenario(cell).grows
+
     @torch.no_grad()
-    def _measure(self, cell: Cell, component: Any) -> Measured:
+    def _measured(self, cell: Cell, component: Any) -> tuple[Measured, list[Portion]]:
+        """A cell's result, and the earlier ones that it contains."""
         role, scenario = self.role(cell), self.scenario(cell)
         scenario.prepare(self.images, cell.slice)
-        _ = self.images.reference  # made now: no cost of the cell that comes first
+        ids = self.images.clean(False, cell.slice).ids
+        before = self._portions(cell, ids)
+        there = {name for portion in before for name in portion.ids}
+        missing = [i for i, name in enumerate(ids) if name not in there]
+        if not before or not role.combinable(ids, [*(p.ids for p in before), [ids[i] for i in missing]]):
+            return self._measure(cell, component, self), []
+        portions = list(before)
+        if missing:
+            run: Any = self._some_run(missing)
+            new = self._measure(cell, component, run)
+            own = tuple(ids[i] for i in missing)
+            pictures = {name: images.cpu() for name, images in new.pictures.items()}
+            portions.append(Portion(own, new.values, new.extra, pictures))
+        return role.combined(ids, portions), before
+
+    def _measure(self, cell: Cell, component: Any, run: TaskRun) -> Measured:
+        """What the component does on the images of a run."""
+        role, scenario = self.role(cell), self.scenario(cell)
+        _ = run.images.reference  # made now: no cost of the cell that comes first
         self.G.take_passes()
         name = f"{cell.role}/{digest(role.identity(self, cell))}"  # like the key, it knows no label
 
         def rng(batch: Samples) -> SampleRng:
             return self.toolkit.rng(name, batch.ids, self.seed)
 
-        return scenario.measure(self, cell, role, component, rng)
+        return scenario.measure(run, cell, role, component, rng)
+
+    def _some_run(self, rows: Sequence[int]) -> SomeRun:
+        wanted = tuple(rows)
+        if wanted not in self._some:
+            self._some[wanted] = SomeRun(self, self.images.some(rows))
+        return self._some[wanted]
+
+    def _portions(self, cell: Cell, ids: Sequence[str]) -> list[Portion]:
+        """What the store has of a cell on some of its images."""
+        if not self._grows(cell):
+            return []
+        found = []
+        for one in growth.disjoint(growth.known(self.store, self._about(cell)), ids):
+            data = self._stored(cell, one.key)
+            if data is None or tuple(data["ids"]) != one.ids:
+                continue
+            kept = self.scenario(cell).kept(self, cell, self.role(cell), data)
+            pictures = {name: self.store.images(f"{one.key}-{name}") for name in kept}
+            extra = {k: v for k, v in data.items() if k not in _OWN}
+            there = {name: images for name, images in pictures.items() if images is not None}
+            passes = data["forwards"] * len(one.ids)
+            found.append(Portion(one.ids, data["values"], extra, there, passes, data["seconds"]))
+        return found
+
+
+_OWN = ("schema", "key", "facts", "ids", "identities", "values", "forwards", "seconds")
+"""What a cell's data holds of every role."""
 
 
 def failed_cell(facts: Mapping[str, Any], error: str) -> dict[str, Any]:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
 
-from magdr_core.bench import evaluate, registered
+from magdr_core.bench import evaluate, growth, registered
+from magdr_core.bench.growth import SomeImages
 from magdr_core.calibration import Calibrator, Progress
 from magdr_core.components.batch import Samples
 from magdr_core.components.fingerprints import digest
-from magdr_core.components.scenario import Slice
+from magdr_core.components.scenario import SharedImages, Slice
 from magdr_core.errors import ComponentError
 from magdr_core.guards import GuardedAttack
 from magdr_core.isolation.copies import tensors_in
@@ -53,6 +54,7 @@ class GroupImages:
         self._clean: dict[bool, Samples] = {}
         self._reference: Tensor | None = None
         self._images: dict[Slice, Tensor] = {}
+        self._some: dict[tuple[int, ...], SharedImages] = {}
         self.identities: list[int] = []
         self.shared = calibrator.shared
         """All that cells share; verified before a cell is kept."""
@@ -60,14 +62,7 @@ class GroupImages:
     def clean(self, oracle: bool, part: Slice | None = None) -> Samples:
         """The clean samples, or those of a slice."""
         if oracle not in self._clean:
-            samples, identities = draw_samples(
-                self.data.split(self.work.profile.split),
-                self.G,
-                first=self.work.profile.first,
-                count=self.work.profile.samples,
-                seed=self.seed,
-                oracle=oracle,
-            )
+            samples, identities = self._drawn(self.seed, oracle=oracle)
             self._clean[oracle], self.identities = samples, identities.tolist()
             for tensor in tensors_in(samples):
                 self.shared.add("clean images", tensor)
@@ -91,13 +86,42 @@ class GroupImages:
         """A hash of what an attack has learned; None of one that learns nothing."""
         return self.calibrator.learned(label, surrogate)
 
+    def drawn(self, seed: int) -> Samples:
+        """The clean images with the conditions that another seed draws."""
+        return self._drawn(seed, oracle=False)[0]
+
+    def _drawn(self, seed: int, *, oracle: bool) -> tuple[Samples, Tensor]:
+        return draw_samples(
+            self.data.split(self.profile.split),
+            self.G,
+            first=self.profile.first,
+            count=self.profile.samples,
+            seed=seed,
+            oracle=oracle,
+        )
+
+    def some(self, rows: Sequence[int]) -> SharedImages:
+        """The images with these indices alone."""
+        wanted = tuple(rows)
+        if wanted not in self._some:
+            self._some[wanted] = SomeImages(self, wanted, self.shared.add)
+        return self._some[wanted]
+
     def key(self, part: Slice) -> dict[str, Any]:
         """Everything that the images of a slice depend on, as JSON."""
-        profile, toolkit = self.profile, self.toolkit
+        profile = self.profile
         count = min(profile.samples, part.samples or profile.samples)
+        data = [self.data.fingerprint(), profile.split, profile.first, count, self.seed]
+        return self._key(part, data)
+
+    def lasting_key(self, part: Slice) -> dict[str, Any]:
+        """The same without which images they are."""
+        return self._key(part, [self.data.fingerprint(), self.profile.split, self.seed])
+
+    def _key(self, part: Slice, data: list[Any]) -> dict[str, Any]:
         return {
-            "generator": toolkit.resolve("generator", self.task).identity,
-            "data": [self.data.fingerprint(), profile.split, profile.first, count, self.seed],
+            "generator": self.toolkit.resolve("generator", self.task).identity,
+            "data": data,
             "environment": self.work.environment,
             **self.scenarios[part.scenario].images_key(self, part),
         }
@@ -111,15 +135,51 @@ class GroupImages:
             return scenario.make(self, part, clean)[part]
         images = self.work.store.images(digest(self.key(part)), clean.images.shape)
         if images is None:
-            with deferred():
-                made = scenario.make(self, part, clean)
-            self.check_shared(f"attack or edit {part.name}")
-            for one, of_one in made.items():
-                self.work.store.put_images(digest(self.key(one)), of_one)
-            images = made[part]
+            images = self._grown(part, clean) if scenario.grows else self._made(part, clean)
         self._images[part] = images.to(clean.images.device)
         self.shared.add(f"images of {part.name}", self._images[part])
         return self._images[part]
+
+    def _made(self, part: Slice, clean: Samples) -> Tensor:
+        """All images of a slice, made now."""
+        with deferred():
+            made = self.scenarios[part.scenario].make(self, part, clean)
+        self.check_shared(f"attack or edit {part.name}")
+        for one, images in made.items():
+            self._keep(one, images, clean.ids)
+        return made[part]
+
+    def _grown(self, part: Slice, clean: Samples) -> Tensor:
+        """All images of a slice, of which some may be there in sets of other images."""
+        store = self.work.store
+        there = growth.kept_rows(store, self._about(part), clean)
+        missing = [i for i, name in enumerate(clean.ids) if name not in there]
+        if len(missing) == len(clean):
+            return self._made(part, clean)
+        if missing:
+            some = self.some(missing)
+            own = some.clean(False)
+            with deferred():
+                made = self.scenarios[part.scenario].make(some, part, own)
+            self.check_shared(f"attack or edit {part.name}")
+            for one, images in made.items():
+                rows = there if one == part else growth.kept_rows(store, self._about(one), clean)
+                rows |= dict(zip(own.ids, images.cpu(), strict=True))
+                if one == part or rows.keys() >= {*clean.ids}:
+                    self._keep(one, growth.assembled(clean.ids, rows), clean.ids)
+        else:
+            self._keep(part, growth.assembled(clean.ids, there), clean.ids)
+        return growth.assembled(clean.ids, there)
+
+    def _about(self, part: Slice) -> Any:
+        """What an index of a slice's images is named by."""
+        return ["images", self.lasting_key(part)]
+
+    def _keep(self, part: Slice, images: Tensor, ids: Sequence[str]) -> None:
+        key = digest(self.key(part))
+        self.work.store.put_images(key, images)
+        if self.scenarios[part.scenario].grows:
+            growth.remember(self.work.store, self._about(part), key, ids)
 
     def check_shared(self, where: str) -> None:
         """Mend what cells share if it has changed, and raise ComponentError of `where`: nothing that was

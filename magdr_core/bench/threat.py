@@ -82,7 +82,8 @@ class Threats:
     def _count(self, part: Slice) -> Mapping[str, float] | None:
         """Passes per image on a few faces; None if the attack fails on them."""
         try:
-            key = digest(["queries", PROBED, self.run.images.key(part)])
+            images = self.run.images
+            key = digest(["queries", images.lasting_key(part), images.clean(False).ids[:PROBED]])
         except MagdrError:
             return None
         stored = self.run.store.json("queries", key, check_queries)

@@ -96,6 +96,25 @@ class Defended:
         return 0.0 if self.detector is None else self.detector.threshold
 
 
+@dataclass(frozen=True, eq=False)
+class Portion:
+    """What a component did on some of a cell's images.
+
+    Attributes:
+        ids: of these images, in the order of the values.
+        values, extra, pictures: see :class:`~magdr_core.components.scenario.Measured`.
+        passes: generator passes that it took.
+        seconds: that it took.
+    """
+
+    ids: tuple[str, ...]
+    values: Mapping[str, list[float]]
+    extra: Mapping[str, Any]
+    pictures: Mapping[str, Tensor]
+    passes: float = 0.0
+    seconds: float = 0.0
+
+
 class Role:
     """What is measured of the components that a profile lists under `plural`.
 
@@ -110,6 +129,8 @@ class Role:
         kind: of its components' registry tables.
         figures: every metric that its rows have.
         schema: raised where its cells hold other values than before.
+        grows: what is measured of an image depends on that image alone, so that a run of more images measures
+            only those that are new; see :meth:`combined`.
         always_learns: calibrating it always takes attacked faces; what learns now and then does not say.
         attackable: an attack can be aimed at its components: :meth:`defended`, :meth:`attacked_values`.
         checks_beside: generator passes per image that sanity checks take beside the component's own.
@@ -122,6 +143,7 @@ class Role:
     kind: ClassVar[str] = ""
     figures: ClassVar[tuple[Figure, ...]] = ()
     schema: ClassVar[int] = 1
+    grows: ClassVar[bool] = False
     always_learns: ClassVar[bool] = False
     attackable: ClassVar[bool] = False
     checks_beside: ClassVar[float] = 0.0
@@ -215,6 +237,22 @@ class Role:
     def kept(self, run: TaskRun, cell: Cell, stored: Mapping[str, Any]) -> Mapping[str, int]:
         """The pictures that a stored cell has to have, by name, and how many images each is of."""
         return {}
+
+    def combinable(self, ids: Sequence[str], portions: Sequence[Sequence[str]]) -> bool:
+        """Whether portions with these ids have all that a cell with those ids needs."""
+        return True
+
+    def combined(self, ids: Sequence[str], portions: Sequence[Portion]) -> Measured:
+        """One cell's result from those of its portions, which have no image in common.
+
+        Args:
+            ids: of all images, in the order of the cell.
+        """
+        values: dict[str, list[float]] = {}
+        for name in portions[0].values:
+            by_id = {i: v for p in portions for i, v in zip(p.ids, p.values[name], strict=True)}
+            values[name] = [by_id[i] for i in ids]
+        return Measured(values, portions[-1].extra)
 
     def brief(self, data: Mapping[str, Any]) -> Mapping[str, Any]:
         """What the list of cells in a run folder says of a finished cell besides its facts."""

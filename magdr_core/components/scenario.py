@@ -127,8 +127,16 @@ class SharedImages(Protocol):
         """A hash of what an attack has learned; None of one that learns nothing."""
         ...
 
+    def drawn(self, seed: int) -> Samples:
+        """The clean images with the conditions that another seed draws."""
+        ...
+
     def of(self, part: Slice) -> Tensor:
         """The images of a slice, `[n,3,H,W]`."""
+        ...
+
+    def some(self, rows: Sequence[int]) -> SharedImages:
+        """The images with these indices alone."""
         ...
 
     def key(self, part: Slice) -> dict[str, Any]:
@@ -250,6 +258,7 @@ class Scenario:
         settings: the model that *is* the profile's table under `key`; None where it is a list of labels.
         main: its images are for every role; those of others only for roles that ask for them.
         by_attack: an attack makes them, which has figures of its own.
+        grows: each image depends on its clean one alone, so that a run of more images makes only new ones.
         made: whether they have to be made, and are kept in the store.
         per_cell: they are made for each cell alone; :meth:`measure` does it.
     """
@@ -259,6 +268,7 @@ class Scenario:
     settings: ClassVar[type[BaseModel] | None] = None
     main: ClassVar[bool] = True
     by_attack: ClassVar[bool] = False
+    grows: ClassVar[bool] = False
     made: ClassVar[bool] = True
     per_cell: ClassVar[bool] = False
 

@@ -128,7 +128,8 @@ class Suite:
         return {"task": group.task, "seed": group.seed, "role": job.role, "component": job.component}
 
     def _images_key(self) -> Any:
-        return [self.run.images.key(self.main or self.run.group.slices[0]), self.eps]
+        images, main = self.run.images, self.main or self.run.group.slices[0]
+        return [images.lasting_key(main), images.clean(False).ids[: self.settings.faces], self.eps]
 
     def _first(self, samples: Samples, faces: int) -> Samples:
         return samples[: min(faces, len(samples))]

@@ -19,6 +19,7 @@ class Attack(Role):
     plural = "attacks"
     kind = "attack"
     figures = tuple(DEFINITIONS.of("attack"))
+    grows = True
 
     def check(self, plan: Planning) -> None:
         # The profile's own are looked at when their slices are planned.

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from magdr_core.bench import evaluate
 from magdr_core.components.batch import Samples
-from magdr_core.components.role import Cell, Defended, Picture, Role
+from magdr_core.components.role import Cell, Defended, Picture, Portion, Role
 from magdr_core.components.scenario import Measured, Planning, Rng, TaskRun, components_aside
 from magdr_core.functional import mse
 from magdr_core.guards import GuardedDefense
@@ -49,6 +49,7 @@ class Restoring(Role):
     kind = "defense"
     figures = tuple(DEFINITIONS.of("defense"))
     schema = 2  # has `fsim` and `featsim`
+    grows = True
 
     def depends_on(self, run: TaskRun, cell: Cell) -> Mapping[str, Any]:
         if run.encoder is None:
@@ -96,6 +97,31 @@ class Restoring(Role):
         if "worst" in stored:
             counts["worst-pictures"] = len(BESIDE) * len(stored["worst"])
         return counts
+
+    def combinable(self, ids: Sequence[str], portions: Sequence[Sequence[str]]) -> bool:
+        # The pictures of the first images have to be there.
+        there = {name for portion in portions for name in portion[:MOST_PICTURES]}
+        return there.issuperset(ids[:MOST_PICTURES])
+
+    def combined(self, ids: Sequence[str], portions: Sequence[Portion]) -> Measured:
+        """As of every role; the worst images are the worst of the portions' own worst ones."""
+        values = super().combined(ids, portions).values
+        worst = worst_of(dict(zip(ids, values["mse_o"], strict=True)))
+        inputs: dict[str, Tensor] = {}
+        outputs: dict[str, Tensor] = {}
+        beside: dict[str, Tensor] = {}
+        for portion in portions:
+            restored, output = split_sides(portion.pictures["pictures"])
+            inputs |= dict(zip(portion.ids, restored, strict=False))
+            outputs |= dict(zip(portion.ids, output, strict=False))
+            sides = torch.stack(portion.pictures["worst-pictures"].chunk(len(BESIDE)), 1)
+            beside |= dict(zip(portion.extra["worst"], sides, strict=True))
+        first = [side[name] for side in (inputs, outputs) for name in ids[:MOST_PICTURES]]
+        pictures = {
+            "pictures": torch.stack(first),
+            "worst-pictures": torch.stack([beside[name] for name in worst], 1).flatten(0, 1),
+        }
+        return Measured(values, {"worst": worst}, pictures)
 
     def brief(self, data: Mapping[str, Any]) -> Mapping[str, Any]:
         # The report names the worst images; ids tell it which pictures they are.

@@ -20,6 +20,7 @@ class Detector(Role):
     plural = "detectors"
     kind = "detector"
     figures = tuple(DEFINITIONS.of("detector"))
+    grows = True
     always_learns = True
     attackable = True
     checks_beside = 1.0  # the undisturbed output has to be looked at, too

@@ -23,6 +23,7 @@ class Adaptive(ByAttack):
     main = False
     by_attack = False  # aimed at a component, it has no figures of its own
     per_cell = True
+    grows = False  # its shared state is of all images together
 
     def check(self, plan: Planning) -> None:
         """Everything that the table names is there, and each other attack has one to join."""

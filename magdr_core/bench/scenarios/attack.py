@@ -30,6 +30,7 @@ class ByAttack(Scenario):
     """Scenarios whose images the attack of a registry's table makes."""
 
     by_attack = True
+    grows = True
 
     def attack(self, toolkit: Any, part: Slice) -> tuple[Any, Mapping[str, Any]] | None:
         return toolkit.build("attack", part.label), toolkit.resolve("attack", part.label).params

@@ -19,6 +19,7 @@ class Benign(Scenario):
     name = "benign"
     key = "benign"
     main = False
+    grows = True
 
     def slices(self, plan: Planning, earlier: Sequence[Slice]) -> Iterator[Slice]:
         if not self.wanted(plan):

@@ -15,6 +15,7 @@ class Clean(Scenario):
 
     name = "clean"
     made = False
+    grows = True
 
     def slices(self, plan: Planning, earlier: Sequence[Slice]) -> Iterable[Slice]:
         return (Slice(CLEAN, self.name),)
@@ -27,5 +28,5 @@ class Clean(Scenario):
 
     def report_pictures(self, images: SharedImages, shown: int) -> Mapping[tuple[str, str, str, str], Tensor]:
         name = (images.task, CLEAN, self.name)
-        inputs, outputs = images.clean(False).images[:shown], images.reference[:shown]
-        return {(*name, "input"): inputs, (*name, "output"): outputs}
+        first = images.some(range(min(shown, len(images.clean(False)))))
+        return {(*name, "input"): first.clean(False).images, (*name, "output"): first.reference}

@@ -15,7 +15,6 @@ from magdr_core.components.fingerprints import digest
 from magdr_core.components.scenario import Planning, SharedImages, Slice, components_aside
 from magdr_core.errors import DataError, suggestion
 from magdr_core.registry import scenario_tables
-from magdr_core.runtime.samples import draw_samples
 
 MOST_DRAWS = 64
 """An attacker who does not know the condition draws so often, until it is another one."""
@@ -140,14 +139,7 @@ def other_conditions(images: SharedImages, clean: Samples) -> Samples:
     missing = torch.ones(n, dtype=torch.bool, device=clean.images.device)
     rows = torch.arange(n, device=missing.device)
     for attempt in range(MOST_DRAWS):
-        drawn, _ = draw_samples(
-            images.data.split(images.profile.split),
-            images.G,
-            first=images.profile.first,
-            count=images.profile.samples,
-            seed=int(digest(["attacker", images.seed, attempt]), 16),
-        )
-        other = drawn.conditions
+        other = images.drawn(int(digest(["attacker", images.seed, attempt]), 16)).conditions
         new = missing & other.differs(clean.conditions)
         found = Condition.cat([found, other])[torch.where(new, rows + n, rows)]
         missing &= ~new
