@@ -174,7 +174,7 @@ class JointObjective:
             raise ValueError(f"weights {list(self.weights)}: expected finite numbers from 0 on, one above 0")
 
     def tensors(self) -> Iterator[Tensor]:
-        """Those that `private_copy` copies, in order."""
+        """Those that `private_copy` copies, in order: images `[B,3,H,W]` and conditions of each."""
         yield from tensors_in(self.objectives)
 
     def private_copy(self) -> JointObjective:
@@ -202,6 +202,7 @@ class JointObjective:
         return sum(w * o.goal(tau) for w, o in zip(self.weights, self.objectives, strict=True))
 
     def select(self, idx: Tensor) -> JointObjective:
+        """The same of some of the images: `idx` is `[n]` indices or `[B]` booleans."""
         return self._each([o.select(idx) for o in self.objectives])
 
     def preprocessed(self, f: ImageMap) -> JointObjective:

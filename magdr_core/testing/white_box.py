@@ -40,6 +40,12 @@ class WhiteBox:
         return own + 2  # the way back through the generator costs about two forward passes
 
     def __call__(self, victim: Victim, eps: float, at: Sequence[int], draws: int) -> list[Tensor]:
+        """The best images found after each number of steps in `at`, `[B,3,H,W]` each, 8-bit and in the ball.
+
+        Args:
+            eps: the ball, in [0,1] units.
+            draws: of a stochastic victim, over whose mean every step goes.
+        """
         x, rng = victim.clean.images, victim.rng("attack")
         current = project_linf(x + eps * rng.uniform(*x.shape[1:], low=-1.0, high=1.0), x, eps)
         best, after = Best(x), dict[int, Tensor]()

@@ -100,7 +100,11 @@ def draw_number(number: int, k: int) -> int:
 
 
 class Best:
-    """Per image: the undetected iterate of highest loss; until there is one, that of lowest score."""
+    """Per image: the undetected iterate of highest loss; until there is one, that of lowest score.
+
+    Args:
+        x: `[B,3,H,W]`, what is held until something was offered.
+    """
 
     def __init__(self, x: Tensor) -> None:
         self.x = x
@@ -108,6 +112,7 @@ class Best:
         self.score = torch.full((len(x),), torch.inf, device=x.device)
 
     def offer(self, x: Tensor, loss: Tensor, score: Tensor) -> None:
+        """Images `[B,3,H,W]` with their losses and scores above the threshold, `[B]` each."""
         over, before = score.clamp_min(0), self.score.clamp_min(0)
         wins = (over < before) | ((over == 0) & (before == 0) & (loss > self.loss))
         self.x = torch.where(wins[:, None, None, None], x, self.x)
