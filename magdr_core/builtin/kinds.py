@@ -226,7 +226,7 @@ KINDS = (
         summary="Disruptors, with |x_hat - x| <= eps everywhere.",
         table=AttackTable,
         identity=lambda spec, instance: {"objective": instance.objective or "of the generator"},
-        trial=Trial(call=_call_attack, shape=_like_images, images=True),
+        trial=Trial(call=_call_attack, shape=_like_images, images=True, learns=True),
         **_shipped("attack", "ball", "checkpoints"),
     ),
     Kind(
@@ -261,7 +261,7 @@ KINDS = (
             learns=True,
             gradient=lambda spec: spec.gradient,
         ),
-        **_shipped("defense", "own output"),
+        **_shipped("defense", "own output", "choice"),
     ),
     Kind(
         name="dataset",

@@ -20,7 +20,7 @@ BUILDS = "builds"
 COMMON: tuple[CommonRule, ...] = (
     fitting.fit,
     *(rules.output, rules.finite, rules.in_range, rules.inputs, rules.networks, rules.randomness),
-    *(rules.repeats, rules.batch, rules.sizes, rules.crowd),
+    *(rules.repeats, fitting.state, rules.batch, rules.sizes, rules.crowd),
     gradient_rules.gradient,
 )
 """Asked of every kind that is called, in the order of judging."""

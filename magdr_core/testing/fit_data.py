@@ -7,7 +7,7 @@ import torch
 from magdr_core.components.batch import Samples
 from magdr_core.components.protocols import Dataset, FitData
 from magdr_core.guards import GuardedAttack, GuardedGenerator
-from magdr_core.runtime.samples import attack_samples, draw_samples
+from magdr_core.runtime.samples import attack_samples, draw_samples, objective_of
 
 ATTACKED = 12
 CLEAN = 24
@@ -33,4 +33,5 @@ def make_fit_data(dataset: Dataset, generator: GuardedGenerator, attack: Guarded
         held_out=attacked("calibration", 100, ATTACKED),
         harmless={f"noise@{attack.eps * 255:g}": noisy},
         training=lambda: attacked("train", 0, CLEAN),
+        objective=lambda samples: objective_of(attack, generator, samples),
     )

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from magdr_core.components.protocols import Fittable
-from magdr_core.testing.rules import common
+from magdr_core.testing.rules import common, difference
 from magdr_core.testing.subject import Subject
 from magdr_core.testing.watching import Seen
 
@@ -52,8 +52,34 @@ def fit(s: Subject) -> Iterator[str]:
         yield f"fitting again on the same data differs in {_differing(first.output, again.output)}"
     try:
         component.load(json.loads(text))
+        s.memo["state"] = first.output
     except Exception as e:
         yield f"load fails on the state that fit returned: {type(e).__name__}: {e}"
+
+
+@common(
+    "state",
+    "a state that went through JSON gives the same results",
+    lambda trial: trial.learns,
+    after=("repeats",),
+)
+def state(s: Subject) -> Iterator[str]:
+    if "state" not in s.memo:
+        return
+    fresh = s.rebuilt().component
+    fresh.load(s.memo["state"])
+    seen = s.watch(s.batch, lambda given: s.compute(given, component=fresh))
+    if seen.error is not None:
+        yield f"with the state as fit returned it: {seen.failure}"
+    elif (moved := difference(seen.output, s.first.output)) > max(s.tolerance, 1e-6):
+        yield f"the state as fit returned it gives other results than through JSON, by {moved:.3g}"
+
+
+def learn(s: Subject) -> None:
+    """Have a component that learns do so, as core would; nothing happens to others."""
+    component = s.component
+    if isinstance(component, Fittable):
+        component.load(json.loads(json.dumps(component.fit(s.fit_data(), s.toy_generator))))
 
 
 def _differing(a: Mapping[str, Any], b: Any) -> str:

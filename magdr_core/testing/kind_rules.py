@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -11,10 +11,12 @@ import torch
 from torch import Tensor
 
 from magdr_core.components.batch import Batch, Condition, VectorCondition
+from magdr_core.components.protocols import Chosen, ImageMap
 from magdr_core.components.regions import regions_of
 from magdr_core.components.specs import MetricSpec
 from magdr_core.errors import MagdrError, one_line
 from magdr_core.functional import gaussian_blur
+from magdr_core.testing.fitting import learn
 from magdr_core.testing.rules import SOUND, difference, rule
 from magdr_core.testing.subject import Subject, misshapen, not_finite
 
@@ -93,7 +95,7 @@ def ball(s: Subject) -> Iterator[str]:
         else:
             try:
                 subject = s.variant(eps=eps)
-                _ = subject.guarded
+                learn(subject)
             except MagdrError:
                 continue  # this eps is outside the parameter's declared limits
         seen = subject.first
@@ -172,6 +174,42 @@ def own_output(s: Subject) -> Iterator[str]:
         yield f"output draws from {' and '.join(seen.drew)} global generator"
     elif (moved := difference(alone.output[0], seen.output[0])) > max(s.tolerance, 1e-6):
         yield f"output: image 0 differs by {moved:.3g} alone and in a batch of {len(s.batch)}"
+
+
+@rule("choice", "a gate leaves alone what is under it, and plans give what is restored", after=SOUND)
+def choice(s: Subject) -> Iterator[str]:
+    seen, given = s.guarded.choosing, s.batch.copy()
+
+    def extra() -> dict[str, Any]:
+        return {"rng": s.rng(given)} if s.spec.stochastic else {}
+
+    try:
+        if seen.gated:
+            under = seen.evidence(given.images, given.conditions, s.toy_generator, **extra()) <= seen.gate
+            changed = (s.first.output != given.images).flatten(1).any(1)
+            for i in torch.nonzero(under & changed).flatten().tolist():
+                yield f"changes image {i}, whose evidence is not above the gate"
+                return
+        if seen.chooses:
+            told = seen.run(given.images, given.conditions, s.toy_generator, **extra())
+            if (moved := difference(told.restored, s.first.output)) > max(s.tolerance, 1e-6):
+                yield f"run restores another image than the call, by {moved:.3g}"
+            yield from _misplanned(told, seen.maps, given.images)
+    except MagdrError as e:
+        yield one_line(e)
+
+
+def _misplanned(told: Chosen, maps: Mapping[str, ImageMap], x: Tensor) -> Iterator[str]:
+    """The first image whose plan does not give what was restored, up to the rounding to 8 bits."""
+    for i, plan in enumerate(told.plans):
+        if not all(name in maps for name in plan):
+            continue  # a composite, which no chain of maps gives
+        made = x[i : i + 1]
+        for name in plan:
+            made = maps[name](made)
+        if (moved := difference(made[0], told.restored[i])) > 0.5 / 255 + 1e-4:
+            yield f"the plan of image {i}, {list(plan)}, gives another image than restored, by {moved:.3g}"
+            return
 
 
 @rule("conditions", "size, condition names, target regions and drawn conditions")
@@ -253,4 +291,4 @@ def _size(value: Any) -> str:
     return f"a {type(value).__name__}"
 
 
-RULES = (grid, masks, distance, ball, checkpoints, undo, own_output, conditions, features)
+RULES = (grid, masks, distance, ball, checkpoints, undo, own_output, choice, conditions, features)

@@ -98,7 +98,65 @@ FEATURED = edited(
     def edited""",
     ),
 )
-SOUND = {**EXAMPLES, "fitted": FITTED, "output": OUTPUT, "stepwise": STEPWISE, "featured": FEATURED}
+UNIVERSAL = """
+from magdr_core.api import AttackSpec, ComponentError, Eps, hookimpl
+MAGDR_API = 1
+
+class Universal:
+    def __init__(self, *, eps: Eps = 6 / 255):
+        self.eps = eps
+
+    def __call__(self, x, objective):
+        return (x + self.step).clamp(0, 1)
+
+    def fit(self, data, G):
+        batch = data.clean[:4]
+        up = data.objective(batch).gradient(batch.images.add(0.01).clamp(0, 1))[1].mean() > 0
+        return {"step": {"up": self.eps if up else -self.eps}}
+
+    def load(self, state):
+        self.step = state["step"].get("1", state["step"]["up"])
+
+@hookimpl
+def magdr_attacks():
+    return [AttackSpec(name="universal", build=Universal)]
+"""
+PICKY = """
+import torch
+from magdr_core.api import Chosen, DefenseSpec, hookimpl
+from magdr_core.functional import gaussian_blur
+MAGDR_API = 1
+
+class Picky:
+    gate = 0.45
+
+    def __init__(self):
+        self.candidates = {"soft": lambda x: gaussian_blur(x, 0.5), "strong": lambda x: gaussian_blur(x, 1.0)}
+
+    def evidence(self, x, c, G):
+        return x.mean((1, 2, 3))
+
+    def __call__(self, x, c, G):
+        return self.run(x, c, G).restored
+
+    def run(self, x, c, G):
+        acts = self.evidence(x, c, G) > self.gate
+        restored = torch.where(acts[:, None, None, None], self.candidates["soft"](x), x)
+        return Chosen(restored, [["soft"] if on else [] for on in acts.tolist()])
+
+@hookimpl
+def magdr_defenses():
+    return [DefenseSpec(name="picky", build=Picky)]
+"""
+SOUND = {
+    "universal": UNIVERSAL,
+    "picky": PICKY,
+    **EXAMPLES,
+    "fitted": FITTED,
+    "output": OUTPUT,
+    "stepwise": STEPWISE,
+    "featured": FEATURED,
+}
 
 # Sound plugin, what is changed, the rule that says so, words of what it says.
 # fmt: off
@@ -153,6 +211,13 @@ CASES = [
      "float(torch.rand(()))", "fit", "draws from torch's global"),
     ("fitted", "float(data.clean.images.mean())",
      "id(self.fit(data, G)) if 0 else next(COUNT)", "fit", "fitting again on the same data differs in level"),
+    ("universal", '{"up": self.eps if up else -self.eps}', "set()", "fit", "what JSON cannot hold"),
+    ("universal", '{"step": {', '{"stop": {', "fit", "load fails"),
+    ("universal", "(x + self.step)", "(x + 2 * self.step)", "ball", "a pixel moved by 0.04"),
+    ("universal", '"up": self.eps if up else -self.eps}',
+     '"up": self.eps, 1: 0.0}', "state", "other results than through JSON"),
+    ("picky", "c, G) > self.gate", "c, G) < self.gate", "choice", "whose evidence is not above the gate"),
+    ("picky", '[["soft"] if on', '[["strong"] if on', "choice", "gives another image than restored"),
     ("dataset", "if name not in LENGTHS:",
      "if name == 'train':\n            raise KeyError(name)\n        if 0:",
      "splits", "split 'train': KeyError"),

@@ -36,7 +36,7 @@ class GatedToy:
     A candidate's score is its cost and `moved` times the logarithm of how far it moves the image.
 
     Args:
-        costs: of the image itself and of each restoration.
+        costs: of the image itself and of each restoration; none if left out.
         gate: the suspicion above which an image is restored.
     """
 
@@ -53,7 +53,7 @@ class GatedToy:
         self.gate = gate
         self.moved = moved
         self.candidates: Mapping[str, ImageMap] = {"": to_8bit} | {f.label: _rounded(f) for f in restorations}
-        self.costs = costs
+        self.costs = costs or (0.0,) * len(self.candidates)
 
     def __call__(self, x: Tensor, c: Condition, G: Generator) -> Tensor:
         return self.run(x, c, G).restored

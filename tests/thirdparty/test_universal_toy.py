@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unittest
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from magdr_core.errors import ComponentError
 from magdr_core.registry.read import parse_registry
 from magdr_core.results.store import Store
 from magdr_core.runtime.samples import attack_samples, draw_samples
+from magdr_core.testing import conformance_checks
 from magdr_core.toolkit import Toolkit
 
 TRAIN = 12
@@ -199,3 +202,14 @@ def test_what_cannot_be_kept_or_loaded_is_its_fault(tmp_path, monkeypatch, state
     with pytest.raises(ComponentError, match=f"attack third/universal of third.*{message}"):
         found.attack("universal")
     assert found.used == {}
+
+
+def test_both_toys_hold_to_the_suite():
+    here = Path(__file__).parent
+    for plugin in ("universal_toy.py", "gated_toy.py"):
+        judged = set()
+        for check in conformance_checks(here / plugin):
+            judged.add(check.rule)
+            with suppress(unittest.SkipTest):
+                assert check.findings() == [], check
+        assert {"universal_toy.py": "state", "gated_toy.py": "choice"}[plugin] in judged

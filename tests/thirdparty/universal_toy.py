@@ -10,6 +10,7 @@ from torch import Tensor
 
 from magdr_core.api import (
     AttackSpec,
+    ComponentError,
     Eps,
     FitData,
     Generator,
@@ -34,6 +35,10 @@ class Universal:
 
     def __call__(self, x: Tensor, objective: Objective) -> Tensor:
         assert self.delta is not None, "load() first"
+        if x.shape[1:] != self.delta.shape[1:]:
+            raise ComponentError(
+                f"learned for images {tuple(self.delta.shape[1:])}, got {tuple(x.shape[1:])}"
+            )
         return project_linf(x + self.delta.to(x), x, self.eps)
 
     def fit(self, data: FitData, G: Generator) -> Mapping[str, Any]:
