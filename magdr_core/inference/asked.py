@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+import torch
 from torch import Tensor
 
 from magdr_core.components.batch import Condition, VectorCondition
@@ -47,7 +48,7 @@ def condition_asked(
         raise DataError(f"a {type(c).__name__} is no Condition; give edits={{NAME: VALUE}} or a Condition")
     elif edits or has:
         raise DataError("give a Condition or edits (with has), not both")
-    elif not all(bool(part.isfinite().all()) for part in c.key() if part is not None):
+    elif not _finite(c):
         raise DataError("the condition holds NaN or infinite values")
     if isinstance(c, VectorCondition) and c.values.shape[1] != len(names):
         raise DataError(
@@ -58,6 +59,12 @@ def condition_asked(
     if len(c) != count:
         raise DataError(f"{len(c)} conditions for {count} images")
     return c
+
+
+def _finite(c: Condition) -> bool:
+    """Whether all numbers of a condition are; one read of a GPU for all of its parts."""
+    parts = [part.isfinite().all() for part in c.key() if part is not None]
+    return not parts or bool(torch.stack(parts).all())
 
 
 def _as_mapping(has: Has) -> Mapping[str, float | Tensor]:

@@ -157,7 +157,7 @@ class MagDR:
             new_score = torch.full_like(score, torch.nan)
             new_score[idx] = again.score
             history.append(new_score)
-            choices.append(choice_of(made, idx, new_score))
+            choices.append(choice_of(made, rows, new_score))
             current[idx] = made.images
             for name, y in again.outputs.items():
                 if name in outputs:

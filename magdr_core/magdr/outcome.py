@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from magdr_core.components.protocols import Choice
-from magdr_core.functional import PARTS
+from magdr_core.functional import PARTS, constant
 from magdr_core.magdr.evidence import Outputs
 from magdr_core.magdr.verdict import Verdict
 
@@ -161,24 +161,25 @@ class Outcome:
         return told
 
 
-def choice_of(made: Reconstruction, rows: Tensor, after: Tensor) -> Choice | None:
+def choice_of(made: Reconstruction, rows: Sequence[int], after: Tensor) -> Choice | None:
     """The round in which a pass of Rec-Net reconstructed some images of a batch; None without scores.
 
     Args:
-        rows: `[b]` int64, which images of the batch they are.
+        rows: which images of the batch they are.
         after: `[B]`, the detection scores after it; NaN where an image took no part.
     """
     if made.scores is None:
         return None
     plans: list[list[str]] = [[] for _ in range(len(after))]
-    for i, plan in zip(rows.tolist(), made.plans, strict=True):
+    for i, plan in zip(rows, made.plans, strict=True):
         plans[i] = list(plan)
+    idx = constant(list(rows), after.device)
     scores = made.scores.new_full((len(after), made.scores.shape[1]), torch.inf)
-    active = torch.zeros(len(after), dtype=torch.bool, device=rows.device)
+    active = torch.zeros(len(after), dtype=torch.bool, device=after.device)
     return Choice(
-        scores=scores.index_copy(0, rows, made.scores),
+        scores=scores.index_copy(0, idx, made.scores),
         plans=plans,
-        active=active.index_fill(0, rows, True),
+        active=active.index_fill(0, idx, True),
         after=torch.nan_to_num(after, torch.inf),
     )
 

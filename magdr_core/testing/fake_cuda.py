@@ -21,7 +21,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from types import FrameType
+from types import FrameType, SimpleNamespace
 from typing import Any
 from unittest import mock
 
@@ -50,6 +50,10 @@ FAKE = "fake-cuda"
 
 _BENEATH = ("torch", "contextlib", "functools", "unittest", "magdr_core.testing.fake_")
 """Modules whose frames are no one's place in the code."""
+
+
+MEMORY = 2**34
+"""Bytes that the card says it has."""
 
 
 @dataclass(frozen=True)
@@ -137,6 +141,7 @@ def _driver(card: FakeCard) -> dict[str, Any]:
         "current_device": lambda: 0,
         "get_device_name": lambda device=None: "fake CUDA device",
         "get_device_capability": lambda device=None: (9, 0),
+        "get_device_properties": lambda device=None: SimpleNamespace(total_memory=MEMORY),
         "synchronize": lambda device=None: card.note(WAIT, "synchronize"),
         "empty_cache": lambda: None,
         "get_rng_state": lambda device=None: states["now"].clone(),

@@ -18,7 +18,7 @@ REGISTRY = Path(__file__).parents[2] / "registry.toml"
 
 WAITS = {
     SETTLED: "the checks of a whole call are looked at together, once",
-    "magdr_core.inference.pipeline:Pipeline.asked": "a user's edits are looked at first",
+    "magdr_core.inference.asked:_finite": "a user's edits are looked at first",
     "magdr_core.inference.tensors:_checked.<locals>.<genexpr>": "a user's images are looked at first",
     "magdr_core.magdr.loop:MagDR._run": "which images go on to another round decides what is computed at all",
     "magdr_core.magdr.shortlist:Shortlist.pick": "the names of the chains that were chosen",
