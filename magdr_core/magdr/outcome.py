@@ -165,7 +165,7 @@ def choice_of(made: Reconstruction, rows: Sequence[int], after: Tensor) -> Choic
     """The round in which a pass of Rec-Net reconstructed some images of a batch; None without scores.
 
     Args:
-        rows: which images of the batch they are.
+        rows: which images of the batch they are, on the host: a GPU is not asked for them.
         after: `[B]`, the detection scores after it; NaN where an image took no part.
     """
     if made.scores is None:

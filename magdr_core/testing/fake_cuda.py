@@ -48,6 +48,9 @@ SUPPORTED = hasattr(torch._C, "_ensureCUDADeviceGuardSet")
 FAKE = "fake-cuda"
 """What commands call the pretended device."""
 
+MEMORY = 2**34
+"""Bytes that the pretended device says it has."""
+
 _BENEATH = ("torch", "contextlib", "functools", "unittest", "magdr_core.testing.fake_")
 """Modules whose frames are no one's place in the code."""
 

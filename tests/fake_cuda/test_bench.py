@@ -93,7 +93,7 @@ WAITS = {
     "magdr_core.measures.image_quality:Yardstick.compare.<locals>.<dictcomp>": STORED,
     "magdr_core.files.sealed:seal_images": STORED,
     "magdr_core.bench.roles.defense:Restoring._worst": "pictures of the report, picked by their places",
-    "magdr_core.components.batch:Condition.__getitem__.<locals>.<lambda>": "pictures of the report",
+    "magdr_core.components.condition:TensorCondition.__getitem__.<locals>.<lambda>": "pictures of the report",
     "magdr_core.bench.images:GroupImages.clean": ONCE_A_GROUP,
     "magdr_core.bench.images:GroupImages.of": ONCE_A_GROUP,
     "magdr_core.runtime.samples:draw_samples": ONCE_A_GROUP,
