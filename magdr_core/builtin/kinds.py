@@ -13,7 +13,6 @@ from magdr_core.components.kind import Kind
 from magdr_core.components.objective import ObjectiveName
 from magdr_core.components.specs import ComponentSpec
 from magdr_core.components.trial import Rule, Trial
-from magdr_core.functional import PARTS
 from magdr_core.guards.dataset import GuardedDataset
 from magdr_core.hosting.hookspecs import hookimpl
 
@@ -62,7 +61,7 @@ def _like_images(given: Any) -> tuple[int, ...]:
 
 def _shape_of_masks(given: Any) -> tuple[int, ...]:
     n, _, height, width = given.images.shape
-    return n, len(PARTS), height, width
+    return n, given.regions, height, width
 
 
 def _call_on_images(subject: Any, f: Any, given: Any, rng: Mapping[str, Any]) -> Any:

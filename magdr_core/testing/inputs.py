@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from magdr_core.components.batch import Condition, VectorCondition
-from magdr_core.functional import to_8bit
+from magdr_core.components.batch import Batch, Condition, VectorCondition
+from magdr_core.functional import PARTS, to_8bit
 from magdr_core.isolation.copies import private
 
 REGIONS = 4
@@ -27,6 +27,7 @@ class Inputs:
         ids: one per image; they key the random streams.
         others: `[B,3,H,W]`, the same pictures with something planted: a metric's second images.
         masks: `[B,4,H,W]`; the last region is empty.
+        regions: how many the component's own masks would have, if it is a parser.
     """
 
     images: Tensor
@@ -34,18 +35,20 @@ class Inputs:
     ids: tuple[str, ...]
     others: Tensor
     masks: Tensor
+    regions: int = len(PARTS)
 
     def __len__(self) -> int:
         return self.images.shape[0]
 
     def __getitem__(self, idx: Sequence[int]) -> Inputs:
         rows = list(idx)
-        return Inputs(
-            self.images[rows],
-            self.conditions[rows],
-            tuple(self.ids[i] for i in rows),
-            self.others[rows],
-            self.masks[rows],
+        return replace(
+            self,
+            images=self.images[rows],
+            conditions=self.conditions[rows],
+            ids=tuple(self.ids[i] for i in rows),
+            others=self.others[rows],
+            masks=self.masks[rows],
         )
 
     @property
@@ -61,12 +64,12 @@ class Inputs:
         return named | {name: part for name, part in told if part is not None}
 
     def copy(self) -> Inputs:
-        return Inputs(
-            self.images.clone(),
-            private(self.conditions),
-            self.ids,
-            self.others.clone(),
-            self.masks.clone(),
+        return replace(
+            self,
+            images=self.images.clone(),
+            conditions=private(self.conditions),
+            others=self.others.clone(),
+            masks=self.masks.clone(),
         )
 
     def channels_last(self) -> Inputs:
@@ -121,6 +124,24 @@ def make_inputs(
         tuple(f"picture-{i}" for i in range(first, first + count)),
         to_8bit(torch.stack(others)),
         torch.stack(masks),
+    )
+
+
+def faces_of(given: Inputs, names: tuple[str, ...]) -> Batch:
+    """The pictures as a dataset would give them that knows all about them.
+
+    Args:
+        names: of attributes, besides the common ones.
+    """
+    n, device = len(given), given.images.device
+    g = torch.Generator().manual_seed(0)
+    known = dict.fromkeys([*names, "Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair", "Smiling"])
+    return Batch(
+        images=given.images,
+        ids=given.ids,
+        attributes={name: (torch.rand(n, generator=g) > 0.5).float().to(device) for name in known},
+        action_units=torch.rand(n, 17, generator=g).to(device),
+        identities=torch.arange(n, device=device),
     )
 
 

@@ -10,13 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from magdr_core.components.batch import Batch, Condition, VectorCondition
+from magdr_core.components.batch import Condition, VectorCondition
 from magdr_core.components.protocols import Chosen, ImageMap
 from magdr_core.components.regions import regions_of
 from magdr_core.components.specs import MetricSpec
 from magdr_core.errors import MagdrError, one_line
 from magdr_core.functional import gaussian_blur
 from magdr_core.testing.fitting import learn
+from magdr_core.testing.inputs import faces_of
 from magdr_core.testing.rules import SOUND, difference, rule
 from magdr_core.testing.subject import Subject, misshapen, not_finite
 
@@ -227,7 +228,7 @@ def conditions(s: Subject) -> Iterator[str]:
             f"{target.dtype} {tuple(target.shape)}" if isinstance(target, Tensor) else type(target).__name__
         )
         yield f"edited returns {given}, expected torch.bool {wanted}"
-    faces = _faces(s, names)
+    faces = faces_of(s.batch, names)
     drawn = s.watch(s.batch, lambda given: G.draw(faces, s.rng(given)))
     if isinstance(drawn.error, MagdrError):
         return  # it needs to know more about faces than any dataset has to tell
@@ -263,19 +264,6 @@ def features(s: Subject) -> Iterator[str]:
         if seen.error or not found or not sound:
             given = seen.failure or f"returns {_size(seen.output)}, expected Conditions like its argument"
             yield f"classes: {given}"
-
-
-def _faces(s: Subject, names: tuple[str, ...]) -> Batch:
-    n, device = len(s.batch), s.device
-    g = torch.Generator().manual_seed(0)
-    known = dict.fromkeys([*names, "Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair", "Smiling"])
-    return Batch(
-        images=s.batch.images,
-        ids=s.batch.ids,
-        attributes={name: (torch.rand(n, generator=g) > 0.5).float().to(device) for name in known},
-        action_units=torch.rand(n, 17, generator=g).to(device),
-        identities=torch.arange(n, device=device),
-    )
 
 
 def _fits(c: Condition, n: int, names: tuple[str, ...]) -> bool:

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from magdr_core.components.batch import Condition, VectorCondition
 from magdr_core.components.objective import build_objective
 from magdr_core.components.protocols import FitData, Setting
+from magdr_core.components.regions import regions_of
 from magdr_core.components.rng import SampleRng
 from magdr_core.components.trial import Trial
+from magdr_core.errors import MagdrError
 from magdr_core.functional import in_pieces
 from magdr_core.hosting.manager import Entry
-from magdr_core.testing.inputs import Inputs, make_inputs
+from magdr_core.testing.inputs import Inputs, faces_of, make_inputs
 from magdr_core.testing.watching import Network, Seen, edit, find_networks, global_generators
 from magdr_core.testing.world import World
 
@@ -92,7 +96,23 @@ class Subject:
             height, width = 24, 32
         names = len(self.generator.condition_names)
         made = make_inputs(count, height or side, width or side, conditions=names, odd_ones=odd_ones)
-        return made.to(self.device)
+        made = replace(made.to(self.device), regions=len(regions_of(self.component)))
+        return self._with_own_conditions(made) if self.trial.own_conditions else made
+
+    def _with_own_conditions(self, made: Inputs) -> Inputs:
+        """A generator that takes no vectors is asked for conditions. If it fails, a rule says so."""
+        if self.memo.get("takes vectors"):
+            return made
+        faces = faces_of(made, self.generator.condition_names)
+        try:
+            drawn = self.guarded.call(self.component.draw, faces, self.rng(made))
+        except MagdrError:
+            drawn = made.conditions
+        own = isinstance(drawn, Condition) and not isinstance(drawn, VectorCondition) and len(drawn) > 0
+        self.memo["takes vectors"] = not own
+        if own and len(drawn) != len(made):
+            drawn = drawn[[0]].repeat(len(made))
+        return replace(made, conditions=drawn) if own else made
 
     @cached_property
     def batch(self) -> Inputs:
