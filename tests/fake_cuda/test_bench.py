@@ -80,7 +80,6 @@ WAITS = {
     "magdr_core.magdr.standardise:target_names": "figures are kept by the name of a target region",
     "magdr_core.adaptive.attack:AdaptiveAttack._ascend": SEARCH,
     "magdr_core.adaptive.attack:_pooled": SEARCH,
-    "magdr_core.adaptive.discrete_choice:_branches": SEARCH,
     "magdr_core.adaptive.discrete_choice:_worthwhile.<locals>.<dictcomp>": SEARCH,
     "magdr_core.adaptive.discrete_choice:softmin.<locals>.value": SEARCH,
     "magdr_core.adaptive.gradient_unmasking:Lifted.__torch_function__": "reads of what is attacked",
