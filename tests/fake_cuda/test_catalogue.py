@@ -141,7 +141,7 @@ def catalogue():
 def names():
     world = World({}, base=Path.cwd())
     world.host.load("builtin")
-    return [f"{e.kind} {e.name}" for e in world.host.entries()]
+    return [f"{e.kind} {e.name}" for e in world.host.entries() if e.origin.namespace == "builtin"]
 
 
 NAMES = [name for name in names() if name not in NOT_RUN]
