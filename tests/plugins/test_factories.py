@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.edits import edited
+
 PLUGINS = Path(__file__).parents[2] / "plugins"
 
 FORWARDER = """
@@ -55,5 +57,5 @@ def test_no_factory_only_forwards_to_a_class(file):
 def test_a_forwarder_would_be_found():
     (function,) = factories(ast.parse(FORWARDER))
     assert forwards(function)
-    working = ast.parse(FORWARDER.replace("Blur(radius, mode=mode)", "Blur(radius + 1, mode)"))
+    working = ast.parse(edited(FORWARDER, ("Blur(radius, mode=mode)", "Blur(radius + 1, mode)")))
     assert not any(forwards(f) for f in factories(working))
