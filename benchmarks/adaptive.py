@@ -8,42 +8,57 @@ threshold for 1% false alarms, which is the one that the attack knows.
 
 from __future__ import annotations
 
-import csv
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
-from tables import Row, figure, table
+from tables import table
+
+from magdr_core.results.frame import Frame, variant_of
+from magdr_core.results.variant import OBLIVIOUS, PLAIN, Variant
 
 KNOWN, BLIND, UNDEFENDED = "adaptive", "oblivious", "none"
+POINT = Variant.at(0.01)
+WITHOUT = Variant(name=OBLIVIOUS)
+"""The mode that knows nothing, among those of an attack that knows."""
 
 
-def groups(rows: list[Row], role: str) -> Iterator[tuple[str, str, list[Row]]]:
+def groups(rows: Frame, role: str) -> Iterator[tuple[str, str, Frame]]:
     """(task, strength, rows) of a role's adaptive cells and of the oblivious ones beside them."""
-    own = [r for r in rows if r["role"] == role]
-    for task in dict.fromkeys(r["task"] for r in own):
-        for attack in dict.fromkeys(
-            r["attack"] for r in own if r["task"] == task and r["knowledge"] == KNOWN
-        ):
-            found = [r for r in own if (r["task"], r["attack"]) == (task, attack)]
-            yield task, f"{float(found[0]['eps']) * 255:.0f}/255", found
+    own = rows.where(role=role)
+    for task in own.names("task"):
+        for attack in own.where(task=task, knowledge=KNOWN).names("attack"):
+            found = own.where(task=task, attack=attack)
+            yield task, f"{found.names('eps')[0] * 255:.0f}/255", found
 
 
-def components(rows: list[Row]) -> Iterator[tuple[str, list[Row], list[Row]]]:
+def components(rows: Frame) -> Iterator[tuple[str, Frame, Frame]]:
     """(component, rows of the attack that knows it, rows of the one that does not)."""
-    for name in dict.fromkeys(r["component"] for r in rows if r["knowledge"] == KNOWN):
-        own = [r for r in rows if r["component"] == name]
-        known = [r for r in own if r["knowledge"] == KNOWN]
-        yield name, known, [r for r in own if r["knowledge"] in (BLIND, UNDEFENDED)]
+    for name in rows.where(knowledge=KNOWN).names("component"):
+        own = rows.where(component=name)
+        yield name, own.where(knowledge=KNOWN), own.where(knowledge=(BLIND, UNDEFENDED))
 
 
-def strongest(known: list[Row], metric: str) -> str:
+def strongest(known: Frame, metric: str) -> str:
     """The mode that does most on average; the pool takes the best one for each image."""
-    modes = [r for r in known if r["metric"] == metric and r["variant"]]
-    return max(modes, key=lambda r: float(r["value"]))["variant"] if modes else "-"
+    modes = [r for r in known.where(metric=metric).rows if variant_of(r) != PLAIN]
+    return str(max(modes, key=lambda r: r["value"])["variant"]) if modes else "-"
 
 
-def detectors(rows: list[Row]) -> str:
+def penalties(known: Frame) -> list[Variant]:
+    """The modes with a penalty, by its weight."""
+    modes = map(variant_of, known.where(metric="mse_o").rows)
+    weighed = {mode: mode.penalty for mode in modes if mode.penalty is not None}
+    return sorted(weighed, key=lambda mode: weighed[mode])
+
+
+def at_point(mode: Variant) -> Variant:
+    """A mode's figures at the threshold for 1% false alarms."""
+    return replace(mode, point=POINT.point)
+
+
+def detectors(rows: Frame) -> str:
     lines = []
     for task, eps, found in groups(rows, "detector"):
         for name, known, blind in components(found):
@@ -52,12 +67,12 @@ def detectors(rows: list[Row]) -> str:
                     task,
                     eps,
                     name,
-                    known[0]["n"],
-                    figure(blind, ".2f", metric="f1", variant="fpr1"),
-                    figure(known, ".2f", metric="f1", variant="fpr1"),
-                    figure(known, ".3f", metric="mse_o_undetected", variant=BLIND).split(" ")[0],
-                    figure(known, ".3f", metric="mse_o_undetected"),
-                    figure(known, ".2f", metric="kept_at_95_evasion"),
+                    str(known.names("n")[0]),
+                    blind.text(".2f", POINT, metric="f1"),
+                    known.text(".2f", POINT, metric="f1"),
+                    known.number(".3f", WITHOUT, metric="mse_o_undetected"),
+                    known.text(".3f", metric="mse_o_undetected"),
+                    known.text(".2f", metric="kept_at_95_evasion"),
                     strongest(known, "mse_o_undetected"),
                 ]
             )
@@ -78,27 +93,19 @@ def detectors(rows: list[Row]) -> str:
     )
 
 
-def curves(rows: list[Row]) -> str:
+def curves(rows: Frame) -> str:
     """Detection rate and disruption of each penalty; the pool takes undetected images first."""
     lines = []
     for task, eps, found in groups(rows, "detector"):
         for name, known, _ in components(found):
-            penalties = [
-                r["variant"] for r in known if r["metric"] == "mse_o" and r["variant"].startswith("penalty=")
-            ]
-            for variant in (BLIND, *sorted(penalties, key=weight_of), ""):
-                point = f"fpr1, {variant}" if variant else "fpr1"
-                recall = figure(known, ".2f", metric="recall", variant=point)
-                disruption = figure(known, ".3f", metric="mse_o", variant=variant)
-                lines.append([task, eps, name, variant or "pool", recall, disruption])
+            for mode in (WITHOUT, *penalties(known), PLAIN):
+                recall = known.text(".2f", at_point(mode), metric="recall")
+                disruption = known.text(".3f", mode, metric="mse_o")
+                lines.append([task, eps, name, str(mode) or "pool", recall, disruption])
     return table(["task", "eps", "detector", "attack", "detected", "disruption"], lines)
 
 
-def weight_of(variant: str) -> float:
-    return float(variant.partition("=")[2].split(" ")[0])
-
-
-def defenses(rows: list[Row]) -> str:
+def defenses(rows: Frame) -> str:
     """Output MSE, 0 to 255 squared."""
     lines = []
     for task, eps, found in groups(rows, "defense"):
@@ -108,9 +115,9 @@ def defenses(rows: list[Row]) -> str:
                     task,
                     eps,
                     name,
-                    known[0]["n"],
-                    figure(blind, ".0f", metric="mse_o"),
-                    figure(known, ".0f", metric="mse_o"),
+                    str(known.names("n")[0]),
+                    blind.text(".0f", metric="mse_o"),
+                    known.text(".0f", metric="mse_o"),
                     strongest(known, "mse_o"),
                 ]
             )
@@ -118,11 +125,8 @@ def defenses(rows: list[Row]) -> str:
 
 
 def main(paths: list[Path]) -> None:
-    rows: list[Row] = []
-    for path in paths:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows += csv.DictReader(file)
-    rows = list({tuple(r[k] for k in r if k != "seconds"): r for r in rows}.values())
+    every = Frame.read(*paths).rows
+    rows = Frame({tuple(str(r[k]) for k in r if k != "seconds"): r for r in every}.values())
     print(f"## Detectors\n\n{detectors(rows)}\n\n## Detection against disruption\n\n{curves(rows)}\n")
     print(f"## Defenses, output MSE\n\n{defenses(rows)}")
 

@@ -5,15 +5,15 @@ python benchmarks/adaptive_curves.py benchmarks/results/faces64-adaptive.csv doc
 
 from __future__ import annotations
 
-import csv
 import sys
 from pathlib import Path
 
-from adaptive import BLIND, components, groups, weight_of
+from adaptive import POINT, WITHOUT, at_point, components, groups, penalties
 from markupsafe import Markup
-from tables import Row
 
 from magdr_core.report import svg as plots
+from magdr_core.results.frame import Frame
+from magdr_core.results.variant import PLAIN, Variant
 
 WIDTH, HEIGHT, GAP, FOOT = 300, 230, 26, 70
 LEFT, TOP = 44, 34
@@ -34,33 +34,28 @@ text { font: 12px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; fill
 """
 
 
-def value(rows: list[Row], metric: str, variant: str = "") -> float | None:
-    found = (r["value"] for r in rows if r["metric"] == metric and r["variant"] == variant)
-    return next(map(float, found), None)
+def value(rows: Frame, metric: str, variant: Variant = PLAIN) -> float | None:
+    found = rows.first(variant, metric=metric)
+    return None if found is None else found.value
 
 
-def points(known: list[Row]) -> tuple[list[tuple[float, float]], tuple[float, float] | None]:
+def points(known: Frame) -> tuple[list[tuple[float, float]], tuple[float, float] | None]:
     """(disruption, share detected) of the attack that knows nothing and of growing penalties; and of the
     pool, of which only the undetected part counts. Disruption is a share of the undefended attack's."""
-    whole = value(known, "mse_o", BLIND)
+    whole = value(known, "mse_o", WITHOUT)
     if not whole:
         return [], None
-    penalties = {
-        r["variant"] for r in known if r["metric"] == "mse_o" and r["variant"].startswith("penalty=")
-    }
     line = []
-    for variant in (BLIND, *sorted(penalties, key=weight_of)):
-        disruption, caught = value(known, "mse_o", variant), value(known, "recall", f"fpr1, {variant}")
+    for mode in (WITHOUT, *penalties(known)):
+        disruption, caught = value(known, "mse_o", mode), value(known, "recall", at_point(mode))
         if disruption is not None and caught is not None:
             line.append((disruption / whole, caught))
-    undetected, caught = value(known, "mse_o_undetected"), value(known, "recall", "fpr1")
+    undetected, caught = value(known, "mse_o_undetected"), value(known, "recall", POINT)
     pool = None if undetected is None or caught is None else (undetected / whole, caught)
     return line, pool
 
 
-def panel(
-    rows: list[Row], names: list[str], title: str, left: float, top: float, most: float
-) -> list[Markup]:
+def panel(rows: Frame, names: list[str], title: str, left: float, top: float, most: float) -> list[Markup]:
     x = plots.Axis(0.0, most, left, left + WIDTH - LEFT - 10)
     y = plots.Axis(0.0, 1.0, top + HEIGHT - 40, top)
     parts = [plots.text(left, top - 12, title, class_="head")]
@@ -84,7 +79,7 @@ def panel(
     return parts
 
 
-def draw(rows: list[Row]) -> str:
+def draw(rows: Frame) -> str:
     found = [(task, eps, own) for task, eps, own in groups(rows, "detector")]
     tasks = list(dict.fromkeys(task for task, _, _ in found))
     strengths = sorted({eps for _, eps, _ in found}, key=lambda eps: int(eps.partition("/")[0]))
@@ -101,7 +96,7 @@ def draw(rows: list[Row]) -> str:
     for task, eps, own in found:
         column, line = tasks.index(task), strengths.index(eps)
         left, top = 10 + column * (WIDTH + GAP) + LEFT, TOP + line * (HEIGHT + GAP)
-        sizes = sorted({int(known[0]["n"]) for _, known, _ in components(own)})
+        sizes = sorted({known.names("n")[0] for _, known, _ in components(own)})
         n = " to ".join(map(str, dict.fromkeys((sizes[0], sizes[-1]))))
         parts += panel(own, names, f"{task}, {eps} (n = {n})", left, top, most)
     bottom = height - 40
@@ -121,5 +116,4 @@ def draw(rows: list[Row]) -> str:
 
 if __name__ == "__main__":
     source, out = map(Path, sys.argv[1:])
-    with source.open(newline="", encoding="utf-8") as file:
-        out.write_text(draw(list(csv.DictReader(file))), encoding="utf-8")
+    out.write_text(draw(Frame.read(source)), encoding="utf-8")

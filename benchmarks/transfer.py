@@ -2,41 +2,39 @@
 
 from __future__ import annotations
 
-import csv
 import sys
 from pathlib import Path
 
-from tables import Row, figure, table
+from tables import table
+
+from magdr_core.results.frame import Frame
+from magdr_core.results.variant import BEST_F1
 
 
-def of(rows: list[Row], role: str) -> dict[str, list[Row]]:
+def of(rows: Frame, role: str) -> dict[str, Frame]:
     """By component."""
-    own = [r for r in rows if r["role"] == role]
-    return {
-        name: [r for r in own if r["component"] == name]
-        for name in dict.fromkeys(r["component"] for r in own)
-    }
+    own = rows.where(role=role)
+    return {name: own.where(component=name) for name in own.names("component")}
 
 
 def main(path: Path) -> None:
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    caused = [r for r in rows if r["role"] == "attack"]
-    attacks = list(dict.fromkeys(r["attack"] for r in caused))
+    rows = Frame.read(path)
+    caused = rows.where(role="attack")
+    attacks = caused.names("attack")
     lines = [
-        [a, *(figure(caused, ".4f", attack=a, metric=m) for m in ("mse_o", "median_mse_o", "success"))]
+        [a, *(caused.text(".4f", attack=a, metric=m) for m in ("mse_o", "median_mse_o", "success"))]
         for a in attacks
     ]
     print("## Undefended\n\n" + table(["attack", "output MSE, [-1,1]", "median", "success"], lines))
     aimed = [a for a in attacks if a != "noise"]
     lines = []
     for name, own in of(rows, "detector").items():
-        f1 = [figure(own, ".2f", attack=a, metric="f1", variant="best-f1") for a in aimed]
-        auroc = [figure(own, ".3f", attack=a, metric="auroc").split(" ")[0] for a in aimed]
+        f1 = [own.text(".2f", BEST_F1, attack=a, metric="f1") for a in aimed]
+        auroc = [own.number(".3f", attack=a, metric="auroc") for a in aimed]
         lines.append([name, *map(" / ".join, zip(f1, auroc, strict=True))])
     print("\n## Detection, F1 / AUROC\n\n" + table(["detector", *aimed], lines))
     lines = [
-        [name, *(figure(own, ".0f", attack=a, metric="mse_o") for a in ("none", *attacks))]
+        [name, *(own.text(".0f", attack=a, metric="mse_o") for a in ("none", *attacks))]
         for name, own in of(rows, "defense").items()
     ]
     print("\n## Output MSE after defense, 0 to 255\n\n" + table(["defense", "clean", *attacks], lines))
