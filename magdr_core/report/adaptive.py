@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from markupsafe import Markup
 
+from magdr_core.measures.definitions import DEFINITIONS
 from magdr_core.report import svg as plots
 from magdr_core.report.figures import (
     FINE_POINT,
@@ -17,13 +19,12 @@ from magdr_core.report.figures import (
     Figures,
     Variant,
 )
-from magdr_core.report.formatting import Block, Column, Line, Table, number, percent, shown
-from magdr_core.report.table_model import MSE, SIMILARITY
+from magdr_core.report.formatting import Block, Column, Line, Table, column, number, percent, shown
 from magdr_core.results.cell import ADAPTIVE
 
 _WIDTH, _HEIGHT = 720, 380
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 540, 20, 324
-_UNITS = number(4)
+_units = number(DEFINITIONS["detector", "mse_o"].digits)
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,7 @@ def _last(curve: Curve) -> tuple[Estimate, Estimate]:
 
 
 def _said(disruption: Estimate, caught: Estimate) -> str:
-    return f"output MSE {_UNITS(disruption.value)}, {percent(caught.value)} detected"
+    return f"output MSE {_units(disruption.value)}, {percent(caught.value)} detected"
 
 
 # -- the tables -----------------------------------------------------------------------------------------
@@ -164,16 +165,16 @@ def _before(figures: Figures, task: str, attack: Condition) -> Condition | None:
 
 
 def _detectors(figures: Figures, task: str, attacks: Sequence[Condition]) -> Table | None:
-    point = figures.strict_point(task)
+    point, of = figures.strict_point(task), partial(column, "detector")
     columns = [
-        Column("F1", "oblivious", "higher", SIMILARITY),
-        Column("F1", "adaptive", "higher", SIMILARITY),
-        Column("Detected", "oblivious", "higher", percent),
-        Column("Detected", "adaptive", "higher", percent),
-        Column("Output MSE", "oblivious, all images", show=_UNITS),
-        Column("Output MSE", "adaptive, what is flagged as 0", "lower", _UNITS),
-        Column("Undetected success", "MSE > .05", "lower", percent),
-        Column("Kept at 95% evasion", "share of the oblivious MSE", "lower", percent),
+        of("f1", "F1", "oblivious"),
+        of("f1", "F1", "adaptive"),
+        of("recall", "Detected", "oblivious", show=percent),
+        of("recall", "Detected", "adaptive", show=percent),
+        of("mse_o", "Output MSE", "oblivious, all images"),
+        of("mse_o_undetected", "Output MSE", "adaptive, what is flagged as 0"),
+        of("success_undetected", "Undetected success", "MSE > .05", show=percent),
+        of("kept_at_95_evasion", "Kept at 95% evasion", "share of the oblivious MSE", show=percent),
     ]
     seeds, blocks = len(figures.seeds(task)), []
     for attack in attacks:
@@ -211,11 +212,12 @@ def _detectors(figures: Figures, task: str, attacks: Sequence[Condition]) -> Tab
 
 
 def _defenses(figures: Figures, task: str, attacks: Sequence[Condition]) -> Table | None:
+    of = partial(column, "defense", reference_competes=False)
     columns = [
-        Column("MSE (O)", "oblivious", "lower", MSE, reference_competes=False),
-        Column("MSE (O)", "adaptive, best of all modes", "lower", MSE, reference_competes=False),
-        Column("MSE (O)", "adaptive, median", "lower", MSE, reference_competes=False),
-        Column("SSIM (O)", "adaptive", "higher", SIMILARITY, reference_competes=False),
+        of("mse_o", "MSE (O)", "oblivious"),
+        of("mse_o", "MSE (O)", "adaptive, best of all modes"),
+        of("median_mse_o", "MSE (O)", "adaptive, median"),
+        of("ssim_o", "SSIM (O)", "adaptive"),
     ]
     seeds, blocks = len(figures.seeds(task)), []
     for attack in attacks:
@@ -245,16 +247,16 @@ def _defenses(figures: Figures, task: str, attacks: Sequence[Condition]) -> Tabl
 def _modes(figures: Figures, task: str, attacks: Sequence[Condition], role: str) -> Table | None:
     """Every mode on its own, a block per attack and component."""
     point = figures.strict_point(task)
-    detecting = role == "detector"
+    detecting, of = role == "detector", partial(column, role, judged=False)
     columns = (
         [
-            Column("Detected", show=percent),
-            Column("Output MSE", "all images", show=_UNITS),
-            Column("Output MSE", "what is flagged as 0", show=_UNITS),
-            Column("Undetected success", "MSE > .05", show=percent),
+            of("recall", "Detected", show=percent),
+            of("mse_o", "Output MSE", "all images"),
+            of("mse_o_undetected", "Output MSE", "what is flagged as 0"),
+            of("success_undetected", "Undetected success", "MSE > .05", show=percent),
         ]
         if detecting
-        else [Column("MSE (O)", show=MSE), Column("MSE (O)", "median", show=MSE)]
+        else [of("mse_o", "MSE (O)"), of("median_mse_o", "MSE (O)", "median")]
     )
     seeds, blocks = len(figures.seeds(task)), []
     for attack in attacks:

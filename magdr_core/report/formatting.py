@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
+from magdr_core.measures.definitions import DEFINITIONS, Definitions
 from magdr_core.results.frame import Estimate
 
 Format = Callable[[float], str]
@@ -73,6 +74,29 @@ class Column:
     """Whether its fields have notes that should not be broken into many lines."""
     reference_competes: bool = True
     """False where the undefended reference is best by definition, so that marking it would say nothing."""
+
+
+def column(
+    role: str,
+    metric: str,
+    title: str,
+    detail: str = "",
+    *,
+    show: Format | None = None,
+    judged: bool = True,
+    definitions: Definitions = DEFINITIONS,
+    **more: Any,
+) -> Column:
+    """A column of a figure: which way is better and how many digits it has its definition says.
+
+    Args:
+        show: in place of a number with those digits, percent for shares, say.
+        judged: False where being better is no merit.
+        more: further fields of :class:`Column`.
+    """
+    figure = definitions[role, metric]
+    better = figure.better if judged and figure.better != "neither" else None
+    return Column(title, detail, better, show or number(figure.digits), **more)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from magdr_core.bench.plan import ORACLE
 from magdr_core.report.figures import CLEAN_IMAGES, FINE_POINT, IDENTITY, Condition, Figures, Variant
@@ -13,6 +14,7 @@ from magdr_core.report.formatting import (
     Line,
     Shown,
     Table,
+    column,
     count,
     number,
     percent,
@@ -20,22 +22,21 @@ from magdr_core.report.formatting import (
 )
 from magdr_core.report.hardest_attack import hardest
 
-_mse, _share = number(1), number(3)
-
 
 def key_figures(figures: Figures) -> Table | None:
     """A row per task under the worst attack that knows the defense, and one under the worst that does not;
     None if no task was attacked."""
     method = figures.run.method
+    left = partial(column, "defense", "mse_o", judged=False)
     columns = [
         Column("n", "images", show=number(0)),
-        Column("F1", f"{method}'s detector", show=_share),
-        Column("False alarms", "on clean images", show=percent),
-        Column("Undefended", "output MSE", show=_mse),
-        Column(method, "leaves", show=_mse),
-        Column("Best baseline", "leaves", show=_mse),
-        Column("Oracle", "would leave", show=_mse),
-        Column("Damage", f"{method}, clean images", show=_mse),
+        column("detector", "f1", "F1", f"{method}'s detector", judged=False),
+        column("detector", "fpr_clean", "False alarms", "on clean images", show=percent, judged=False),
+        left("Undefended", "output MSE"),
+        left(method, "leaves"),
+        left("Best baseline", "leaves"),
+        left("Oracle", "would leave"),
+        left("Damage", f"{method}, clean images"),
         Column("Forwards", "to detect + reconstruct"),
     ]
     lines = []
@@ -58,10 +59,10 @@ def key_figures(figures: Figures) -> Table | None:
         line = Line(task, f"under {attack.label}, {attack.strength}")
         seeds, n = len(figures.seeds(task)), figures.samples(task)
         line.fields = [Shown(text=str(n) if n is not None else MISSING)]
-        for column, (role, name, where, metric, variant) in zip(columns[1:-1], wanted, strict=True):
+        for head, (role, name, where, metric, variant) in zip(columns[1:-1], wanted, strict=True):
             figure = figures.get(task, where, role, name, metric, variant)
             failed = bool(name) and figures.failed(task, where, role, name)
-            line.fields.append(shown(figure, column, failed=failed, seeds=seeds))
+            line.fields.append(shown(figure, head, failed=failed, seeds=seeds))
         if best:
             line.fields[5].note = "; ".join(part for part in (best, line.fields[5].note) if part)
         passes = [

@@ -8,7 +8,18 @@ from magdr_core.bench.plan import ORACLE
 from magdr_core.measures.statistics import table2_law
 from magdr_core.report import paper
 from magdr_core.report.figures import FINE_POINT, IDENTITY, Condition, Estimate, Figures, Variant
-from magdr_core.report.formatting import MISSING, Block, Column, Kind, Line, Shown, Table, number, shown
+from magdr_core.report.formatting import (
+    MISSING,
+    Block,
+    Column,
+    Kind,
+    Line,
+    Shown,
+    Table,
+    column,
+    number,
+    shown,
+)
 from magdr_core.report.hardest_attack import strongest
 from magdr_core.report.table_model import named
 
@@ -23,13 +34,15 @@ def table1(figures: Figures, task: str) -> Table | None:
         return None
     place = paper.TASKS.index(task)
     ours = [
-        (Column("Precision", "ours", "higher", _TWO), "precision"),
-        (Column("Recall", "ours", "higher", _TWO), "recall"),
-        (Column("F1", "ours", "higher", _TWO), "f1"),
+        (column("detector", metric, title, "ours", show=_TWO), metric)
+        for metric, title in (("precision", "Precision"), ("recall", "Recall"), ("f1", "F1"))
     ]
     weighted = [
-        (Column(f"{column.title} weighted", "ours", "higher", _TWO), f"{metric}_weighted")
-        for column, metric in ours
+        (
+            column("detector", f"{metric}_weighted", f"{head.title} weighted", "ours", show=_TWO),
+            f"{metric}_weighted",
+        )
+        for head, metric in ours
         if FINE_POINT in figures.variants(task, f"{metric}_weighted")
     ]
     blocks = []
@@ -39,16 +52,16 @@ def table1(figures: Figures, task: str) -> Table | None:
         for method, printed in paper.TABLE1.items():
             label = _component(figures, task, "detector", method)
             line = _line(method, label)
-            for (column, metric), figure in zip(ours, printed[name][place], strict=True):
-                line.fields.append(_ours(figures, task, attack, "detector", label, metric, column))
+            for (head, metric), figure in zip(ours, printed[name][place], strict=True):
+                line.fields.append(_ours(figures, task, attack, "detector", label, metric, head))
                 line.fields.append(Shown(text=_TWO(figure)))
-            for column, metric in weighted:
-                line.fields.append(_ours(figures, task, attack, "detector", label, metric, column))
+            for head, metric in weighted:
+                line.fields.append(_ours(figures, task, attack, "detector", label, metric, head))
             line.fields.append(Shown(text=method.convention))
             lines.append(line)
         blocks.append(Block(_ATTACK_NAMES[name], _which(attack), lines))
-    columns = [c for column, _ in ours for c in (column, Column(column.title, _PRINTED, show=_TWO))]
-    columns += [*(column for column, _ in weighted), Column("Averaging", _PRINTED, words=True)]
+    columns = [c for head, _ in ours for c in (head, Column(head.title, _PRINTED, show=_TWO))]
+    columns += [*(head for head, _ in weighted), Column("Averaging", _PRINTED, words=True)]
     return Table(
         f"Table 1 beside the paper's, {task}: best-F1 threshold", "Method", columns, blocks, paper.NOTE1
     ).finished()
@@ -61,10 +74,13 @@ def table2(figures: Figures, task: str) -> Table | None:
     attack = _attack(figures, task, paper.PGD) or strongest(figures, task)
     blocks = []
     columns = [
-        Column("4.433 RMSE", "ours", "lower", _TWO),
-        Column("SSIM", "ours", "higher", _TWO),
-        Column("PSNR", "ours, dB", "higher", _TWO),
-        Column("Feature similarity", "ours, deep cosine", "higher", _TWO),
+        column("defense", f"{metric}_o", title, detail, show=_TWO)
+        for metric, (title, detail) in {
+            "l2_table2": ("4.433 RMSE", "ours"),
+            "ssim": ("SSIM", "ours"),
+            "psnr_pooled": ("PSNR", "ours, dB"),
+            "featsim": ("Feature similarity", "ours, deep cosine"),
+        }.items()
     ]
     printed_heads = ('"MSE"', "SSIM", "PSNR", "Feature similarity")
     for place, (side, title) in enumerate((("i", "(I) inputs"), ("o", "(O) outputs"))):
@@ -72,8 +88,8 @@ def table2(figures: Figures, task: str) -> Table | None:
         lines = []
         for line, label, printed in _rows2(figures, task):
             figures4 = [_TWO(v) for v in printed[place]] if printed else [MISSING] * len(columns)
-            for column, metric, figure in zip(columns, metrics, figures4, strict=True):
-                line.fields.append(_ours(figures, task, attack, "defense", label, metric, column))
+            for head, metric, figure in zip(columns, metrics, figures4, strict=True):
+                line.fields.append(_ours(figures, task, attack, "defense", label, metric, head))
                 line.fields.append(Shown(text=figure))
             lines.append(line)
         blocks.append(Block(title, _which(attack), lines))
@@ -129,7 +145,7 @@ def _ours(
     role: str,
     label: str | None,
     metric: str,
-    column: Column,
+    head: Column,
 ) -> Shown:
     if attack is None or label is None:
         return Shown()
@@ -138,7 +154,7 @@ def _ours(
     if figure is None and metric.startswith("l2_table2"):
         figure = _law(figures.get(task, attack, role, label, metric.replace("l2_table2", "mse")))
     failed = figures.failed(task, attack, role, label)
-    return shown(figure, column, failed=failed, seeds=len(figures.seeds(task)))
+    return shown(figure, head, failed=failed, seeds=len(figures.seeds(task)))
 
 
 def _law(error: Estimate | None) -> Estimate | None:

@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from magdr_core.report.figures import CLEAN_IMAGES, ENSEMBLE, IDENTITY, Condition, Figures, Variant
-from magdr_core.report.formatting import Block, Column, Shown, Table, count, number
+from magdr_core.report.formatting import Block, Shown, Table, column, count
 from magdr_core.report.table_model import (
-    DECIBEL,
-    MSE,
-    SIMILARITY,
     Source,
     attack_blocks,
     damage,
     lines,
     present,
+    source,
     table,
 )
 
@@ -24,9 +22,9 @@ def glance(figures: Figures, task: str) -> Table | None:
     sources = [damage()]
     for attack in figures.attacks(task):
         noise = ", noise" if figures.is_noise(task, attack) else ""
-        column = Column(attack.label, f"{attack.strength}{noise}", "lower", MSE)
-        sources.append(Source(column, "mse_o", condition=attack))
-    sources.append(Source(Column("Forwards", "per clean image", "lower", count, marked=False), "forwards"))
+        detail = f"{attack.strength}{noise}"
+        sources.append(source("defense", "mse_o", attack.label, detail, condition=attack))
+    sources.append(_forwards("per clean image"))
     found = lines(figures, task, "defense", CLEAN_IMAGES, sources)
     caption = f"Table 2 at a glance, {task}: mean MSE (O)"
     return table(caption, "Defense", sources, [Block("", "", found)], knowledge=False)
@@ -41,15 +39,15 @@ def defense(
             figures,
             task,
             [
-                Source(Column("MSE (O)", "mean", "lower", MSE), "mse_o"),
-                Source(Column("MSE (O)", "median", "lower", MSE), "median_mse_o"),
+                source("defense", "mse_o", "MSE (O)", "mean"),
+                source("defense", "median_mse_o", "MSE (O)", "median"),
                 # With G's output averaged over processed inputs, which any defense can have.
-                Source(Column("MSE (O)", "ensemble", "lower", MSE), "mse_o", Variant(name=ENSEMBLE)),
+                source("defense", "mse_o", "MSE (O)", "ensemble", Variant(name=ENSEMBLE)),
                 *_similarities("o"),
             ],
         ),
         damage(),
-        Source(Column("Forwards", "per image", "lower", count, marked=False), "forwards"),
+        _forwards("per image"),
     ]
     blocks = attack_blocks(figures, task, "defense", sources, attacks, compare_noise=True)
     made = table(f"{caption}, {task}: outputs (O)", "Defense", sources, blocks)
@@ -62,8 +60,8 @@ def inputs(figures: Figures, task: str, attacks: Sequence[Condition]) -> Table |
         figures,
         task,
         [
-            Source(Column("MSE (I)", "mean", "lower", MSE), "mse_i"),
-            Source(Column("MSE (I)", "median", "lower", MSE), "median_mse_i"),
+            source("defense", "mse_i", "MSE (I)", "mean"),
+            source("defense", "median_mse_i", "MSE (I)", "median"),
             *_similarities("i"),
         ],
     )
@@ -74,22 +72,26 @@ def inputs(figures: Figures, task: str, attacks: Sequence[Condition]) -> Table |
 def _similarities(side: str) -> list[Source]:
     name = f"({side.upper()})"
     return [
-        Source(Column(f"SSIM {name}", "mean", "higher", SIMILARITY), f"ssim_{side}"),
-        Source(Column(f"PSNR {name}", "mean, dB", "higher", DECIBEL), f"psnr_{side}"),
-        Source(Column(f"PSNR {name}", "pooled, dB", "higher", DECIBEL), f"psnr_pooled_{side}"),
-        Source(Column(f"FeatSim {name}", "deep cosine", "higher", SIMILARITY), f"featsim_{side}"),
-        Source(Column(f"FSIM {name}", "mean", "higher", SIMILARITY), f"fsim_{side}"),
+        source("defense", f"ssim_{side}", f"SSIM {name}", "mean"),
+        source("defense", f"psnr_{side}", f"PSNR {name}", "mean, dB"),
+        source("defense", f"psnr_pooled_{side}", f"PSNR {name}", "pooled, dB"),
+        source("defense", f"featsim_{side}", f"FeatSim {name}", "deep cosine"),
+        source("defense", f"fsim_{side}", f"FSIM {name}", "mean"),
     ]
+
+
+def _forwards(detail: str) -> Source:
+    return source("defense", "forwards", "Forwards", detail, show=count, marked=False)
 
 
 def _with_differences(figures: Figures, task: str, attacks: Sequence[Condition], made: Table) -> Table:
     """With a column for the paired difference to the best baseline, where the run has any."""
     if not figures.variants(task, "mse_o_difference"):
         return made
-    place, show = len(made.columns) - 1, number(1)
-    made.columns.insert(
-        place, Column("Difference", "MSE (O), paired, to the best baseline", show=show, wide=True)
-    )
+    place, about = len(made.columns) - 1, ("Difference", "MSE (O), paired, to the best baseline")
+    head = column("defense", "mse_o_difference", *about, judged=False, wide=True)
+    made.columns.insert(place, head)
+    show = head.show
     for attack, block in zip(attacks, made.blocks, strict=True):
         for component, line in zip(figures.components(task, "defense"), block.lines, strict=True):
             found = figures.difference(task, attack, component)

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from magdr_core.report import svg as plots
 from magdr_core.report.figures import Condition, Figures, Sweep
-from magdr_core.report.formatting import Block, Column, Line, Table, number, shown
+from magdr_core.report.formatting import Block, Line, Table, column, number, shown
 
 _WIDTH, _HEIGHT = 720, 340
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 520, 16, 290
@@ -85,7 +85,7 @@ def _draw(title: str, curves: Sequence[Sweep], steps: Sequence[int], magdr: str,
 def _table(
     figures: Figures, task: str, title: str, attack: Condition, curves: Sequence[Sweep], steps: Sequence[int]
 ) -> Table:
-    columns = [Column(str(n), "iterations", "higher", _F1) for n in steps]
+    columns = [column("detector", "f1", str(n), "iterations") for n in steps]
     seeds, lines = len(figures.seeds(task)), []
     for curve in curves:
         found = dict(curve.points)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from magdr_core.bench.plan import ORACLE
 from magdr_core.report.checks import badge_of
@@ -16,12 +17,12 @@ from magdr_core.report.formatting import (
     Line,
     Shown,
     Table,
+    column,
     number,
     percent,
     shown,
 )
 
-MSE, SIMILARITY, DECIBEL = number(1), number(3), number(2)
 NOISE = "random noise: a reference, not an attack"
 _KNOWLEDGE = Column("Attacker", "knows the defense?", words=True)
 _IMAGES = Column("n", "images", show=number(0))
@@ -37,10 +38,23 @@ class Source:
     condition: Condition | None = None
 
 
+def source(
+    role: str,
+    metric: str,
+    title: str,
+    detail: str = "",
+    variant: Variant = PLAIN,
+    condition: Condition | None = None,
+    **more: Any,
+) -> Source:
+    """A column of a figure with where it comes from; `more` is of :func:`column`."""
+    return Source(column(role, metric, title, detail, **more), metric, variant, condition)
+
+
 def damage() -> Source:
     """What a defense costs where nobody attacked."""
-    column = Column("Damage", "MSE (O) on clean images", "lower", MSE, reference_competes=False)
-    return Source(column, "mse_o", condition=CLEAN_IMAGES)
+    about = "Damage", "MSE (O) on clean images"
+    return source("defense", "mse_o", *about, condition=CLEAN_IMAGES, reference_competes=False)
 
 
 def present(figures: Figures, task: str, sources: Sequence[Source]) -> list[Source]:
@@ -109,11 +123,11 @@ def lines(
     seeds, found = len(figures.seeds(task)), []
     for component in figures.components(task, role):
         line = named(figures, task, role, component)
-        for source in sources:
-            where = condition if source.condition is None else source.condition
-            figure = figures.get(task, where, role, component, source.metric, source.variant)
+        for s in sources:
+            where = condition if s.condition is None else s.condition
+            figure = figures.get(task, where, role, component, s.metric, s.variant)
             failed = figures.failed(task, where, role, component)
-            line.fields.append(shown(figure, source.column, failed=failed, seeds=seeds))
+            line.fields.append(shown(figure, s.column, failed=failed, seeds=seeds))
         found.append(line)
     return found
 
@@ -144,9 +158,9 @@ def attacks(figures: Figures, task: str) -> Table | None:
     columns = [
         Column("eps"),
         Column("Steps"),
-        Column("Output MSE", "mean, [-1,1] units", show=number(4)),
-        Column("Output MSE", "median, [-1,1] units", show=number(4)),
-        Column("Success", "share of images", show=percent),
+        column("attack", "mse_o", "Output MSE", "mean, [-1,1] units", judged=False),
+        column("attack", "median_mse_o", "Output MSE", "median, [-1,1] units", judged=False),
+        column("attack", "success", "Success", "share of images", show=percent, judged=False),
         _IMAGES,
     ]
     seeds, found = len(figures.seeds(task)), []
@@ -160,8 +174,8 @@ def attacks(figures: Figures, task: str) -> Table | None:
             figures.get(task, attack, "attack", attack.attack, metric)
             for metric in ("mse_o", "median_mse_o", "success")
         ]
-        for column, figure in zip(columns[2:5], own, strict=True):
-            line.fields.append(shown(figure, column, failed=failed, seeds=seeds))
+        for head, figure in zip(columns[2:5], own, strict=True):
+            line.fields.append(shown(figure, head, failed=failed, seeds=seeds))
         line.fields.append(Shown(text=number(0)(own[0].n) if own[0] else MISSING))
         found.append(line)
     if not found:
