@@ -144,8 +144,8 @@ class Bench:
         cells = as_cells(result.cells)
         roles = registered.roles(self.toolkit).values()
         figures = [figure for role in roles for figure in role.figures]
-        result.rows = result_rows(self.toolkit.registry.name, cells, figures)
-        result.manifest["figures"] = [f.as_json() for f in figures_of(result.rows, figures)]
+        result.rows = result_rows(self.toolkit.registry.name, cells, figures, self.report)
+        result.manifest["figures"] = [f.as_json() for f in figures_of(result.rows, cells, figures)]
         writer.write(RESULTS, to_csv(result.rows).encode())
         writer.write_json(CELLS, [self._brief(cell) for cell in cells])
         writer.write(VALUES, pack_values(cells))

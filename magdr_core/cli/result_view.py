@@ -12,6 +12,8 @@ from rich.text import Text
 
 from magdr_core.bench.run import RunResult
 from magdr_core.cli.terminal import Terminal, stacked
+from magdr_core.components.figure import Figure
+from magdr_core.measures.definitions import ROLES, Definitions
 from magdr_core.results.cell import ADAPTIVE, BENIGN, CLEAN, NOISE, SWEEP, Facts, as_cells
 from magdr_core.results.frame import MISSING, NONE, Frame
 from magdr_core.results.remarks import remarks
@@ -58,6 +60,7 @@ def print_tables(console: Terminal, result: RunResult) -> None:
     """Print the tables of every task; of the first seed where there are several (results.csv has all)."""
     every, cells = Frame(result.rows), as_cells(result.cells)
     seeds = sorted(every.names("seed"))
+    definitions = Definitions(map(Figure.from_json, result.manifest.get("figures", ())))
     for task in every.names("task"):
         rows = every.where(task=task, seed=seeds[0])
         figures = _Figures(Frame([r for r in rows.rows if r["knowledge"] != ADAPTIVE]))
@@ -66,11 +69,14 @@ def print_tables(console: Terminal, result: RunResult) -> None:
         _adaptive_tables(console, rows, figures, task, order)
         attacks = list(dict.fromkeys(f.attack for f in order if f.slice_role not in _NO_ATTACKS))
         n = max(figures.rows.names("n"), default=0)
-        _attack_table(console, figures, task, attacks, n)
+        made = {f.attack for f in order if f.role == "attack"}  # others are a plugin's images
+        _attack_table(console, figures, task, [a for a in attacks if a in made], n)
         for role, table in (("detector", _detector_table), ("defense", _defense_table)):
             labels = list(dict.fromkeys(f.component for f in order if f.role == role))
             if labels:
                 table(console, figures, task, attacks, labels, n)
+        for role in dict.fromkeys(f.role for f in order if f.role not in ROLES):
+            _other_table(console, figures, task, role, [f for f in order if f.role == role], definitions)
         _sweep_table(console, rows, task)
     for task, said in remarks(result.rows, cells).items():
         for line in said:
@@ -148,6 +154,35 @@ def _detector_table(
         passes = figures.show("detector", NONE, label, "forwards", form=".0f")
         table.add_row(figures.badged("detector", label), fpr, *cells, passes)
     console.print(table)
+
+
+def _other_table(
+    console: Terminal,
+    figures: _Figures,
+    task: str,
+    role: str,
+    order: Sequence[Facts],
+    definitions: Definitions,
+) -> None:
+    """A plugin's role: its figures with intervals, a column for each kind of images and a row for each
+    component and figure."""
+    attacks = list(dict.fromkeys(f.attack for f in order))
+    table = Table(title=f"{task}: {role}")
+    table.add_column(role, no_wrap=True)
+    table.add_column("figure")
+    for attack in attacks:
+        table.add_column("clean" if attack == NONE else attack, justify="right")
+    for component in dict.fromkeys(f.component for f in order):
+        own = figures.rows.where(role=role, component=component)
+        for figure in definitions.of(role):
+            for variant in own.where(metric=figure.name).names("variant"):
+                form = f".{figure.digits}f"
+                cells = [own.text(form, variant, metric=figure.name, attack=a) for a in attacks]
+                unit = f" ({figure.unit})" if figure.unit else ""
+                name = f"{figure.name} {variant}".strip()
+                table.add_row(figures.badged(role, component), f"{name}{unit}", *cells)
+    if table.rows:
+        console.print(table)
 
 
 def _sweep_table(console: Terminal, rows: Frame, task: str) -> None:

@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 from magdr_core.compare.align import Place
 from magdr_core.compare.load import ComparedRun
-from magdr_core.components.specs import SPECS
+from magdr_core.measures.definitions import ROLES
+from magdr_core.results.cell import BENIGN
 
 Kind = Literal["added", "removed", "changed"]
 Tables = Mapping[str, Mapping[str, Any]]
@@ -74,7 +75,7 @@ def tables(run: ComparedRun) -> Tables:
     for name, table in run.registry.items():
         if name in _WHOLE and isinstance(table, dict):
             found[f"[{name}]"] = _flat(table)
-        elif name in SPECS and isinstance(table, dict):
+        elif name != "profile" and isinstance(table, dict):  # components, of plugins' kinds, too
             for label, own in table.items():
                 found[f"[{name}.{label}]"] = {"use": label, **_flat(own if isinstance(own, dict) else {})}
     return found
@@ -104,7 +105,9 @@ def _reached(place: Place, dataset: str, all_tables: Tables) -> set[str]:
         f"[generator.{place.task}]",
         *(f"[generator.{label}]" for part in lacking for label in part.split("+")),
     ]
-    if place.slice_role == "benign":
+    if place.role not in ROLES:  # a plugin's, whose kind may be called otherwise
+        names += [name for name in all_tables if name.endswith(f".{place.component}]")]
+    if place.slice_role == BENIGN:
         names.append(f"[augmentation.{attack}]")
     if place.role == "defense":
         names.append(f"[restoration.{place.component}]")

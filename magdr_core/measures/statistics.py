@@ -14,6 +14,7 @@ from scipy.stats import rankdata
 
 from magdr_core.components.figure import Figure
 from magdr_core.errors import MagdrError, one_line, suggestion
+from magdr_core.isolation import interrupts
 from magdr_core.measures.evasion import kept_share, mean_undetected, success_undetected
 from magdr_core.measures.thresholds import Array, scores_needed, threshold_at_fpr
 
@@ -262,7 +263,9 @@ def statistic_of(figure: Figure) -> Statistic:
         raise MagdrError(f"{where}: there is none{suggestion(figure.statistic, STATISTICS)}")
     try:
         found = getattr(import_module(module), name)
-    except Exception as e:  # a plugin's module may do anything
+    except BaseException as e:  # a plugin's module may do anything
+        if interrupts.is_users(e):
+            raise
         raise MagdrError(f"{where}: cannot be imported: {one_line(e)}") from e
     if not callable(found):
         raise MagdrError(f"{where}: it is no function")
@@ -270,7 +273,9 @@ def statistic_of(figure: Figure) -> Statistic:
     def checked(*arrays: Array) -> Any:
         try:
             value = np.asarray(found(*arrays), dtype=np.float64)
-        except Exception as e:  # a plugin's function may do anything
+        except BaseException as e:  # a plugin's function may do anything
+            if interrupts.is_users(e):
+                raise
             raise MagdrError(f"{where}: {one_line(e)}") from e
         if value.shape != arrays[0].shape[:-1]:
             raise MagdrError(

@@ -40,7 +40,8 @@ class RunData:
 
     def listed(self, name: str) -> list[str]:
         """Labels in the profile's own order; empty where the profile leaves them out."""
-        return [str(label) for label in self.settings.get(name) or ()]
+        told = self.settings.get(name)
+        return [str(label) for label in told] if isinstance(told, list | tuple) else []
 
     @property
     def ours(self) -> tuple[str, ...]:

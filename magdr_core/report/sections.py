@@ -13,6 +13,7 @@ from magdr_core.report.adaptive import Adapted, adapted
 from magdr_core.report.figures import Figures
 from magdr_core.report.formatting import Table
 from magdr_core.report.hardest_attack import strongest
+from magdr_core.report.other_roles import other_roles
 from magdr_core.report.picture_grid import BUDGET, Gallery, gallery
 from magdr_core.report.step_curves import Figure3, figure3
 from magdr_core.report.summary import task_summary
@@ -32,6 +33,7 @@ class Section:
         setting: generator and dataset.
         attack: name of the strongest attack, which the open tables are of; empty without attacks.
         tables: by what the template calls them; those without rows are left out.
+        other_roles: headings and tables of the roles that plugins bring.
     """
 
     task: str
@@ -40,6 +42,7 @@ class Section:
     seeds: list[int]
     attack: str
     tables: dict[str, Table]
+    other_roles: list[tuple[str, Table]]
     figure3: list[Figure3]
     tradeoff: Markup | None
     adaptive: Adapted | None
@@ -82,6 +85,7 @@ def _section(figures: Figures, task: str, index: int, budget: int) -> Section:
         seeds=figures.seeds(task),
         attack=main.label if main else "",
         tables={name: table for name, table in tables.items() if table is not None},
+        other_roles=other_roles(figures, task),
         figure3=figure3(figures, task, f"figure3-{index}"),
         tradeoff=tradeoff(figures, task, main, f"tradeoff-{index}") if main else None,
         adaptive=adapted(figures, task, f"adaptive-{index}"),

@@ -164,7 +164,10 @@ def attacks(figures: Figures, task: str) -> Table | None:
         _IMAGES,
     ]
     seeds, found = len(figures.seeds(task)), []
+    known = figures.components(task, "attack")
     for attack in figures.attacks(task):
+        if known and attack.attack not in known:
+            continue  # a plugin's images, which no attack made
         detail = NOISE if figures.is_noise(task, attack) else ""
         badge = badge_of(figures.run, task, "attack", attack.attack)
         line = Line(attack.label, detail, "reference" if detail else "", badge=badge)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +14,8 @@ import numpy as np
 from magdr_core.components.figure import Figure
 from magdr_core.components.fingerprints import digest
 from magdr_core.components.objective import SUCCESS
-from magdr_core.measures.definitions import DEFINITIONS, LEVELS_PER_UNIT, Definitions
+from magdr_core.errors import MagdrError
+from magdr_core.measures.definitions import DEFINITIONS, LEVELS_PER_UNIT, ROLES, Definitions
 from magdr_core.measures.statistics import holm, sign_flip_p
 from magdr_core.results.cell import ADAPTIVE, IDENTITY, Cell, as_cells
 from magdr_core.results.measured import Measured, Siblings, measured
@@ -36,34 +37,48 @@ _UNDEFENDED = {"mse_o": "attack", "median_mse_o": "attack median", "success": "a
 
 
 def result_rows(
-    registry: str, cells: Iterable[Cell | Mapping[str, Any]], figures: Iterable[Figure] = ()
+    registry: str,
+    cells: Iterable[Cell | Mapping[str, Any]],
+    figures: Iterable[Figure] = (),
+    fault: Callable[[str], None] | None = None,
 ) -> list[Row]:
     """Every figure of a run, sorted; failed cells have none, nor has a figure that is not known (NaN).
 
     Args:
         cells: typed, or as JSON.
         figures: of the roles that plugins bring.
+        fault: told, once each, what is wrong with a plugin's statistic, whose figures then have no rows.
 
     Raises:
-        MagdrError: a plugin's statistic is at fault.
+        MagdrError: a plugin's statistic is at fault and nobody is there to be told.
     """
+    said: set[str] = set()
     definitions = Definitions(figures) if figures else DEFINITIONS
     good = [cell for cell in as_cells(cells) if not cell.failed]
     siblings = Siblings(good)
     rows: list[Row] = []
     for cell in good:
         for one in measured(cell, siblings.of(cell), definitions):
-            rows += _rows_of(registry, one)
+            try:
+                rows += _rows_of(registry, one)
+            except MagdrError as e:
+                if fault is None:
+                    raise
+                if str(e) not in said:
+                    fault(str(e))
+                said.add(str(e))
         if cell.facts.slice_role == ADAPTIVE and cell.facts.component == IDENTITY:
             rows += _undefended_rows(registry, cell)
     rows += _difference_rows(registry, [c for c in good if c.facts.role == "defense"])
     return sorted(rows, key=lambda row: tuple(row[name] for name in _ORDER))
 
 
-def figures_of(rows: Iterable[Row], figures: Iterable[Figure] = ()) -> list[Figure]:
-    """The definitions of the figures that rows have, for a run's manifest."""
+def figures_of(rows: Iterable[Row], cells: Iterable[Cell], figures: Iterable[Figure] = ()) -> list[Figure]:
+    """The definitions of a run's figures, for its manifest: those that rows have, and all of plugins' roles,
+    whose cells may have failed."""
     there = {(row["role"], row["metric"]) for row in rows}
-    return [figure for figure in Definitions(figures) if (figure.role, figure.name) in there]
+    others = {cell.facts.role for cell in cells} - set(ROLES)
+    return [f for f in Definitions(figures) if (f.role, f.name) in there or f.role in others]
 
 
 def _rows_of(registry: str, one: Measured) -> Iterator[Row]:

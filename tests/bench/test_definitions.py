@@ -38,7 +38,7 @@ def test_every_metric_of_a_run_has_its_figure_and_the_manifest_lists_it(shop):
 @pytest.mark.parametrize("path", sorted(RESULTS.glob("*.csv")), ids=lambda path: path.stem)
 def test_every_metric_of_the_committed_runs_has_its_figure(path):
     rows = Frame.read(path).rows
-    assert len(figures_of(rows)) == len({(row["role"], row["metric"]) for row in rows})
+    assert len(figures_of(rows, [])) == len({(row["role"], row["metric"]) for row in rows})
 
 
 def test_every_figure_names_a_statistic_that_is_there_and_every_statistic_is_used():
@@ -133,6 +133,7 @@ def test_a_plugins_statistic_is_called_with_leading_axes(plugin):
     [
         (lambda values: values, r"shape \[3\] for arrays of shape \[3\]"),
         (lambda values: 1 / 0, "division by zero"),
+        (lambda values: sys.exit(3), "SystemExit"),
         (lambda values: "much", "could not convert"),
         (None, "it is no function"),
     ],

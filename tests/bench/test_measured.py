@@ -5,6 +5,7 @@ import pytest
 from sklearn.metrics import f1_score, precision_score, roc_auc_score
 
 from magdr_core.components.figure import Figure
+from magdr_core.errors import MagdrError
 from magdr_core.measures.definitions import DEFINITIONS, Definitions
 from magdr_core.results.cell import Cell, Facts
 from magdr_core.results.measured import Siblings, measured
@@ -183,3 +184,15 @@ def test_a_figure_that_is_not_known_has_no_row():
     (one,) = measured(cells[0], {}, Definitions([unknown]))
     assert np.isnan(one.value)
     assert result_rows("mine", cells, [unknown]) == []
+
+
+def test_a_statistic_that_fails_costs_its_own_rows_and_is_told_once():
+    bad = Figure(name="bad", role="quality", needs=("sharp",), statistic="acme_nowhere:own")
+    cells = [cell("quality", {"sharp": CLEAN}, attack=name) for name in ("none", "pgd")]
+    said = []
+    rows = result_rows("mine", cells, [*QUALITY, bad], said.append)
+    assert {row["metric"] for row in rows} == {"sharpness"}
+    assert len(said) == 1
+    assert "acme_nowhere" in said[0]
+    with pytest.raises(MagdrError, match="acme_nowhere"):
+        result_rows("mine", cells, [bad])
