@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from magdr_core.compare.align import Place
 from magdr_core.compare.load import ComparedRun
+from magdr_core.components.kind import RESERVED
 from magdr_core.measures.definitions import ROLES
 from magdr_core.results.cell import BENIGN
 
@@ -75,7 +76,7 @@ def tables(run: ComparedRun) -> Tables:
     for name, table in run.registry.items():
         if name in _WHOLE and isinstance(table, dict):
             found[f"[{name}]"] = _flat(table)
-        elif name != "profile" and isinstance(table, dict):  # components, of plugins' kinds, too
+        elif name not in RESERVED and isinstance(table, dict):  # components, of plugins' kinds, too
             for label, own in table.items():
                 found[f"[{name}.{label}]"] = {"use": label, **_flat(own if isinstance(own, dict) else {})}
     return found

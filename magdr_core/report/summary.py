@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from magdr_core.bench.plan import ORACLE
+from magdr_core.measures.definitions import DEFINITIONS
 from magdr_core.report.figures import CLEAN_IMAGES, FINE_POINT, IDENTITY, Condition, Estimate, Figures
 from magdr_core.report.formatting import Format, count, number, percent
 from magdr_core.report.hardest_attack import KNOWING, hardest, strongest
@@ -12,7 +13,8 @@ from magdr_core.report.hardest_attack import KNOWING, hardest, strongest
 FEW = 100
 """Below so many images per seed a reader is told that the intervals are wide."""
 
-_mse, _share = number(1), number(3)
+_mse = number(DEFINITIONS["defense", "mse_o"].digits)
+_share = number(DEFINITIONS["detector", "f1"].digits)
 
 
 def headline(figures: Figures) -> str:

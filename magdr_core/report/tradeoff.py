@@ -5,13 +5,14 @@ from __future__ import annotations
 from markupsafe import Markup
 
 from magdr_core.bench.plan import ORACLE
+from magdr_core.measures.definitions import DEFINITIONS
 from magdr_core.report import svg as plots
 from magdr_core.report.figures import CLEAN_IMAGES, IDENTITY, Condition, Estimate, Figures
 from magdr_core.report.formatting import number
 
 _WIDTH, _HEIGHT = 720, 440
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 700, 28, 384
-_mse = number(1)
+_mse = number(DEFINITIONS["defense", "mse_o"].digits)
 
 
 def tradeoff(figures: Figures, task: str, attack: Condition, name: str) -> Markup | None:

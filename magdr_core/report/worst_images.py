@@ -9,13 +9,14 @@ import torch
 from torch import Tensor
 
 from magdr_core.bench.plan import ORACLE
+from magdr_core.measures.definitions import DEFINITIONS
 from magdr_core.report.figures import IDENTITY, Condition, Figures
 from magdr_core.report.formatting import MISSING, Block, Column, Line, Shown, Table, number
 from magdr_core.report.picture_grid import Gallery, Panel, Row, scale_of
 from magdr_core.results.cell import Cell
 from magdr_core.results.pictures import BESIDE, worst_of, worst_side
 
-_mse = number(1)
+_mse = number(DEFINITIONS["defense", "mse_o"].digits)
 
 Image = tuple[int, str]
 """Seed and id."""

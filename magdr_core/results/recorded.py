@@ -7,9 +7,9 @@ import io
 import math
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any
 
 from pydantic import Field
 from torch import Tensor
@@ -49,7 +49,9 @@ _CHANGED = "not the file that this run wrote, since its checksum is another"
 _FLOATS = ("eps", "value", "ci_low", "ci_high", "seconds")
 _INTEGERS = ("steps", "n", "seed")
 
-Knowledge = Literal["none", "oblivious", "transfer", "adaptive"]
+PLANTED = "planted"
+"""The role of checks.json's rows about planted weaknesses."""
+
 Long = Annotated[str, Field(max_length=2**20)]
 Steps = Annotated[int, Field(ge=0, le=10**9)]
 Eps = Annotated[float, Field(allow_inf_nan=False, ge=0, le=10**6)]
@@ -123,7 +125,7 @@ class _Facts(Strict):
     slice_role: Name
     eps: Eps
     steps: Steps
-    knowledge: Knowledge
+    knowledge: Annotated[Name, Field(min_length=1)]
     role: Name
     component: Name
     seed: Integer
@@ -175,7 +177,7 @@ class _CheckedRow(Strict):
     """A row of checks.json."""
 
     task: Name
-    role: Literal["attack", "detector", "defense", "planted"]
+    role: Name
     component: Name
     badge: Badge
     why: Long
@@ -301,21 +303,19 @@ class RecordedRun:
             self._found[name] = self._parsed(name)
         return self._found[name]
 
-    def _check_roles(self, name: str, found: list[Any]) -> None:
+    def _check_roles(self, name: str, found: Any) -> None:
         """Raises ValueError for a role that is none of core's and none of the manifest's."""
         roles = list(dict.fromkeys([*ROLES, *(figure.role for figure in self.figures())]))
-        for index, one in enumerate(found):
-            if (one["role"] if name == RESULTS else one.facts.role) not in roles:
-                said = f"it is none of {', '.join(roles)}"
-                if name == RESULTS:
-                    raise ValueError(f"line {index + 2}: role: {said}")
-                raise ValueError(f"not the cells of a run: [{index}].facts.role: {said}")
+        asked = [*roles, PLANTED] if name == CHECKS else roles
+        for place, role in _ROLES_IN[name](found):
+            if role not in asked:
+                raise ValueError(f"{place}: it is none of {', '.join(asked)}")
 
     def _parsed(self, name: str) -> Any:
         path, content = self.folder / name, self._content(name)
         try:
             found = None if content is None else _PARSERS[name](content)
-            if found is not None and name in (CELLS, RESULTS):
+            if found is not None and name in _ROLES_IN:
                 self._check_roles(name, found)
         except ValueError as e:
             raise MagdrError(f"{path}: damaged, {e}; {AGAIN}") from None
@@ -404,8 +404,8 @@ def _row(fields: list[str]) -> Row:
             row[name] = _integer(name, row[name])
         elif len(row[name]) > 2000:
             raise ValueError(f"{name}: it is too long")
-    if row["knowledge"] not in get_args(Knowledge):
-        raise ValueError(f"knowledge: it is none of {', '.join(get_args(Knowledge))}")
+    if not row["knowledge"]:
+        raise ValueError("knowledge: it is empty")
     if row["n"] < 1 or row["steps"] < 0 or not row["eps"] >= 0:
         raise ValueError("n, steps or eps: it is too small")
     row["variant"] = read_variant(row["variant"])
@@ -435,3 +435,14 @@ _PARSERS: dict[str, Callable[[bytes], Any]] = {
     VALUES: unpack_values,
     PICTURES: unpack_pictures,
 }
+
+_ROLES_IN: dict[str, Callable[[Any], Iterable[tuple[str, str]]]] = {
+    CELLS: lambda cells: (
+        (f"not the cells of a run: [{i}].facts.role", cell.facts.role) for i, cell in enumerate(cells)
+    ),
+    RESULTS: lambda rows: ((f"line {i}: role", row["role"]) for i, row in enumerate(rows, 2)),
+    CHECKS: lambda checks: (
+        (f"not the checks of a run: rows[{i}].role", row["role"]) for i, row in enumerate(checks["rows"])
+    ),
+}
+"""Where a file says roles: places in words, and the roles."""

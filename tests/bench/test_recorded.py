@@ -175,7 +175,7 @@ WRONG_CELLS = [
     ("facts.steps", 10**400, "an integer of more than 64 bits"),
     ("facts.seed", "0", "Input should be a valid integer"),
     ("facts.role", "baseline", "it is none of attack, detector, defense"),
-    ("facts.knowledge", "all", "Input should be 'none'"),
+    ("facts.knowledge", "", "at least 1 character"),
     ("facts.slice_role", 5, TEXT),
     ("facts.noise", "no", "Input should be a valid boolean"),
     ("forwards", {}, NUMBER),
