@@ -22,14 +22,14 @@ from magdr_core.inference.module import ValueRange
 from magdr_core.registry.changes import OWN, Changes, Plugins, added, with_dataset
 from magdr_core.registry.read import Registry, default_registry, parse_registry, read_registry
 from magdr_core.results.store import Store
-from magdr_core.runtime.components import Components
+from magdr_core.runtime.live_registry import LiveRegistry
 
 
-class Toolkit(Components):
+class Toolkit(LiveRegistry):
     """Everything that one registry describes, and other toolkits made from it.
 
     Holds no global state: several may live in one process. Building is in
-    :class:`~magdr_core.runtime.components.Components`.
+    :class:`~magdr_core.runtime.live_registry.LiveRegistry`.
 
     Args:
         registry: a parsed registry.

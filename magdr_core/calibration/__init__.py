@@ -1,9 +1,9 @@
 """Fitting and thresholds of detectors and defenses, on the calibration split only."""
 
-from magdr_core.calibration.calibrator import Calibrator, Parts, Progress, wants_oracle
+from magdr_core.calibration.calibrator import CalibratedToolkit, Calibrator, Progress, wants_oracle
 from magdr_core.calibration.file import SCHEMA, calibration_file, read_calibration, write_calibration
 from magdr_core.calibration.from_pictures import PictureCalibration, calibrate_on_pictures
-from magdr_core.calibration.partition import CalibrationPartition, Part
+from magdr_core.calibration.partition import CalibrationPart, CalibrationPartition
 from magdr_core.measures.thresholds import (
     best_f1_threshold,
     promised_fpr,
@@ -14,10 +14,10 @@ from magdr_core.measures.thresholds import (
 
 __all__ = [
     "SCHEMA",
+    "CalibratedToolkit",
+    "CalibrationPart",
     "CalibrationPartition",
     "Calibrator",
-    "Part",
-    "Parts",
     "PictureCalibration",
     "Progress",
     "best_f1_threshold",

@@ -9,9 +9,9 @@ file holds is computed and cached. What a component cannot load again is not kep
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,46 +19,26 @@ from torch import Tensor
 
 from magdr_core.calibration.content import checked_entry, entry_or_none, kept_as_json
 from magdr_core.calibration.file import read_calibration
-from magdr_core.calibration.partition import CalibrationPartition, Part
+from magdr_core.calibration.partition import PartName
+from magdr_core.calibration.samples import CalibratedToolkit, CalibrationSamples, Progress
 from magdr_core.components.batch import Samples
 from magdr_core.components.fingerprints import CORE, digest
 from magdr_core.components.protocols import CalibratedDetector, Dataset, FitData, Fittable
-from magdr_core.components.rng import SampleRng
 from magdr_core.errors import CalibrationError, ComponentError, MagdrError, one_line
-from magdr_core.functional import to_8bit
 from magdr_core.guards import GuardedAttack, GuardedDefense, GuardedGenerator
 from magdr_core.guards.output_cache import OutputMemory
-from magdr_core.isolation.copies import private, tensors_in
 from magdr_core.isolation.expectations import deferred
-from magdr_core.isolation.shared_tensors import SharedTensors, find_networks
+from magdr_core.isolation.shared_tensors import SharedTensors
 from magdr_core.measures.thresholds import best_f1_threshold, threshold_at_fpr
-from magdr_core.registry.read import Registry
 from magdr_core.registry.settings import CalibrationPolicy
 from magdr_core.results.store import Store
-from magdr_core.runtime.samples import attack_samples, draw_samples, objective_of
-
-Progress = Callable[[str, int, int], None]
+from magdr_core.runtime.samples import draw_samples, objective_of
 
 REMEMBERED = 2**30
 """Bytes of generator outputs that components share."""
 
 
-class Parts(Protocol):
-    """The part of a toolkit that calibration needs."""
-
-    @property
-    def registry(self) -> Registry: ...
-
-    def resolve(self, kind: str, label: str) -> Any: ...
-
-    def build(self, kind: str, label: str, **injected: Any) -> Any: ...
-
-    def sibling(self, kind: str, use: str, **params: Any) -> Any: ...
-
-    def rng(self, component: str, ids: Iterable[str], seed: int | None = None) -> SampleRng: ...
-
-
-def wants_oracle(toolkit: Parts, kind: str, label: str) -> bool:
+def wants_oracle(toolkit: CalibratedToolkit, kind: str, label: str) -> bool:
     """Whether a detector or defense, or the detector before it, is given exact masks."""
     resolved = toolkit.resolve(kind, label)
     if resolved.params.get("oracle"):
@@ -81,7 +61,7 @@ class Calibrator:
 
     def __init__(
         self,
-        toolkit: Parts,
+        toolkit: CalibratedToolkit,
         task: str,
         dataset: str,
         store: Store,
@@ -96,17 +76,21 @@ class Calibrator:
         self.generator.memory = OutputMemory(REMEMBERED)
         self.data: Dataset = toolkit.build("dataset", dataset)
         self.progress = progress
-        self.shared = SharedTensors()
-        """What components share: verified before anything that was computed beside it is kept."""
-        self.shared.add_networks("the generator", find_networks(self.generator))
         self.policy: CalibrationPolicy = toolkit.registry.calibration
-        self.partition = CalibrationPartition.of(self.policy)
+        self.samples = CalibrationSamples(
+            toolkit,
+            self.data,
+            self.generator,
+            store,
+            attack=self.attack,
+            identity=self.attack_identity,
+            progress=progress,
+        )
         self.used: dict[str, dict[str, Any]] = {}
         self._keys: dict[tuple[str, str], str] = {}
         self._entries: dict[str, dict[str, Any]] = {}
         self._files: dict[str, Path] = {}
         self._read_files(shipped)
-        self._attacks: dict[tuple[str, Part, bool], tuple[Samples, Samples]] = {}
 
     def _read_files(self, shipped: Path | None) -> None:
         """The registry's file, or the shipped ones; which entry came from which is kept for messages."""
@@ -117,6 +101,11 @@ class Calibrator:
             entries = read_calibration(path)
             self._entries |= entries
             self._files |= dict.fromkeys(entries, path)
+
+    @property
+    def shared(self) -> SharedTensors:
+        """What components share: verified before anything that was computed beside it is kept."""
+        return self.samples.shared
 
     # -- keys -------------------------------------------------------------------------------------------
 
@@ -132,13 +121,13 @@ class Calibrator:
                 "generator": self.toolkit.resolve("generator", self.task).identity,
                 "data": self.data.fingerprint(),
                 "policy": policy,
-                "attacks": [self._attack_identity(a) for a in self.policy.attacks],
+                "attacks": [self.attack_identity(a) for a in self.policy.attacks],
                 "benign": [self.toolkit.resolve("augmentation", a).identity for a in self.policy.benign],
             }
         )
 
-    def _attack_identity(self, label: str) -> Any:
-        """What an attack's images depend on; of one that learns, what it has learned too."""
+    def attack_identity(self, label: str) -> Any:
+        """What an attack's images depend on, JSON-able; of one that learns, what it has learned too."""
         identity, learned = self.toolkit.resolve("attack", label).identity, self.learned(label)
         return identity if learned is None else [identity, learned]
 
@@ -217,7 +206,7 @@ class Calibrator:
         return self._calibrated("attack", label, lambda: self.toolkit.build("attack", label), compute, key)
 
     def _fit_attack(self, label: str, attack: GuardedAttack, generator: GuardedGenerator) -> dict[str, Any]:
-        part = self.partition.train
+        part = self.samples.partition.train
         clean, _ = draw_samples(
             self.data.split(part.split), generator, first=part.first, count=part.count, seed=self.policy.seed
         )
@@ -262,7 +251,7 @@ class Calibrator:
             with self.generator.plain(), deferred():
                 computed = compute(label, component)
             entry = self._complete(component, {"kind": kind, "label": label, "task": self.task, **computed})
-            self._check_shared(component.where)
+            self.samples.check_shared(component.where)
             component = build()  # as it will be when it is built for the stored entry
             _load(component, entry["state"])
             self.store.put_json("calibrations", key, entry)
@@ -291,94 +280,24 @@ class Calibrator:
 
     # -- computing --------------------------------------------------------------------------------------
 
-    def _clean(self, part: Part, oracle: bool) -> Samples:
-        return draw_samples(
-            self.data.split(part.split),
-            self.generator,
-            first=part.first,
-            count=part.count,
-            seed=self.policy.seed,
-            oracle=oracle,
-        )[0]
-
-    def _attacked(self, label: str, part: Part, oracle: bool) -> tuple[Samples, Samples]:
-        """(attacked, clean) samples of a part, from the store where they are there."""
-        memo = (label, part, oracle)
-        if memo not in self._attacks:
-            clean = self._clean(part, oracle)
-            resolved = self.toolkit.resolve("attack", label)
-            key = digest(
-                {
-                    "core": CORE,
-                    "attack": self._attack_identity(label),
-                    "generator": self.toolkit.resolve("generator", self.task).identity,
-                    "data": [self.data.fingerprint(), part.split, part.first, part.count, self.policy.seed],
-                }
-            )
-            images = self.store.images(key, clean.images.shape)
-            if images is None:
-                attack = self.attack(label)
-                parts = []
-                together = clean.together("calibrate")
-                for batch in clean.batches(together):
-                    parts.append(
-                        attack_samples(
-                            batch, attack, self.generator, name=resolved.entry.name, seed=self.policy.seed
-                        )
-                    )
-                    done = len(parts) * together
-                    self.progress(f"attacking {part.split} faces ({label})", done, part.count)
-                images = torch.cat(parts)
-                self._check_shared(attack.where)
-                self.store.put_images(key, images)
-            self._attacks[memo] = (clean.with_images(images.to(clean.images.device)), clean)
-            for tensor in tensors_in(self._attacks[memo]):
-                self.shared.add("calibration images", tensor)
-        attacked, clean = self._attacks[memo]
-        return private((attacked, clean))
-
-    def _check_shared(self, where: str) -> None:
-        """Raises ComponentError, and mends it, if what components share was changed by `where`."""
-        if changed := ", ".join(self.shared.restore()):
-            raise ComponentError(f"{where}: changes tensors that it shares with others ({changed})")
-
-    def _harmless(self, part: Part, oracle: bool) -> dict[str, Samples]:
-        """Noise of each attack's strength, and benign edits, of a part's faces."""
-        clean = self._clean(part, oracle)
-        edited: dict[str, Samples] = {}
-        strengths = [float(self.toolkit.resolve("attack", a).params["eps"]) for a in self.policy.attacks]
-        for eps in dict.fromkeys(strengths):
-            noise = self.toolkit.sibling("attack", "noise", eps=eps)
-            parts = [
-                attack_samples(b, noise, self.generator, name="noise", seed=self.policy.seed)
-                for b in clean.batches("calibrate")
-            ]
-            edited[f"noise@{eps * 255:g}"] = clean.with_images(torch.cat(parts))
-        for label in self.policy.benign:
-            f = self.toolkit.build("augmentation", label)
-            parts = [to_8bit(f(b.images)) for b in clean.batches("calibrate")]
-            edited[f"benign:{label}"] = clean.with_images(torch.cat(parts))
-        return edited
-
     def _fit(self, what: str, kind: str, label: str, guarded: Any) -> dict[str, Any]:
         component = guarded.component
         if not isinstance(component, Fittable):
             return {"state": {}}
         oracle = self.wants_oracle(kind, label)
-        parts = self.partition
-
-        def attacked(part: Part, oracle: bool) -> dict[str, tuple[Samples, Samples]]:
-            return {a: self._attacked(a, part, oracle) for a in self.policy.attacks}
-
         data = FitData(
-            clean=self._clean(parts.fit, oracle),
-            attacked=attacked(parts.learned, oracle),
-            held_out=attacked(parts.held_out, oracle) if kind == "defense" else {},
-            harmless=self._harmless(parts.learned, oracle),
+            clean=self.samples.clean("fit", oracle),
+            attacked=self._pairs("learned", oracle),
+            held_out=self._pairs("held_out", oracle) if kind == "defense" else {},
+            harmless=self.samples.harmless("learned", oracle),
             progress=lambda done, total: self.progress(what, done, total),
-            training=lambda: attacked(parts.train, oracle=False),
+            training=lambda: self._pairs("train", oracle=False),
         )
         return {"state": _kept(guarded, guarded.fit(data, self.generator))}
+
+    def _pairs(self, part: PartName, oracle: bool) -> dict[str, tuple[Samples, Samples]]:
+        """By attack label its (attacked, clean) samples of a part."""
+        return {a: self.samples.attacked(a, part, oracle) for a in self.policy.attacks}
 
     def _calibrate_defense(self, label: str, defense: Any) -> dict[str, Any]:
         return self._fit(f"fitting {label}", "defense", label, defense)
@@ -387,11 +306,11 @@ class Calibrator:
         fitted = self._fit(f"fitting {label}", "detector", label, detector)
         _load(detector, fitted["state"])
         oracle, policy = self.wants_oracle("detector", label), self.policy
-        clean = self._scores(label, detector, self._clean(self.partition.clean, oracle))
+        clean = self._scores(label, detector, self.samples.clean("clean", oracle))
         attacked_scores, paired_scores = [], []
         unseen = self.toolkit.resolve("detector", label).params.get("leave_out", ())
         for attack in [a for a in policy.attacks if a not in unseen]:
-            attacked, paired = self._attacked(attack, self.partition.held_out, oracle)
+            attacked, paired = self.samples.attacked(attack, "held_out", oracle)
             attacked_scores.append(self._scores(label, detector, attacked))
             paired_scores.append(self._scores(label, detector, paired))
         positives, negatives = np.concatenate(attacked_scores), np.concatenate(paired_scores)

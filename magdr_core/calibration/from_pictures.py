@@ -170,7 +170,8 @@ def entries_for(
         dataset: the label of the registry's dataset.
     """
     asked = toolkit.with_calibration().calibrator(task, dataset, store)
-    return {asked.key(e["kind"], e["label"]): e for e in used.values()}
+    # What an attack has learned is nobody's calibration, and has a key of another kind.
+    return {asked.key(e["kind"], e["label"]): e for e in used.values() if e["kind"] != "attack"}
 
 
 def calibrate_on_pictures(

@@ -16,7 +16,7 @@ IN_ORDER: tuple[PartName, ...] = ("fit", "clean", "held_out", "learned")
 
 
 @dataclass(frozen=True)
-class Part:
+class CalibrationPart:
     """Consecutive faces of one split.
 
     Attributes:
@@ -51,11 +51,11 @@ class CalibrationPartition:
         train: faces of the split `train`, clean and attacked, for supervised baselines.
     """
 
-    fit: Part
-    clean: Part
-    held_out: Part
-    learned: Part
-    train: Part
+    fit: CalibrationPart
+    clean: CalibrationPart
+    held_out: CalibrationPart
+    learned: CalibrationPart
+    train: CalibrationPart
 
     @classmethod
     def of(cls, policy: CalibrationPolicy) -> CalibrationPartition:
@@ -68,20 +68,20 @@ class CalibrationPartition:
         counts = (fit, clean, attacked, attacked)
         firsts = accumulate(counts, initial=0)
         parts = {
-            name: Part("calibration", first, n)
+            name: CalibrationPart("calibration", first, n)
             for name, first, n in zip(IN_ORDER, firsts, counts, strict=False)
         }
-        return cls(**parts, train=Part("train", 0, train))
+        return cls(**parts, train=CalibrationPart("train", 0, train))
 
-    def part(self, name: PartName) -> Part:
-        found: Part = getattr(self, name)
+    def part(self, name: PartName) -> CalibrationPart:
+        found: CalibrationPart = getattr(self, name)
         return found
 
     def samples(self, name: PartName) -> range:
         """The indices of a part's faces in its split."""
         return self.part(name).samples
 
-    def __iter__(self) -> Iterator[Part]:
+    def __iter__(self) -> Iterator[CalibrationPart]:
         """The parts of the split `calibration`, in order."""
         return (self.part(name) for name in IN_ORDER)
 

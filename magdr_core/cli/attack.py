@@ -9,7 +9,7 @@ import click
 from magdr_core.cli import media_commands as own
 from magdr_core.cli.common import cache_option, check_writable, open_toolkit
 from magdr_core.cli.document import for_a_program
-from magdr_core.cli.jobs import Attack
+from magdr_core.cli.jobs import AttackJob
 from magdr_core.cli.paths import check_results, collect
 from magdr_core.errors import DataError, suggestion
 from magdr_core.guards import GuardedAttack
@@ -65,7 +65,7 @@ def command(
             )
         generator = toolkit.generator(label)
         condition = own.chosen_condition(generator, wanted, own.checked_has(has))
-        job = Attack(generator, _ready(toolkit, label, chosen, cache), toolkit.registry.seed)
+        job = AttackJob(generator, _ready(toolkit, label, chosen, cache), toolkit.registry.seed)
         head = {"command": "attack", **own.conditions_told(label, generator, wanted, has), "attack": chosen}
         told = own.Told(own.new_display(as_json), as_json, head, stdout)
         own.work_through(inputs, job, condition, toolkit, told, whole=whole, out=out)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from magdr_core.cli.jobs import Attack, Defend, Detect, Result
+from magdr_core.cli.jobs import AttackJob, Defend, Detect, Result
 from magdr_core.cli.paths import Input
 from magdr_core.cli.photos import PhotoWork
 from magdr_core.components.batch import Condition
@@ -38,7 +38,7 @@ class ClipWork:
 
     def _treated(self, given: Input) -> dict[str, Any]:
         work, job = self.work, self.work.job
-        if isinstance(job, Attack):
+        if isinstance(job, AttackJob):
             return self._attacked(given, job)
         assert isinstance(job, Detect | Defend)
         clip = treated_clip(
@@ -46,7 +46,7 @@ class ClipWork:
         )
         return _judged_facts(clip, job)
 
-    def _attacked(self, given: Input, job: Attack) -> dict[str, Any]:
+    def _attacked(self, given: Input, job: AttackJob) -> dict[str, Any]:
         work, out, video = self.work, self.work.out, read_video(given.path)
         assert out is not None
         check_writable_size(given.path, video.width, video.height)

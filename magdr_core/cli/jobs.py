@@ -11,13 +11,13 @@ from torch import Tensor
 from magdr_core.components.batch import Condition, Samples
 from magdr_core.components.objective import symmetric_mse
 from magdr_core.guards import GuardedAttack, GuardedGenerator
-from magdr_core.inference.operations import Defend, Detect, Job, Result
+from magdr_core.inference.operations import Defend, Detect, FaceJob, Result
 from magdr_core.runtime.samples import attack_samples, objective_of
 
-__all__ = ["Attack", "Defend", "Detect", "Job", "Result"]
+__all__ = ["AttackJob", "Defend", "Detect", "FaceJob", "Result"]
 
 
-class Attack:
+class AttackJob:
     suffix = "attacked"
 
     def __init__(self, generator: GuardedGenerator, attack: GuardedAttack, seed: int) -> None:

@@ -19,7 +19,7 @@ from magdr_core.cli.common import (
 )
 from magdr_core.cli.document import for_a_program
 from magdr_core.cli.file_results import Told, new_display
-from magdr_core.cli.jobs import Defend, Detect, Job
+from magdr_core.cli.jobs import Defend, Detect, FaceJob
 from magdr_core.cli.paths import Input, check_results, collect
 from magdr_core.cli.photos import PhotoWork
 from magdr_core.components.batch import Condition
@@ -169,7 +169,7 @@ def calibration_told(toolkit: Toolkit, task: str) -> dict[str, Any]:
 
 def work_through(
     inputs: Sequence[Input],
-    job: Job,
+    job: FaceJob,
     condition: Condition,
     toolkit: Toolkit,
     told: Told,

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from magdr_core.cli.jobs import Attack, Job, Result
+from magdr_core.cli.jobs import AttackJob, FaceJob, Result
 from magdr_core.cli.paths import Input
 from magdr_core.cli.verdict_text import verdict_line
 from magdr_core.components.batch import Condition
@@ -35,7 +35,7 @@ class PhotoWork:
 
     def __init__(
         self,
-        job: Job,
+        job: FaceJob,
         condition: Condition,
         device: torch.device,
         *,
@@ -70,7 +70,7 @@ class PhotoWork:
             else:
                 self.done(one.given, facts)
 
-    def _survived(self, one: Loaded[Input], changed: Tensor, job: Attack) -> dict[str, Any]:
+    def _survived(self, one: Loaded[Input], changed: Tensor, job: AttackJob) -> dict[str, Any]:
         """What the attack still does to whoever is given the file, and cuts the face out anew."""
         faces = [] if self.whole else find_faces(changed)
         box = face_cut(faces[0], *changed.shape[1:]) if faces else one.box
@@ -82,7 +82,7 @@ class PhotoWork:
     def _write(self, one: Loaded[Input], result: Result, facts: dict[str, Any], out: Path) -> dict[str, str]:
         job, given = self.job, one.given
         changed = one.changed(result.changed.cpu(), limit=job.limit)
-        if isinstance(job, Attack):
+        if isinstance(job, AttackJob):
             facts.update(self._survived(one, changed, job))
         paths = given.results(out, job.suffix)
         written: list[Path] = []

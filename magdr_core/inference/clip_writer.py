@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from magdr_core.inference.followed import Followed, Step
-from magdr_core.inference.operations import Job, Result
+from magdr_core.inference.operations import FaceJob, Result
 from magdr_core.media import Box, paste, paste_change, video_writer
 from magdr_core.media.panels import side_by_side
 from magdr_core.media.sound import Sound
@@ -39,7 +39,7 @@ class Written:
 def write_clip(
     clip: Followed,
     paths: Mapping[str, Path],
-    job: Job,
+    job: FaceJob,
     work: Work,
     device: torch.device,
     *,

@@ -23,7 +23,7 @@ def full_precision(device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, enabled=False)
 
 
-class Front(Protocol):
+class DefendingPipeline(Protocol):
     """What the module asks of a pipeline."""
 
     generator: Any
@@ -64,7 +64,11 @@ class MagDRModule(nn.Module):
     """
 
     def __init__(
-        self, magdr: Front, generator: nn.Module | None = None, *, value_range: ValueRange = "unit"
+        self,
+        magdr: DefendingPipeline,
+        generator: nn.Module | None = None,
+        *,
+        value_range: ValueRange = "unit",
     ) -> None:
         super().__init__()
         if value_range not in RANGES:

@@ -36,7 +36,7 @@ class Result:
     verdict: Verdict | None = None
 
 
-class Job(Protocol):
+class FaceJob(Protocol):
     """`suffix` names the changed picture; `limit` bounds what any of its pixels may move by."""
 
     suffix: str
@@ -47,7 +47,7 @@ class Job(Protocol):
         """`[B,3,S,S]`, 8-bit cuts, B conditions and stable names."""
 
 
-class Defended(Protocol):
+class JudgingPipeline(Protocol):
     """What jobs ask of a pipeline."""
 
     @property
@@ -66,7 +66,7 @@ class Defended(Protocol):
         """Decide about faces `[B,3,S,S]` in [0,1], and restore those that are disrupted."""
 
 
-class Judge:
+class JudgingJob:
     """A pipeline whose verdicts are told.
 
     Args:
@@ -76,7 +76,7 @@ class Judge:
 
     limit: float | None = None
 
-    def __init__(self, pipeline: Defended, *, synthetic: bool = False) -> None:
+    def __init__(self, pipeline: JudgingPipeline, *, synthetic: bool = False) -> None:
         self.pipeline = pipeline
         self.generator = pipeline.generator
         self.synthetic = synthetic
@@ -90,7 +90,7 @@ class Judge:
         return {"verdict": "disrupted" if told["flagged"] else "clean", **told}
 
 
-class Detect(Judge):
+class Detect(JudgingJob):
     """Only looks; nothing is changed."""
 
     suffix = ""
@@ -104,7 +104,7 @@ class Detect(Judge):
         ]
 
 
-class Defend(Judge):
+class Defend(JudgingJob):
     suffix = "restored"
 
     def __call__(self, x: Tensor, c: Condition, ids: Sequence[str]) -> list[Result]:

@@ -14,8 +14,8 @@ from torch import Tensor
 from magdr_core.components.batch import Condition
 from magdr_core.errors import DataError, MagdrError, one_line
 from magdr_core.functional import batch_size
-from magdr_core.inference.operations import Job, Result
-from magdr_core.inference.sources import Source
+from magdr_core.inference.operations import FaceJob, Result
+from magdr_core.inference.sources import PictureSource
 from magdr_core.magdr import Verdict
 from magdr_core.media import (
     Box,
@@ -33,7 +33,7 @@ from magdr_core.media.tiles import in_unit
 BATCH_PIXELS = 16_000_000
 """Of all pictures that are held at once; a batch ends with the one that exceeds it."""
 
-S = TypeVar("S", bound=Source)
+S = TypeVar("S", bound=PictureSource)
 T = TypeVar("T")
 
 
@@ -72,7 +72,7 @@ class Skipped(Generic[S]):
     error: MagdrError
 
 
-def because(given: Source, error: Exception) -> MagdrError:
+def because(given: PictureSource, error: Exception) -> MagdrError:
     """Why an input was skipped, in a line that names it, whatever went wrong with it."""
     if isinstance(error, MagdrError) and str(given.path) in str(error):
         return error
@@ -212,7 +212,7 @@ def ahead(source: Iterator[T]) -> Iterator[T]:
 
 
 def treated(
-    sources: Iterable[S], job: Job, condition: Condition, device: torch.device, *, whole: bool
+    sources: Iterable[S], job: FaceJob, condition: Condition, device: torch.device, *, whole: bool
 ) -> Iterator[tuple[Loaded[S], Result] | Skipped[S]]:
     """Every picture with what the job made of its face, or why it was skipped.
 
@@ -233,7 +233,7 @@ def treated(
 
 
 def _worked_on(
-    batch: Sequence[Loaded[S]], job: Job, condition: Condition, device: torch.device
+    batch: Sequence[Loaded[S]], job: FaceJob, condition: Condition, device: torch.device
 ) -> Iterator[tuple[Loaded[S], Result] | Skipped[S]]:
     """A batch through the job; if that fails, one by one, so that only the picture at fault is lost."""
     try:

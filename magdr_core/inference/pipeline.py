@@ -17,7 +17,7 @@ from magdr_core.inference.asked import Edits, Has, condition_asked
 from magdr_core.inference.followed import Step
 from magdr_core.inference.method import Method
 from magdr_core.inference.module import MagDRModule, ValueRange, full_precision
-from magdr_core.inference.operations import Defend, Detect, Job
+from magdr_core.inference.operations import Defend, Detect, FaceJob
 from magdr_core.inference.photos import Photo, photo_of, treated
 from magdr_core.inference.sources import Input, sources_of
 from magdr_core.inference.tensors import as_faces
@@ -225,7 +225,7 @@ class Pipeline:
             DataError: as for `detect`; a path that does not exist, a folder without a picture.
         """
         condition = self.asked(1, c, edits, has)
-        job: Job = Defend(self) if restore else Detect(self)
+        job: FaceJob = Defend(self) if restore else Detect(self)
         return (
             photo_of(done, restore=restore)
             for done in treated(sources_of(pictures), job, condition, self.device, whole=whole)

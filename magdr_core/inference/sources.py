@@ -22,7 +22,7 @@ FOR_PEOPLE = (".restored.png", ".output.png", ".compare.png", ".restored.mkv", "
 _ONE = (str, bytes, np.ndarray, Image.Image)
 
 
-class Source(Protocol):
+class PictureSource(Protocol):
     """A picture that can be read; `path` is what messages call it."""
 
     @property
@@ -82,7 +82,7 @@ class Held:
         return picture_of(self.picture, self.name)
 
 
-def sources_of(pictures: Any) -> Iterator[Source]:
+def sources_of(pictures: Any) -> Iterator[PictureSource]:
     """Paths, folders (all pictures below), PIL pictures and numpy arrays, one or any iterable of them.
 
     An iterable is read as it is asked for, so it may be endless.

@@ -228,7 +228,7 @@ def test_a_random_detector_is_calibrated_and_draws_for_each_face(calibrated):
     calibrator, _ = calibrated
     thresholds = calibrator.detector("chance").thresholds
     assert 0.5 < thresholds["fpr"] <= 1, "the largest of 20 uniform draws"
-    faces = calibrator._clean(calibrator.partition.clean, False)
+    faces = calibrator.samples.clean("clean", False)
     detector = calibrator.toolkit.build("detector", "chance")
     draws = calibrator._scores("chance", detector, faces)
     assert len(set(draws)) == len(faces)

@@ -216,11 +216,11 @@ def test_what_one_component_does_to_attacked_faces_the_next_does_not_see(shop):
             clean.conditions.values.zero_()
         return {}
 
-    before = calibrator._attacked("pgd", calibrator.partition.learned, False)
+    before = calibrator.samples.attacked("pgd", "learned", False)
     shop.wanted["fit"] = vandal
     with contextlib.suppress(ComponentError):  # it may be caught in the act
         calibrator.detector("odd")
-    after = calibrator._attacked("pgd", calibrator.partition.learned, False)
+    after = calibrator.samples.attacked("pgd", "learned", False)
     for was, now in zip(before, after, strict=True):
         assert torch.equal(was.images, now.images)
         assert torch.equal(was.conditions.values, now.conditions.values)

@@ -19,7 +19,7 @@ from magdr_core.runtime.builder import Builder
 from magdr_core.runtime.device import device_of
 
 
-class Components:
+class LiveRegistry:
     """Builds what a registry describes. Holds no global state: several may live in one process.
 
     Args:
