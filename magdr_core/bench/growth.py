@@ -96,7 +96,7 @@ class SomeImages:
     Args:
         whole: all of them.
         rows: indices.
-        watch: told every tensor that is made, to see that nobody changes it.
+        watch: told every tensor that is made, `[n,3,H,W]`, to see that nobody changes it.
     """
 
     def __init__(
@@ -135,12 +135,14 @@ class SomeImages:
 
     @cached_property
     def reference(self) -> Tensor:
+        """The outputs on these images when clean, `[n,3,H,W]`."""
         clean = self.clean(False)
         found = evaluate.outputs(clean.images, clean, self.G)
         self._watch("clean outputs", found)
         return found
 
     def of(self, part: Slice) -> Tensor:
+        """These images of a slice, `[n,3,H,W]`, 8-bit."""
         return self.whole.of(part)[self.rows]
 
     def key(self, part: Slice) -> dict[str, Any]:
