@@ -56,6 +56,7 @@ MOVED = {
     "cli.compared": "cli.comparison_view",
     "cli.inputs": "cli.paths",
     "cli.own": "cli.media_commands",
+    "cli.own_data": "cli.picture_calibration",
     "cli.results": "cli.file_results",
     "cli.tables": "cli.result_view",
     "cli.told": "cli.verdict_text",

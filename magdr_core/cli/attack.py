@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from magdr_core.cli import media_commands as own
+from magdr_core.cli import media_commands as media
 from magdr_core.cli.common import cache_option, check_writable, open_toolkit
 from magdr_core.cli.document import for_a_program
 from magdr_core.cli.jobs import AttackJob
@@ -18,8 +18,8 @@ from magdr_core.toolkit import Toolkit
 
 
 @click.command("attack", context_settings={"help_option_names": ["-h", "--help"]})
-@own.own_options
-@own.out_option
+@media.media_options
+@media.out_option
 @click.option("--attack", metavar="LABEL", help="An [attack.LABEL] of the registry; default: its first.")
 @cache_option
 def command(
@@ -50,11 +50,11 @@ def command(
     """
     with for_a_program(as_json) as stdout:
         inputs = collect(paths)
-        wanted = own.parsed_edits(edits)
+        wanted = media.parsed_edits(edits)
         check_results(inputs, out, "attacked")
         check_writable(out)
         toolkit = open_toolkit(registry, device, block)
-        label = own.chosen_task(toolkit, task, wanted)
+        label = media.chosen_task(toolkit, task, wanted)
         attacks = toolkit.registry.labels("attack")
         if attack is None and not attacks:
             raise DataError(f"{toolkit.registry.path.name} has no [attack.LABEL] table")
@@ -64,11 +64,11 @@ def command(
                 f"{toolkit.registry.path.name} has no [attack.{chosen}]{suggestion(chosen, attacks)}"
             )
         generator = toolkit.generator(label)
-        condition = own.chosen_condition(generator, wanted, own.checked_has(has))
+        condition = media.chosen_condition(generator, wanted, media.checked_has(has))
         job = AttackJob(generator, _ready(toolkit, label, chosen, cache), toolkit.registry.seed)
-        head = {"command": "attack", **own.conditions_told(label, generator, wanted, has), "attack": chosen}
-        told = own.Told(own.new_display(as_json), as_json, head, stdout)
-        own.work_through(inputs, job, condition, toolkit, told, whole=whole, out=out)
+        head = {"command": "attack", **media.condition_facts(label, generator, wanted, has), "attack": chosen}
+        report = media.FileReport(media.new_display(as_json), as_json, head, stdout)
+        media.work_through(inputs, job, condition, toolkit, report, whole=whole, out=out)
 
 
 def _ready(toolkit: Toolkit, task: str, label: str, cache: Path) -> GuardedAttack:

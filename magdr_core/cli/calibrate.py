@@ -18,7 +18,7 @@ from magdr_core.cli.common import (
     device_option,
     open_toolkit,
 )
-from magdr_core.cli.own_data import say_covered, say_how_to_use, say_use
+from magdr_core.cli.picture_calibration import say_covered, say_how_to_use, say_use
 from magdr_core.cli.terminal import Terminal
 from magdr_core.errors import DataError, RegistryError, suggestion
 from magdr_core.registry.settings import Profile
@@ -84,20 +84,20 @@ def command(
     display = ProgressDisplay(Terminal())
     if data is None and detectors and (doubt := rate_kept(policy.clean, policy.fpr)):
         display.say(doubt)
-    own = None if data is None else _pictures(data, whole, display)
+    pictures = None if data is None else _pictures(data, whole, display)
     entries: dict[str, Any] = {}
     fingerprint = ""
     with display.running("calibrating", len(tasks) * (len(detectors) + len(defenses))):
         for name in tasks:
             store = Store(cache)
             dataset = chosen.dataset or toolkit.registry.dataset_of(name)
-            if own is None:
+            if pictures is None:
                 calibrator = toolkit.calibrator(name, dataset, store, progress=display.step)
             else:
-                first = own.sharing is None
-                calibrator = own.calibrator(toolkit, name, dataset, store, progress=display.step)
+                first = pictures.sharing is None
+                calibrator = pictures.calibrator(toolkit, name, dataset, store, progress=display.step)
                 if first:
-                    say_use(display, own, policy.fpr)
+                    say_use(display, pictures, policy.fpr)
             fingerprint = calibrator.data.fingerprint()
             for label in detectors:
                 _say_thresholds(display, name, label, calibrator.detector(label).thresholds)
@@ -107,19 +107,19 @@ def command(
                     calibrator.defense(label)
                     _say_plan(display, calibrator, name, label)
                 display.advance("")
-            if own is None:
+            if pictures is None:
                 entries |= calibrator.used
             else:
                 say_covered(display, calibrator.used)
                 entries |= entries_for(toolkit, calibrator.used, name, dataset, store)
     content = calibration_file(entries, toolkit.registry, fingerprint)
-    if own is not None:
-        content["provenance"] |= own.provenance()
+    if pictures is not None:
+        content["provenance"] |= pictures.provenance()
     write_calibration(out, content)
     display.say(str(out))
-    if own is not None:
+    if pictures is not None:
         say_how_to_use(display, toolkit.registry.path.name, out)
-        if own.skipped:
+        if pictures.skipped:
             raise SystemExit(1)
 
 

@@ -7,14 +7,14 @@ from typing import Any
 
 import click
 
-from magdr_core.cli import media_commands as own
+from magdr_core.cli import media_commands as media
 from magdr_core.cli.jobs import Defend
 
 
 @click.command("defend", context_settings={"help_option_names": ["-h", "--help"]})
-@own.own_options
-@own.out_option
-@own.calibrated_options
+@media.media_options
+@media.out_option
+@media.calibrated_options
 def command(paths: tuple[Path, ...], **options: Any) -> None:
     """Detect disrupted faces in pictures, folders (with all below) and clips, and restore them.
 
@@ -32,4 +32,4 @@ def command(paths: tuple[Path, ...], **options: Any) -> None:
 
     Exit code 1: some files could not be used and were skipped; 2: nothing was written.
     """
-    own.judge("defend", Defend, paths, **options)
+    media.judge("defend", Defend, paths, **options)

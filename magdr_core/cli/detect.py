@@ -7,17 +7,17 @@ from typing import Any
 
 import click
 
-from magdr_core.cli import media_commands as own
+from magdr_core.cli import media_commands as media
 from magdr_core.cli.jobs import Detect
 
 
 @click.command("detect", context_settings={"help_option_names": ["-h", "--help"]})
-@own.own_options
-@own.calibrated_options
+@media.media_options
+@media.calibrated_options
 def command(paths: tuple[Path, ...], **options: Any) -> None:
     """Say which pictures, folders (with all below) and clips hold disrupted faces; writes nothing.
 
     The verdict is about the largest face and about one generator and edit, as for `magdr defend`, with the
     same options. Exit code 1: some files could not be used and were skipped.
     """
-    own.judge("detect", Detect, paths, **options)
+    media.judge("detect", Detect, paths, **options)

@@ -79,7 +79,7 @@ def _elsewhere(stream: int, target: int | None) -> Iterator[int | None]:
             os.close(own)
 
 
-def path_told(path: Path) -> dict[str, str]:
+def path_facts(path: Path) -> dict[str, str]:
     """A file's name for the document: `path`, and where it is no UTF-8 also `path_bytes`, percent-encoded,
     since JSON is text and `path` then has escapes (`\\xff`) in place of those bytes."""
     name = str(path)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from magdr_core.cli.common import ProgressDisplay
-from magdr_core.cli.document import path_told, text_only
+from magdr_core.cli.document import path_facts, text_only
 from magdr_core.cli.paths import Input
 from magdr_core.cli.terminal import Terminal, say_document
 from magdr_core.cli.verdict_text import ADVICE, detail_lines, verdict_line
@@ -16,7 +16,7 @@ from magdr_core.errors import MagdrError, one_line
 
 
 @dataclass
-class Told:
+class FileReport:
     """Says what became of each input, or gathers it for one JSON document.
 
     Attributes:
@@ -53,7 +53,7 @@ class Told:
         self.judged += "verdict" in facts
         self.disrupted += facts.get("verdict") == "disrupted"
         if self.as_json:
-            self.results.append({**path_told(given.path), **facts})
+            self.results.append({**path_facts(given.path), **facts})
         else:
             lines = [f"{given.path}: {verdict_line(facts)}", *(f"  {line}" for line in detail_lines(facts))]
             lines += [f"  {path}" for path in facts.get("files", {}).values()]
@@ -63,7 +63,7 @@ class Told:
 
     def skip(self, given: Input, error: MagdrError) -> None:
         message = one_line(error)
-        self.skipped.append({**path_told(given.path), "error": message})
+        self.skipped.append({**path_facts(given.path), "error": message})
         self.display.say(f"skipped {message}")
         self.display.advance("")
 

@@ -18,7 +18,7 @@ from magdr_core.cli.common import (
     open_toolkit,
 )
 from magdr_core.cli.document import for_a_program
-from magdr_core.cli.file_results import Told, new_display
+from magdr_core.cli.file_results import FileReport, new_display
 from magdr_core.cli.jobs import Defend, Detect, FaceJob
 from magdr_core.cli.paths import Input, check_results, collect
 from magdr_core.cli.photos import PhotoWork
@@ -65,7 +65,7 @@ out_option = click.option(
 )
 
 
-def own_options(function: F) -> F:
+def media_options(function: F) -> F:
     for option in reversed(_OPTIONS):
         function = option(function)
     return function
@@ -149,7 +149,7 @@ def chosen_condition(
     return condition_of(generator, dict.fromkeys(has, 1.0), edits)
 
 
-def conditions_told(
+def condition_facts(
     task: str, generator: GuardedGenerator, edits: Mapping[str, float], has: Sequence[str]
 ) -> dict[str, Any]:
     """What the generator is told, and what about the pictures is only assumed, for the report."""
@@ -157,7 +157,7 @@ def conditions_told(
     return {"task": task, "set": dict(edits), "has": list(has), "assumed_absent": assumed}
 
 
-def calibration_told(toolkit: Toolkit, task: str) -> dict[str, Any]:
+def calibration_facts(toolkit: Toolkit, task: str) -> dict[str, Any]:
     """What verdicts are calibrated on, for the report; drawn faces are no photographs."""
     file = toolkit.registry.calibration.file
     if file != "auto":
@@ -172,21 +172,21 @@ def work_through(
     job: FaceJob,
     condition: Condition,
     toolkit: Toolkit,
-    told: Told,
+    report: FileReport,
     *,
     whole: bool,
     out: Path | None,
 ) -> None:
     """Pictures first, in batches, then clips."""
-    told.start()
-    work = PhotoWork(job, condition, toolkit.device, whole=whole, out=out, done=told.done, skip=told.skip)
-    clips = ClipWork(work, told.display.step)
-    with told.display.running(str(told.head["command"]), len(inputs)):
+    report.start()
+    work = PhotoWork(job, condition, toolkit.device, whole=whole, out=out, done=report.done, skip=report.skip)
+    clips = ClipWork(work, report.display.step)
+    with report.display.running(str(report.head["command"]), len(inputs)):
         work.run([i for i in inputs if not i.is_video])
         for given in inputs:
             if given.is_video:
                 clips.run(given)
-    told.finish()
+    report.finish()
 
 
 def judge(
@@ -227,8 +227,8 @@ def judge(
         display = new_display(as_json)
         with display.running("calibrating", 1):
             pipeline = toolkit.magdr(label, defense=defense, cache=cache, progress=display.step)
-        facts = conditions_told(label, generator, wanted, has) | calibration_told(toolkit, label)
+        facts = condition_facts(label, generator, wanted, has) | calibration_facts(toolkit, label)
         head = {"command": command, **facts, "defense": defense}
-        told = Told(new_display(as_json), as_json, head, stdout)
+        report = FileReport(new_display(as_json), as_json, head, stdout)
         done = job(pipeline, synthetic=bool(facts.get("synthetic")))
-        work_through(inputs, done, condition, toolkit, told, whole=whole, out=out)
+        work_through(inputs, done, condition, toolkit, report, whole=whole, out=out)

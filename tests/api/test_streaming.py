@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from magdr_core.cli.common import ProgressDisplay
-from magdr_core.cli.media_commands import Told
+from magdr_core.cli.media_commands import FileReport
 from magdr_core.cli.paths import Input
 from magdr_core.functional import batch_size
 from magdr_core.inference.photos import ahead
@@ -93,7 +93,7 @@ def test_only_a_program_is_told_everything_at_the_end(tmp_path, capsys):
 
         said = []
         head = {"command": "detect", "assumed_absent": []}
-        one = Told(Silent(Console(stderr=True)), as_json, head)
+        one = FileReport(Silent(Console(stderr=True)), as_json, head)
         for i in range(3):
             facts = {
                 "covered_by_calibration": True,

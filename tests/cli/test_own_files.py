@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from magdr_core.cli.document import as_text, for_a_program, path_told, text_only
+from magdr_core.cli.document import as_text, for_a_program, path_facts, text_only
 from magdr_core.errors import DataError
 from tests.edits import edited
 
@@ -279,5 +279,5 @@ def test_a_document_holds_nothing_but_text():
 
 
 def test_a_name_that_is_no_text_is_told_with_its_bytes(tmp_path):
-    assert path_told(Path("a b.png")) == {"path": "a b.png"}
-    assert path_told(Path("a\udcff.png")) == {"path": "a\\xff.png", "path_bytes": "a%FF.png"}
+    assert path_facts(Path("a b.png")) == {"path": "a b.png"}
+    assert path_facts(Path("a\udcff.png")) == {"path": "a\\xff.png", "path_bytes": "a%FF.png"}

@@ -14,6 +14,7 @@ from magdr_core.calibration.partition import CalibrationPartition
 from magdr_core.registry.settings import CalibrationPolicy
 from magdr_core.results.store import Store
 from tests.conftest import TOY
+from tests.edits import edited
 
 WITNESS = '''
 """A detector that keeps the pictures that it learns from, and those that it is scored on."""
@@ -128,6 +129,49 @@ def test_each_step_looks_at_the_faces_of_its_part(shown, policy):
     parts = CalibrationPartition.of(policy)
     assert set(learned) == {*parts.samples("fit"), *parts.samples("learned")}
     assert set(scored) == {*parts.samples("clean"), *parts.samples("held_out")}
+
+
+class Recorded:
+    """A dataset that notes which faces it was asked for, by split."""
+
+    def __init__(self, dataset):
+        self.dataset, self.size, self.asked = dataset, dataset.size, {}
+
+    def split(self, name):
+        asked, split = self.asked.setdefault(name, []), self.dataset.split(name)
+
+        class Noting:
+            def __len__(self):
+                return len(split)
+
+            def __getitem__(self, indices):
+                asked.append(list(indices))
+                return split[indices]
+
+        return Noting()
+
+    def fingerprint(self):
+        return self.dataset.fingerprint()
+
+
+def test_the_dataset_is_asked_for_the_faces_of_the_parts_and_for_no_other(toolkit_from, tmp_path, policy):
+    (tmp_path / "toy.py").write_text(TOY)
+    supervised = edited(WITNESS, ("build=witness", "build=witness, supervised=True"))
+    supervised = edited(
+        supervised, ("def fit(self, data, G):", "def fit(self, data, G):\n        data.training()")
+    )
+    (tmp_path / "witness.py").write_text(supervised)
+    numbers = f"fit = {policy.fit}\nclean = {policy.clean}\nattacked = {policy.attacked}\ntrain = 5\n"
+    kit = toolkit_from(TABLES + numbers)
+    faces = Recorded(kit.build("dataset", "faces"))
+    calibrator = kit.with_dataset("faces", faces).calibrator("toy", "faces", Store(tmp_path / "cache"))
+    calibrator.detector("witness")
+    parts = CalibrationPartition.of(calibrator.policy)
+    assert set(faces.asked) == {"calibration", "train"}
+    assert sorted({i for asked in faces.asked["train"] for i in asked}) == list(parts.samples("train"))
+    # At any one time the faces of one part are asked for, and in the end those of all.
+    drawn = {tuple(asked) for asked in faces.asked["calibration"]}
+    assert drawn == {tuple(parts.samples(name)) for name in ("fit", "clean", "held_out", "learned")}
 
 
 # -- any policy --------------------------------------------------------------------------------------------
