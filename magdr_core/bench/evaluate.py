@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from magdr_core.bench.steps import Told, batches, silent
 from magdr_core.components.batch import Samples
 from magdr_core.components.objective import symmetric_mse
 from magdr_core.components.protocols import ImageMap
@@ -50,9 +51,14 @@ def attack_values(
 
 
 def detector_values(
-    samples: Samples, detector: GuardedDetector, G: GuardedGenerator, rng: Callable[[Samples], SampleRng]
+    samples: Samples,
+    detector: GuardedDetector,
+    G: GuardedGenerator,
+    rng: Callable[[Samples], SampleRng],
+    told: Told = silent,
 ) -> Values:
-    scores = [detector(b.images, b.conditions, G, rng=rng(b)) for b in samples.batches("test")]
+    """Scores, one per image; `told` hears how many images are done."""
+    scores = [detector(b.images, b.conditions, G, rng=rng(b)) for b in batches(samples, told)]
     return {"score": torch.cat(scores).double().tolist()}
 
 
@@ -74,10 +80,11 @@ def defense_values(
     G: GuardedGenerator,
     clean: Yardsticks,
     rng: Callable[[Samples], SampleRng],
+    told: Told = silent,
 ) -> tuple[Values, Tensor, Tensor]:
     """Per-sample figures of a defense, its restored images and the generator's output on them, `[B,3,H,W]`
-    both."""
-    parts = [defended(b, defense, G, rng) for b in seen.batches("test")]
+    both; `told` hears how many images are done."""
+    parts = [defended(b, defense, G, rng) for b in batches(seen, told)]
     r, y = torch.cat([restored for restored, _ in parts]), torch.cat([output for _, output in parts])
     return clean.compare(r, y), r, y
 
@@ -98,6 +105,7 @@ def ensemble_values(
     augmentations: Sequence[GuardedImageMap],
     G: GuardedGenerator,
     clean: Yardsticks,
+    told: Told = silent,
 ) -> Values:
     """Figures of the output averaged with those of processed inputs, with geometry undone.
 
@@ -107,16 +115,22 @@ def ensemble_values(
         restored, output: `[B,3,H,W]`, of the defense alone.
     """
     total = output.clone()
-    for f in augmentations:
+    for number, f in enumerate(augmentations):
+        told(number, len(augmentations))
         processed = torch.cat([f(b.images) for b in seen.with_images(restored).batches("test")])
         total += f.undo(outputs(processed, seen, G))
     return clean.outputs.compare(total / (1 + len(augmentations)), "o")
 
 
 def oracle_values(
-    seen: Samples, candidates: Sequence[ImageMap], G: GuardedGenerator, clean: Yardsticks
+    seen: Samples,
+    candidates: Sequence[ImageMap],
+    G: GuardedGenerator,
+    clean: Yardsticks,
+    told: Told = silent,
 ) -> tuple[Values, Tensor, Tensor]:
-    """The best candidate per image by the true error of Eq. 8: a bound, not a defense.
+    """The best candidate per image by the true error of Eq. 8: a bound, not a defense; `told` hears how many
+    candidates are done.
 
     Returns:
         (per-sample figures, the chosen images, the outputs on them), `[B,3,H,W]` both.
@@ -124,7 +138,8 @@ def oracle_values(
     reference = clean.outputs.images
     best, best_y = seen.images, outputs(seen.images, seen, G)
     best_error = mse(best_y, reference)
-    for apply in candidates:
+    for number, apply in enumerate(candidates):
+        told(number, len(candidates))
         candidate = to_8bit(torch.cat([apply(b.images) for b in seen.batches("test")]))
         y = outputs(candidate, seen, G)
         error = mse(y, reference)

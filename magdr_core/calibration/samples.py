@@ -140,9 +140,11 @@ class CalibrationSamples:
         attack = self.attack(label)
         found: list[torch.Tensor] = []
         together = clean.together("calibrate")
+        said = f"attacking {part.split} faces ({label})"
+        self.progress(said, 0, part.count)
         for batch in clean.batches(together):
             found.append(attack_samples(batch, attack, self.generator, name=known_as, seed=self.policy.seed))
-            self.progress(f"attacking {part.split} faces ({label})", len(found) * together, part.count)
+            self.progress(said, min(len(found) * together, part.count), part.count)
         self.check_shared(attack.where)
         return torch.cat(found)
 

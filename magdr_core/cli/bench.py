@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,25 +23,12 @@ from magdr_core.cli.common import (
 )
 from magdr_core.cli.compare import show
 from magdr_core.cli.result_view import print_tables
+from magdr_core.cli.run_progress import RunProgress
 from magdr_core.cli.terminal import Terminal
 from magdr_core.compare import compare_folders
 from magdr_core.errors import MagdrError, one_line
-from magdr_core.hosting.hookspecs import hookimpl
 from magdr_core.report import ReportObserver
 from magdr_core.report.compare import page_name, write_page
-
-
-class ProgressObserver:
-    """Shows each finished cell."""
-
-    def __init__(self, display: ProgressDisplay) -> None:
-        self.display = display
-
-    @hookimpl
-    def magdr_cell_finished(self, run: Path, cell: Mapping[str, Any]) -> None:
-        facts = cell["facts"]
-        state = "failed" if "error" in cell else "kept" if cell.get("reused") else f"{cell['seconds']:.1f} s"
-        self.display.advance(f"{facts['task']} / {facts['attack']} / {facts['component']}  {state}")
 
 
 class Shard(click.ParamType):
@@ -106,6 +92,7 @@ def command(
         raise click.UsageError("--address is of a Ray cluster; say --engine ray")
     console = Terminal()
     display = ProgressDisplay(console)
+    progress = RunProgress(display)
     check_writable(cache)
     benches = []
     for registry in registries or (None,):
@@ -118,7 +105,7 @@ def command(
             limit=limit,
             shard=shard,
             engine=_engine(engine, address),
-            progress=display.step,
+            progress=progress.step,
             report=display.say,
         )
         if shard is None:
@@ -129,7 +116,7 @@ def command(
         raise click.UsageError("a registry is named twice; there is nothing to compare it with")
     failed = False
     for bench in benches:
-        result = _run(bench, console, display)
+        result = _run(bench, console, progress)
         failed |= bool(result.failures or result.unreliable or result.observers_failed)
     if shard is None:
         for bench in benches[1:]:
@@ -158,7 +145,7 @@ def _compare(first: Bench, later: Bench, cache: Path, console: Terminal) -> None
     show(comparison, write_page(comparison, later.folder / page_name(first.folder)), console)
 
 
-def _run(bench: Bench, console: Terminal, display: ProgressDisplay) -> RunResult:
+def _run(bench: Bench, console: Terminal, progress: RunProgress) -> RunResult:
     registry, profile = bench.toolkit.registry, bench.profile
     console.print(
         f"{registry.name}, profile {bench.name}: {profile.samples} samples, {bench.total} cells, "
@@ -172,10 +159,10 @@ def _run(bench: Bench, console: Terminal, display: ProgressDisplay) -> RunResult
     if bench.shard is not None:
         console.print(f"part {bench.shard[0]} of {bench.shard[1]}, into the cache")
     host = bench.toolkit.host
-    host.add_observer(ProgressObserver(display), "progress")
+    host.add_observer(progress, "progress")
     host.add_observer(ReportObserver(), "report")
     start = time.perf_counter()
-    with display.running(registry.name, bench.total):
+    with progress.display.running(registry.name, bench.total, progress.watch(bench)):
         result = bench.run()
     if bench.shard is None:
         print_tables(console, result)

@@ -9,9 +9,13 @@ from typing import Any
 
 import click
 import torch
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn
+from rich.table import Column
+from rich.text import Text
 
+from magdr_core.bench.steps import INSIDE
 from magdr_core.cli.terminal import Terminal
+from magdr_core.cli.time_left import TimeLeft, rounded
 from magdr_core.components.threads import probe_threads
 from magdr_core.errors import MagdrError
 from magdr_core.printable import visible
@@ -55,55 +59,89 @@ def _fitting(title: str) -> str:
     return shown if len(shown) <= LONGEST else shown[: LONGEST - 3] + "..."
 
 
+class _Left(ProgressColumn):
+    """How long the whole still takes, as far as anybody knows; of a step, how fast it goes."""
+
+    def __init__(self, display: ProgressDisplay) -> None:
+        super().__init__(table_column=Column(no_wrap=True, min_width=len("about 40 s left")))
+        self.display = display
+
+    def render(self, task: Task) -> Text:
+        if task.fields["step"]:
+            return Text(f"{task.speed:.1f}/s" if task.speed else "")
+        if self.display.left is not None:
+            return Text(str(self.display.left.estimate() or ""))
+        return Text(f"about {rounded(task.time_remaining)} left" if task.time_remaining else "")
+
+
 class ProgressDisplay:
     """Nested progress: cells of a run, and the long step inside one. Plain lines without a terminal."""
 
     def __init__(self, console: Terminal) -> None:
         self.console = console
         self.live = console.is_terminal
+        self.left: TimeLeft | None = None
         self._bar = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=30),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}", markup=False),
-            TimeRemainingColumn(),
+            BarColumn(bar_width=16),
+            MofNCompleteColumn(table_column=Column(justify="right", no_wrap=True)),
+            _Left(self),
+            TextColumn(
+                "{task.description}",
+                markup=False,
+                table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis"),
+            ),
             console=console,
             transient=True,
+            expand=True,
         )
         self._main: Any = None
         self._step: Any = None
         self._said = ""
 
     @contextmanager
-    def running(self, title: str, total: int) -> Iterator[ProgressDisplay]:
+    def running(self, title: str, total: int, left: TimeLeft | None = None) -> Iterator[ProgressDisplay]:
+        """While something runs that has so many parts.
+
+        Args:
+            left: knows how long it still takes; without it, parts are taken to be as long as each other.
+        """
         if not self.live:
             yield self
             return
+        self.left = left
         with self._bar:
-            self._main = self._bar.add_task(_fitting(title), total=total, rate="")
-            self._step = self._bar.add_task("", total=1, visible=False, rate="")
+            self._main = self._bar.add_task(_fitting(title), total=total, step=False)
+            self._step = self._bar.add_task("", total=1, visible=False, step=True)
             yield self
+        # What runs next begins with bars of its own.
+        self._bar.remove_task(self._main)
+        self._bar.remove_task(self._step)
+        self._main = self._step = None
 
     def advance(self, title: str) -> None:
         """One cell is done."""
         if self.live:
             self._bar.update(self._main, advance=1, description=_fitting(title) or None)
-            self._bar.update(self._step, visible=False)
+            self._bar.update(self._step, visible=False, description="")
         elif title:
             self.console.print(title, soft_wrap=True)
 
     def step(self, what: str, done: int, total: int) -> None:
-        """Progress of a long step."""
+        """Progress of a long step. Without a terminal one line says that it has begun, unless it is part of
+        what gets a line anyway."""
         if self.live:
-            what = _fitting(what)
-            task = self._bar.tasks[self._step]
-            if task.description != what:
-                self._bar.reset(self._step, total=total, description=what, visible=True, rate="")
-            speed = f"{task.speed:.1f}/s" if task.speed else ""
-            self._bar.update(self._step, completed=min(done, total), total=total, visible=True, rate=speed)
-        elif what != self._said:
+            if self._step is None:
+                return  # nothing that has bars runs
+            what = _fitting(what.removeprefix(INSIDE))
+            if self._task(self._step).description != what:
+                self._bar.reset(self._step, total=total, description=what, visible=True)
+            self._bar.update(self._step, completed=min(done, total), total=total, visible=True)
+        elif what != self._said and not what.startswith(INSIDE):
             self.console.print(f"  {what} ...", soft_wrap=True)
             self._said = what
+
+    def _task(self, number: Any) -> Task:
+        return next(task for task in self._bar.tasks if task.id == number)
 
     def say(self, message: str) -> None:
         self.console.print(message, soft_wrap=True)

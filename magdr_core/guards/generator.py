@@ -35,6 +35,7 @@ class GuardedGenerator(Guard):
         objective: what attacks on it aim at unless they say.
         passes: images that went through G since the counter was last read with `take_passes`; those that
             were remembered count too.
+        told: called with `passes` after each pass, where it is set: to show how far a long step is.
         memory: shares outputs between components that ask the same, where it is set; on a CPU and without
             gradients only.
         forward: what is called for a pass; the component, or a faster form of it
@@ -58,6 +59,7 @@ class GuardedGenerator(Guard):
         self.condition_names: tuple[str, ...] = tuple(component.condition_names)
         self.regions: Regions = self.declared_regions()
         self.passes = 0
+        self.told: Callable[[int], None] | None = None
         self.memory: OutputMemory | None = None
         self.forward: Callable[..., Tensor] = component
         self.stream = stream
@@ -72,7 +74,7 @@ class GuardedGenerator(Guard):
                 fails.
         """
         self._check_condition(x, c)
-        self.passes += x.shape[0]
+        self._count(x.shape[0])
         if self.memory is None or x.device.type != "cpu" or torch.is_grad_enabled():
             return self._checked(x, c)
         return self.memory(x, c, self._checked, form=(self.forward, self.stream, self._number))
@@ -142,6 +144,11 @@ class GuardedGenerator(Guard):
         """Empty: a handle copies no tensor, of any shape; the network's own are looked at elsewhere."""
         return ()
 
+    def _count(self, images: int) -> None:
+        self.passes += images
+        if self.told is not None:
+            self.told(self.passes)
+
     def take_passes(self) -> int:
         taken, self.passes = self.passes, 0
         return taken
@@ -200,7 +207,7 @@ class GuardedGenerator(Guard):
         """
         if not hasattr(self.component, "features"):
             raise self.fail("has no features")
-        self.passes += x.shape[0]
+        self._count(x.shape[0])
 
         def maps_of(x: Tensor, c: Condition) -> Tensor:
             def one(i: slice | list[int]) -> Tensor:

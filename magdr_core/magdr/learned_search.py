@@ -147,8 +147,11 @@ class LearnedPick:
         worker = copy(self)  # this one is calibrated by `load`, not by having been fitted
         options = {"augmentations": self._judges}
         parts: list[Evidence] = []
+        done = 0
         for batch in data.clean.batches("search"):
             parts.append(self.evidence.measure(batch.images, batch.conditions, G, **options)[0])
+            done += len(batch)
+            data.progress(done, len(data.clean))
         worker.standard = Standard.fit(Evidence.cat(parts))
         seen = CalibrationImages(data.attacked, G)
         x, c = seen.x, seen.c

@@ -192,7 +192,8 @@ class Shortlist:
         prior = [found.mean(name) for name in kept]
         rows = torch.arange(len(x), device=x.device)
         screen, own = [], []
-        for name, value in zip(kept, prior, strict=True):
+        for number, (name, value) in enumerate(zip(kept, prior, strict=True)):
+            progress(number, len(kept))
             judged = judge(found.chains[name].apply(x), rows, x.new_full((len(x),), value))
             screen.append(judged.screen)
             own.append(judged.own)

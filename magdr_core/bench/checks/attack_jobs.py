@@ -35,18 +35,25 @@ class AttackJobs:
                 continue  # what is mixed is checked by itself
             if self.run.toolkit.build("attack", part.label).learns:
                 continue  # at another strength it would have to learn again
-            faces = min(self._affordable(part), len(self.run.images.clean(False)))
+            dear = self._dear(part)
+            faces = min(self._affordable(dear), len(self.run.images.clean(False)))
             how = {"eps": part.eps, "steps": part.steps, "faces": faces}
             about = ["attack", resolved.identity, faces]
-            yield Job("attack", part.name, about, how, partial(self._checks, part, faces))
+            yield Job("attack", part.name, about, how, partial(self._checks, part, faces), None, faces * dear)
 
-    def _affordable(self, part: Slice) -> int:
-        """Faces on which all runs of an attack's checks take the passes that are granted; at least four."""
+    def _dear(self, part: Slice) -> float:
+        """Passes that all runs of an attack's checks take per face; 0 if nobody knows."""
         counted = self.threats.counted(part)
         if counted is None:
-            return min(LEAST, self.settings.faces)
+            return 0.0
         # Five runs of its own length and one that is ten times as long.
-        dear = (5 + LONGER) * (counted["forward"] + 2 * counted["backward"])
+        dear: float = (5 + LONGER) * (counted["forward"] + 2 * counted["backward"])
+        return dear
+
+    def _affordable(self, dear: float) -> int:
+        """Faces on which all runs of an attack's checks take the passes that are granted; at least four."""
+        if not dear:
+            return min(LEAST, self.settings.faces)
         passes = granted(self.settings, self.run.toolkit.device.type)
         return min(self.settings.faces, max(LEAST, int(passes / dear)))
 

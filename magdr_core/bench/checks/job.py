@@ -11,7 +11,11 @@ from magdr_core.bench.checks.check import Check
 
 @dataclass(frozen=True)
 class Job:
-    """One row: what identifies it, how it is checked, the work, and what the budget left undone of it."""
+    """One row: what identifies it, how it is checked, the work, and what the budget left undone of it.
+
+    Attributes:
+        passes: about how many images the checks send through the generator; 0 if nobody knows.
+    """
 
     role: str
     component: str
@@ -19,3 +23,4 @@ class Job:
     how: Mapping[str, Any]
     checks: Callable[[], list[Check]]
     undone: Check | None = None
+    passes: float = 0.0

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -17,12 +18,13 @@ from magdr_core.bench.checks.adaptive_engine import Adaptive
 from magdr_core.bench.checks.attack_jobs import AttackJobs
 from magdr_core.bench.checks.budget import Part, curtailed, fitted, granted
 from magdr_core.bench.checks.check import Check
-from magdr_core.bench.checks.component import LONGER, Effort, component_checks
+from magdr_core.bench.checks.component import LONGER, Effort, component_checks, passes_per_image
 from magdr_core.bench.checks.engine import Engine
 from magdr_core.bench.checks.job import Job
 from magdr_core.bench.checks.planted_checks import planted_checks
 from magdr_core.bench.checks.victim import Victim
 from magdr_core.bench.group import GroupRun
+from magdr_core.bench.steps import inside
 from magdr_core.bench.threat import Threats
 from magdr_core.components.batch import Samples
 from magdr_core.components.fingerprints import digest
@@ -104,7 +106,8 @@ class Suite:
         if stored is None:
             try:
                 before = self.G.passes
-                checks = [check.as_json() for check in job.checks()]
+                with self._told(job):
+                    checks = [check.as_json() for check in job.checks()]
                 made = {"how": job.how, "checks": checks, "passes": self.G.passes - before}
                 self.run.images.check_shared(f"{job.role} {job.component}")
             except torch.OutOfMemoryError as e:
@@ -117,6 +120,21 @@ class Suite:
             stored = json.loads(json.dumps(made, sort_keys=True))
             self.store.put_json("checks", key, stored)
         return self._facts(job) | {"key": key, **stored, "checks": [*stored["checks"], *undone]}
+
+    @contextmanager
+    def _told(self, job: Job) -> Iterator[None]:
+        """Tell how many of the passes are made that a row's checks take."""
+        before, total = self.G.passes, round(job.passes)
+
+        def told(passes: int) -> None:
+            done = passes - before
+            self.run.work.progress(inside(f"checks of {job.component}"), done, max(total, done + 1))
+
+        self.G.told = told if total else None
+        try:
+            yield
+        finally:
+            self.G.told = None
 
     def unmade(self, job: Job, error: str) -> dict[str, Any]:
         """The row of checks that could not be run."""
@@ -205,6 +223,7 @@ class Suite:
         ]
         if part is None:
             return Job(rows, label, about, {}, list, undone)
+        each = passes_per_image(part.effort, own, stochastic=stochastic, step=step)
         how = {
             "eps": self.eps,
             "steps": part.effort.steps,
@@ -214,7 +233,7 @@ class Suite:
             "engine": self.engine.name,
         }
         work = partial(self._component, role, rows, label, resolved, gradient, part)
-        return Job(rows, label, about, how, work, undone)
+        return Job(rows, label, about, how, work, undone, part.faces * each)
 
     def _component(
         self, role: Role, rows: str, label: str, resolved: Resolved, gradient: Gradient, part: Part

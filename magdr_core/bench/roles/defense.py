@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from magdr_core.bench import evaluate
+from magdr_core.bench.steps import inside
 from magdr_core.components.batch import Samples
 from magdr_core.components.role import Cell, Defended, Picture, Portion, Role
 from magdr_core.components.scenario import Measured, Planning, Rng, TaskRun, components_aside
@@ -61,19 +63,20 @@ class Restoring(Role):
         return labels
 
     def restored(
-        self, run: TaskRun, seen: Samples, component: Any, rng: Rng
+        self, run: TaskRun, cell: Cell, seen: Samples, component: Any, rng: Rng
     ) -> tuple[evaluate.Values, Tensor, Tensor]:
         """Per-sample values, restored images and the outputs on them, `[n,3,H,W]`."""
         raise NotImplementedError
 
     def measure(self, run: TaskRun, cell: Cell, seen: Samples, component: Any, rng: Rng) -> Measured:
-        values, restored, output = self.restored(run, seen, component, rng)
+        values, restored, output = self.restored(run, cell, seen, component, rng)
         passes = run.G.passes
         worst = worst_of(dict(zip(seen.ids, values["mse_o"], strict=True)))
         worst_images = self._worst(run, cell, worst, restored, output)
         if labels := self.processed(run.profile):
             edits = [run.toolkit.build("augmentation", label) for label in labels]
-            together = evaluate.ensemble_values(restored, output, seen, edits, run.G, run.yardsticks)
+            told = partial(run.progress, inside(f"the ensemble of {cell.component}"))
+            together = evaluate.ensemble_values(restored, output, seen, edits, run.G, run.yardsticks, told)
             values = {**values, **{f"ensemble/{name}": v for name, v in together.items()}}
         run.G.passes = passes  # the pictures' and the variant's own passes are no cost of the defense
         first = torch.cat([restored[:MOST_PICTURES], output[:MOST_PICTURES]])
@@ -190,9 +193,10 @@ class Defense(Restoring):
         return label != UNDEFENDED and not is_ours(run.toolkit, kind, label, run.profile.ours)
 
     def restored(
-        self, run: TaskRun, seen: Samples, component: Any, rng: Rng
+        self, run: TaskRun, cell: Cell, seen: Samples, component: Any, rng: Rng
     ) -> tuple[evaluate.Values, Tensor, Tensor]:
-        return evaluate.defense_values(seen, component, run.G, run.yardsticks, rng)
+        told = partial(run.progress, inside(f"defending with {cell.component}"))
+        return evaluate.defense_values(seen, component, run.G, run.yardsticks, rng, told)
 
     def worst_pictures(self, store: Any, data: Mapping[str, Any]) -> Mapping[Picture, Tensor]:
         """Those of our own defenses; the store has those of all."""

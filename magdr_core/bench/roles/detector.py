@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from magdr_core.bench import evaluate
+from magdr_core.bench.steps import inside
 from magdr_core.components.batch import Samples
 from magdr_core.components.objective import symmetric_mse
 from magdr_core.components.role import Cell, Defended, Role
@@ -43,7 +45,8 @@ class Detector(Role):
         return wanted
 
     def measure(self, run: TaskRun, cell: Cell, seen: Samples, component: Any, rng: Rng) -> Measured:
-        values = evaluate.detector_values(seen, component.detector, run.G, rng)
+        told = partial(run.progress, inside(f"detecting with {cell.component}"))
+        values = evaluate.detector_values(seen, component.detector, run.G, rng, told)
         return Measured(values, self.attacked_extra(run, component))
 
     # -- attacks that know it ---------------------------------------------------------------------------

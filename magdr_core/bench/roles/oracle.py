@@ -5,12 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from torch import Tensor
 
 from magdr_core.bench import evaluate
 from magdr_core.bench.roles.defense import UNDEFENDED, Restoring, is_restoration
+from magdr_core.bench.steps import inside
 from magdr_core.components.batch import Samples
 from magdr_core.components.protocols import ImageMap
 from magdr_core.components.role import ORACLE, Cell
@@ -72,6 +74,7 @@ class Oracle(Restoring):
         return choices
 
     def restored(
-        self, run: TaskRun, seen: Samples, component: Any, rng: Rng
+        self, run: TaskRun, cell: Cell, seen: Samples, component: Any, rng: Rng
     ) -> tuple[evaluate.Values, Tensor, Tensor]:
-        return evaluate.oracle_values(seen, component, run.G, run.yardsticks)
+        told = partial(run.progress, inside("the oracle's candidates"))
+        return evaluate.oracle_values(seen, component, run.G, run.yardsticks, told)

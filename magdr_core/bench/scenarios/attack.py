@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from magdr_core.bench.steps import batches
 from magdr_core.components.batch import Samples
 from magdr_core.components.scenario import Planning, Scenario, SharedImages, Slice
 from magdr_core.runtime.samples import attack_samples
@@ -56,9 +58,8 @@ class ByAttack(Scenario):
         8-bit."""
         attack = self.maker(images, part)
         parts: list[Tensor] = []
-        for b in clean.batches("test"):
+        for b in batches(clean, partial(images.progress, f"attacking ({part.name})")):
             parts.append(attack_samples(b, attack, G, name=part.component, seed=images.seed))
-            images.progress(f"attacking ({part.name})", sum(map(len, parts)), len(clean))
         return torch.cat(parts)
 
 

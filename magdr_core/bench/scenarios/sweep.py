@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from magdr_core.bench.scenarios.attack import ByAttack, attack_slice
 from magdr_core.bench.scenarios.transfer import check_tasks_named, is_of
+from magdr_core.bench.steps import batches
 from magdr_core.components.batch import Samples
 from magdr_core.components.rng import SampleRng
 from magdr_core.components.scenario import Planning, SharedImages, Slice, components_aside
@@ -61,13 +63,12 @@ class Sweep(ByAttack):
         points = [replace(part, steps=n) for n in sorted({*images.profile.sweep.steps, part.steps})]
         attack = self.maker(images, part)
         parts: list[Tensor] = []
-        for b in clean.batches("test"):
+        for b in batches(clean, partial(images.progress, f"attacking ({part.name})")):
             rng = SampleRng(images.seed, f"attack/{part.component}", b.ids, device=b.images.device)
             found = attack.checkpoints(
                 b.images, objective_of(attack, images.G, b), [p.steps for p in points], rng=rng
             )
             parts.append(torch.stack(found, 1))
-            images.progress(f"attacking ({part.name})", sum(map(len, parts)), len(clean))
         return dict(zip(points, torch.cat(parts).unbind(1), strict=True))
 
 
