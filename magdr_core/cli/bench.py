@@ -12,6 +12,7 @@ import click
 from magdr_core.bench.executors.local import Engine, LocalEngine
 from magdr_core.bench.run import Bench, RunResult
 from magdr_core.calibration import rate_kept
+from magdr_core.cli.bench_document import SCHEMA, run_document
 from magdr_core.cli.checks import print_checks
 from magdr_core.cli.common import (
     ProgressDisplay,
@@ -22,9 +23,10 @@ from magdr_core.cli.common import (
     open_toolkit,
 )
 from magdr_core.cli.compare import show
+from magdr_core.cli.document import for_a_program, text_only
 from magdr_core.cli.result_view import print_tables
 from magdr_core.cli.run_progress import RunProgress
-from magdr_core.cli.terminal import Terminal
+from magdr_core.cli.terminal import Terminal, say_document
 from magdr_core.compare import compare_folders
 from magdr_core.errors import MagdrError, one_line
 from magdr_core.report import ReportObserver
@@ -62,6 +64,7 @@ class Shard(click.ParamType):
 @click.option(
     "--address", metavar="HOST:PORT", help="A running Ray cluster, or auto; else one is started here."
 )
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, nothing else.")
 @device_option
 @block_option
 def command(
@@ -73,6 +76,7 @@ def command(
     shard: tuple[int, int] | None,
     engine: str,
     address: str | None,
+    as_json: bool,
     device: str | None,
     block: tuple[str, ...],
 ) -> None:
@@ -84,44 +88,44 @@ def command(
     calls a row unreliable, or an observer failed; 2: a registry is wrong, and nothing was written. To
     divide the work run every --shard with the same cache, at the same time or not, and then the command
     without it, which writes the tables; or let --engine ray give it to the workers of a cluster, of which
-    each takes what [engine] of the registry says.
+    each takes what [engine] of the registry says. With --json progress and messages go to stderr, and stdout
+    has folder, manifest, cells, rows and checks of every run; docs/results.md describes it.
     """
     if out is not None and len(registries) > 1:
         raise click.UsageError("--out takes one registry; several get a folder each")
     if address is not None and engine != "ray":
         raise click.UsageError("--address is of a Ray cluster; say --engine ray")
-    console = Terminal()
-    display = ProgressDisplay(console)
-    progress = RunProgress(display)
-    check_writable(cache)
-    benches = []
-    for registry in registries or (None,):
-        toolkit = open_toolkit(registry, device, block)
-        bench = Bench(
-            toolkit,
-            profile,
-            out=out,
-            cache=cache,
-            limit=limit,
-            shard=shard,
-            engine=_engine(engine, address),
-            progress=progress.step,
-            report=display.say,
-        )
-        if shard is None:
-            check_writable(bench.folder)
-        benches.append(bench)
-    folders = [bench.folder for bench in benches]
-    if len(set(folders)) < len(folders):
-        raise click.UsageError("a registry is named twice; there is nothing to compare it with")
-    failed = False
-    for bench in benches:
-        result = _run(bench, console, progress)
-        failed |= bool(result.failures or result.unreliable or result.observers_failed)
-    if shard is None:
-        for bench in benches[1:]:
-            _compare(benches[0], bench, cache, console)
-    if failed:
+    with for_a_program(as_json) as stdout:
+        console = Terminal(stderr=as_json)
+        progress = RunProgress(ProgressDisplay(console))
+        check_writable(cache)
+        benches = []
+        for registry in registries or (None,):
+            toolkit = open_toolkit(registry, device, block)
+            bench = Bench(
+                toolkit,
+                profile,
+                out=out,
+                cache=cache,
+                limit=limit,
+                shard=shard,
+                engine=_engine(engine, address),
+                progress=progress.step,
+                report=progress.display.say,
+            )
+            if shard is None:
+                check_writable(bench.folder)
+            benches.append(bench)
+        folders = [bench.folder for bench in benches]
+        if len(set(folders)) < len(folders):
+            raise click.UsageError("a registry is named twice; there is nothing to compare it with")
+        results = [_run(bench, console, progress, tables=not as_json) for bench in benches]
+        pages = [_compare(benches[0], b, cache, console, as_json) for b in benches[1:] if shard is None]
+        if as_json:
+            runs = [run_document(b, r) for b, r in zip(benches, results, strict=True)]
+            with stdout():
+                say_document(text_only({"schema": SCHEMA, "runs": runs, "compared": pages}))
+    if any(r.failures or r.unreliable or r.observers_failed for r in results):
         raise SystemExit(1)
 
 
@@ -134,18 +138,35 @@ def _engine(name: str, address: str | None) -> Engine:
     return LocalEngine()
 
 
-def _compare(first: Bench, later: Bench, cache: Path, console: Terminal) -> None:
-    """Two registries may share nothing: each has its own tables then, and one line says so."""
-    console.rule(f"{later.toolkit.registry.name} against {first.toolkit.registry.name}", align="left")
+def _compare(
+    first: Bench, later: Bench, cache: Path, console: Terminal, as_json: bool
+) -> dict[str, str | None]:
+    """Two registries may share nothing: each has its own tables then, and one line says so.
+
+    Returns:
+        The two folders, the page that compares them, and what was wrong if nothing could be compared.
+    """
+    told: dict[str, str | None] = {
+        "a": str(first.folder),
+        "b": str(later.folder),
+        "page": None,
+        "error": None,
+    }
+    if not as_json:
+        title = f"{later.toolkit.registry.name} against {first.toolkit.registry.name}"
+        console.rule(title, align="left")
     try:
         comparison = compare_folders(first.folder, later.folder, cache)
     except MagdrError as e:
         console.print(f"not compared: {one_line(e)}", soft_wrap=True)
-        return
-    show(comparison, write_page(comparison, later.folder / page_name(first.folder)), console)
+        return told | {"error": one_line(e)}
+    page = write_page(comparison, later.folder / page_name(first.folder))
+    if not as_json:
+        show(comparison, page, console)
+    return told | {"page": str(page)}
 
 
-def _run(bench: Bench, console: Terminal, progress: RunProgress) -> RunResult:
+def _run(bench: Bench, console: Terminal, progress: RunProgress, *, tables: bool) -> RunResult:
     registry, profile = bench.toolkit.registry, bench.profile
     console.print(
         f"{registry.name}, profile {bench.name}: {profile.samples} samples, {bench.total} cells, "
@@ -164,7 +185,7 @@ def _run(bench: Bench, console: Terminal, progress: RunProgress) -> RunResult:
     start = time.perf_counter()
     with progress.display.running(registry.name, bench.total, progress.watch(bench)):
         result = bench.run()
-    if bench.shard is None:
+    if bench.shard is None and tables:
         print_tables(console, result)
         print_checks(console, result)
     console.print(
