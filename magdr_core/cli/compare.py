@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -11,6 +12,7 @@ from magdr_core.cli.common import cache_option
 from magdr_core.cli.comparison_view import print_comparison
 from magdr_core.cli.terminal import Terminal, say, say_lines
 from magdr_core.compare import Comparison, Rule, compare_runs
+from magdr_core.compare.align import By
 from magdr_core.compare.figures import DEFAULT, Metric, Size, default_metrics, parse_metric
 from magdr_core.compare.load import load_compared
 from magdr_core.compare.output import to_csv, to_json
@@ -46,6 +48,13 @@ FORMATS = {"json": to_json, "csv": to_csv}
     show_default=True,
     help="holm: p must stay below 0.05 after correction for all comparisons; none: it is not asked for.",
 )
+@click.option(
+    "--by",
+    type=click.Choice(get_args(By)),
+    default="settings",
+    show_default=True,
+    help="label: pair cells by their labels alone, though an attack's strength and steps differ.",
+)
 @click.option("--all", "everything", is_flag=True, help="Show small and identical differences, too.")
 @click.option("--json", "form", flag_value="json", help="Print everything as JSON.")
 @click.option("--csv", "form", flag_value="csv", help="Print one line per compared figure.")
@@ -57,6 +66,7 @@ def command(
     metrics: tuple[str, ...],
     thresholds: tuple[str, ...],
     correction: Correction,
+    by: By,
     everything: bool,
     form: str | None,
     out: Path | None,
@@ -69,6 +79,9 @@ def command(
     there is a regression, or a cell fails that did not fail in RUN_A; 2: wrong usage, or the folders cannot
     be compared.
 
+    Cells are paired by task, attack with its strength and steps, role, component and seed. Two runs that
+    differ in such a parameter are paired with --by label, which says what differs.
+
     Run folders are enough. --cache is looked into only for runs of earlier versions, which kept per-sample
     values nowhere else.
     """
@@ -78,7 +91,8 @@ def command(
         raise click.UsageError(f"--out {out}: the page cannot be written (Is a directory)")
     a, b = load_compared(run_a, cache), load_compared(run_b, cache)
     # Plugins' roles have figures of their own; each run says which.
-    rule = make_rule(metrics, thresholds, correction, Definitions([*a.definitions, *b.definitions]))
+    definitions = Definitions([*a.definitions, *b.definitions])
+    rule = replace(make_rule(metrics, thresholds, correction, definitions), by=by)
     comparison = compare_runs(a, b, rule)
     for note in (*comparison.a.notes, *comparison.b.notes):
         say(note, err=True)

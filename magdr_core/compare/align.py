@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from magdr_core.compare.load import ComparedRun
 from magdr_core.errors import MagdrError
-from magdr_core.results.cell import BENIGN, CLEAN, Cell, Facts
+from magdr_core.results.cell import BENIGN, CLEAN, NOISE, SWEEP, Cell, Facts
+
+By = Literal["settings", "label"]
+"""Cells are paired where attack, strength and steps are the same, or where labels are, whatever they say."""
 
 
 class Place(NamedTuple):
     """What a cell measures, whatever its result depends on besides.
 
-    A stronger attack is another attack, even under the same label.
+    A stronger attack is another attack, even under the same label, unless cells are paired by label alone.
     """
 
     task: str
@@ -32,6 +36,12 @@ class Place(NamedTuple):
         """Of a cell's facts."""
         own = {name: getattr(facts, name) for name in cls._fields}
         return cls(**own | {"eps": float(f"{facts.eps:.9g}")})
+
+    def labels(self) -> Place:
+        """The same of every attack that has this label: without its strength and steps. A sweep's points have
+        nothing but their steps to tell them apart."""
+        attack = self.attack.partition("@")[0] if self.slice_role == NOISE else self.attack
+        return self._replace(attack=attack, eps=0.0, steps=self.steps if self.slice_role == SWEEP else 0)
 
     @property
     def where(self) -> str:
@@ -51,12 +61,27 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """Two cells of one place, and the samples that both have, in A's order."""
+    """Two cells of one place, and the samples that both have, in A's order.
+
+    Attributes:
+        place: A's; B's may have another strength or other steps where cells are paired by label.
+    """
 
     place: Place
     a: Cell
     b: Cell
     ids: tuple[str, ...]
+
+    @property
+    def unlike(self) -> str:
+        """In what the attack differs: `eps 6/255 -> 8/255`, say; empty if in nothing."""
+        before, after = self.place, Place.of(self.b.facts)
+        parts = []
+        if before.eps != after.eps:
+            parts.append(f"eps {before.eps * 255:.4g}/255 -> {after.eps * 255:.4g}/255")
+        if before.steps != after.steps:
+            parts.append(f"steps {before.steps} -> {after.steps}")
+        return ", ".join(parts)
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,30 +106,44 @@ class Matching:
         return summarised(self.only_b, self.all_a)
 
 
-def match(a: ComparedRun, b: ComparedRun) -> Matching:
+def keyed(cells: Sequence[Cell], by: By) -> dict[Place, Cell]:
+    """Cells by what they are paired by; those that labels do not tell apart by their whole places."""
+    places = [Place.of(cell.facts) for cell in cells]
+    if by == "settings":
+        return dict(zip(places, cells, strict=True))
+    times = Counter(place.labels() for place in places)
+    names = [place.labels() if times[place.labels()] == 1 else place for place in places]
+    return dict(zip(names, cells, strict=True))
+
+
+def match(a: ComparedRun, b: ComparedRun, by: By = "settings") -> Matching:
     """Cells of the same place on the same pictures.
+
+    Args:
+        by: with `label` cells are paired whose task, images, role, label, attack's label, knowledge and seed
+            are the same, though the attack may have another strength or other steps.
 
     Raises:
         MagdrError: there is none; the message says in what the runs differ.
     """
-    ours = {Place.of(cell.facts): cell for cell in a.cells}
-    theirs = {Place.of(cell.facts): cell for cell in b.cells}
+    ours, theirs = keyed(a.cells, by), keyed(b.cells, by)
     pairs, other = [], []
-    for place, cell in ours.items():
-        twin = theirs.get(place)
+    for name, cell in ours.items():
+        twin = theirs.get(name)
         if twin is None:
             continue
-        ids = _shared_ids(cell, twin)
+        place, ids = Place.of(cell.facts), _shared_ids(cell, twin)
         if ids:
             pairs.append(Pair(place, cell, twin, ids))
         else:
             other.append(place)
-    failed = {Place.of(c.facts) for run in (a, b) for c in run.failures}
-    only_a = [place for place in ours if place not in theirs and place not in failed]
-    only_b = [place for place in theirs if place not in ours and place not in failed]
+    failed = {name for run in (a, b) for name in keyed(run.failures, by)}
+    only_a = [Place.of(c.facts) for name, c in ours.items() if name not in theirs and name not in failed]
+    only_b = [Place.of(c.facts) for name, c in theirs.items() if name not in ours and name not in failed]
     if not pairs:
         raise MagdrError(f"{a.folder} and {b.folder} share no cell: {_reason(ours, theirs, bool(other))}")
-    return Matching(pairs, only_a, only_b, other, list(ours), list(theirs))
+    all_a, all_b = ([Place.of(c.facts) for c in side.values()] for side in (ours, theirs))
+    return Matching(pairs, only_a, only_b, other, all_a, all_b)
 
 
 def _shared_ids(a: Cell, b: Cell) -> tuple[str, ...]:

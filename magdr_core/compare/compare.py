@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from magdr_core.bench.plan import ORACLE
-from magdr_core.compare.align import Pair, Place, match
+from magdr_core.compare.align import By, Pair, keyed, match
 from magdr_core.compare.config_diff import causes, changes, tables
 from magdr_core.compare.figures import Metric, chosen, default_metrics
 from magdr_core.compare.load import ComparedRun, load_compared
@@ -46,7 +46,7 @@ def compare_runs(a: ComparedRun, b: ComparedRun, rule: Rule) -> Comparison:
     Raises:
         MagdrError: the runs share no cell, or none that has such a figure.
     """
-    matching, found = match(a, b), changes(a, b)
+    matching, found = match(a, b, rule.by), changes(a, b)
     beside = Siblings(a.cells), Siblings(b.cells)
     definitions = Definitions([*a.definitions, *b.definitions])
     drafts = [draft for pair in matching.pairs for draft in _drafts(pair, beside, definitions, rule)]
@@ -69,21 +69,20 @@ def compare_runs(a: ComparedRun, b: ComparedRun, rule: Rule) -> Comparison:
         able = len(np.unique(draft.identities)) >= fewest_identities(len(tested), LEVEL)
         corrected = rule.correction == "holm" and able
         rows.append(_row(draft, rule, row_p, row_adjusted, corrected, tuple(why)))
-    new, fixed, other = _failures(a, b)
+    new, fixed, other = _failures(a, b, rule.by)
     # Of every task, attacks that know what they attack come first: they are what a claim rests on.
     rows.sort(key=lambda row: row.place.knowledge != "adaptive")
     return Comparison(a, b, rule, found, matching, rows, new, fixed, other, len(tested))
 
 
-def _failures(a: ComparedRun, b: ComparedRun) -> tuple[list[Cell], list[Cell], list[Cell]]:
+def _failures(a: ComparedRun, b: ComparedRun, by: By) -> tuple[list[Cell], list[Cell], list[Cell]]:
     """Failed cells: those of B that A has a result of, those of A that B has a result of, and the others."""
-    good = [{Place.of(cell.facts) for cell in run.cells} for run in (a, b)]
-    new = [c for c in b.failures if Place.of(c.facts) in good[0]]
-    fixed = [c for c in a.failures if Place.of(c.facts) in good[1]]
-    told = {Place.of(c.facts) for c in (*new, *fixed)}
-    failed = {Place.of(c.facts): c for c in (*a.failures, *b.failures)}
-    others = {place: cell for place, cell in failed.items() if place not in told}
-    return new, fixed, list(others.values())
+    good = [keyed(run.cells, by) for run in (a, b)]
+    failed = [keyed(run.failures, by) for run in (a, b)]
+    new = {name: cell for name, cell in failed[1].items() if name in good[0]}
+    fixed = {name: cell for name, cell in failed[0].items() if name in good[1]}
+    others = {name: cell for name, cell in {**failed[0], **failed[1]}.items() if name not in {**new, **fixed}}
+    return list(new.values()), list(fixed.values()), list(others.values())
 
 
 @dataclass(frozen=True, eq=False)

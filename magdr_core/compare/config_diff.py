@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from magdr_core.compare.align import Place
+from magdr_core.compare.align import Pair, Place
 from magdr_core.compare.load import ComparedRun
 from magdr_core.components.kind import RESERVED
 from magdr_core.measures.definitions import ROLES
@@ -80,6 +80,28 @@ def tables(run: ComparedRun) -> Tables:
             for label, own in table.items():
                 found[f"[{name}.{label}]"] = {"use": label, **_flat(own if isinstance(own, dict) else {})}
     return found
+
+
+def told_apart(pairs: Sequence[Pair], found: Sequence[Change]) -> list[str]:
+    """In what cells differ that are paired by label alone: the tables of components and of their calibration,
+    and the strength of attacks of which the registries say nothing.
+
+    Args:
+        found: of `changes`.
+    """
+    told = [
+        str(change)
+        for change in found
+        if change.where in ("[magdr]", "[calibration]")
+        or (change.where.startswith("[") and "." in change.where)
+        if not change.where.startswith("[profile.")
+    ]
+    said = {change.where for change in found}
+    for pair in pairs:
+        label = pair.place.labels().attack.partition("@")[0]
+        if pair.unlike and f"[attack.{label}]" not in said:
+            told.append(f"attack {pair.place.attack}: {pair.unlike}")
+    return list(dict.fromkeys(told))
 
 
 def causes(place: Place, dataset: str, before: Tables, after: Tables, found: list[Change]) -> list[str]:

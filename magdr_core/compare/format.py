@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 
-from magdr_core.compare.config_diff import Change
+from magdr_core.compare.config_diff import Change, told_apart
 from magdr_core.compare.result import LEVEL, Compared, Comparison, Verdict
 from magdr_core.measures.definitions import DEFINITIONS
 
@@ -77,6 +77,10 @@ def rule_lines(comparison: Comparison) -> list[str]:
         f"{plural(pairs, 'cell')} in both{shared}; {_tested(comparison)}",
         f"thresholds: {'; '.join(_thresholds(comparison))}",
     ]
+    if rule.by == "label":
+        apart = told_apart(comparison.matching.pairs, comparison.changes)
+        differ = f"these differ: {'; '.join(apart)}" if apart else "no parameter differs"
+        lines.append(f"paired by label, whatever the parameters; {differ}")
     if rule.correction == "none":
         lines.append(
             "no correction for multiple comparisons: of many differences that are none, one in twenty has an "

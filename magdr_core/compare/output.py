@@ -9,6 +9,7 @@ import math
 from typing import Any
 
 from magdr_core.compare.align import Place
+from magdr_core.compare.config_diff import told_apart
 from magdr_core.compare.load import ComparedRun
 from magdr_core.compare.result import LEVEL, Compared, Comparison
 from magdr_core.results.cell import Cell
@@ -31,11 +32,13 @@ def to_json(comparison: Comparison) -> str:
         "rule": {
             "metrics": [str(metric) for metric in comparison.rule.metrics],
             "correction": comparison.rule.correction,
+            "by": comparison.rule.by,
             "level": LEVEL,
             "comparisons_tested": comparison.tested,
             "identities_needed": comparison.too_few,
         },
         "found_worse": comparison.found_worse,
+        "differ": told_apart(matching.pairs, comparison.changes) if comparison.rule.by == "label" else [],
         "changes": [vars(change) for change in comparison.changes],
         "comparisons": [_full(row) for row in comparison.rows],
         "new_failures": [_failure(c) for c in comparison.new_failures],

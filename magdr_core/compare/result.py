@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from magdr_core.compare.align import Matching, Place
+from magdr_core.compare.align import By, Matching, Place
 from magdr_core.compare.config_diff import Change
 from magdr_core.compare.figures import Metric, Size, default_metrics
 from magdr_core.compare.load import ComparedRun
@@ -29,11 +29,13 @@ class Rule:
         sizes: thresholds in place of the defaults, by metric name.
         correction: with `holm` p must be below 0.05 after its adjustment, too, where there are enough images
             for that to be possible at all; with `none` threshold and interval decide alone.
+        by: what cells are paired by.
     """
 
     metrics: tuple[Metric, ...] = field(default_factory=default_metrics)
     sizes: Mapping[str, Size] = field(default_factory=dict)
     correction: Correction = "holm"
+    by: By = "settings"
 
     def threshold(self, figure: Figure) -> Threshold:
         own = self.sizes.get(figure.name)
