@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from magdr_core.components.specs import SPECS
+from magdr_core.components.kind import RESERVED
 from magdr_core.errors import RegistryError, brief, suggestion
 from magdr_core.files.user_files import parse_toml, read_text, user_path
 
@@ -82,7 +82,7 @@ def merged(own: Mapping[str, Any], included: Included) -> tuple[dict[str, Any], 
     for name in dict.fromkeys(["registry", *below, *own]):
         if name == "registry":  # name and seed are those of the file that is run
             result[name] = {key: value for key, value in own["registry"].items() if key != "include"}
-        elif name in SPECS or name == "profile":
+        elif name not in RESERVED or name == "profile":  # tables of tables: a kind's components, profiles
             result[name] = {**below.get(name, {}), **own.get(name, {})}
             kept = [label for label in below.get(name, {}) if label not in own.get(name, {})]
             origins |= {f"{name}.{label}": included.name for label in kept}
@@ -99,9 +99,8 @@ def _moved(data: Mapping[str, Any], folder: str) -> dict[str, Any]:
     result = dict(data)
     if not folder:
         return result
-    for kind in SPECS:
-        if kind in data:
-            result[kind] = {label: _component(table, folder) for label, table in data[kind].items()}
+    for kind in data.keys() - set(RESERVED):
+        result[kind] = {label: _component(table, folder) for label, table in data[kind].items()}
     if "local" in data.get("plugins", {}):
         local = {
             name: _placed(target, folder) if target.endswith(".py") else target
