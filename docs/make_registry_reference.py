@@ -41,7 +41,7 @@ MEANINGS = {
     "_Plugins": {
         "local": "name = a Python file (relative to the registry) or a dotted module",
         "block": "plugins that must not be imported, as `magdr plugins list` prints them; globs",
-        "use": "plugins to load for their event hooks alone",
+        "use": "plugins to load at once: for their event hooks, kinds, roles and scenarios",
     },
     "_Component": {
         "use": "the component: a bare name is built in, `plugin/name` is not; the label if left out",

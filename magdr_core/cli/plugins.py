@@ -31,7 +31,8 @@ def _host(registry: Path | None, block: tuple[str, ...]) -> PluginHost:
 
 
 def _load_everything(host: PluginHost) -> list[str]:
-    return [one_line(fault) for fault in host.load_all(host.available())]
+    faults = host.load_all(host.available())
+    return [*map(one_line, faults.values()), *(one_line(failure.error) for failure in host.failures)]
 
 
 def _matching(patterns: tuple[str, ...], names: Iterable[str], what: str) -> set[str]:

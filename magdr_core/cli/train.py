@@ -35,7 +35,8 @@ def command(name: str | None, out: Path, steps: int | None, device: str, registr
     read = read_registry(registry or default_registry())
     host = PluginHost(local=read.local, block=read.block, base=read.path.parent)
     if name not in host.recipes:
-        for fault in host.load_all(plugin for plugin in host.available() if plugin != BUILTIN):
+        faults = host.load_all(plugin for plugin in host.available() if plugin != BUILTIN)
+        for fault in (*faults.values(), *(failure.error for failure in host.failures)):
             say(f"magdr: {one_line(fault)}", err=True)
     if name is None:
         for known, recipe in host.recipes.items():

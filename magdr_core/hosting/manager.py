@@ -298,11 +298,12 @@ class PluginHost:
         own = [sort.hook.removeprefix("magdr_") for sort in extensions.SORTS]
         return [*own, *(kind.plural for kind in self.kinds.values())]
 
-    def load_all(self, namespaces: Iterable[str]) -> list[PluginError]:
+    def load_all(self, namespaces: Iterable[str]) -> dict[str, PluginError]:
         """Load several plugins, whichever brings the kind of another's components.
 
         Returns:
-            The faults of those that cannot be loaded, and of modules of packages.
+            By plugin, the faults of those that cannot be loaded; those of a package's modules are in
+            `failures`.
         """
         names = list(namespaces)
         faults: dict[str, PluginError] = {}
@@ -320,7 +321,7 @@ class PluginHost:
                 else:
                     faults.pop(name, None)
                     names.remove(name)
-        return [*faults.values(), *(failure.error for failure in self.failures)]
+        return faults
 
     def _try_again(self) -> None:
         """What had a hook that nothing knew may have it now."""

@@ -106,6 +106,8 @@ class Registry:
         composition: the `[magdr]` table: defaults for what MagDR's components need.
         speed: how generators are run.
         origins: by dotted name (`attack.pgd`), the file of each table that an `include` brought.
+        unread: tables `[name.LABEL]` of kinds that a plugin may bring, by name and label, as the file has
+            them; only where the registry names plugins (:mod:`magdr_core.registry.plugin_tables`).
     """
 
     path: Path
@@ -123,6 +125,7 @@ class Registry:
     speed: Speed
     profiles: Mapping[str, Profile]
     origins: Mapping[str, str] = field(default_factory=dict)
+    unread: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def file_of(self, table: str) -> str:
         """The name of the file that has a table.
@@ -205,25 +208,51 @@ def parse_registry(text: str, path: Path) -> Registry:
         RegistryError: as :func:`read_registry`; a fault in the included file names that file.
     """
     data = parse_toml(text, error=RegistryError, subject=f"{path.name}:")
-    own, include = _Reader(path).registry(text, data)
+    named = _names_plugins(data)
+    own, include = Reader(path, plugins=named or _includes(data)).registry(text, data)
     if not include:
         return own
     included = read_included(include, path)
-    _Reader(path, included.name).registry(included.text, included.data)
+    named = named or _names_plugins(included.data)
+    Reader(path, included.name, plugins=named).registry(included.text, included.data)
     together, origins = merged(data, included)
     resolved = to_toml(together)
-    registry, _ = _Reader(path).registry(resolved, together)
+    registry, _ = Reader(path, plugins=_names_plugins(together)).registry(resolved, together)
     return replace(registry, origins=MappingProxyType(origins))
 
 
-class _Reader:
-    """Args:
-    name: of the file, in errors.
+def _names_plugins(data: Mapping[str, Any]) -> bool:
+    """Whether a registry names plugins, which may know more tables and keys than core."""
+    plugins = data.get("plugins")
+    return isinstance(plugins, dict) and bool(plugins.get("local") or plugins.get("use"))
+
+
+def _includes(data: Mapping[str, Any]) -> bool:
+    header = data.get("registry")
+    return isinstance(header, dict) and bool(header.get("include"))
+
+
+def no_such_table(file: str, name: str, known: Iterable[str]) -> RegistryError:
+    return RegistryError(f"{file}: unknown table {_shown(name)}{suggestion(name, known)}")
+
+
+def no_such_key(name: str, known: Iterable[str]) -> str:
+    return f"this table has no key {brief(name)}{suggestion(name, known)}"
+
+
+class Reader:
+    """Checks tables.
+
+    Args:
+        path: of the registry.
+        name: of the file, in errors.
+        plugins: tables and profiles' keys that core does not know are left for plugins.
     """
 
-    def __init__(self, path: Path, name: str = "") -> None:
+    def __init__(self, path: Path, name: str = "", *, plugins: bool = False) -> None:
         self.path = path
         self.name = name or path.name
+        self.plugins = plugins
 
     def fail(self, table: str, message: str) -> RegistryError:
         return RegistryError(f"{self.name} {table}: {message}")
@@ -233,9 +262,8 @@ class _Reader:
         kinds = core_kinds()
         known = {*RESERVED, *kinds}
         for name, table in data.items():
-            if name not in known:
-                hint = suggestion(name, known)
-                raise RegistryError(f"{self.name}: unknown table {_shown(name)}{hint}")
+            if name not in known and not (self.plugins and isinstance(table, dict)):
+                raise no_such_table(self.name, name, known)
             if not isinstance(table, dict):
                 raise RegistryError(f"{self.name}: {name!r} must be a table, got {brief(table)}")
         header = self.table(_Header, "[registry]", data.get("registry", {}))
@@ -255,12 +283,12 @@ class _Reader:
         calibration = self.table(CalibrationPolicy, "[calibration]", data.get("calibration", {}))
         engine = self.table(EngineSettings, "[engine]", data.get("engine", {}))
         speed = self.table(Speed, "[speed]", data.get("speed", {}))
+        unread = {name: self.left(name, data[name]) for name in data if name not in known}
         for name in data.get("profile", {}):
             if fault := unsafe(name):
                 raise self.fail(_shown(f"profile.{name}"), f"the profile's name {fault}")
         profiles = {
-            name: Profile(**self.table(ProfileTable, f"[profile.{name}]", table))
-            for name, table in data.get("profile", {}).items()
+            name: self.profile(f"[profile.{name}]", table) for name, table in data.get("profile", {}).items()
         }
         registry = Registry(
             path=self.path,
@@ -277,6 +305,7 @@ class _Reader:
             engine=EngineSettings(**engine),
             speed=Speed(**speed),
             profiles=MappingProxyType(profiles),
+            unread=MappingProxyType(unread),
         )
         return registry, header["include"]
 
@@ -286,6 +315,24 @@ class _Reader:
         values = self.table(_table_of(kind), place, table)
         use, params, base = values.pop("use") or label, values.pop("params"), values.pop("base")
         return Instance(kind.name, label, use, params, base, values)
+
+    def profile(self, place: str, table: Any) -> Profile:
+        """A `[profile.NAME]` table; keys that a plugin may know are in `extra`."""
+        known = ProfileTable.model_fields
+        further = {}
+        if self.plugins and isinstance(table, dict):
+            further = {key: value for key, value in table.items() if key not in known}
+            table = {key: value for key, value in table.items() if key in known}
+        return Profile(**self.table(ProfileTable, place, table), extra=further)
+
+    def left(self, kind: str, tables: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The tables of what may be a plugin's kind: they are tables, and their labels can be such."""
+        for label, table in tables.items():
+            place = _shown(f"{kind}.{label}")
+            self.check_label(place, label)
+            if not isinstance(table, dict):
+                raise self.fail(place, f"must be a table, got {brief(table)}")
+        return tables
 
     def check_label(self, place: str, label: str) -> None:
         """Labels are parts of file names and of module names."""

@@ -18,6 +18,7 @@ from magdr_core.files.user_files import user_path
 from magdr_core.hosting.manager import Entry, PluginHost
 from magdr_core.magdr.chains import chain_count
 from magdr_core.registry.composition import default_of
+from magdr_core.registry.plugin_tables import completed, needs_plugins
 from magdr_core.registry.read import Instance, Registry
 
 SETTINGS = 128
@@ -76,8 +77,27 @@ class Resolver:
         )
         self._resolved: dict[tuple[str, str], Resolved] = {}
         self._parts = 0
-        for namespace in registry.use:
-            self.at("[plugins] use", partial(self.host.load, namespace))
+        self._load_plugins()
+
+    def _load_plugins(self) -> None:
+        """Those that are to be loaded at once: what `use` names, and `local` ones too where the registry says
+        something that core does not know.
+
+        Raises:
+            RegistryError: one of `use` is broken; nobody knows what the registry says (a broken local plugin
+                may have been the one, so that is told too).
+        """
+        unknown = needs_plugins(self.registry)
+        faults = self.host.load_all([*self.registry.use, *(self.registry.local if unknown else ())])
+        for namespace in self.registry.use:
+            if namespace in faults:
+                self.at("[plugins] use", partial(self.host.load, namespace))
+        if unknown:
+            try:
+                self.registry = completed(self.registry, self.host)
+            except RegistryError as e:
+                broken = "".join(f"; not loaded: {one_line(fault)}" for fault in faults.values())
+                raise PlacedError(f"{e}{broken}") from None
 
     def at(self, table: str, action: Callable[[], Any]) -> Any:
         """Run `action` so that its faults name the registry's file and the innermost table."""

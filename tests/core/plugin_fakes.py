@@ -20,6 +20,65 @@ def f(a, b, masks):
 def magdr_metrics():
     return [MetricSpec(name="{name}", build=stateless(f))]
 """
+KIND = """
+from dataclasses import dataclass
+from typing import ClassVar
+from magdr_core.api import ComponentSpec, Guard, Kind, hookimpl, stateless
+MAGDR_API = 1
+
+@dataclass(frozen=True, kw_only=True)
+class QualitySpec(ComponentSpec):
+    kind: ClassVar[str] = "quality"
+
+class GuardedQuality(Guard):
+    def __call__(self, x):
+        return self.scores(self.call(self.component, x), (len(x),))
+
+QUALITY = Kind(
+    name="quality", plural="qualities", spec=QualitySpec,
+    guard=lambda resolved, component, where: GuardedQuality(component, where),
+)
+
+@hookimpl
+def magdr_kinds():
+    return [QUALITY]
+"""
+COMPONENT = '''
+def contrast(x):
+    """Standard deviation of grey levels."""
+    return x.mean(1).flatten(1).std(1)
+
+@hookimpl
+def magdr_qualities():
+    return [QualitySpec(name="contrast", build=stateless(contrast))]
+'''
+VALUES = """
+import click
+from magdr_core.api import Recipe, Role, Scenario, hookimpl
+MAGDR_API = 1
+
+class Quality(Role):
+    name, plural, kind = "quality", "qualities", "quality"
+
+class Blur(Scenario):
+    name, key = "blur", "blur"
+
+@hookimpl
+def magdr_roles():
+    return [Quality()]
+
+@hookimpl
+def magdr_scenarios():
+    return [Blur()]
+
+@hookimpl
+def magdr_commands():
+    return [click.Command("shout")]
+
+@hookimpl
+def magdr_recipes():
+    return [Recipe(name="tiny", kind="parser", use="unet", trainer="acme:train", steps=1, pool=1)]
+"""
 
 
 @dataclass

@@ -179,7 +179,6 @@ def test_included_files_include_nothing(folders):
 @pytest.mark.parametrize(
     ("fault", "said"),
     [
-        ("[atack.x]", "../common/base.toml: unknown table [atack]"),
         ("[attack.x]\neps = 1", "../common/base.toml [attack.x]: this table has no key 'eps'"),
         ("[attack", "../common/base.toml: is not valid TOML"),
         ("[profile.p]\nsamples = 0", "../common/base.toml [profile.p]: key 'samples'"),
@@ -190,6 +189,15 @@ def test_a_fault_names_the_file_that_it_is_in(folders, fault, said):
     with pytest.raises(RegistryError) as error:
         read_registry(folders)
     assert str(error.value).startswith(said)
+
+
+def test_a_table_that_no_plugin_knows_names_the_file_that_it_is_in(folders):
+    (folders.parents[1] / "common" / "base.toml").write_text(f"{BASE}\n[atack.x]\n")
+    with pytest.raises(RegistryError) as error:
+        Toolkit.from_registry(folders, device="cpu")
+    assert str(error.value).startswith(
+        "../common/base.toml: unknown table [atack]; did you mean 'attack'?; not loaded: plugin 'elsewhere' ("
+    )
 
 
 def test_a_fault_that_a_component_finds_names_the_file_that_it_is_in(folders):

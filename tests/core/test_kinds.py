@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from plugin_fakes import FakeEntry, assert_clean, fault, names
+from plugin_fakes import COMPONENT, KIND, VALUES, FakeEntry, assert_clean, fault, names
 
 from magdr_core.components.kind import PROFILE_KEYS, RESERVED
 from magdr_core.components.specs import SPECS
@@ -17,38 +17,6 @@ from magdr_core.registry.read import parse_registry
 from magdr_core.registry.settings import ProfileTable
 from tests.edits import edited
 
-KIND = """
-from dataclasses import dataclass
-from typing import ClassVar
-from magdr_core.api import ComponentSpec, Guard, Kind, hookimpl, stateless
-MAGDR_API = 1
-
-@dataclass(frozen=True, kw_only=True)
-class QualitySpec(ComponentSpec):
-    kind: ClassVar[str] = "quality"
-
-class GuardedQuality(Guard):
-    def __call__(self, x):
-        return self.scores(self.call(self.component, x), (len(x),))
-
-QUALITY = Kind(
-    name="quality", plural="qualities", spec=QualitySpec,
-    guard=lambda resolved, component, where: GuardedQuality(component, where),
-)
-
-@hookimpl
-def magdr_kinds():
-    return [QUALITY]
-"""
-COMPONENT = '''
-def contrast(x):
-    """Standard deviation of grey levels."""
-    return x.mean(1).flatten(1).std(1)
-
-@hookimpl
-def magdr_qualities():
-    return [QualitySpec(name="contrast", build=stateless(contrast))]
-'''
 OF_ANOTHER = '''
 from magdr_core.api import hookimpl, stateless
 MAGDR_API = 1
@@ -63,33 +31,6 @@ def magdr_qualities():
     module = [m for name, m in sys.modules.items() if name.startswith("magdr_local_kinds_")][-1]
     return [module.QualitySpec(name="brightness", build=stateless(brightness))]
 '''
-VALUES = """
-import click
-from magdr_core.api import Recipe, Role, Scenario, hookimpl
-MAGDR_API = 1
-
-class Quality(Role):
-    name, plural, kind = "quality", "qualities", "quality"
-
-class Blur(Scenario):
-    name, key = "blur", "blur"
-
-@hookimpl
-def magdr_roles():
-    return [Quality()]
-
-@hookimpl
-def magdr_scenarios():
-    return [Blur()]
-
-@hookimpl
-def magdr_commands():
-    return [click.Command("shout")]
-
-@hookimpl
-def magdr_recipes():
-    return [Recipe(name="tiny", kind="parser", use="unet", trainer="acme:train", steps=1, pool=1)]
-"""
 
 
 @pytest.fixture
@@ -158,13 +99,13 @@ def test_kind_components_are_built_inside_its_guard(tmp_path, toolkit_from):
 def test_kind_of_one_plugin_serves_components_of_another_in_any_order(several, order):
     host = several(kinds=KIND, acme=OF_ANOTHER)
     plugins = {"a": "kinds", "b": "acme"}
-    assert host.load_all(plugins[c] for c in order) == []
+    assert host.load_all(plugins[c] for c in order) == {}
     assert names(host, "quality") == ["quality:acme/brightness"]
 
 
 def test_hook_of_a_kind_that_nobody_brings_is_a_fault(several):
     host = several(acme=OF_ANOTHER)
-    [error] = host.load_all(["acme"])
+    [error] = host.load_all(["acme"]).values()
     assert "unknown hook 'magdr_qualities'" in str(error)
     with pytest.raises(PluginError, match="no kind 'quality'"):
         host.kind("quality")
@@ -314,5 +255,5 @@ def test_installed_plugins_find_the_kind_of_one_that_is_loaded_after_them(instal
     monkeypatch.syspath_prepend(tmp_path)
     installed(FakeEntry("aa", "aa_first", "a"), FakeEntry("zz", "zz_kinds", "z"))
     host = PluginHost()
-    assert host.load_all(["aa", "zz"]) == []
+    assert host.load_all(["aa", "zz"]) == {}
     assert names(host, "quality") == ["quality:aa/brightness"]
