@@ -39,7 +39,7 @@ MEANINGS = {
         "device": '`"auto"` (CUDA where there is one), `"cpu"`, `"cuda"`, `"cuda:N"`',
     },
     "_Plugins": {
-        "local": "name = a Python file (relative to the registry) or a dotted module",
+        "local": "name = a Python file (relative to the registry), or a dotted module or package",
         "block": "plugins that must not be imported, as `magdr plugins list` prints them; globs",
         "use": "plugins to load at once: for their event hooks, kinds, roles and scenarios",
     },

@@ -34,7 +34,7 @@ from magdr_core.components.recipe import Recipe
 from magdr_core.components.regions import Regions
 from magdr_core.components.rng import SampleRng
 from magdr_core.components.role import Role
-from magdr_core.components.scenario import Scenario
+from magdr_core.components.scenario import CLEAN, Measured, Scenario, Slice
 from magdr_core.components.specs import (
     AttackSpec,
     AugmentationSpec,
@@ -72,6 +72,7 @@ Condition = VectorCondition
 """What nearly every generator takes; `AnyCondition` is what one may take."""
 
 __all__ = [
+    "CLEAN",
     "PICTURE_SUFFIXES",
     "VIDEO_SUFFIXES",
     "AnyCondition",
@@ -111,6 +112,7 @@ __all__ = [
     "MagDR",
     "MagDRDetector",
     "MagdrError",
+    "Measured",
     "Metric",
     "MetricSpec",
     "Need",
@@ -129,6 +131,7 @@ __all__ = [
     "Samples",
     "Scenario",
     "Setting",
+    "Slice",
     "Split",
     "TensorCondition",
     "Threshold",

@@ -148,7 +148,7 @@ def new(name: str, kind: str, registry: Path | None) -> None:
     if kind not in host.kinds:  # it may be a plugin's
         host = _host(registry, ())
         _load_everything(host)
-    place, component = write_package(name, host.kind(kind), Path())
+    place, component = write_package(name, host.kind(kind), Path(), host.distribution_of(kind))
     say(f"{place}/ holds {kind} {component}; next:")
     say(f"  pip install -e {place} && magdr plugins check {name}")
 

@@ -22,7 +22,7 @@ from magdr_core.hosting.manager import GROUP
 from magdr_core.registry.read import Registry
 from magdr_core.testing.checks import Finding
 from magdr_core.testing.fake_cuda import FAKE
-from magdr_core.testing.suite import Target, locate
+from magdr_core.testing.suite import Target, from_anywhere, locate
 from magdr_core.testing.world import World
 
 START = 600.0
@@ -67,13 +67,15 @@ def check_plugin(plugin: str, registry: Registry | None, *, timeout: float, devi
         World({}, base=Path.cwd(), device=device)  # a wrong device is told here, not found in the plugin
     with tempfile.TemporaryDirectory(prefix="magdr-check-") as folder:
         paths: list[str] = []
+        local: Mapping[str, str]
+        local, base = ({}, None) if registry is None else (registry.local, registry.path.parent)
         if Path(os.path.expanduser(plugin)).is_dir() and not plugin.endswith(".py"):
             project = Path(os.path.expanduser(plugin)).resolve()
             name, module = pretend_installed(project, Path(folder))
             paths = [folder, str(project), str(project / "src")]
-            target, file = Target(name, {}, project), f"{module.partition(':')[0]}"
+            others = {} if base is None else from_anywhere(local, base)
+            target, file = Target(name, others, project), f"{module.partition(':')[0]}"
         else:
-            local, base = ({}, None) if registry is None else (registry.local, registry.path.parent)
             target = locate(plugin, local, base)
             file = target.local.get(target.namespace, target.namespace)
         job = {

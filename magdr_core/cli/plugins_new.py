@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import keyword
 import re
 import sys
@@ -26,7 +27,7 @@ version = "0.1.0"
 description = "A {kind} for magdr"
 readme = "README.md"
 requires-python = ">=3.11"
-dependencies = ["magdr>={version}"]
+dependencies = {dependencies}
 
 [project.optional-dependencies]
 test = ["pytest>=8"]
@@ -69,8 +70,11 @@ use = "{name}/{component}"
 """
 
 
-def write_package(name: str, kind: Kind, folder: Path) -> tuple[Path, str]:
+def write_package(name: str, kind: Kind, folder: Path, brought_by: str = "") -> tuple[Path, str]:
     """Write a package into `folder/name`.
+
+    Args:
+        brought_by: the distribution that brings the kind; empty of core's.
 
     Returns:
         (the new folder, the component's name as a registry says it).
@@ -90,7 +94,8 @@ def write_package(name: str, kind: Kind, folder: Path) -> tuple[Path, str]:
     if found is None:
         raise MagdrError(f'the example of the kind {kind.name!r} has no Spec(name="...")')
     about = {"name": name, "module": module, "kind": kind.name, "component": found[1]}
-    about["version"] = version("magdr")
+    needed = [f"magdr>={version('magdr')}", *([brought_by] if brought_by else [])]
+    about["dependencies"] = json.dumps(needed)
     files = {
         "pyproject.toml": PYPROJECT.format(**about),
         "README.md": README.format(**about),

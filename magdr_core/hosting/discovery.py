@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import pkgutil
 import sys
@@ -112,14 +113,21 @@ def import_file(name: str, path: Path) -> ModuleType:
 
 
 def origin_of(module: ModuleType, plugin: str, namespace: str, ep: EntryPoint | None) -> Origin:
-    """Where a module of an installed package, or of a dotted name, comes from."""
+    """Where a module of an installed package, or of a dotted name, comes from.
+
+    Args:
+        ep: of the package; None of a dotted name, whose components are keyed by the content of their file.
+    """
     dist = ep.dist if ep is not None else None
     package = (module.__package__ or module.__name__).partition(".")[0]
+    file = getattr(module, "__file__", "") or ""
+    local = ep is None and file.endswith(".py")
     return Origin(
         plugin=plugin,
         namespace=namespace,
         distribution=dist.name if dist is not None else "",
         version=dist.version if dist is not None else "",
-        file=getattr(module, "__file__", "") or "",
+        file=file,
         package=package,
+        source_hash=hashlib.sha256(Path(file).read_bytes()).hexdigest() if local else "",
     )

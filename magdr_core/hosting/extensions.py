@@ -32,10 +32,12 @@ class Owner:
     Attributes:
         plugin: as a registry calls it; modules of one package have one.
         told: what others are told.
+        distribution: what to `pip install` for it; empty of core, and of a plugin that is not installed.
     """
 
     plugin: str
     told: str
+    distribution: str = ""
 
     def __str__(self) -> str:
         return self.told
@@ -109,6 +111,10 @@ class Extensions:
                 staged = self._staged(plugin, Owner(CORE, core_owner(plugin)), plugin, (sort,))
                 self._keep(staged)
         return MappingProxyType(self._values[sort.hook])
+
+    def owner(self, sort: Sort, name: str) -> Owner:
+        """Who has brought a value that is there."""
+        return self._owners[(sort.noun, name)]
 
     def stage(self, plugin: str, owner: Owner, where: str, ask: Callable[[Any], Any]) -> Staged:
         """What a registered plugin brings; the hooks of its kinds are there from now on.

@@ -6,12 +6,10 @@ import, version checks, roll-back of a plugin whose specs are wrong, and survivi
 
 from __future__ import annotations
 
-import dataclasses
 import fnmatch
 import hashlib
 import importlib
 import os
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -108,6 +106,7 @@ class PluginHost:
         self._order: list[str] = []
         self._loaded: set[str] = set()
         self._broken: dict[str, BrokenPluginError] = {}
+        self._roots: dict[str, ModuleType] = {}
         self._installed, self._claimed_twice = installed_plugins()
 
     # -- looking up -------------------------------------------------------------------------------------
@@ -193,6 +192,10 @@ class PluginHost:
     def is_blocked(self, plugin: str) -> bool:
         return any(fnmatch.fnmatchcase(plugin, pattern) for pattern in self.block)
 
+    def distribution_of(self, kind: str) -> str:
+        """The installed distribution that brings a kind; empty for core's and for local plugins'."""
+        return self._extensions.owner(extensions.KINDS, kind).distribution
+
     # -- loading ----------------------------------------------------------------------------------------
 
     def load(self, namespace: str) -> None:
@@ -252,12 +255,8 @@ class PluginHost:
     def _load_local(self, namespace: str) -> None:
         target = self.local[namespace]
         if not target.endswith(".py"):
-            module = import_plugin(namespace, target, lambda: importlib.import_module(target))
-            origin = origin_of(module, namespace, namespace, None)
-            if origin.file.endswith(".py"):
-                source = Path(origin.file).read_bytes()
-                origin = dataclasses.replace(origin, source_hash=hashlib.sha256(source).hexdigest())
-            self.register(module, origin)
+            root = import_plugin(namespace, target, lambda: importlib.import_module(target))
+            self._load_package(root, namespace, None)
             return
         what = f"plugin {namespace!r}: local file"
         path = user_path(target, self.base, error=PluginError, what=what).resolve()
@@ -271,7 +270,11 @@ class PluginHost:
         self.register(module, Origin(namespace, namespace, "", "", str(path), None, digest))
 
     def _load_installed(self, namespace: str, ep: EntryPoint) -> None:
-        root = import_plugin(namespace, ep.value, ep.load)
+        self._load_package(import_plugin(namespace, ep.value, ep.load), namespace, ep)
+
+    def _load_package(self, root: ModuleType, namespace: str, ep: EntryPoint | None) -> None:
+        """A module, or a package with plugin modules in folders: the ones that bring kinds first."""
+        self._roots[namespace] = root
         names = plugin_modules(root, self.folders())
         if hasattr(root, "MAGDR_API") or not names:
             self.register(root, origin_of(root, namespace, namespace, ep))
@@ -282,7 +285,7 @@ class PluginHost:
             if plugin not in first:
                 self._load_module(f"{namespace}.{plugin}", module_name, namespace, ep)
 
-    def _load_module(self, plugin: str, module_name: str, namespace: str, ep: EntryPoint) -> None:
+    def _load_module(self, plugin: str, module_name: str, namespace: str, ep: EntryPoint | None) -> None:
         """One module of a package; what is wrong with it is recorded."""
         if self.is_blocked(plugin):
             return
@@ -336,8 +339,7 @@ class PluginHost:
 
     def blocked_modules(self, namespace: str) -> list[str]:
         """Ids of a loaded package's modules that are blocked."""
-        ep = self._installed.get(namespace)
-        root = sys.modules.get(ep.value) if ep is not None else None
+        root = self._roots.get(namespace)
         names = plugin_modules(root, self.folders()) if root is not None else {}
         return [f"{namespace}.{n}" for n in names if self.is_blocked(f"{namespace}.{n}")]
 
@@ -360,7 +362,7 @@ class PluginHost:
         unknown: list[str] = []
         try:
             self.manager.register(module, name=origin.plugin)
-            owner = extensions.Owner(origin.namespace, str(origin))
+            owner = extensions.Owner(origin.namespace, str(origin), origin.distribution)
             staged = self._extensions.stage(origin.plugin, owner, where, imported)
             callers = self.manager.get_hookcallers(module) or []
             unknown = [caller.name for caller in callers if not caller.has_spec()]

@@ -98,7 +98,7 @@ def locate(plugin: str | Path, local: Mapping[str, str] | None = None, base: Pat
     """What a text means: a plugin file, a plugin's name, a component's name, or a dotted module.
 
     Args:
-        local: local plugins of a registry, which count too.
+        local: local plugins of a registry, which count too: they may bring the kind of a component.
         base: the registry's folder.
 
     Raises:
@@ -109,7 +109,7 @@ def locate(plugin: str | Path, local: Mapping[str, str] | None = None, base: Pat
         path = Path(text).expanduser().resolve()
         if not path.is_file():
             raise PluginError(f"plugin file {text!r} does not exist")
-        return Target(path.stem, {path.stem: path.name}, path.parent)
+        return Target(path.stem, {**from_anywhere(local, base), path.stem: path.name}, path.parent)
     host = PluginHost(local=local, base=base)
     known = host.available()
     if text in known:
@@ -125,6 +125,11 @@ def locate(plugin: str | Path, local: Mapping[str, str] | None = None, base: Pat
         last = text.rpartition(".")[2]
         return Target(last, {last: text}, base)
     raise PluginError(f"no plugin or component named {text!r}{suggestion(text, [*known, *names])}")
+
+
+def from_anywhere(local: Mapping[str, str], base: Path) -> dict[str, str]:
+    """Local plugins with the places of their files written out."""
+    return {name: str(base / target) if target.endswith(".py") else target for name, target in local.items()}
 
 
 def _is_module(name: str) -> bool:

@@ -64,7 +64,7 @@ class World:
         return self.toolkit.device
 
     def load(self, namespace: str) -> None:
-        """Load a plugin; if it has components of a kind that nothing knows, all others first.
+        """Load a plugin; if it has to do with a kind that nothing knows, all others too.
 
         Raises:
             PluginError: it cannot be loaded.
@@ -74,7 +74,10 @@ class World:
         except UnknownHookError:
             self.host.load_all(name for name in self.host.available() if name != namespace)
             self.host.load(namespace)
-        if any(isinstance(failure.error, UnknownHookError) for failure in self.host.failures):
+        specs = [entry.spec for entry in self.host.entries() if entry.origin.namespace == namespace]
+        needed = {need.kind for spec in specs for need in spec.needs.values()}
+        lacking = any(isinstance(failure.error, UnknownHookError) for failure in self.host.failures)
+        if lacking or not needed <= set(self.host.kinds):
             self.host.load_all(self.host.available())
         self.make_toys()
 
