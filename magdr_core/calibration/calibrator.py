@@ -90,6 +90,7 @@ class Calibrator:
         self._keys: dict[tuple[str, str], str] = {}
         self._entries: dict[str, dict[str, Any]] = {}
         self._files: dict[str, Path] = {}
+        self._learners: dict[str, bool] = {}
         self._read_files(shipped)
 
     def _read_files(self, shipped: Path | None) -> None:
@@ -182,8 +183,9 @@ class Calibrator:
     def learned(self, label: str, surrogate: str = "") -> str | None:
         """A hash of what an attack has learned, for keys of its images; None of one that learns nothing.
         Raises as :meth:`attack`."""
-        attack: GuardedAttack = self.toolkit.build("attack", label)
-        return digest(self._learned(label, surrogate)[1]) if attack.learns else None
+        if label not in self._learners:  # asked for each key, and a build may read weights
+            self._learners[label] = self.toolkit.build("attack", label).learns
+        return digest(self._learned(label, surrogate)[1]) if self._learners[label] else None
 
     def _learned(self, label: str, surrogate: str) -> tuple[GuardedAttack, dict[str, Any]]:
         task = surrogate or self.task

@@ -61,12 +61,6 @@ def condition_asked(
     return c
 
 
-def _finite(c: Condition) -> bool:
-    """Whether all numbers of a condition are; one read of a GPU for all of its parts."""
-    parts = [part.isfinite().all() for part in c.key() if part is not None]
-    return not parts or bool(torch.stack(parts).all())
-
-
 def _as_mapping(has: Has) -> Mapping[str, float | Tensor]:
     """What the pictures show, by name.
 

@@ -55,10 +55,6 @@ _BENEATH = ("torch", "contextlib", "functools", "unittest", "magdr_core.testing.
 """Modules whose frames are no one's place in the code."""
 
 
-MEMORY = 2**34
-"""Bytes that the card says it has."""
-
-
 @dataclass(frozen=True)
 class Event:
     """Something that costs time on a card.

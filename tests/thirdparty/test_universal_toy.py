@@ -9,13 +9,17 @@ from pathlib import Path
 import pytest
 import torch
 
+from magdr_core.bench.checks.attack_jobs import AttackJobs
 from magdr_core.bench.group import GroupRun
 from magdr_core.bench.images import Workplace
 from magdr_core.bench.plan import plan
+from magdr_core.bench.threat import Threats
+from magdr_core.cli.attack import _ready
 from magdr_core.components.objective import DisruptionObjective
 from magdr_core.components.rng import SampleRng
 from magdr_core.errors import ComponentError
 from magdr_core.registry.read import parse_registry
+from magdr_core.registry.settings import Checks
 from magdr_core.results.store import Store
 from magdr_core.runtime.samples import attack_samples, draw_samples
 from magdr_core.testing import conformance_checks
@@ -185,6 +189,21 @@ def test_it_is_called_by_nobody_before_it_has_learned(run):
     assert raw.learns
     with pytest.raises(ComponentError, match="load"):
         attack_samples(clean, raw, run.G, name="universal", seed=0)
+
+
+def test_the_command_attacks_with_what_was_learned(tmp_path):
+    toolkit = toolkit_of()
+    ready = _ready(toolkit, "toy", "universal", tmp_path / "cache")
+    assert ready.component.delta is not None
+    _ready(toolkit, "toy", "pgd", tmp_path / "other")
+    assert not (tmp_path / "other").exists()  # nothing was calibrated for an attack that learns nothing
+
+
+def test_checks_leave_out_what_would_have_to_learn_at_every_strength(run):
+    jobs = AttackJobs(run, Checks(faces=4), Threats(run))
+    attacks = [part for part in run.group.slices if part.scenario == "attack"]
+    assert [part.name for part in attacks] == ["universal", "pgd"]
+    assert [job.component for job in jobs.of(attacks)] == ["pgd"]
 
 
 @pytest.mark.parametrize(
