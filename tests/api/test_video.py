@@ -1,6 +1,8 @@
 """A clip through the library: what the commands do to it, as a value."""
 
 import sys
+from copy import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ import torch
 
 from magdr_core.errors import DataError
 from magdr_core.functional import resize
+from magdr_core.inference import Pipeline
 from magdr_core.media import read_video, write_video
 from tests.api.conftest import EDITS
 
@@ -62,6 +65,43 @@ def test_a_clean_clip_is_written_as_it_is(calibrated, clip, shown, tmp_path):
     assert set(found.files) == {"restored", "output", "compare"}
     assert torch.equal(torch.stack(list(read_video(found.files["restored"]))), torch.stack(shown))
     assert all(len(list(read_video(path))) == FRAMES for path in found.files.values())
+
+
+class Scripted(Pipeline):
+    """A pipeline that is told which frames look suspicious, and that chooses the same for all but one."""
+
+    def defend(self, images, c, **options):
+        self.chosen = [name for name in self.magdr.candidates if name][:2]
+        plans = [[self.chosen[0]]] * (len(images) - 1) + [[self.chosen[1]]]
+        return replace(super().defend(images, c, **options), plans=plans)
+
+    def inspect(self, images, c, **options):
+        outcome = super().inspect(images, c, **options)
+        high, self.suspicious = self.suspicious[: len(images)], self.suspicious[len(images) :]
+        flagged = torch.tensor(high)
+        score = outcome.threshold + torch.where(flagged, 2.0, -2.0)
+        return replace(outcome, score=score, flagged=flagged)
+
+
+def test_a_verdict_does_not_flicker_and_clean_frames_stay(calibrated, clip, shown, tmp_path):
+    own = calibrated("always")
+    magdr = Scripted(own.generator, own.magdr, device=own.device)
+    magdr.magdr = copy(own.magdr)
+    magdr.magdr.detector = replace(own.magdr.detector, thresholds={"fpr": 0.0, "f1": 0.0})
+    # A single suspicious frame, then a stretch with a single one that looks clean.
+    marks = "0100001110111"
+    magdr.suspicious = [mark == "1" for mark in marks][:FRAMES]
+    found = magdr.video(clip, edits=EDITS, out=tmp_path / "out")
+    assert [frame.flagged for frame in found.frames] == [mark == "1" for mark in marks][:FRAMES]
+    disrupted = [frame.disrupted for frame in found.frames]
+    assert disrupted == [False] * 6 + [True] * 6
+    assert found.stretches == ((6 / FPS, FRAMES / FPS),)
+    assert " in 6 of 12 frames, 0.75 to 1.5 s" in str(found)
+    restored = list(read_video(found.files["restored"]))
+    kept = [torch.equal(a, b) for a, b in zip(restored, shown, strict=True)]
+    assert kept[:6] == [True] * 6
+    assert kept[6:] == [False] * 6
+    assert found.verdict.plan == (magdr.chosen[0],), "what is chosen most often, for all frames alike"
 
 
 def test_it_is_what_the_command_does(calibrated, own, clip, tmp_path):
