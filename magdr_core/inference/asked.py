@@ -72,9 +72,3 @@ def _as_mapping(has: Has) -> Mapping[str, float | Tensor]:
     if isinstance(has, str) or not isinstance(has, Iterable):
         raise DataError(f"has is a list of names, or names with values; got {has!r:.40}")
     return dict.fromkeys(has, 1.0)
-
-
-def _finite(c: Condition) -> bool:
-    """Whether all numbers of a condition are. One look: a GPU waits for it."""
-    numbers = [part.flatten() for part in c.key() if part is not None and part.is_floating_point()]
-    return not numbers or bool(torch.cat(numbers).isfinite().all())
