@@ -72,3 +72,9 @@ def _as_mapping(has: Has) -> Mapping[str, float | Tensor]:
     if isinstance(has, str) or not isinstance(has, Iterable):
         raise DataError(f"has is a list of names, or names with values; got {has!r:.40}")
     return dict.fromkeys(has, 1.0)
+
+
+def _finite(c: Condition) -> bool:
+    """Whether all numbers of a condition are; one read of a GPU for all of its parts."""
+    parts = [part.isfinite().all() for part in c.key() if part is not None]
+    return not parts or bool(torch.stack(parts).all())
