@@ -19,7 +19,7 @@ from magdr_core.calibration import Calibrator, Progress
 from magdr_core.components.batch import Samples
 from magdr_core.components.fingerprints import digest
 from magdr_core.components.rng import SampleRng
-from magdr_core.components.role import Cell, Picture, Portion, Role, role_of
+from magdr_core.components.role import PictureName, PlannedCell, Portion, Role, role_of
 from magdr_core.components.scenario import Measured, Scenario, SharedImages, TaskRun
 from magdr_core.errors import MagdrError, one_line
 from magdr_core.guards import GuardedGenerator
@@ -63,11 +63,11 @@ class GroupRun:
     def progress(self) -> Progress:
         return self.work.progress
 
-    def role(self, cell: Cell) -> Role:
+    def role(self, cell: PlannedCell) -> Role:
         """Who computes a cell."""
         return role_of(self.roles, cell.role, cell.component)
 
-    def scenario(self, cell: Cell) -> Scenario:
+    def scenario(self, cell: PlannedCell) -> Scenario:
         """Who makes a cell's images."""
         return self.scenarios[cell.slice.scenario]
 
@@ -122,7 +122,7 @@ class GroupRun:
         for cell in self.group.cells:
             yield self.cell(cell)
 
-    def cell(self, cell: Cell) -> dict[str, Any]:
+    def cell(self, cell: PlannedCell) -> dict[str, Any]:
         """A cell's data, from the store or computed; a failed one has an `error`."""
         role, scenario = self.role(cell), self.scenario(cell)
         facts = cell.facts(scenario)
@@ -192,7 +192,7 @@ class GroupRun:
         if self.G.memory is not None:
             self.G.memory.forget()
 
-    def _stored(self, cell: Cell, key: str) -> dict[str, Any] | None:
+    def _stored(self, cell: PlannedCell, key: str) -> dict[str, Any] | None:
         """A cell from the store with every picture that it was stored with, or None."""
         role = self.role(cell)
         stored = self.store.json("cells", key, lambda data: check_cell(data, key, role.schema))
@@ -207,23 +207,23 @@ class GroupRun:
         """Images through the task's generator, and through such that a component has of its own."""
         return self.G.take_passes() + self.toolkit.take_inner_passes()
 
-    def pictures(self, cells: Sequence[Mapping[str, Any]]) -> dict[Picture, Tensor]:
+    def pictures(self, cells: Sequence[Mapping[str, Any]]) -> dict[PictureName, Tensor]:
         """What the report shows: clean images, and every defense's inputs and outputs on each slice,
         `[n,3,H,W]` in [0,1] each."""
         shown = self.profile.pictures
         if not shown or all("error" in cell for cell in cells):
             return {}
-        pictures: dict[Picture, Tensor] = {}
+        pictures: dict[PictureName, Tensor] = {}
         for scenario in self.scenarios.values():
             pictures |= scenario.report_pictures(self.images, shown)
         for cell in cells:
             pictures |= self._asked(cell).report_pictures(self.store, cell, shown)
         return pictures
 
-    def worst_pictures(self, cells: Sequence[Mapping[str, Any]]) -> dict[Picture, Tensor]:
+    def worst_pictures(self, cells: Sequence[Mapping[str, Any]]) -> dict[PictureName, Tensor]:
         """The worst images, `[n,3,H,W]` in [0,1], as far as the report shows them; the store has those of
         all."""
-        pictures: dict[Picture, Tensor] = {}
+        pictures: dict[PictureName, Tensor] = {}
         for cell in cells if self.profile.pictures else ():
             pictures |= self._asked(cell).worst_pictures(self.store, cell)
         return pictures
@@ -234,7 +234,7 @@ class GroupRun:
 
     # -- parts of the work that other processes do ------------------------------------------------------
 
-    def fitted(self, cell: Cell) -> str | None:
+    def fitted(self, cell: PlannedCell) -> str | None:
         """Build a cell's component, calibrated: what is wrong with it, if anything is."""
         try:
             self.component(cell)
@@ -246,7 +246,7 @@ class GroupRun:
         """Cells of this component fail so; it is not tried again."""
         self._ready.setdefault((role, component), MagdrError(error))
 
-    def stored(self, cell: Cell) -> bool:
+    def stored(self, cell: PlannedCell) -> bool:
         """Whether the store holds a cell, or nothing has to be computed since its component is broken."""
         try:
             self.component(cell)
@@ -256,7 +256,7 @@ class GroupRun:
 
     # -- components -------------------------------------------------------------------------------------
 
-    def component(self, cell: Cell) -> Any:
+    def component(self, cell: PlannedCell) -> Any:
         """A cell's component, calibrated; it is built once. Raises MagdrError if it cannot be had."""
         memo = (cell.role, cell.component)
         if memo not in self._ready:
@@ -273,15 +273,15 @@ class GroupRun:
     def _data(self) -> str:
         return self.calibrator.data.fingerprint()
 
-    def key(self, cell: Cell) -> str:
+    def key(self, cell: PlannedCell) -> str:
         """The key of a cell's result: a hash of everything that it depends on."""
         return digest(self._depends_on(cell, self.images.key(cell.slice)))
 
-    def _about(self, cell: Cell) -> Any:
+    def _about(self, cell: PlannedCell) -> Any:
         """What an index of a cell's results on any images is named by."""
         return ["cells", self._depends_on(cell, self.images.lasting_key(cell.slice))]
 
-    def _depends_on(self, cell: Cell, images: Mapping[str, Any]) -> dict[str, Any]:
+    def _depends_on(self, cell: PlannedCell, images: Mapping[str, Any]) -> dict[str, Any]:
         role, scenario = self.role(cell), self.scenario(cell)
         processed = () if scenario.per_cell else role.processed(self.profile)
         return {
@@ -298,11 +298,11 @@ class GroupRun:
 
     # -- computing --------------------------------------------------------------------------------------
 
-    def _grows(self, cell: Cell) -> bool:
+    def _grows(self, cell: PlannedCell) -> bool:
         return self.role(cell).grows and self.scenario(cell).grows
 
     @torch.no_grad()
-    def _measured(self, cell: Cell, component: Any) -> tuple[Measured, list[Portion]]:
+    def _measured(self, cell: PlannedCell, component: Any) -> tuple[Measured, list[Portion]]:
         """A cell's result, and the earlier ones that it contains."""
         role, scenario = self.role(cell), self.scenario(cell)
         scenario.prepare(self.images, cell.slice)
@@ -321,7 +321,7 @@ class GroupRun:
             portions.append(Portion(own, new.values, new.extra, pictures))
         return role.combined(ids, portions), before
 
-    def _measure(self, cell: Cell, component: Any, run: TaskRun) -> Measured:
+    def _measure(self, cell: PlannedCell, component: Any, run: TaskRun) -> Measured:
         """What the component does on the images of a run."""
         role, scenario = self.role(cell), self.scenario(cell)
         _ = run.images.reference  # made now: no cost of the cell that comes first
@@ -339,7 +339,7 @@ class GroupRun:
             self._some[wanted] = SomeRun(self, self.images.some(rows))
         return self._some[wanted]
 
-    def _portions(self, cell: Cell, ids: Sequence[str]) -> list[Portion]:
+    def _portions(self, cell: PlannedCell, ids: Sequence[str]) -> list[Portion]:
         """What the store has of a cell on some of its images."""
         if not self._grows(cell):
             return []

@@ -11,7 +11,7 @@ from magdr_core.bench.roles.defense import defense_label as defense_label
 from magdr_core.bench.roles.defense import is_restoration as is_restoration
 from magdr_core.calibration import read_calibration
 from magdr_core.components.role import ORACLE as ORACLE
-from magdr_core.components.role import Cell
+from magdr_core.components.role import PlannedCell
 from magdr_core.components.scenario import CLEAN as CLEAN
 from magdr_core.components.scenario import Planning, Slice, components_aside
 from magdr_core.errors import RegistryError, suggestion
@@ -31,7 +31,7 @@ class Group:
     dataset: str
     seed: int
     slices: tuple[Slice, ...]
-    cells: tuple[Cell, ...]
+    cells: tuple[PlannedCell, ...]
 
 
 def planning(toolkit: Toolkit, profile: Profile, task: str = "") -> Planning:
@@ -117,7 +117,7 @@ def _slices(plan: Planning) -> tuple[Slice, ...]:
     return tuple(found)
 
 
-def _cells(plan: Planning, dataset: str, slices: tuple[Slice, ...]) -> Iterator[Cell]:
+def _cells(plan: Planning, dataset: str, slices: tuple[Slice, ...]) -> Iterator[PlannedCell]:
     common: dict[str, Any] = {
         "task": plan.task,
         "generator": plan.used("generator", plan.task),
@@ -128,7 +128,7 @@ def _cells(plan: Planning, dataset: str, slices: tuple[Slice, ...]) -> Iterator[
         scenario = plan.scenarios[part.scenario]
         for name, label in scenario.rows(plan, part):
             role = plan.roles[name]
-            yield Cell(
+            yield PlannedCell(
                 slice=part,
                 role=role.rows or role.name,
                 component=label,

@@ -11,7 +11,7 @@ from torch import Tensor
 from magdr_core.bench.group import GroupRun
 from magdr_core.components.batch import Condition
 from magdr_core.components.fingerprints import digest
-from magdr_core.components.role import Cell
+from magdr_core.components.role import PlannedCell
 from magdr_core.components.scenario import Slice
 from magdr_core.errors import MagdrError
 from magdr_core.guards import GuardedAttack, GuardedGenerator
@@ -31,7 +31,7 @@ class Threats:
         self.run = run
         self._queries: dict[Slice, Mapping[str, float] | None] = {}
 
-    def card(self, cell: Cell, data: Mapping[str, Any]) -> dict[str, Any] | None:
+    def card(self, cell: PlannedCell, data: Mapping[str, Any]) -> dict[str, Any] | None:
         """The card as JSON; None where nobody attacked.
 
         A cell whose attack was made for it alone (an adaptive one) says itself what it took: `threat` and

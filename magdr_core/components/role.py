@@ -17,12 +17,12 @@ from magdr_core.components.scenario import Measured, Planning, Rng, Scenario, Sl
 ORACLE = "oracle"
 """The defense that is shown the clean output and takes the best candidate of Rec-Net's grid (Eq. 8)."""
 
-Picture = tuple[str, str, str, str]
+PictureName = tuple[str, str, str, str]
 """(task, attack, component, side) of pictures in a report."""
 
 
 @dataclass(frozen=True)
-class Cell:
+class PlannedCell:
     """One component on one slice of one task with one seed.
 
     Attributes:
@@ -74,7 +74,7 @@ class Cell:
 
 
 @dataclass(frozen=True, eq=False)
-class Defended:
+class UnderAttack:
     """What an attack that knows the whole pipeline is aimed at.
 
     Attributes:
@@ -195,11 +195,11 @@ class Role:
 
     # -- components -------------------------------------------------------------------------------------
 
-    def component(self, run: TaskRun, cell: Cell) -> Any:
+    def component(self, run: TaskRun, cell: PlannedCell) -> Any:
         """A cell's component, calibrated. Raises MagdrError if it cannot be had."""
         return run.toolkit.build(self.kind_of(run.toolkit, cell.component), cell.component)
 
-    def identity(self, run: TaskRun, cell: Cell) -> Any:
+    def identity(self, run: TaskRun, cell: PlannedCell) -> Any:
         """What a cell's component is, as JSON for keys; no labels."""
         return run.toolkit.resolve(self.kind_of(run.toolkit, cell.component), cell.component).identity
 
@@ -207,7 +207,7 @@ class Role:
         """A hash of the calibration that a component uses; None if it has none."""
         return None
 
-    def depends_on(self, run: TaskRun, cell: Cell) -> Mapping[str, Any]:
+    def depends_on(self, run: TaskRun, cell: PlannedCell) -> Mapping[str, Any]:
         """What a cell's values depend on besides component and images, as JSON."""
         return {}
 
@@ -225,7 +225,7 @@ class Role:
 
     # -- measuring --------------------------------------------------------------------------------------
 
-    def measure(self, run: TaskRun, cell: Cell, seen: Samples, component: Any, rng: Rng) -> Measured:
+    def measure(self, run: TaskRun, cell: PlannedCell, seen: Samples, component: Any, rng: Rng) -> Measured:
         """What a component does on the images of a slice.
 
         Args:
@@ -234,7 +234,7 @@ class Role:
         """
         raise NotImplementedError
 
-    def kept(self, run: TaskRun, cell: Cell, stored: Mapping[str, Any]) -> Mapping[str, int]:
+    def kept(self, run: TaskRun, cell: PlannedCell, stored: Mapping[str, Any]) -> Mapping[str, int]:
         """The pictures that a stored cell has to have, by name, and how many images each is of."""
         return {}
 
@@ -258,18 +258,20 @@ class Role:
         """What the list of cells in a run folder says of a finished cell besides its facts."""
         return {}
 
-    def report_pictures(self, store: Any, data: Mapping[str, Any], shown: int) -> Mapping[Picture, Tensor]:
+    def report_pictures(
+        self, store: Any, data: Mapping[str, Any], shown: int
+    ) -> Mapping[PictureName, Tensor]:
         """The first `shown` pictures of a cell, `[n,3,H,W]` in [0,1], for the report; of the first seed
         only."""
         return {}
 
-    def worst_pictures(self, store: Any, data: Mapping[str, Any]) -> Mapping[Picture, Tensor]:
+    def worst_pictures(self, store: Any, data: Mapping[str, Any]) -> Mapping[PictureName, Tensor]:
         """Pictures of a cell's worst images, `[n,3,H,W]` in [0,1], for the report."""
         return {}
 
     # -- attacks that know the component ----------------------------------------------------------------
 
-    def defended(self, run: TaskRun, cell: Cell, component: Any, behind: str) -> Defended:
+    def defended(self, run: TaskRun, cell: PlannedCell, component: Any, behind: str) -> UnderAttack:
         """What an attack that knows everything is aimed at.
 
         Args:
@@ -278,7 +280,7 @@ class Role:
         raise NotImplementedError
 
     def attacked_values(
-        self, run: TaskRun, mode: str, seen: Samples, defended: Defended, rng: Rng
+        self, run: TaskRun, mode: str, seen: Samples, defended: UnderAttack, rng: Rng
     ) -> Mapping[str, list[float]]:
         """Per-sample values on the images that a mode of the attack found; the pool's under an empty name."""
         raise NotImplementedError

@@ -66,7 +66,7 @@ class Measured:
     pictures: Mapping[str, Tensor] = field(default_factory=dict)
 
 
-class Components(Protocol):
+class ToolkitParts(Protocol):
     """The part of a toolkit that roles and scenarios need."""
 
     @property
@@ -213,7 +213,7 @@ class Planning:
         task: the label of its generator; empty while the profile as a whole is looked at.
     """
 
-    toolkit: Components
+    toolkit: ToolkitParts
     profile: Any
     roles: Mapping[str, Any]
     scenarios: Mapping[str, Any]

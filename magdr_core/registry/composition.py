@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from magdr_core.components.scenario import Components
+from magdr_core.components.scenario import ToolkitParts
 from magdr_core.components.specs import Need
 from magdr_core.errors import MagdrError
 from magdr_core.registry.settings import Profile
@@ -53,7 +53,7 @@ def default_of(name: str, need: Need) -> Any:
     return default.labels if default is not None and default.kind == need.kind else None
 
 
-def composition(toolkit: Components, profile: Profile) -> Mapping[str, Any]:
+def composition(toolkit: ToolkitParts, profile: Profile) -> Mapping[str, Any]:
     """`[magdr]` as a profile means it: what the registry says, and the defaults that the profile's detectors
     and defenses take. A registry without any of MagDR's components takes none.
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from magdr_core.bench.checks.adaptive_engine import Adaptive
+from magdr_core.bench.checks.adaptive_engine import AdaptiveEngine
 from magdr_core.bench.checks.component import LONGER, Effort, component_checks
 from magdr_core.bench.checks.gradient_check import gradient_check
 from magdr_core.functional import bit_depth, gaussian_blur, project_linf, round_toward, straight_through
@@ -140,8 +140,8 @@ def test_a_wrong_magdr_is_flagged_by_the_checks_with_the_adaptive_attack(victim,
     options = {"gradient": magdr.gradient, "threshold": threshold}
     assert magdr.gradient == "straight-through"
     effort = Effort(EPS, 2, 1)
-    right = checked(victim(detector=magdr, **options), Adaptive(), effort)
-    wrong = checked(victim(detector=cut, **options), Adaptive(), effort)
+    right = checked(victim(detector=magdr, **options), AdaptiveEngine(), effort)
+    wrong = checked(victim(detector=cut, **options), AdaptiveEngine(), effort)
     assert right["gradient"].verdict == "pass"
     assert wrong["gradient"].verdict == "fail"
     assert "fail" not in {c.verdict for name, c in wrong.items() if name != "gradient"}

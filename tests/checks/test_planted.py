@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from magdr_core.bench.checks.adaptive_engine import Adaptive
+from magdr_core.bench.checks.adaptive_engine import AdaptiveEngine
 from magdr_core.bench.checks.planted import hashing, random_switch
 from magdr_core.bench.checks.planted_checks import planted_checks
 from magdr_core.components.rng import SampleRng
@@ -20,7 +20,7 @@ def verdicts(victim, engine):
     return {c.name: c for c in found}
 
 
-@pytest.mark.parametrize("engine", [Adaptive(), white_box], ids=lambda e: e.name)
+@pytest.mark.parametrize("engine", [AdaptiveEngine(), white_box], ids=lambda e: e.name)
 def test_attacks_that_know_them_break_all_of_them(victim, engine):
     found = verdicts(victim(), engine)
     assert list(found) == NAMES

@@ -85,7 +85,7 @@ WAITS = {
     "magdr_core.adaptive.gradient_unmasking:Lifted.__torch_function__": "reads of what is attacked",
     "magdr_core.adaptive.gradient_paths:_probe": SEARCH,
     "magdr_core.adaptive.gradient_paths:_same": SEARCH,
-    "magdr_core.bench.roles.defense:Defense.attacked_values": STORED,
+    "magdr_core.bench.roles.defense:DefenseRole.attacked_values": STORED,
     "magdr_core.bench.evaluate:attack_values": STORED,
     "magdr_core.bench.evaluate:detector_values": STORED,
     "magdr_core.measures.image_quality:Yardstick.compare": "of equal images all is known: once a cell",

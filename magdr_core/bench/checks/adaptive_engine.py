@@ -29,9 +29,9 @@ PROBED_AT = 6 / 255
 _known: WeakKeyDictionary[Victim, dict[int, AdaptiveAttack]] = WeakKeyDictionary()
 
 
-class Adaptive:
-    """The adaptive attack as an :class:`~magdr_core.bench.checks.engine.Engine`: what a component declares is
-    tried and not believed, and every number of steps is a run of its own."""
+class AdaptiveEngine:
+    """The adaptive attack as an :class:`~magdr_core.bench.checks.engine.AttackEngine`: what a component
+    declares is tried and not believed, and every number of steps is a run of its own."""
 
     name = f"adaptive-{VERSION}"
 

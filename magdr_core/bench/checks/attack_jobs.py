@@ -9,7 +9,7 @@ from magdr_core.bench.checks.attacks import Variants, attack_checks
 from magdr_core.bench.checks.budget import granted
 from magdr_core.bench.checks.check import LEAST, Check
 from magdr_core.bench.checks.component import LONGER
-from magdr_core.bench.checks.job import Job
+from magdr_core.bench.checks.job import CheckJob
 from magdr_core.bench.checks.victim import Victim
 from magdr_core.bench.group import GroupRun
 from magdr_core.bench.threat import Threats
@@ -28,7 +28,7 @@ class AttackJobs:
     def __init__(self, run: GroupRun, settings: Checks, threats: Threats) -> None:
         self.run, self.settings, self.threats = run, settings, threats
 
-    def of(self, slices: Sequence[Slice]) -> Iterator[Job]:
+    def of(self, slices: Sequence[Slice]) -> Iterator[CheckJob]:
         for part in slices:
             resolved = self.run.toolkit.resolve("attack", part.label)
             if any(need.kind == "attack" for need in resolved.entry.spec.needs.values()):
@@ -39,7 +39,9 @@ class AttackJobs:
             faces = min(self._affordable(dear), len(self.run.images.clean(False)))
             how = {"eps": part.eps, "steps": part.steps, "faces": faces}
             about = ["attack", resolved.identity, faces]
-            yield Job("attack", part.name, about, how, partial(self._checks, part, faces), None, faces * dear)
+            yield CheckJob(
+                "attack", part.name, about, how, partial(self._checks, part, faces), None, faces * dear
+            )
 
     def _dear(self, part: Slice) -> float:
         """Passes that all runs of an attack's checks take per face; 0 if nobody knows."""

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from magdr_core.bench.checks import check as verdicts
 from magdr_core.bench.checks.check import Check, if_seen
-from magdr_core.bench.checks.engine import Engine, black_box, noise
+from magdr_core.bench.checks.engine import AttackEngine, black_box, noise
 from magdr_core.bench.checks.gradient_check import gradient_check
 from magdr_core.bench.checks.victim import Victim
 from magdr_core.measures.statistics import Array
@@ -34,7 +34,9 @@ class Effort:
     draws: int
 
 
-def component_checks(victim: Victim, engine: Engine, effort: Effort, transferred: Tensor) -> Iterator[Check]:
+def component_checks(
+    victim: Victim, engine: AttackEngine, effort: Effort, transferred: Tensor
+) -> Iterator[Check]:
     """Every check of one component, one after the other.
 
     Args:

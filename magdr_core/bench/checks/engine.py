@@ -1,6 +1,6 @@
 """The attacks that the checks make themselves, without any gradient, and what they ask of one that has them.
 
-`Engine` is all of that, so that any other can take the adaptive attack's place.
+`AttackEngine` is all of that, so that any other can take the adaptive attack's place.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Nature = Literal["detector", "blind detector", "defense", "chooser"]
 """What an attack costs depends on: a blind detector declares no gradient, a chooser tells its candidates."""
 
 
-class Engine(Protocol):
+class AttackEngine(Protocol):
     """An attacker who knows the victim.
 
     Attributes:

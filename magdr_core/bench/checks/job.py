@@ -10,7 +10,7 @@ from magdr_core.bench.checks.check import Check
 
 
 @dataclass(frozen=True)
-class Job:
+class CheckJob:
     """One row: what identifies it, how it is checked, the work, and what the budget left undone of it.
 
     Attributes:

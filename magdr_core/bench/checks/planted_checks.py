@@ -10,7 +10,7 @@ from torch import Tensor
 from magdr_core.bench.checks import planted
 from magdr_core.bench.checks.check import Check, planted_broken
 from magdr_core.bench.checks.component import array
-from magdr_core.bench.checks.engine import Engine
+from magdr_core.bench.checks.engine import AttackEngine
 from magdr_core.bench.checks.victim import Victim
 from magdr_core.components.batch import Samples
 from magdr_core.components.objective import ObjectiveName
@@ -45,7 +45,7 @@ def planted_victims(
 
 
 def planted_checks(
-    engine: Engine,
+    engine: AttackEngine,
     clean: Samples,
     G: GuardedGenerator,
     aim: ObjectiveName,

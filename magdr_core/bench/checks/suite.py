@@ -14,13 +14,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from magdr_core.bench.checks.adaptive_engine import Adaptive
+from magdr_core.bench.checks.adaptive_engine import AdaptiveEngine
 from magdr_core.bench.checks.attack_jobs import AttackJobs
 from magdr_core.bench.checks.budget import Part, curtailed, fitted, granted
 from magdr_core.bench.checks.check import Check
 from magdr_core.bench.checks.component import LONGER, Effort, component_checks, passes_per_image
-from magdr_core.bench.checks.engine import Engine
-from magdr_core.bench.checks.job import Job
+from magdr_core.bench.checks.engine import AttackEngine
+from magdr_core.bench.checks.job import CheckJob
 from magdr_core.bench.checks.planted_checks import planted_checks
 from magdr_core.bench.checks.victim import Victim
 from magdr_core.bench.group import GroupRun
@@ -59,9 +59,9 @@ class Suite:
     """
 
     def __init__(
-        self, run: GroupRun, settings: Checks, threats: Threats, engine: Engine | None = None
+        self, run: GroupRun, settings: Checks, threats: Threats, engine: AttackEngine | None = None
     ) -> None:
-        self.run, self.settings, self.engine = run, settings, engine or Adaptive()
+        self.run, self.settings, self.engine = run, settings, engine or AdaptiveEngine()
         self.threats = threats
         self.toolkit, self.store, self.G = run.toolkit, run.store, run.G
         self.attacks = [s for s in run.group.slices if run.scenarios[s.scenario].checked(s)]
@@ -83,12 +83,12 @@ class Suite:
             yield self.row(job)
         self.run.work.progress("checks", len(jobs), len(jobs))
 
-    def jobs(self, cells: Sequence[Mapping[str, Any]]) -> list[Job]:
+    def jobs(self, cells: Sequence[Mapping[str, Any]]) -> list[CheckJob]:
         """One for each row, to be done in any order."""
         attacks = AttackJobs(self.run, self.settings, self.threats)
         return [*attacks.of(self.attacks), self._planted_job(), *self._component_jobs(cells)]
 
-    def row(self, job: Job) -> dict[str, Any]:
+    def row(self, job: CheckJob) -> dict[str, Any]:
         settings = self.settings.model_dump(exclude={"passes"})
         key = digest(
             {
@@ -122,7 +122,7 @@ class Suite:
         return self._facts(job) | {"key": key, **stored, "checks": [*stored["checks"], *undone]}
 
     @contextmanager
-    def _told(self, job: Job) -> Iterator[None]:
+    def _told(self, job: CheckJob) -> Iterator[None]:
         """Tell how many of the passes are made that a row's checks take."""
         before, total = self.G.passes, round(job.passes)
 
@@ -136,12 +136,12 @@ class Suite:
         finally:
             self.G.told = None
 
-    def unmade(self, job: Job, error: str) -> dict[str, Any]:
+    def unmade(self, job: CheckJob, error: str) -> dict[str, Any]:
         """The row of checks that could not be run."""
         failed = Check("run", "fail", f"the checks could not be run: {error}")
         return self._facts(job) | {"key": "", "how": job.how, "checks": [failed.as_json()]}
 
-    def _facts(self, job: Job) -> dict[str, Any]:
+    def _facts(self, job: CheckJob) -> dict[str, Any]:
         group = self.run.group
         return {"task": group.task, "seed": group.seed, "role": job.role, "component": job.component}
 
@@ -160,14 +160,14 @@ class Suite:
 
     # -- planted weaknesses -----------------------------------------------------------------------------
 
-    def _planted_job(self) -> Job:
+    def _planted_job(self) -> CheckJob:
         s = self.settings
         steps = max(PLANTED_STEPS, s.steps)
         how = {
             **{"eps": self._planted_eps, "steps": steps, "draws": s.draws, "faces": self._faces(s.faces)},
             "engine": self.engine.name,
         }
-        return Job(PLANTED, PLANTED, ["planted"], how, lambda: self._planted(steps))
+        return CheckJob(PLANTED, PLANTED, ["planted"], how, lambda: self._planted(steps))
 
     @property
     def _planted_eps(self) -> float:
@@ -184,7 +184,7 @@ class Suite:
 
     # -- rows of the tables -----------------------------------------------------------------------------
 
-    def _component_jobs(self, cells: Sequence[Mapping[str, Any]]) -> Iterator[Job]:
+    def _component_jobs(self, cells: Sequence[Mapping[str, Any]]) -> Iterator[CheckJob]:
         seen: set[tuple[str, str]] = set()
         for cell in cells:
             facts = cell["facts"]
@@ -203,7 +203,7 @@ class Suite:
         ]
         return max(own) + self._role(role, label).checks_beside
 
-    def _component_job(self, rows: str, label: str, own: float) -> Job:
+    def _component_job(self, rows: str, label: str, own: float) -> CheckJob:
         role = self._role(rows, label)
         resolved = self.toolkit.resolve(role.kind_of(self.toolkit, label), label)
         stochastic = bool(resolved.entry.spec.stochastic)
@@ -222,7 +222,7 @@ class Suite:
             None if part is None else [part.faces, part.effort.steps],
         ]
         if part is None:
-            return Job(rows, label, about, {}, list, undone)
+            return CheckJob(rows, label, about, {}, list, undone)
         each = passes_per_image(part.effort, own, stochastic=stochastic, step=step)
         how = {
             "eps": self.eps,
@@ -233,7 +233,7 @@ class Suite:
             "engine": self.engine.name,
         }
         work = partial(self._component, role, rows, label, resolved, gradient, part)
-        return Job(rows, label, about, how, work, undone, part.faces * each)
+        return CheckJob(rows, label, about, how, work, undone, part.faces * each)
 
     def _component(
         self, role: Role, rows: str, label: str, resolved: Resolved, gradient: Gradient, part: Part

@@ -12,7 +12,7 @@ from magdr_core.bench.checks.check import Check
 from magdr_core.bench.executors.local import Data, GroupResult, Job
 from magdr_core.bench.executors.scheduler import Crew, Failed, Schedule
 from magdr_core.bench.executors.task_graph import Unit, brief, row_unit, units_of
-from magdr_core.bench.executors.worker import Order, Outcome
+from magdr_core.bench.executors.worker import Order, UnitResult
 from magdr_core.bench.group import failed_cell
 
 CrewOf = Callable[[Job], AbstractContextManager[Crew]]
@@ -62,7 +62,7 @@ class _Run:
     def _finished(self, unit: Unit, value: Any) -> Iterable[Unit]:
         if isinstance(value, Failed):
             return self._failed(unit, value.why)
-        outcome: Outcome = value
+        outcome: UnitResult = value
         for name, content in outcome.made.items():
             self.job.store.write(name, content)
         for message in outcome.said:

@@ -20,7 +20,7 @@ from magdr_core.bench.plan import Group
 from magdr_core.bench.threat import Threats
 from magdr_core.calibration import Progress
 from magdr_core.components.fingerprints import CORE
-from magdr_core.components.role import Cell
+from magdr_core.components.role import PlannedCell
 from magdr_core.registry.settings import Profile
 from magdr_core.results.store import Store
 from magdr_core.toolkit import Toolkit
@@ -108,7 +108,7 @@ class GroupWork:
         self.run = GroupRun(work, group)
         self.threats = Threats(self.run)
 
-    def cell(self, planned: Cell) -> Data:
+    def cell(self, planned: PlannedCell) -> Data:
         """A cell's data with its threat card."""
         data = self.run.cell(planned)
         return data | {"threat": self.threats.card(planned, data)}

@@ -23,7 +23,7 @@ from magdr_core.bench.executors.local import GroupResult, Job
 from magdr_core.bench.executors.scheduler import Crew, Done, Event, Lost, Ready
 from magdr_core.bench.executors.store_proxy import Reader
 from magdr_core.bench.executors.toolkit_snapshot import Parcel, parcel_of
-from magdr_core.bench.executors.worker import Desk, Order, Outcome
+from magdr_core.bench.executors.worker import Desk, Order, UnitResult
 from magdr_core.errors import MagdrError, one_line
 from magdr_core.files.disk import Content
 from magdr_core.registry.settings import EngineSettings
@@ -231,7 +231,7 @@ class Worker:
         self._desk = Desk(toolkit, self._sent.profile, self._sent.groups, self._fetch, self._tell)
         return None
 
-    def do(self, order: Order) -> Outcome:
+    def do(self, order: Order) -> UnitResult:
         from magdr_core.isolation import interrupts
 
         assert self._desk is not None

@@ -14,7 +14,7 @@ from typing import Any
 from magdr_core.bench.executors.local import Job
 from magdr_core.bench.plan import Group, planning
 from magdr_core.calibration import wants_oracle
-from magdr_core.components.role import Cell, role_of
+from magdr_core.components.role import PlannedCell, role_of
 from magdr_core.components.scenario import Planning, Slice
 from magdr_core.errors import MagdrError
 
@@ -63,7 +63,7 @@ def _of_group(job: Job, index: int, group: Group) -> Iterator[Unit]:
     plan = planning(job.toolkit, job.profile, group.task)
     fits = _Fits(plan, index, group)
     yield from fits.units()
-    users: dict[Slice, list[Cell]] = {}
+    users: dict[Slice, list[PlannedCell]] = {}
     cells = []
     for number, cell in enumerate(group.cells):
         parts = plan.scenarios[cell.slice.scenario].images_before(plan, cell.slice)
@@ -111,14 +111,14 @@ class _Fits:
         self.plan, self.toolkit = plan, plan.toolkit
         self.index, self.group = index, group
 
-    def of(self, cell: Cell) -> list[str]:
+    def of(self, cell: PlannedCell) -> list[str]:
         """Names of the units that a cell needs."""
         return [self._name(role, label) for role, label in self._wanted(cell)]
 
     def _name(self, role: str, label: str) -> str:
         return f"{self.group.task}/fit/{role}/{label}"
 
-    def _wanted(self, cell: Cell) -> list[tuple[str, str]]:
+    def _wanted(self, cell: PlannedCell) -> list[tuple[str, str]]:
         """(role, label) of a cell's calibrated components."""
         role = role_of(self.plan.roles, cell.role, cell.component)
         scenario = self.plan.scenarios[cell.slice.scenario]
@@ -126,7 +126,7 @@ class _Fits:
 
     def units(self) -> Iterator[Unit]:
         """In an order in which each comes after what it needs."""
-        cells: dict[tuple[str, str], Cell] = {}
+        cells: dict[tuple[str, str], PlannedCell] = {}
         for cell in self.group.cells:
             for role, label in self._wanted(cell):
                 for one in (*self._inner(role, label), (role, label)):

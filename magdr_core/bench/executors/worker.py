@@ -12,7 +12,7 @@ from magdr_core.bench.executors.local import GroupWork
 from magdr_core.bench.executors.task_graph import Unit
 from magdr_core.bench.plan import Group
 from magdr_core.calibration import Progress
-from magdr_core.components.role import Cell
+from magdr_core.components.role import PlannedCell
 from magdr_core.components.scenario import Slice
 from magdr_core.errors import MagdrError
 from magdr_core.files.disk import Content
@@ -36,7 +36,7 @@ class Order:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class UnitResult:
     """What became of an order.
 
     Attributes:
@@ -73,7 +73,7 @@ class Desk:
         self._said: list[str] = []
         self._at: tuple[int, GroupWork] | None = None
 
-    def do(self, order: Order) -> Outcome:
+    def do(self, order: Order) -> UnitResult:
         """Raises whatever is neither a component's fault nor the registry's."""
         unit = order.unit
         self.store.take()  # of an order that was not finished
@@ -84,7 +84,7 @@ class Desk:
             if of == task:
                 work.run.known_to_fail(role, component, error)
         value: Any = getattr(self, f"_{unit.kind}")(work, order)
-        return Outcome(value, self.store.take(), tuple(self._said))
+        return UnitResult(value, self.store.take(), tuple(self._said))
 
     def _work(self, group: int) -> GroupWork:
         """The latest group's, which holds its images and components."""
@@ -106,7 +106,7 @@ class Desk:
 
     def _images(self, work: GroupWork, order: Order) -> None:
         part: Slice
-        users: Sequence[Cell]
+        users: Sequence[PlannedCell]
         part, users = order.unit.about
         if all(work.run.stored(cell) for cell in users):
             return

@@ -7,12 +7,12 @@ from typing import Any
 
 from magdr_core.bench import evaluate
 from magdr_core.components.batch import Samples
-from magdr_core.components.role import Cell, Role
+from magdr_core.components.role import PlannedCell, Role
 from magdr_core.components.scenario import Measured, Planning, Rng, Scenario, Slice, TaskRun
 from magdr_core.measures.definitions import DEFINITIONS
 
 
-class Attack(Role):
+class AttackRole(Role):
     """What an attack does to a generator without any defense."""
 
     name = "attack"
@@ -35,13 +35,13 @@ class Attack(Role):
     def undefended(self, label: str) -> bool:
         return True
 
-    def component(self, run: TaskRun, cell: Cell) -> Any:
+    def component(self, run: TaskRun, cell: PlannedCell) -> Any:
         return run.toolkit.build(self.kind, cell.slice.label)
 
-    def identity(self, run: TaskRun, cell: Cell) -> Any:
+    def identity(self, run: TaskRun, cell: PlannedCell) -> Any:
         return run.toolkit.resolve(self.kind, cell.slice.label).identity
 
-    def measure(self, run: TaskRun, cell: Cell, seen: Samples, component: Any, rng: Rng) -> Measured:
+    def measure(self, run: TaskRun, cell: PlannedCell, seen: Samples, component: Any, rng: Rng) -> Measured:
         clean = run.images.clean(False, cell.slice)
         reference = run.images.reference[: len(seen)]
         return Measured(evaluate.attack_values(clean, seen.images, run.G, component, reference))

@@ -12,7 +12,7 @@ from torch import Tensor
 from magdr_core.bench import evaluate
 from magdr_core.bench.steps import inside
 from magdr_core.components.batch import Samples
-from magdr_core.components.role import Cell, Defended, Picture, Portion, Role
+from magdr_core.components.role import PictureName, PlannedCell, Portion, Role, UnderAttack
 from magdr_core.components.scenario import Measured, Planning, Rng, TaskRun, components_aside
 from magdr_core.functional import mse
 from magdr_core.guards import GuardedDefense
@@ -53,7 +53,7 @@ class Restoring(Role):
     schema = 2  # has `fsim` and `featsim`
     grows = True
 
-    def depends_on(self, run: TaskRun, cell: Cell) -> Mapping[str, Any]:
+    def depends_on(self, run: TaskRun, cell: PlannedCell) -> Mapping[str, Any]:
         if run.encoder is None:
             return {}
         return {"encoder": run.toolkit.resolve("parser", run.encoder).identity}
@@ -63,12 +63,12 @@ class Restoring(Role):
         return labels
 
     def restored(
-        self, run: TaskRun, cell: Cell, seen: Samples, component: Any, rng: Rng
+        self, run: TaskRun, cell: PlannedCell, seen: Samples, component: Any, rng: Rng
     ) -> tuple[evaluate.Values, Tensor, Tensor]:
         """Per-sample values, restored images and the outputs on them, `[n,3,H,W]`."""
         raise NotImplementedError
 
-    def measure(self, run: TaskRun, cell: Cell, seen: Samples, component: Any, rng: Rng) -> Measured:
+    def measure(self, run: TaskRun, cell: PlannedCell, seen: Samples, component: Any, rng: Rng) -> Measured:
         values, restored, output = self.restored(run, cell, seen, component, rng)
         passes = run.G.passes
         worst = worst_of(dict(zip(seen.ids, values["mse_o"], strict=True)))
@@ -83,7 +83,7 @@ class Restoring(Role):
         return Measured(values, {"worst": worst}, {"pictures": first, "worst-pictures": worst_images})
 
     def _worst(
-        self, run: TaskRun, cell: Cell, worst: Sequence[str], restored: Tensor, output: Tensor
+        self, run: TaskRun, cell: PlannedCell, worst: Sequence[str], restored: Tensor, output: Tensor
     ) -> Tensor:
         """The pictures of a cell's worst images in the order of `BESIDE`."""
         clean = run.images.clean(False)
@@ -95,7 +95,7 @@ class Restoring(Role):
         sides = [samples.images, run.images.reference[indices], received, outputs]
         return torch.cat([*sides, restored[indices], output[indices]])
 
-    def kept(self, run: TaskRun, cell: Cell, stored: Mapping[str, Any]) -> Mapping[str, int]:
+    def kept(self, run: TaskRun, cell: PlannedCell, stored: Mapping[str, Any]) -> Mapping[str, int]:
         counts = {"pictures": 2 * min(MOST_PICTURES, len(stored["ids"]))}
         if "worst" in stored:
             counts["worst-pictures"] = len(BESIDE) * len(stored["worst"])
@@ -131,7 +131,9 @@ class Restoring(Role):
         errors = zip(data["ids"], data["values"]["mse_o"], strict=True)
         return {"mse_o": {name: float(f"{error:.6g}") for name, error in errors}}
 
-    def report_pictures(self, store: Any, data: Mapping[str, Any], shown: int) -> Mapping[Picture, Tensor]:
+    def report_pictures(
+        self, store: Any, data: Mapping[str, Any], shown: int
+    ) -> Mapping[PictureName, Tensor]:
         kept = store.images(f"{data['key']}-pictures")
         if kept is None:
             return {}
@@ -141,7 +143,7 @@ class Restoring(Role):
         return {(*name, "input"): restored[:shown], (*name, "output"): output[:shown]}
 
 
-class Defense(Restoring):
+class DefenseRole(Restoring):
     """Defenses, and restorations that stand as one."""
 
     name = "defense"
@@ -166,7 +168,7 @@ class Defense(Restoring):
     def fits(self, plan: Planning, label: str) -> Sequence[tuple[str, str]]:
         return () if is_restoration(plan.toolkit, label) else ((self.name, label),)
 
-    def component(self, run: TaskRun, cell: Cell) -> Any:
+    def component(self, run: TaskRun, cell: PlannedCell) -> Any:
         return self._live(run, cell.component)
 
     def _live(self, run: TaskRun, label: str) -> Any:
@@ -193,12 +195,12 @@ class Defense(Restoring):
         return label != UNDEFENDED and not is_ours(run.toolkit, kind, label, run.profile.ours)
 
     def restored(
-        self, run: TaskRun, cell: Cell, seen: Samples, component: Any, rng: Rng
+        self, run: TaskRun, cell: PlannedCell, seen: Samples, component: Any, rng: Rng
     ) -> tuple[evaluate.Values, Tensor, Tensor]:
         told = partial(run.progress, inside(f"defending with {cell.component}"))
         return evaluate.defense_values(seen, component, run.G, run.yardsticks, rng, told)
 
-    def worst_pictures(self, store: Any, data: Mapping[str, Any]) -> Mapping[Picture, Tensor]:
+    def worst_pictures(self, store: Any, data: Mapping[str, Any]) -> Mapping[PictureName, Tensor]:
         """Those of our own defenses; the store has those of all."""
         facts = data["facts"]
         if "worst" not in data or facts["baseline"] or self.undefended(facts["component"]):
@@ -212,14 +214,14 @@ class Defense(Restoring):
 
     # -- attacks that know it ---------------------------------------------------------------------------
 
-    def defended(self, run: TaskRun, cell: Cell, component: Any, behind: str) -> Defended:
+    def defended(self, run: TaskRun, cell: PlannedCell, component: Any, behind: str) -> UnderAttack:
         detector = run.calibrator.detector(behind) if behind else None
         oracle = self.wants_masks(run, cell.component)
         oracle |= bool(behind) and run.calibrator.wants_oracle("detector", behind)
-        return Defended(detector, component, oracle)
+        return UnderAttack(detector, component, oracle)
 
     def attacked_values(
-        self, run: TaskRun, mode: str, seen: Samples, defended: Defended, rng: Rng
+        self, run: TaskRun, mode: str, seen: Samples, defended: UnderAttack, rng: Rng
     ) -> Mapping[str, list[float]]:
         """Every measure of the pool; of a mode the output error `mse_o` (0 to 255 squared)."""
         if not mode:

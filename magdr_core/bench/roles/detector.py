@@ -10,12 +10,12 @@ from magdr_core.bench import evaluate
 from magdr_core.bench.steps import inside
 from magdr_core.components.batch import Samples
 from magdr_core.components.objective import symmetric_mse
-from magdr_core.components.role import Cell, Defended, Role
+from magdr_core.components.role import PlannedCell, Role, UnderAttack
 from magdr_core.components.scenario import Measured, Planning, Rng, Scenario, TaskRun
 from magdr_core.measures.definitions import DEFINITIONS
 
 
-class Detector(Role):
+class DetectorRole(Role):
     """Scores, and the thresholds that its calibration gave."""
 
     name = "detector"
@@ -33,7 +33,7 @@ class Detector(Role):
     def fits(self, plan: Planning, label: str) -> Sequence[tuple[str, str]]:
         return ((self.name, label),)
 
-    def component(self, run: TaskRun, cell: Cell) -> Any:
+    def component(self, run: TaskRun, cell: PlannedCell) -> Any:
         return run.calibrator.detector(cell.component)
 
     def calibration(self, run: TaskRun, label: str) -> str | None:
@@ -44,18 +44,18 @@ class Detector(Role):
         wanted: bool = run.calibrator.wants_oracle(self.kind, label)
         return wanted
 
-    def measure(self, run: TaskRun, cell: Cell, seen: Samples, component: Any, rng: Rng) -> Measured:
+    def measure(self, run: TaskRun, cell: PlannedCell, seen: Samples, component: Any, rng: Rng) -> Measured:
         told = partial(run.progress, inside(f"detecting with {cell.component}"))
         values = evaluate.detector_values(seen, component.detector, run.G, rng, told)
         return Measured(values, self.attacked_extra(run, component))
 
     # -- attacks that know it ---------------------------------------------------------------------------
 
-    def defended(self, run: TaskRun, cell: Cell, component: Any, behind: str) -> Defended:
-        return Defended(component, None, self.wants_masks(run, cell.component))
+    def defended(self, run: TaskRun, cell: PlannedCell, component: Any, behind: str) -> UnderAttack:
+        return UnderAttack(component, None, self.wants_masks(run, cell.component))
 
     def attacked_values(
-        self, run: TaskRun, mode: str, seen: Samples, defended: Defended, rng: Rng
+        self, run: TaskRun, mode: str, seen: Samples, defended: UnderAttack, rng: Rng
     ) -> Mapping[str, list[float]]:
         """`score`, and `disruption`: undefended output MSE, [-1,1] units."""
         values = evaluate.detector_values(seen, defended.guarded, run.G, rng)

@@ -15,14 +15,14 @@ from magdr_core.bench.roles.defense import UNDEFENDED, Restoring, is_restoration
 from magdr_core.bench.steps import inside
 from magdr_core.components.batch import Samples
 from magdr_core.components.protocols import ImageMap
-from magdr_core.components.role import ORACLE, Cell
+from magdr_core.components.role import ORACLE, PlannedCell
 from magdr_core.components.scenario import Planning, Rng, Slice, TaskRun
 from magdr_core.errors import MagdrError
 from magdr_core.registry.composition import composition
 from magdr_core.runtime.choosing import choices_of
 
 
-class Oracle(Restoring):
+class OracleRole(Restoring):
     """Wherever a profile has defenses and the registry says what Rec-Net's layers are."""
 
     name = ORACLE
@@ -44,11 +44,11 @@ class Oracle(Restoring):
         labels = self.listed(plan.profile)
         return [(self.rows, label) for label in labels if not is_restoration(plan.toolkit, label)]
 
-    def component(self, run: TaskRun, cell: Cell) -> Any:
+    def component(self, run: TaskRun, cell: PlannedCell) -> Any:
         settings = [s.apply for label in self._grid(run) for s in run.toolkit.family(label).settings]
         return settings + [f for choices in self._choosing(run, cell) for f in choices.values()]
 
-    def identity(self, run: TaskRun, cell: Cell) -> Any:
+    def identity(self, run: TaskRun, cell: PlannedCell) -> Any:
         grid = [run.toolkit.family_identity(label) for label in sorted(self._grid(run))]
         return [grid, [name for choices in self._choosing(run, cell) for name in choices]]
 
@@ -56,7 +56,7 @@ class Oracle(Restoring):
         layers = composition(run.toolkit, run.profile)["layers"]
         return list(dict.fromkeys(label for layer in layers for label in layer))
 
-    def _choosing(self, run: TaskRun, cell: Cell) -> list[Mapping[str, ImageMap]]:
+    def _choosing(self, run: TaskRun, cell: PlannedCell) -> list[Mapping[str, ImageMap]]:
         """What the profile's defenses choose from; the oracle may choose from it as well."""
 
         def make() -> list[Mapping[str, ImageMap]]:
@@ -74,7 +74,7 @@ class Oracle(Restoring):
         return choices
 
     def restored(
-        self, run: TaskRun, cell: Cell, seen: Samples, component: Any, rng: Rng
+        self, run: TaskRun, cell: PlannedCell, seen: Samples, component: Any, rng: Rng
     ) -> tuple[evaluate.Values, Tensor, Tensor]:
         told = partial(run.progress, inside("the oracle's candidates"))
         return evaluate.oracle_values(seen, component, run.G, run.yardsticks, told)

@@ -9,12 +9,12 @@ from typing import Any
 
 from magdr_core.bench.scenarios.adaptive_cells import AdaptiveCells, suite_of
 from magdr_core.bench.scenarios.attack import ByAttack, attack_slice
-from magdr_core.components.role import Cell, Role
+from magdr_core.components.role import PlannedCell, Role
 from magdr_core.components.scenario import Measured, Planning, Rng, Scenario, SharedImages, Slice, TaskRun
 from magdr_core.registry import scenario_tables
 
 
-class Adaptive(ByAttack):
+class AdaptiveScenario(ByAttack):
     """The profile's table `adaptive`."""
 
     name = "adaptive"
@@ -103,7 +103,7 @@ class Adaptive(ByAttack):
         cells: AdaptiveCells = run.cached(self.name, lambda: AdaptiveCells(run))
         return cells
 
-    def cell_key(self, run: TaskRun, cell: Cell, role: Role) -> Mapping[str, Any]:
+    def cell_key(self, run: TaskRun, cell: PlannedCell, role: Role) -> Mapping[str, Any]:
         behind = self._behind(run.profile, role)
         before = None
         if behind:
@@ -113,10 +113,12 @@ class Adaptive(ByAttack):
             before = [detectors.identity(run, ahead), detectors.calibration(run, behind)]
         return {"adaptive": self._cells(run).key(cell), "behind": before}
 
-    def measure(self, run: TaskRun, cell: Cell, role: Role, component: Any, rng: Rng) -> Measured:
+    def measure(self, run: TaskRun, cell: PlannedCell, role: Role, component: Any, rng: Rng) -> Measured:
         defended = role.defended(run, cell, component, self._behind(run.profile, role))
         measured = self._cells(run).values(cell, role, defended, rng)
         return replace(measured, extra={**role.attacked_extra(run, component), **measured.extra})
 
-    def kept(self, run: TaskRun, cell: Cell, role: Role, stored: Mapping[str, Any]) -> Mapping[str, int]:
+    def kept(
+        self, run: TaskRun, cell: PlannedCell, role: Role, stored: Mapping[str, Any]
+    ) -> Mapping[str, int]:
         return {}

@@ -16,7 +16,7 @@ from magdr_core.bench import evaluate
 from magdr_core.components.batch import Samples
 from magdr_core.components.fingerprints import digest
 from magdr_core.components.rng import SampleRng
-from magdr_core.components.role import Cell, Defended, Role
+from magdr_core.components.role import PlannedCell, Role, UnderAttack
 from magdr_core.components.scenario import Measured, Rng, Slice, TaskRun
 from magdr_core.errors import MagdrError, components_own
 from magdr_core.guards import GuardedAttack
@@ -81,7 +81,7 @@ class AdaptiveCells:
         options: Adaptive = self.run.profile.adaptive
         return options
 
-    def key(self, cell: Cell) -> dict[str, Any]:
+    def key(self, cell: PlannedCell) -> dict[str, Any]:
         """What the images of an adaptive cell depend on besides the component that they are aimed at."""
         options = self.options
         return {
@@ -92,7 +92,7 @@ class AdaptiveCells:
             "faces": [PROBED, FITTED],
         }
 
-    def values(self, cell: Cell, role: Role, defended: Defended, rng: Rng) -> Measured:
+    def values(self, cell: PlannedCell, role: Role, defended: UnderAttack, rng: Rng) -> Measured:
         """Attack a cell's component and measure it: per-sample values by mode, what is kept beside them, and
         the pool's images.
 
@@ -131,7 +131,7 @@ class AdaptiveCells:
         passes: int = self.G.take_passes() + self.toolkit.take_inner_passes()
         return passes
 
-    def _threat(self, cell: Cell, defended: Defended) -> dict[str, Any]:
+    def _threat(self, cell: PlannedCell, defended: UnderAttack) -> dict[str, Any]:
         """What the attacker may do and knows, as JSON."""
         options = self.options
         parts = (defended.guarded, defended.defense, self.G)
@@ -148,7 +148,9 @@ class AdaptiveCells:
             "draws": DRAWS if random else 1,
         }
 
-    def attack(self, cell: Cell, defended: Defended, name: str) -> tuple[list[Attacked], AdaptiveAttack]:
+    def attack(
+        self, cell: PlannedCell, defended: UnderAttack, name: str
+    ) -> tuple[list[Attacked], AdaptiveAttack]:
         """The attacked test images, batch by batch.
 
         Args:
@@ -193,7 +195,7 @@ class AdaptiveCells:
             self.run.progress(f"adaptive attack on {cell.component}", done, len(clean))
         return found, attack
 
-    def _others(self, cell: Cell) -> list[Slice]:
+    def _others(self, cell: PlannedCell) -> list[Slice]:
         """The further attacks of the cell's strength."""
         found = []
         for label in self.options.others:
@@ -211,7 +213,9 @@ class AdaptiveCells:
         ]
         return torch.cat(made)
 
-    def _target(self, clean: Samples, start: Tensor, cell: Cell, defended: Defended, name: str) -> Target:
+    def _target(
+        self, clean: Samples, start: Tensor, cell: PlannedCell, defended: UnderAttack, name: str
+    ) -> Target:
         attack: GuardedAttack = self.toolkit.build("attack", cell.slice.label)
         return Target(
             self.G,

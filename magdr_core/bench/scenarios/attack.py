@@ -63,7 +63,7 @@ class ByAttack(Scenario):
         return torch.cat(parts)
 
 
-class Attack(ByAttack):
+class AttackScenario(ByAttack):
     """Who attacks knows the generator and the condition."""
 
     name = "attack"

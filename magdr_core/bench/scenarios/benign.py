@@ -13,7 +13,7 @@ from magdr_core.components.scenario import CLEAN, Planning, Scenario, SharedImag
 from magdr_core.functional import to_8bit
 
 
-class Benign(Scenario):
+class BenignScenario(Scenario):
     """Each of the profile's `benign` augmentations, where it has detectors."""
 
     name = "benign"

@@ -10,7 +10,7 @@ from magdr_core.components.batch import Samples
 from magdr_core.components.scenario import CLEAN, Planning, Scenario, SharedImages, Slice
 
 
-class Clean(Scenario):
+class CleanScenario(Scenario):
     """The profile's images as they are; every profile has them."""
 
     name = "clean"

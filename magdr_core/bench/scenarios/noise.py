@@ -12,7 +12,7 @@ from magdr_core.components.batch import Samples
 from magdr_core.components.scenario import Planning, SharedImages, Slice
 
 
-class Noise(ByAttack):
+class NoiseScenario(ByAttack):
     """Beside every attack, where the profile has detectors."""
 
     name = "noise"

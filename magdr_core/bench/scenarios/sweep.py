@@ -20,7 +20,7 @@ from magdr_core.registry import scenario_tables
 from magdr_core.runtime.samples import objective_of
 
 
-class Sweep(ByAttack):
+class SweepScenario(ByAttack):
     """The profile's table `sweep`; one run of an attack gives all its points."""
 
     name = "sweep"

@@ -36,7 +36,7 @@ def check_tasks_named(plan: Planning, what: str, labels: Sequence[str]) -> None:
             )
 
 
-class Transfer(ByAttack):
+class TransferScenario(ByAttack):
     """Each of the profile's tables `transfer`."""
 
     name = "transfer"
