@@ -17,10 +17,13 @@ from magdr_core.bench.images import GroupImages, Workplace
 from magdr_core.bench.plan import Group
 from magdr_core.calibration import Calibrator, Progress
 from magdr_core.components.batch import Samples
+from magdr_core.components.cells import PlannedCell, Portion
 from magdr_core.components.fingerprints import digest
 from magdr_core.components.rng import SampleRng
-from magdr_core.components.role import PictureName, PlannedCell, Portion, Role, role_of
-from magdr_core.components.scenario import Measured, Scenario, SharedImages, TaskRun
+from magdr_core.components.role import PictureName, Role, role_of
+from magdr_core.components.scenario import Scenario
+from magdr_core.components.slice import Measured
+from magdr_core.components.task_run import SharedImages, TaskRun
 from magdr_core.errors import MagdrError, one_line
 from magdr_core.guards import GuardedGenerator
 from magdr_core.isolation.containment import take_notices

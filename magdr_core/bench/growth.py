@@ -18,7 +18,8 @@ from torch import Tensor
 from magdr_core.bench import evaluate
 from magdr_core.components.batch import Samples
 from magdr_core.components.fingerprints import digest
-from magdr_core.components.scenario import SharedImages, Slice
+from magdr_core.components.slice import Slice
+from magdr_core.components.task_run import SharedImages
 from magdr_core.guards import GuardedGenerator
 from magdr_core.measures.image_quality import Yardstick
 from magdr_core.results.store import Store

@@ -13,7 +13,8 @@ from magdr_core.bench.growth import SomeImages
 from magdr_core.calibration import Calibrator, Progress
 from magdr_core.components.batch import Samples
 from magdr_core.components.fingerprints import digest
-from magdr_core.components.scenario import SharedImages, Slice
+from magdr_core.components.slice import Slice
+from magdr_core.components.task_run import SharedImages
 from magdr_core.errors import ComponentError
 from magdr_core.guards import GuardedAttack
 from magdr_core.isolation.copies import tensors_in

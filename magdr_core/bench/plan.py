@@ -10,10 +10,11 @@ from magdr_core.bench import registered
 from magdr_core.bench.roles.defense import defense_label as defense_label
 from magdr_core.bench.roles.defense import is_restoration as is_restoration
 from magdr_core.calibration import read_calibration
+from magdr_core.components.cells import PlannedCell
 from magdr_core.components.role import ORACLE as ORACLE
-from magdr_core.components.role import PlannedCell
-from magdr_core.components.scenario import CLEAN as CLEAN
-from magdr_core.components.scenario import Planning, Slice, components_aside
+from magdr_core.components.slice import CLEAN as CLEAN
+from magdr_core.components.slice import Slice
+from magdr_core.components.task_run import Planning, components_aside
 from magdr_core.errors import RegistryError, suggestion
 from magdr_core.registry.settings import Profile
 from magdr_core.toolkit import Toolkit

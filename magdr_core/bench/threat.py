@@ -10,9 +10,9 @@ from torch import Tensor
 
 from magdr_core.bench.group import GroupRun
 from magdr_core.components.batch import Condition
+from magdr_core.components.cells import PlannedCell
 from magdr_core.components.fingerprints import digest
-from magdr_core.components.role import PlannedCell
-from magdr_core.components.scenario import Slice
+from magdr_core.components.slice import Slice
 from magdr_core.errors import MagdrError
 from magdr_core.guards import GuardedAttack, GuardedGenerator
 from magdr_core.guards.base import COUNTERS

@@ -3,116 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from torch import Tensor
 
 from magdr_core.components.batch import Samples
+from magdr_core.components.cells import PlannedCell, Portion, UnderAttack
 from magdr_core.components.figure import Figure
-from magdr_core.components.fingerprints import digest
-from magdr_core.components.protocols import CalibratedDetector
-from magdr_core.components.scenario import Measured, Planning, Rng, Scenario, Slice, TaskRun, configured
+from magdr_core.components.scenario import Scenario, configured
+from magdr_core.components.slice import Measured, Slice
+from magdr_core.components.task_run import Planning, Rng, TaskRun
 
 ORACLE = "oracle"
 """The defense that is shown the clean output and takes the best candidate of Rec-Net's grid (Eq. 8)."""
 
 PictureName = tuple[str, str, str, str]
 """(task, attack, component, side) of pictures in a report."""
-
-
-@dataclass(frozen=True)
-class PlannedCell:
-    """One component on one slice of one task with one seed.
-
-    Attributes:
-        role: as in the column `role`; :func:`role_of` knows who computes it.
-        component: its label; of an attack, the slice's name.
-        knowledge: what the attacker knew.
-        point: what tells the slice from others of its name, for people.
-    """
-
-    task: str
-    generator: str
-    dataset: str
-    slice: Slice
-    role: str
-    component: str
-    seed: int
-    knowledge: str = "oblivious"
-    point: str = ""
-
-    def in_shard(self, shard: tuple[int, int]) -> bool:
-        """Whether the cell is one of part i of n. Its place in the plan decides, not its result's key: that
-        holds the calibration, which each part would have to make for all cells."""
-        i, n = shard
-        part = self.slice
-        place = [self.task, self.seed, self.role, self.component, part.name, part.eps, part.steps]
-        return int(digest(place), 16) % n == i - 1
-
-    def facts(self, scenario: Scenario) -> dict[str, Any]:
-        """What is known of the cell before its component is there, as JSON; the scenario is its slice's."""
-        told = {"columns": dict(scenario.columns(self.slice)), "variant": scenario.variant(self.slice)}
-        return {
-            "task": self.task,
-            "generator": self.generator,
-            "dataset": self.dataset,
-            "attack": self.slice.name,
-            "slice_role": scenario.fact,
-            "eps": self.slice.eps,
-            "steps": self.slice.steps,
-            "knowledge": self.knowledge,
-            "role": self.role,
-            "component": self.component,
-            "seed": self.seed,
-            "noise": self.slice.is_noise,
-            **{name: value for name, value in told.items() if value},
-        }
-
-    def __str__(self) -> str:
-        return f"{self.task} / {self.slice.name}{self.point} / {self.component} (seed {self.seed})"
-
-
-@dataclass(frozen=True, eq=False)
-class UnderAttack:
-    """What an attack that knows the whole pipeline is aimed at.
-
-    Attributes:
-        detector: whose flags count: the cell's own, or the one before the cell's defense.
-        defense: a guarded defense; None of a detector by itself.
-        oracle: whether exact masks travel with the conditions.
-    """
-
-    detector: CalibratedDetector | None
-    defense: Any
-    oracle: bool
-
-    @property
-    def guarded(self) -> Any:
-        return None if self.detector is None else self.detector.detector
-
-    @property
-    def threshold(self) -> float:
-        return 0.0 if self.detector is None else self.detector.threshold
-
-
-@dataclass(frozen=True, eq=False)
-class Portion:
-    """What a component did on some of a cell's images.
-
-    Attributes:
-        ids: of these images, in the order of the values.
-        values, extra, pictures: see :class:`~magdr_core.components.scenario.Measured`.
-        passes: generator passes that it took.
-        seconds: that it took.
-    """
-
-    ids: tuple[str, ...]
-    values: Mapping[str, list[float]]
-    extra: Mapping[str, Any]
-    pictures: Mapping[str, Tensor]
-    passes: float = 0.0
-    seconds: float = 0.0
 
 
 class Role:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from magdr_core.components.scenario import ToolkitParts
 from magdr_core.components.specs import Need
+from magdr_core.components.task_run import ToolkitParts
 from magdr_core.errors import MagdrError
 from magdr_core.registry.settings import Profile
 

@@ -11,7 +11,8 @@ from magdr_core.bench.group import GroupRun
 from magdr_core.bench.images import Workplace
 from magdr_core.bench.plan import plan
 from magdr_core.components.role import Role, role_of
-from magdr_core.components.scenario import Measured, Scenario, Slice
+from magdr_core.components.scenario import Scenario
+from magdr_core.components.slice import Measured, Slice
 from magdr_core.errors import RegistryError
 
 

@@ -13,7 +13,7 @@ from magdr_core.bench.checks.job import CheckJob
 from magdr_core.bench.checks.victim import Victim
 from magdr_core.bench.group import GroupRun
 from magdr_core.bench.threat import Threats
-from magdr_core.components.scenario import Slice
+from magdr_core.components.slice import Slice
 from magdr_core.registry.settings import Checks
 
 

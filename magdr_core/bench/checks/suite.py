@@ -29,7 +29,7 @@ from magdr_core.bench.threat import Threats
 from magdr_core.components.batch import Samples
 from magdr_core.components.fingerprints import digest
 from magdr_core.components.role import Role, role_of
-from magdr_core.components.scenario import Slice
+from magdr_core.components.slice import Slice
 from magdr_core.components.specs import Gradient
 from magdr_core.errors import MagdrError, one_line
 from magdr_core.registry.resolve import Resolved

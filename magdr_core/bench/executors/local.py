@@ -19,8 +19,8 @@ from magdr_core.bench.images import Workplace
 from magdr_core.bench.plan import Group
 from magdr_core.bench.threat import Threats
 from magdr_core.calibration import Progress
+from magdr_core.components.cells import PlannedCell
 from magdr_core.components.fingerprints import CORE
-from magdr_core.components.role import PlannedCell
 from magdr_core.registry.settings import Profile
 from magdr_core.results.store import Store
 from magdr_core.toolkit import Toolkit

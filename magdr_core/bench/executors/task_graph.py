@@ -14,8 +14,10 @@ from typing import Any
 from magdr_core.bench.executors.local import Job
 from magdr_core.bench.plan import Group, planning
 from magdr_core.calibration import wants_oracle
-from magdr_core.components.role import PlannedCell, role_of
-from magdr_core.components.scenario import Planning, Slice
+from magdr_core.components.cells import PlannedCell
+from magdr_core.components.role import role_of
+from magdr_core.components.slice import Slice
+from magdr_core.components.task_run import Planning
 from magdr_core.errors import MagdrError
 
 TRAIN = "train"

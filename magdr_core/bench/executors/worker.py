@@ -12,8 +12,8 @@ from magdr_core.bench.executors.local import GroupWork
 from magdr_core.bench.executors.task_graph import Unit
 from magdr_core.bench.plan import Group
 from magdr_core.calibration import Progress
-from magdr_core.components.role import PlannedCell
-from magdr_core.components.scenario import Slice
+from magdr_core.components.cells import PlannedCell
+from magdr_core.components.slice import Slice
 from magdr_core.errors import MagdrError
 from magdr_core.files.disk import Content
 from magdr_core.registry.settings import Profile

@@ -7,8 +7,11 @@ from typing import Any
 
 from magdr_core.bench import evaluate
 from magdr_core.components.batch import Samples
-from magdr_core.components.role import PlannedCell, Role
-from magdr_core.components.scenario import Measured, Planning, Rng, Scenario, Slice, TaskRun
+from magdr_core.components.cells import PlannedCell
+from magdr_core.components.role import Role
+from magdr_core.components.scenario import Scenario
+from magdr_core.components.slice import Measured, Slice
+from magdr_core.components.task_run import Planning, Rng, TaskRun
 from magdr_core.measures.definitions import DEFINITIONS
 
 

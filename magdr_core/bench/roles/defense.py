@@ -12,8 +12,10 @@ from torch import Tensor
 from magdr_core.bench import evaluate
 from magdr_core.bench.steps import inside
 from magdr_core.components.batch import Samples
-from magdr_core.components.role import PictureName, PlannedCell, Portion, Role, UnderAttack
-from magdr_core.components.scenario import Measured, Planning, Rng, TaskRun, components_aside
+from magdr_core.components.cells import PlannedCell, Portion, UnderAttack
+from magdr_core.components.role import PictureName, Role
+from magdr_core.components.slice import Measured
+from magdr_core.components.task_run import Planning, Rng, TaskRun, components_aside
 from magdr_core.functional import mse
 from magdr_core.guards import GuardedDefense
 from magdr_core.measures.definitions import DEFINITIONS

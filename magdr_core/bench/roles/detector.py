@@ -9,9 +9,12 @@ from typing import Any
 from magdr_core.bench import evaluate
 from magdr_core.bench.steps import inside
 from magdr_core.components.batch import Samples
+from magdr_core.components.cells import PlannedCell, UnderAttack
 from magdr_core.components.objective import symmetric_mse
-from magdr_core.components.role import PlannedCell, Role, UnderAttack
-from magdr_core.components.scenario import Measured, Planning, Rng, Scenario, TaskRun
+from magdr_core.components.role import Role
+from magdr_core.components.scenario import Scenario
+from magdr_core.components.slice import Measured
+from magdr_core.components.task_run import Planning, Rng, TaskRun
 from magdr_core.measures.definitions import DEFINITIONS
 
 

@@ -14,9 +14,11 @@ from magdr_core.bench import evaluate
 from magdr_core.bench.roles.defense import UNDEFENDED, Restoring, is_restoration
 from magdr_core.bench.steps import inside
 from magdr_core.components.batch import Samples
+from magdr_core.components.cells import PlannedCell
 from magdr_core.components.protocols import ImageMap
-from magdr_core.components.role import ORACLE, PlannedCell
-from magdr_core.components.scenario import Planning, Rng, Slice, TaskRun
+from magdr_core.components.role import ORACLE
+from magdr_core.components.slice import Slice
+from magdr_core.components.task_run import Planning, Rng, TaskRun
 from magdr_core.errors import MagdrError
 from magdr_core.registry.composition import composition
 from magdr_core.runtime.choosing import choices_of

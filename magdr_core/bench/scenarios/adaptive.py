@@ -9,8 +9,11 @@ from typing import Any
 
 from magdr_core.bench.scenarios.adaptive_cells import AdaptiveCells, suite_of
 from magdr_core.bench.scenarios.attack import ByAttack, attack_slice
-from magdr_core.components.role import PlannedCell, Role
-from magdr_core.components.scenario import Measured, Planning, Rng, Scenario, SharedImages, Slice, TaskRun
+from magdr_core.components.cells import PlannedCell
+from magdr_core.components.role import Role
+from magdr_core.components.scenario import Scenario
+from magdr_core.components.slice import Measured, Slice
+from magdr_core.components.task_run import Planning, Rng, SharedImages, TaskRun
 from magdr_core.registry import scenario_tables
 
 

@@ -14,10 +14,12 @@ from magdr_core.adaptive.attack import REFRESH, SCALINGS, summary
 from magdr_core.adaptive.victim import DRAWS, MOST_FLAGGED
 from magdr_core.bench import evaluate
 from magdr_core.components.batch import Samples
+from magdr_core.components.cells import PlannedCell, UnderAttack
 from magdr_core.components.fingerprints import digest
 from magdr_core.components.rng import SampleRng
-from magdr_core.components.role import PlannedCell, Role, UnderAttack
-from magdr_core.components.scenario import Measured, Rng, Slice, TaskRun
+from magdr_core.components.role import Role
+from magdr_core.components.slice import Measured, Slice
+from magdr_core.components.task_run import Rng, TaskRun
 from magdr_core.errors import MagdrError, components_own
 from magdr_core.guards import GuardedAttack
 from magdr_core.measures.evasion import key_of

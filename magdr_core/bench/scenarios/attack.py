@@ -11,7 +11,9 @@ from torch import Tensor
 
 from magdr_core.bench.steps import batches
 from magdr_core.components.batch import Samples
-from magdr_core.components.scenario import Planning, Scenario, SharedImages, Slice
+from magdr_core.components.scenario import Scenario
+from magdr_core.components.slice import Slice
+from magdr_core.components.task_run import Planning, SharedImages
 from magdr_core.runtime.samples import attack_samples
 
 

@@ -7,7 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from torch import Tensor
 
 from magdr_core.components.batch import Samples
-from magdr_core.components.scenario import CLEAN, Planning, Scenario, SharedImages, Slice
+from magdr_core.components.scenario import Scenario
+from magdr_core.components.slice import CLEAN, Slice
+from magdr_core.components.task_run import Planning, SharedImages
 
 
 class CleanScenario(Scenario):

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from magdr_core.bench.scenarios.attack import ByAttack
 from magdr_core.components.batch import Samples
-from magdr_core.components.scenario import Planning, SharedImages, Slice
+from magdr_core.components.slice import Slice
+from magdr_core.components.task_run import Planning, SharedImages
 
 
 class NoiseScenario(ByAttack):

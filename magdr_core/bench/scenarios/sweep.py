@@ -15,7 +15,8 @@ from magdr_core.bench.scenarios.transfer import check_tasks_named, is_of
 from magdr_core.bench.steps import batches
 from magdr_core.components.batch import Samples
 from magdr_core.components.rng import SampleRng
-from magdr_core.components.scenario import Planning, SharedImages, Slice, components_aside
+from magdr_core.components.slice import Slice
+from magdr_core.components.task_run import Planning, SharedImages, components_aside
 from magdr_core.registry import scenario_tables
 from magdr_core.runtime.samples import objective_of
 

@@ -12,7 +12,8 @@ from torch import Tensor
 from magdr_core.bench.scenarios.attack import ByAttack, attack_slice
 from magdr_core.components.batch import Condition, Samples
 from magdr_core.components.fingerprints import digest
-from magdr_core.components.scenario import Planning, SharedImages, Slice, components_aside
+from magdr_core.components.slice import Slice
+from magdr_core.components.task_run import Planning, SharedImages, components_aside
 from magdr_core.errors import DataError, suggestion
 from magdr_core.registry import scenario_tables
 
