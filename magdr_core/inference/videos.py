@@ -32,7 +32,7 @@ Conditions = Callable[[Tensor], Condition]
 
 
 @dataclass(frozen=True)
-class Frame:
+class ClipFrame:
     """What was decided about one frame.
 
     Attributes:
@@ -84,7 +84,7 @@ class Clip:
     height: int
     fps: float
     seconds: float
-    frames: tuple[Frame, ...] = field(repr=False)
+    frames: tuple[ClipFrame, ...] = field(repr=False)
     verdict: Verdict
     stretches: tuple[tuple[float, float], ...]
     forwards: float
@@ -188,7 +188,7 @@ def _judged(
     medians = half_second_medians([t["score"] for t in told], followed.times)
     states = steady(medians, threshold)
     frames = tuple(
-        Frame(
+        ClipFrame(
             time,
             box,
             t["flagged"],
