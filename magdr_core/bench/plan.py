@@ -53,7 +53,9 @@ def plan(toolkit: Toolkit, profile: Profile, name: str = "") -> list[Group]:
     if not tasks:
         raise RegistryError(f"{toolkit.registry.path.name}: no [generator.TASK] table")
     whole = planning(toolkit, profile)
-    _check_further_keys(whole, f"[profile.{name}]" if name else "the profile")
+    table = f"[profile.{name}]" if name else "the profile"
+    _check_further_keys(whole, table)
+    _check_ours(whole, table)
     for scenario in whole.scenarios.values():
         scenario.check(whole)
     policy = toolkit.registry.calibration
@@ -95,6 +97,18 @@ def _check_further_keys(plan: Planning, table: str) -> None:
                 raise RegistryError(f"{place}: unknown key {key!r}{suggestion(key, known)}")
         except ValueError as e:
             raise RegistryError(f"{place}: {key}: {e}") from None
+
+
+def _check_ours(plan: Planning, table: str) -> None:
+    """Whose rows are ours is something that the registry uses: a slip would make a baseline of them."""
+    registry = plan.toolkit.registry
+    known = {instance.use for instance in registry.instances.values()} | {*Profile().ours}
+    known |= {label for role in plan.roles.values() for label in role.listed(plan.profile)}
+    for use in plan.profile.ours:
+        if use not in known:
+            raise RegistryError(
+                f"{registry.path.name} {table}: ours: no table uses {use!r}{suggestion(use, known)}"
+            )
 
 
 def _check_faces(plan: Planning, label: str) -> None:
