@@ -196,3 +196,9 @@ def test_a_statistic_that_fails_costs_its_own_rows_and_is_told_once():
     assert "acme_nowhere" in said[0]
     with pytest.raises(MagdrError, match="acme_nowhere"):
         result_rows("mine", cells, [bad])
+
+
+def test_forwards_of_another_role_are_those_of_its_cells():
+    figure = Figure(name="forwards", role="quality")
+    (row,) = result_rows("mine", [cell("quality", {"sharp": CLEAN})], [figure])
+    assert (row["metric"], row["value"]) == ("forwards", 4.0)
