@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from magdr_core.cli.lazy import LazyCommand
 from magdr_core.hosting.hookspecs import hookimpl
+from magdr_core.hosting.lazy_command import LazyCommand
 
 MAGDR_API = 1
 

@@ -12,10 +12,10 @@ from typing import NoReturn
 
 import click
 
-from magdr_core.cli.lazy import LazyCommand
 from magdr_core.cli.terminal import never_fail_to_encode, say
 from magdr_core.errors import MagdrError, WriteError, one_line
 from magdr_core.hosting.commands import Commands, all_commands, core_commands
+from magdr_core.hosting.lazy_command import LazyCommand
 from magdr_core.isolation import interrupts, left_threads
 
 

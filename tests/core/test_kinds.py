@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 
 import pytest
@@ -257,3 +258,33 @@ def test_installed_plugins_find_the_kind_of_one_that_is_loaded_after_them(instal
     host = PluginHost()
     assert host.load_all(["aa", "zz"]) == {}
     assert names(host, "quality") == ["quality:aa/brightness"]
+
+
+CORE = Path(__file__).parents[2] / "magdr_core"
+ASK_NO_KIND = [
+    *sorted((CORE / "hosting").glob("*.py")),
+    *(CORE / "runtime" / f"{name}.py" for name in ("wrap", "builder")),
+    *(CORE / "registry" / f"{name}.py" for name in ("plugin_tables", "include")),
+    *(
+        CORE / "testing" / f"{name}.py"
+        for name in ("subject", "rules", "kind_rules", "gradient_rules", "checks")
+    ),
+    *(
+        CORE / "testing" / f"{name}.py"
+        for name in ("subject", "rules", "checks", "suite", "inputs", "fitting")
+    ),
+    *sorted((CORE / "cli").glob("plugins*.py")),
+]
+"""They work with kinds as values; what is particular to one stands in magdr_core/builtin/kinds.py."""
+
+
+@pytest.mark.parametrize("file", ASK_NO_KIND, ids=lambda file: f"{file.parent.name}/{file.stem}")
+def test_no_file_that_works_with_kinds_asks_for_one_by_name(file):
+    texts = [n.value for n in ast.walk(ast.parse(file.read_text())) if isinstance(n, ast.Constant)]
+    assert not {text for text in texts if isinstance(text, str)} & set(SPECS)
+
+
+def test_a_file_that_asks_for_a_kind_by_name_would_be_found():
+    asking = 'def f(kind):\n    """Of a metric."""\n    return kind == "metric"\n'
+    texts = [n.value for n in ast.walk(ast.parse(asking)) if isinstance(n, ast.Constant)]
+    assert set(texts) & set(SPECS) == {"metric"}

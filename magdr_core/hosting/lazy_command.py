@@ -1,4 +1,4 @@
-"""Commands that are imported when they are used: `magdr --help` knows their names and their lines."""
+"""Commands that are imported when they are used; until then their names and their lines are known."""
 
 from __future__ import annotations
 
