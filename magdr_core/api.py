@@ -4,6 +4,7 @@ from pydantic import Field
 
 from magdr_core.components.batch import Batch, Samples, TensorCondition, VectorCondition
 from magdr_core.components.batch import Condition as AnyCondition
+from magdr_core.components.cells import PlannedCell, Portion, UnderAttack
 from magdr_core.components.figure import Figure, Threshold
 from magdr_core.components.kind import Kind
 from magdr_core.components.objective import JointObjective
@@ -34,7 +35,8 @@ from magdr_core.components.recipe import Recipe
 from magdr_core.components.regions import Regions
 from magdr_core.components.rng import SampleRng
 from magdr_core.components.role import Role
-from magdr_core.components.scenario import CLEAN, Measured, Scenario, Slice
+from magdr_core.components.scenario import Scenario
+from magdr_core.components.slice import CLEAN, Measured, Slice
 from magdr_core.components.specs import (
     AttackSpec,
     AugmentationSpec,
@@ -49,6 +51,7 @@ from magdr_core.components.specs import (
     RestorationSpec,
     stateless,
 )
+from magdr_core.components.task_run import Planning, SharedImages, TaskRun
 from magdr_core.components.tensor_json import pack_tensors, unpack_tensors
 from magdr_core.components.trial import Rule, Trial
 from magdr_core.components.weights import load_state
@@ -122,6 +125,9 @@ __all__ = [
     "Parser",
     "ParserSpec",
     "Picture",
+    "PlannedCell",
+    "Planning",
+    "Portion",
     "Recipe",
     "Regions",
     "RestorationSpec",
@@ -131,11 +137,14 @@ __all__ = [
     "Samples",
     "Scenario",
     "Setting",
+    "SharedImages",
     "Slice",
     "Split",
+    "TaskRun",
     "TensorCondition",
     "Threshold",
     "Trial",
+    "UnderAttack",
     "VectorCondition",
     "Video",
     "Weights",
