@@ -24,7 +24,7 @@ from magdr_core.calibration.samples import CalibratedToolkit, CalibrationSamples
 from magdr_core.components.batch import Samples
 from magdr_core.components.fingerprints import CORE, digest
 from magdr_core.components.protocols import CalibratedDetector, Dataset, FitData, Fittable
-from magdr_core.errors import CalibrationError, ComponentError, MagdrError, one_line
+from magdr_core.errors import CalibrationError, ComponentError, MagdrError, components_own, one_line
 from magdr_core.guards import GuardedAttack, GuardedDefense, GuardedGenerator
 from magdr_core.guards.output_cache import OutputMemory
 from magdr_core.isolation.expectations import deferred
@@ -184,7 +184,12 @@ class Calibrator:
         """A hash of what an attack has learned, for keys of its images; None of one that learns nothing.
         Raises as :meth:`attack`."""
         if label not in self._learners:  # asked for each key, and a build may read weights
-            self._learners[label] = self.toolkit.build("attack", label).learns
+            try:
+                self._learners[label] = self.toolkit.build("attack", label).learns
+            except MagdrError as e:
+                if not components_own(e):
+                    raise
+                return None  # whoever wants its images is told; a calibration that is there needs none
         return digest(self._learned(label, surrogate)[1]) if self._learners[label] else None
 
     def _learned(self, label: str, surrogate: str) -> tuple[GuardedAttack, dict[str, Any]]:

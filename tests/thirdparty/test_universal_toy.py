@@ -17,7 +17,7 @@ from magdr_core.bench.threat import Threats
 from magdr_core.cli.attack import _ready
 from magdr_core.components.objective import DisruptionObjective
 from magdr_core.components.rng import SampleRng
-from magdr_core.errors import ComponentError
+from magdr_core.errors import BrokenPluginError, ComponentError
 from magdr_core.registry.read import parse_registry
 from magdr_core.registry.settings import Checks
 from magdr_core.results.store import Store
@@ -189,6 +189,23 @@ def test_it_is_called_by_nobody_before_it_has_learned(run):
     assert raw.learns
     with pytest.raises(ComponentError, match="load"):
         attack_samples(clean, raw, run.G, name="universal", seed=0)
+
+
+def test_an_attack_that_cannot_be_built_spoils_no_calibration_that_is_there(store, monkeypatch):
+    plain = REGISTRY.replace('attacks = ["universal"]\n', 'attacks = ["pgd"]\n')
+    thresholds = calibrator(store, plain).detector("rough").thresholds
+    later = calibrator(store, plain)
+
+    def fails(kind, label, **injected):
+        if kind == "attack":
+            raise BrokenPluginError("attack pgd: cannot be built today")
+        return build(kind, label, **injected)
+
+    build = later.toolkit.build
+    monkeypatch.setattr(later.toolkit, "build", fails)
+    assert later.detector("rough").thresholds == thresholds
+    with pytest.raises(BrokenPluginError, match="today"):
+        later.attack("pgd")
 
 
 def test_the_command_attacks_with_what_was_learned(tmp_path):
