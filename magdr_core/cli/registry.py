@@ -44,8 +44,9 @@ def check(registry: Path | None, block: tuple[str, ...]) -> None:
     Without REGISTRY: ./registry.toml, else the packaged one. One line for each fault; exit code 2 if there
     is one.
     """
-    read = read_registry(registry or default_registry())
-    found = list(dict.fromkeys(faults(read, Resolver(read, block))))
+    resolver = Resolver(read_registry(registry or default_registry()), block)
+    read = resolver.registry  # with the tables of kinds that its plugins bring
+    found = list(dict.fromkeys(faults(read, resolver)))
     for fault in found:
         say(fault)
     if found:
@@ -79,6 +80,13 @@ def faults(registry: Registry, resolver: Resolver) -> Iterator[str]:
     named += [("[calibration] benign", "augmentation", label) for label in policy.benign]
     for name, profile in registry.profiles.items():
         named += [(f"[profile.{name}] {key}", kind, label) for key, kind, label in _labels(registry, profile)]
+        for role in resolver.host.roles.values() if profile.extra else ():
+            if role.plural in profile.extra:
+                place = f"[profile.{name}] {role.plural}"
+                try:
+                    named += [(place, role.kind, label) for label in role.listed(profile)]
+                except ValueError as e:
+                    yield f"{registry.file_of(place)} {place}: {e}"
     for place, kind, label in named:
         try:
             resolver.resolve(kind, label)

@@ -162,7 +162,15 @@ def test_bench_tells_a_mistake_in_the_registry_before_it_starts(magdr, tmp_path,
     assert not (tmp_path / "run").exists()
 
 
-# -- compare ------------------------------------------------------------------------------------------
+# -- report and compare ---------------------------------------------------------------------------------
+
+
+def test_report_shows_the_role_s_figures(run, magdr):
+    folder, _, _, _ = run
+    assert magdr("report", folder / "run").code == 0
+    page = (folder / "run" / "report.html").read_text()
+    for words in ("quality", "quality_lost", "share_worse", "sharp", "blocks", "blur@2.5"):
+        assert words in page
 
 
 def test_compare_knows_the_role_s_figures(run, magdr, tmp_path):
@@ -182,6 +190,23 @@ def test_compare_knows_the_role_s_figures(run, magdr, tmp_path):
     done = magdr("compare", folder / "run", tmp_path / "other", "--metric", "qualty")
     assert done.code == 2
     assert "did you mean 'quality'?" in done.err
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('"sharp", "blocks"', '"sharp", "blcoks"', "[profile.quick] qualities: no quality named 'blcoks'"),
+        ('["sharp", "blocks"]', '"sharp"', "[profile.quick] qualities: must be a list of labels"),
+        ('use = "acme/sharpness"', 'use = "acme/shrapness"', "[quality.sharp]: no quality named 'acme/shr"),
+    ],
+)
+def test_registry_check_looks_at_tables_of_the_kind_and_lists_of_the_role(magdr, tmp_path, old, new, words):
+    sound = magdr("registry", "check")
+    assert sound.code == 0, sound.out + sound.err
+    (tmp_path / "registry.toml").write_text(edited(REGISTRY, (old, new)))
+    done = magdr("registry", "check")
+    assert done.code == 2
+    assert words in done.out
 
 
 # -- plugins --------------------------------------------------------------------------------------------
