@@ -1,7 +1,8 @@
 """What the long steps inside a cell and a row of checks are called while they run.
 
-Each is told as (what, done, total). A terminal shows the latest one. Where there is none, steps inside a cell
-or a row, whose names begin with a mark, are left out: the cell's own line follows.
+Each is told as (what, done, total), with a total of 0 where nobody knows it. A terminal shows the latest one.
+Where there is none, steps inside a cell or a row, whose names begin with a mark, are left out: the cell's own
+line follows.
 """
 
 from __future__ import annotations

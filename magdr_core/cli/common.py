@@ -133,9 +133,11 @@ class ProgressDisplay:
             if self._step is None:
                 return  # nothing that has bars runs
             what = _fitting(what.removeprefix(INSIDE))
-            if self._task(self._step).description != what:
-                self._bar.reset(self._step, total=total, description=what, visible=True)
-            self._bar.update(self._step, completed=min(done, total), total=total, visible=True)
+            task = self._task(self._step)
+            if task.description != what:
+                self._bar.reset(self._step, description=what, visible=True)
+            task.total = total or None  # without one the bar goes to and fro
+            self._bar.update(self._step, completed=min(done, total) if total else done, visible=True)
         elif what != self._said and not what.startswith(INSIDE):
             self.console.print(f"  {what} ...", soft_wrap=True)
             self._said = what

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 from magdr_core.bench.checks.attacks import Variants, attack_checks
@@ -15,6 +15,9 @@ from magdr_core.bench.group import GroupRun
 from magdr_core.bench.threat import Threats
 from magdr_core.components.slice import Slice
 from magdr_core.registry.settings import Checks
+
+RUNS = 5 + LONGER
+"""Of an attack's checks, in runs of its own length: five, and one that is ten times as long."""
 
 
 class AttackJobs:
@@ -35,27 +38,22 @@ class AttackJobs:
                 continue  # what is mixed is checked by itself
             if self.run.toolkit.build("attack", part.label).learns:
                 continue  # at another strength it would have to learn again
-            dear = self._dear(part)
-            faces = min(self._affordable(dear), len(self.run.images.clean(False)))
+            counted = self.threats.counted(part)
+            faces = min(self._affordable(counted), len(self.run.images.clean(False)))
+            passes = 0.0 if counted is None else faces * RUNS * counted["forward"]
             how = {"eps": part.eps, "steps": part.steps, "faces": faces}
             about = ["attack", resolved.identity, faces]
-            yield CheckJob(
-                "attack", part.name, about, how, partial(self._checks, part, faces), None, faces * dear
-            )
+            yield CheckJob("attack", part.name, about, how, partial(self._checks, part, faces), None, passes)
 
-    def _dear(self, part: Slice) -> float:
-        """Passes that all runs of an attack's checks take per face; 0 if nobody knows."""
-        counted = self.threats.counted(part)
+    def _affordable(self, counted: Mapping[str, float] | None) -> int:
+        """Faces on which all runs of an attack's checks take the passes that are granted; at least four.
+
+        Args:
+            counted: passes of one run per face, forward and backward; None if nobody knows.
+        """
         if counted is None:
-            return 0.0
-        # Five runs of its own length and one that is ten times as long.
-        dear: float = (5 + LONGER) * (counted["forward"] + 2 * counted["backward"])
-        return dear
-
-    def _affordable(self, dear: float) -> int:
-        """Faces on which all runs of an attack's checks take the passes that are granted; at least four."""
-        if not dear:
             return min(LEAST, self.settings.faces)
+        dear = RUNS * (counted["forward"] + 2 * counted["backward"])
         passes = granted(self.settings, self.run.toolkit.device.type)
         return min(self.settings.faces, max(LEAST, int(passes / dear)))
 

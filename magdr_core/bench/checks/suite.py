@@ -128,9 +128,9 @@ class Suite:
 
         def told(passes: int) -> None:
             done = passes - before
-            self.run.work.progress(inside(f"checks of {job.component}"), done, max(total, done + 1))
+            self.run.work.progress(inside(f"checks of {job.component}"), done, total and max(total, done + 1))
 
-        self.G.told = told if total else None
+        self.G.told = told
         try:
             yield
         finally:
