@@ -13,18 +13,18 @@ from pathlib import Path
 
 from tables import table
 
-from magdr_core.results.frame import NONE, Frame
+from magdr_core.results.frame import NONE, FigureTable
 from magdr_core.results.variant import BEST_F1
 
 
 def of_attack(
-    rows: Frame, role: str, component: str, attack: str, figures: list[tuple[str, str, str]]
+    rows: FigureTable, role: str, component: str, attack: str, figures: list[tuple[str, str, str]]
 ) -> list[str]:
     own = rows.where(role=role, component=component)
     return [own.text(form, variant, attack=attack, metric=m) for m, variant, form in figures]
 
 
-def detection(runs: dict[str, Frame], component: str, attacks: list[str]) -> str:
+def detection(runs: dict[str, FigureTable], component: str, attacks: list[str]) -> str:
     """F1 at the best-F1 threshold and AUROC, under every attack; AUROC against noise under the first."""
     lines = []
     for name, rows in runs.items():
@@ -39,7 +39,7 @@ def detection(runs: dict[str, Frame], component: str, attacks: list[str]) -> str
     return table([component, *attacks, f"AUROC against noise, {attacks[0]}", "passes"], lines)
 
 
-def reconstruction(runs: dict[str, Frame], component: str, attacks: list[str]) -> str:
+def reconstruction(runs: dict[str, FigureTable], component: str, attacks: list[str]) -> str:
     """Output MSE, 0 to 255 squared."""
     lines = []
     for name, rows in runs.items():
@@ -50,7 +50,7 @@ def reconstruction(runs: dict[str, Frame], component: str, attacks: list[str]) -
 
 
 def main(paths: list[Path]) -> None:
-    rows = Frame.read(*paths)
+    rows = FigureTable.read(*paths)
     runs = {name: rows.where(registry=name) for name in rows.names("registry")}
     first = next(iter(runs.values()))
     attacks = [name for name in first.names("attack") if name not in (NONE, "noise")]

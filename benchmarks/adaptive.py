@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tables import table
 
-from magdr_core.results.frame import Frame, variant_of
+from magdr_core.results.frame import FigureTable, variant_of
 from magdr_core.results.variant import OBLIVIOUS, PLAIN, Variant
 
 KNOWN, BLIND, UNDEFENDED = "adaptive", "oblivious", "none"
@@ -24,7 +24,7 @@ WITHOUT = Variant(name=OBLIVIOUS)
 """The mode that knows nothing, among those of an attack that knows."""
 
 
-def groups(rows: Frame, role: str) -> Iterator[tuple[str, str, Frame]]:
+def groups(rows: FigureTable, role: str) -> Iterator[tuple[str, str, FigureTable]]:
     """(task, strength, rows) of a role's adaptive cells and of the oblivious ones beside them."""
     own = rows.where(role=role)
     for task in own.names("task"):
@@ -33,20 +33,20 @@ def groups(rows: Frame, role: str) -> Iterator[tuple[str, str, Frame]]:
             yield task, f"{found.names('eps')[0] * 255:.0f}/255", found
 
 
-def components(rows: Frame) -> Iterator[tuple[str, Frame, Frame]]:
+def components(rows: FigureTable) -> Iterator[tuple[str, FigureTable, FigureTable]]:
     """(component, rows of the attack that knows it, rows of the one that does not)."""
     for name in rows.where(knowledge=KNOWN).names("component"):
         own = rows.where(component=name)
         yield name, own.where(knowledge=KNOWN), own.where(knowledge=(BLIND, UNDEFENDED))
 
 
-def strongest(known: Frame, metric: str) -> str:
+def strongest(known: FigureTable, metric: str) -> str:
     """The mode that does most on average; the pool takes the best one for each image."""
     modes = [r for r in known.where(metric=metric).rows if variant_of(r) != PLAIN]
     return str(max(modes, key=lambda r: r["value"])["variant"]) if modes else "-"
 
 
-def penalties(known: Frame) -> list[Variant]:
+def penalties(known: FigureTable) -> list[Variant]:
     """The modes with a penalty, by its weight."""
     modes = map(variant_of, known.where(metric="mse_o").rows)
     weighed = {mode: mode.penalty for mode in modes if mode.penalty is not None}
@@ -58,7 +58,7 @@ def at_point(mode: Variant) -> Variant:
     return replace(mode, point=POINT.point)
 
 
-def detectors(rows: Frame) -> str:
+def detectors(rows: FigureTable) -> str:
     lines = []
     for task, eps, found in groups(rows, "detector"):
         for name, known, blind in components(found):
@@ -93,7 +93,7 @@ def detectors(rows: Frame) -> str:
     )
 
 
-def curves(rows: Frame) -> str:
+def curves(rows: FigureTable) -> str:
     """Detection rate and disruption of each penalty; the pool takes undetected images first."""
     lines = []
     for task, eps, found in groups(rows, "detector"):
@@ -105,7 +105,7 @@ def curves(rows: Frame) -> str:
     return table(["task", "eps", "detector", "attack", "detected", "disruption"], lines)
 
 
-def defenses(rows: Frame) -> str:
+def defenses(rows: FigureTable) -> str:
     """Output MSE, 0 to 255 squared."""
     lines = []
     for task, eps, found in groups(rows, "defense"):
@@ -125,8 +125,8 @@ def defenses(rows: Frame) -> str:
 
 
 def main(paths: list[Path]) -> None:
-    every = Frame.read(*paths).rows
-    rows = Frame({tuple(str(r[k]) for k in r if k != "seconds"): r for r in every}.values())
+    every = FigureTable.read(*paths).rows
+    rows = FigureTable({tuple(str(r[k]) for k in r if k != "seconds"): r for r in every}.values())
     print(f"## Detectors\n\n{detectors(rows)}\n\n## Detection against disruption\n\n{curves(rows)}\n")
     print(f"## Defenses, output MSE\n\n{defenses(rows)}")
 

@@ -12,7 +12,7 @@ from adaptive import POINT, WITHOUT, at_point, components, groups, penalties
 from markupsafe import Markup
 
 from magdr_core.report import svg as plots
-from magdr_core.results.frame import Frame
+from magdr_core.results.frame import FigureTable
 from magdr_core.results.variant import PLAIN, Variant
 
 WIDTH, HEIGHT, GAP, FOOT = 300, 230, 26, 70
@@ -34,12 +34,12 @@ text { font: 12px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; fill
 """
 
 
-def value(rows: Frame, metric: str, variant: Variant = PLAIN) -> float | None:
+def value(rows: FigureTable, metric: str, variant: Variant = PLAIN) -> float | None:
     found = rows.first(variant, metric=metric)
     return None if found is None else found.value
 
 
-def points(known: Frame) -> tuple[list[tuple[float, float]], tuple[float, float] | None]:
+def points(known: FigureTable) -> tuple[list[tuple[float, float]], tuple[float, float] | None]:
     """(disruption, share detected) of the attack that knows nothing and of growing penalties; and of the
     pool, of which only the undetected part counts. Disruption is a share of the undefended attack's."""
     whole = value(known, "mse_o", WITHOUT)
@@ -55,7 +55,9 @@ def points(known: Frame) -> tuple[list[tuple[float, float]], tuple[float, float]
     return line, pool
 
 
-def panel(rows: Frame, names: list[str], title: str, left: float, top: float, most: float) -> list[Markup]:
+def panel(
+    rows: FigureTable, names: list[str], title: str, left: float, top: float, most: float
+) -> list[Markup]:
     x = plots.Axis(0.0, most, left, left + WIDTH - LEFT - 10)
     y = plots.Axis(0.0, 1.0, top + HEIGHT - 40, top)
     parts = [plots.text(left, top - 12, title, class_="head")]
@@ -79,7 +81,7 @@ def panel(rows: Frame, names: list[str], title: str, left: float, top: float, mo
     return parts
 
 
-def draw(rows: Frame) -> str:
+def draw(rows: FigureTable) -> str:
     found = [(task, eps, own) for task, eps, own in groups(rows, "detector")]
     tasks = list(dict.fromkeys(task for task, _, _ in found))
     strengths = sorted({eps for _, eps, _ in found}, key=lambda eps: int(eps.partition("/")[0]))
@@ -116,4 +118,4 @@ def draw(rows: Frame) -> str:
 
 if __name__ == "__main__":
     source, out = map(Path, sys.argv[1:])
-    out.write_text(draw(Frame.read(source)), encoding="utf-8")
+    out.write_text(draw(FigureTable.read(source)), encoding="utf-8")

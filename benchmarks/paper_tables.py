@@ -11,7 +11,7 @@ from pathlib import Path
 from tables import table
 
 from magdr_core.report.paper import CW, PGD, TABLE1, TABLE2, TASKS
-from magdr_core.results.frame import NONE, Frame, variant_of
+from magdr_core.results.frame import NONE, FigureTable, variant_of
 from magdr_core.results.variant import BEST_F1, ENSEMBLE
 
 ASIDE = ("identity", "oracle")
@@ -33,7 +33,7 @@ def bold_best(lines: list[list[str]], best: dict[int, str]) -> None:
                 line[column] = f"**{line[column]}**"
 
 
-def attacked(rows: Frame) -> str:
+def attacked(rows: FigureTable) -> str:
     lines = []
     for task in TASKS:
         own = rows.where(task=task, role="attack").without_sweeps()
@@ -43,7 +43,7 @@ def attacked(rows: Frame) -> str:
     return table(["task", "attack", "output MSE, [-1,1]", "median", "success"], lines)
 
 
-def detection(rows: Frame, task: str, attack: str) -> str:
+def detection(rows: FigureTable, task: str, attack: str) -> str:
     """A block of Table 1."""
     own = rows.where(task=task, role="detector")
     printed = {name: row for method, row in TABLE1.items() for name in method.components}
@@ -51,7 +51,7 @@ def detection(rows: Frame, task: str, attack: str) -> str:
     for name in own.names("component"):
         mine = own.where(component=name)
 
-        def at(metric: str, mine: Frame = mine) -> str:
+        def at(metric: str, mine: FigureTable = mine) -> str:
             return mine.number(".2f", BEST_F1, attack=attack, metric=metric)
 
         weighted = " ".join(at(m) for m in ("precision_weighted", "recall_weighted", "f1_weighted"))
@@ -76,7 +76,7 @@ def detection(rows: Frame, task: str, attack: str) -> str:
     return table([*head, "clean FPR, 1% threshold", "passes", "paper P R F1"], lines)
 
 
-def reconstruction(rows: Frame, task: str, attack: str) -> str:
+def reconstruction(rows: FigureTable, task: str, attack: str) -> str:
     """A block of Table 2: the paper's four measures of inputs and outputs, then ours."""
     own = rows.where(task=task, role="defense")
     printed = {name: row for method, row in TABLE2.items() for name in method.components}
@@ -84,7 +84,7 @@ def reconstruction(rows: Frame, task: str, attack: str) -> str:
     for name in own.names("component"):
         mine = own.where(component=name)
 
-        def side(i: str, mine: Frame = mine) -> str:
+        def side(i: str, mine: FigureTable = mine) -> str:
             forms = (("l2_table2", ".2f"), ("ssim", ".3f"), ("psnr_pooled", ".1f"), ("fsim", ".3f"))
             return " / ".join(mine.number(form, attack=attack, metric=f"{m}_{i}") for m, form in forms)
 
@@ -120,7 +120,7 @@ def reconstruction(rows: Frame, task: str, attack: str) -> str:
     return table([*head, f"(I) {law}", f"(O) {law}", "passes", "paper (I); (O)"], lines)
 
 
-def figure3(rows: Frame, task: str, attack: str) -> str:
+def figure3(rows: FigureTable, task: str, attack: str) -> str:
     """F1 after so many steps of one run."""
     curves = [c for own in rows.where(attack=attack).sweeps(task).values() for c in own]
     steps = sorted({number for curve in curves for number, _ in curve.points})
@@ -132,7 +132,7 @@ def figure3(rows: Frame, task: str, attack: str) -> str:
 
 
 def main(path: Path) -> None:
-    rows = Frame.read(path)
+    rows = FigureTable.read(path)
     print(f"n = {min(rows.names('n'))} a task and seed; 95% intervals in brackets\n")
     print(f"## What the attacks do undefended\n\n{attacked(rows)}\n")
     sweeps = {r["attack"] for r in rows.rows if variant_of(r).steps is not None}

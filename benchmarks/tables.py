@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from magdr_core.results.frame import Frame
+from magdr_core.results.frame import FigureTable
 from magdr_core.results.variant import BEST_F1, ENSEMBLE
 
 
@@ -14,7 +14,7 @@ def table(head: list[str], lines: Iterable[list[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in [head, ["---"] * len(head), *lines])
 
 
-def defenses(rows: Frame, attacks: list[str]) -> str:
+def defenses(rows: FigureTable, attacks: list[str]) -> str:
     """Output MSE (0 to 255 squared); under each attack also the median and the ensemble."""
     rows = rows.where(role="defense")
     names = rows.names("component")
@@ -34,7 +34,7 @@ def defenses(rows: Frame, attacks: list[str]) -> str:
     return table(["defense", "clean", *attacks, "passes"], lines)
 
 
-def fidelity(rows: Frame, attacks: list[str]) -> str:
+def fidelity(rows: FigureTable, attacks: list[str]) -> str:
     """SSIM and PSNR of outputs, without and with the ensemble."""
     rows = rows.where(role="defense")
     lines = []
@@ -52,7 +52,7 @@ def fidelity(rows: Frame, attacks: list[str]) -> str:
     return table(["SSIM / PSNR, the same with the ensemble", *attacks], lines)
 
 
-def closed(rows: Frame, attacks: list[str]) -> str:
+def closed(rows: FigureTable, attacks: list[str]) -> str:
     """The share of the gap in output MSE between undefended and oracle that a defense closes."""
     rows = rows.where(role="defense", metric="mse_o", variant="")
     error = {(r["component"], r["attack"]): r["value"] for r in rows.rows}
@@ -66,16 +66,16 @@ def closed(rows: Frame, attacks: list[str]) -> str:
     return table(["share of the gap closed", *attacks], lines)
 
 
-def differences(rows: Frame, attacks: list[str]) -> str:
+def differences(rows: FigureTable, attacks: list[str]) -> str:
     lines = []
     for row in rows.where(metric="mse_o_difference", attack=tuple(attacks)).rows:
         if row["component"].startswith("magdr"):
-            shown = Frame([row]).text(".0f", row["variant"])
+            shown = FigureTable([row]).text(".0f", row["variant"])
             lines.append([row["component"], row["attack"], row["variant"], shown])
     return table(["defense", "attack", "best baseline there", "difference of MSE (O)"], lines)
 
 
-def detectors(rows: Frame, attacks: list[str]) -> str:
+def detectors(rows: FigureTable, attacks: list[str]) -> str:
     rows = rows.where(role="detector")
     lines = []
     for name in rows.names("component"):
@@ -97,7 +97,7 @@ def detectors(rows: Frame, attacks: list[str]) -> str:
     return table([*head, "clean FPR at the 1% threshold"], lines)
 
 
-def attacked(rows: Frame) -> str:
+def attacked(rows: FigureTable) -> str:
     rows = rows.where(role="attack")
     lines = [
         [name, *(rows.text(".3f", attack=name, metric=m) for m in ("mse_o", "median_mse_o", "success"))]
@@ -106,7 +106,7 @@ def attacked(rows: Frame) -> str:
     return table(["attack", "output MSE, [-1,1]", "median", "success"], lines)
 
 
-def benign(rows: Frame) -> str:
+def benign(rows: FigureTable) -> str:
     rows = rows.where(metric="fpr_benign")
     edits = rows.names("variant")
     lines = [
@@ -117,7 +117,7 @@ def benign(rows: Frame) -> str:
 
 
 def main(path: Path) -> None:
-    rows = Frame.read(path)
+    rows = FigureTable.read(path)
     attacks = rows.where(role="attack").names("attack")
     print(f"n = {min(rows.names('n'))}\n")
     for part in (

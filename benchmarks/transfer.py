@@ -7,18 +7,18 @@ from pathlib import Path
 
 from tables import table
 
-from magdr_core.results.frame import Frame
+from magdr_core.results.frame import FigureTable
 from magdr_core.results.variant import BEST_F1
 
 
-def of(rows: Frame, role: str) -> dict[str, Frame]:
+def of(rows: FigureTable, role: str) -> dict[str, FigureTable]:
     """By component."""
     own = rows.where(role=role)
     return {name: own.where(component=name) for name in own.names("component")}
 
 
 def main(path: Path) -> None:
-    rows = Frame.read(path)
+    rows = FigureTable.read(path)
     caused = rows.where(role="attack")
     attacks = caused.names("attack")
     lines = [

@@ -23,7 +23,7 @@ from magdr_core.components.fingerprints import digest
 from magdr_core.components.role import role_of
 from magdr_core.isolation import interrupts
 from magdr_core.registry.settings import Profile
-from magdr_core.results.cell import Cell, as_cells
+from magdr_core.results.cell import CellResult, as_cells
 from magdr_core.results.pictures import pack_pictures
 from magdr_core.results.rows import Row, figures_of, result_rows, to_csv
 from magdr_core.results.run_folder import CELLS, CHECKS, PICTURES, RESULTS, VALUES, RunWriter
@@ -179,7 +179,7 @@ class Bench:
             result.checks += group.checks
             result.pictures |= group.pictures
 
-    def _brief(self, cell: Cell) -> dict[str, Any]:
+    def _brief(self, cell: CellResult) -> dict[str, Any]:
         if cell.failed:
             return cell.brief()
         role = role_of(registered.roles(self.toolkit), cell.facts.role, cell.facts.component)

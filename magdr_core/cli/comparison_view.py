@@ -14,7 +14,7 @@ from magdr_core.compare.align import Place, grouped
 from magdr_core.compare.format import VERDICTS, counted, figure, p_value, rule_lines, sides, signed
 from magdr_core.compare.load import ComparedRun
 from magdr_core.compare.result import Verdict
-from magdr_core.results.cell import Cell
+from magdr_core.results.cell import CellResult
 
 _STYLES = {"regression": "bold red", "improvement": "green", "uncertain": "yellow"}
 _ORDER: tuple[Verdict, ...] = ("regression", "uncertain", "improvement", "small", "same", "reference")
@@ -85,7 +85,7 @@ def _unmatched(comparison: Comparison) -> Iterator[str]:
             yield f"{head}: {'; '.join(_first(told))}"
 
 
-def _failures(head: str, failed: Sequence[Cell]) -> Iterator[str]:
+def _failures(head: str, failed: Sequence[CellResult]) -> Iterator[str]:
     """Cells that one error struck are told together."""
     found: dict[str, list[Place]] = {}
     for cell in failed:

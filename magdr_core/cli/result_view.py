@@ -15,7 +15,7 @@ from magdr_core.cli.terminal import Terminal, stacked
 from magdr_core.components.figure import Figure
 from magdr_core.measures.definitions import ROLES, Definitions
 from magdr_core.results.cell import ADAPTIVE, BENIGN, CLEAN, NOISE, SWEEP, Facts, as_cells
-from magdr_core.results.frame import MISSING, NONE, Frame
+from magdr_core.results.frame import MISSING, NONE, FigureTable
 from magdr_core.results.remarks import remarks
 from magdr_core.results.variant import BEST_F1, PLAIN, Variant
 
@@ -33,7 +33,7 @@ OBLIVIOUS_ONLY = (
 class _Figures:
     """The figures of one task and seed as the tables show them."""
 
-    def __init__(self, rows: Frame) -> None:
+    def __init__(self, rows: FigureTable) -> None:
         self.rows = rows
         self.badges: Mapping[tuple[str, str], str] = {}
 
@@ -58,12 +58,12 @@ class _Figures:
 
 def print_tables(console: Terminal, result: RunResult) -> None:
     """Print the tables of every task; of the first seed where there are several (results.csv has all)."""
-    every, cells = Frame(result.rows), as_cells(result.cells)
+    every, cells = FigureTable(result.rows), as_cells(result.cells)
     seeds = sorted(every.names("seed"))
     definitions = Definitions(map(Figure.from_json, result.manifest.get("figures", ())))
     for task in every.names("task"):
         rows = every.where(task=task, seed=seeds[0])
-        figures = _Figures(Frame([r for r in rows.rows if r["knowledge"] != ADAPTIVE]))
+        figures = _Figures(FigureTable([r for r in rows.rows if r["knowledge"] != ADAPTIVE]))
         figures.badges = {(c["role"], c["component"]): c["badge"] for c in result.checks if c["task"] == task}
         order = [cell.facts for cell in cells if cell.facts.task == task]
         _adaptive_tables(console, rows, figures, task, order)
@@ -87,7 +87,7 @@ def print_tables(console: Terminal, result: RunResult) -> None:
 
 def _adaptive_tables(
     console: Terminal,
-    rows: Frame,
+    rows: FigureTable,
     others: _Figures,
     task: str,
     order: Sequence[Facts],
@@ -97,7 +97,7 @@ def _adaptive_tables(
     known = rows.where(knowledge=ADAPTIVE).without_sweeps()
     if not known.rows:
         return
-    figures = _Figures(Frame([*known.rows, *rows.where(attack=NONE).rows]))
+    figures = _Figures(FigureTable([*known.rows, *rows.where(attack=NONE).rows]))
     figures.badges = others.badges
     attacks = list(dict.fromkeys(f.attack for f in own))
     n = max(known.names("n"))
@@ -185,7 +185,7 @@ def _other_table(
         console.print(table)
 
 
-def _sweep_table(console: Terminal, rows: Frame, task: str) -> None:
+def _sweep_table(console: Terminal, rows: FigureTable, task: str) -> None:
     """Figure 3: F1 of each detector against the attacker's steps."""
     curves = [curve for own in rows.sweeps(task).values() for curve in own]
     if not curves:

@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 from magdr_core.compare.load import ComparedRun
 from magdr_core.errors import MagdrError
-from magdr_core.results.cell import BENIGN, CLEAN, NOISE, SWEEP, Cell, Facts
+from magdr_core.results.cell import BENIGN, CLEAN, NOISE, SWEEP, CellResult, Facts
 
 By = Literal["settings", "label"]
 """Cells are paired where attack, strength and steps are the same, or where labels are, whatever they say."""
@@ -68,8 +68,8 @@ class Pair:
     """
 
     place: Place
-    a: Cell
-    b: Cell
+    a: CellResult
+    b: CellResult
     ids: tuple[str, ...]
 
     @property
@@ -106,7 +106,7 @@ class Matching:
         return summarised(self.only_b, self.all_a)
 
 
-def keyed(cells: Sequence[Cell], by: By) -> dict[Place, Cell]:
+def keyed(cells: Sequence[CellResult], by: By) -> dict[Place, CellResult]:
     """Cells by what they are paired by; those that labels do not tell apart by their whole places."""
     places = [Place.of(cell.facts) for cell in cells]
     if by == "settings":
@@ -146,7 +146,7 @@ def match(a: ComparedRun, b: ComparedRun, by: By = "settings") -> Matching:
     return Matching(pairs, only_a, only_b, other, all_a, all_b)
 
 
-def _shared_ids(a: Cell, b: Cell) -> tuple[str, ...]:
+def _shared_ids(a: CellResult, b: CellResult) -> tuple[str, ...]:
     """Samples of both, by name; none if the names stand for other pictures."""
     data = [cell.facts.data for cell in (a, b)]
     if None not in data and data[0] != data[1]:

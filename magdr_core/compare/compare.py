@@ -20,8 +20,8 @@ from magdr_core.components.fingerprints import digest
 from magdr_core.errors import MagdrError
 from magdr_core.measures.definitions import Definitions
 from magdr_core.measures.statistics import FLIPS, Array, Statistic, holm
-from magdr_core.results.cell import IDENTITY, Cell
-from magdr_core.results.measured import Measured, Siblings, measured
+from magdr_core.results.cell import IDENTITY, CellResult
+from magdr_core.results.measured import FigureInputs, Siblings, measured
 from magdr_core.results.variant import Variant
 
 WORST = 3
@@ -75,7 +75,9 @@ def compare_runs(a: ComparedRun, b: ComparedRun, rule: Rule) -> Comparison:
     return Comparison(a, b, rule, found, matching, rows, new, fixed, other, len(tested))
 
 
-def _failures(a: ComparedRun, b: ComparedRun, by: By) -> tuple[list[Cell], list[Cell], list[Cell]]:
+def _failures(
+    a: ComparedRun, b: ComparedRun, by: By
+) -> tuple[list[CellResult], list[CellResult], list[CellResult]]:
     """Failed cells: those of B that A has a result of, those of A that B has a result of, and the others."""
     good = [keyed(run.cells, by) for run in (a, b)]
     failed = [keyed(run.failures, by) for run in (a, b)]
@@ -91,7 +93,7 @@ class _Draft:
 
     pair: Pair
     metric: Metric
-    measured: Measured
+    measured: FigureInputs
     statistic: Statistic
     a: tuple[Array, ...]
     b: tuple[Array, ...]
@@ -153,14 +155,14 @@ def _drafts(
         yield _Draft(pair, metric, left, statistic, a, b, identities, paired)
 
 
-def _variant(one: Measured) -> str:
+def _variant(one: FigureInputs) -> str:
     """What a comparison calls a variant: cells say which point of a sweep and which edit it is."""
     if one.figure.name == "fpr_benign":
         return Variant.at(one.cell.fpr or 0.0).format()
     return replace(one.variant, steps=None).format()
 
 
-def _places(cell: Cell, ids: tuple[str, ...]) -> Array:
+def _places(cell: CellResult, ids: tuple[str, ...]) -> Array:
     """Where these samples are in a cell's arrays."""
     at = {name: i for i, name in enumerate(cell.ids)}
     return np.array([at[name] for name in ids])

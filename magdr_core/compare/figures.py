@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from magdr_core.components.figure import Figure, Threshold
 from magdr_core.errors import MagdrError, suggestion
 from magdr_core.measures.definitions import DECISIONS, DEFINITIONS, DISRUPTION, LEVELS_PER_UNIT, Definitions
-from magdr_core.results.measured import Measured
+from magdr_core.results.measured import FigureInputs
 from magdr_core.results.variant import BEST_F1, STRICT, Variant
 
 DEFAULT = ("f1", "mse_o")
@@ -26,7 +26,7 @@ class Metric:
     def __str__(self) -> str:
         return f"{self.name}@{self.variant}" if self.variant else self.name
 
-    def wants(self, one: Measured) -> bool:
+    def wants(self, one: FigureInputs) -> bool:
         """Whether a cell's figure is the one that was asked for."""
         if one.figure.name != self.name or not comparable(one.figure):
             return False
@@ -104,7 +104,7 @@ class Size:
         return Threshold(self.value / (LEVELS_PER_UNIT**2 if figure.unit == DISRUPTION else 1.0))
 
 
-def chosen(metrics: Iterable[Metric], found: Iterable[Measured]) -> list[tuple[Metric, Measured]]:
+def chosen(metrics: Iterable[Metric], found: Iterable[FigureInputs]) -> list[tuple[Metric, FigureInputs]]:
     """The figures of one cell that are asked for, in the order of the metrics."""
     every = list(found)
     return [(metric, one) for metric in metrics for one in every if metric.wants(one)]

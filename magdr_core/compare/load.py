@@ -15,7 +15,7 @@ from magdr_core.errors import MagdrError
 from magdr_core.hosting.discovery import installed_plugins
 from magdr_core.measures.definitions import DEFINITIONS, ROLES, Definitions
 from magdr_core.measures.statistics import statistic_of
-from magdr_core.results.cell import Cell, check_cell
+from magdr_core.results.cell import CellResult, check_cell
 from magdr_core.results.recorded import AGAIN, RecordedRun
 from magdr_core.results.run_folder import MANIFEST
 from magdr_core.results.store import Store
@@ -35,8 +35,8 @@ class ComparedRun:
 
     folder: Path
     manifest: Mapping[str, Any]
-    cells: Sequence[Cell]
-    failures: Sequence[Cell]
+    cells: Sequence[CellResult]
+    failures: Sequence[CellResult]
     notes: Sequence[str] = ()
     definitions: Definitions = DEFINITIONS
 
@@ -104,7 +104,7 @@ def _check_code(figure: Figure) -> None:
         )
 
 
-def _with_values(run: RecordedRun, cells: Sequence[Cell], cache: Path) -> list[Cell]:
+def _with_values(run: RecordedRun, cells: Sequence[CellResult], cache: Path) -> list[CellResult]:
     """Cells with their values per sample: the folder's own, else the store's."""
     values = run.values()
     store, found, missing = Store(cache), [], 0
@@ -112,7 +112,7 @@ def _with_values(run: RecordedRun, cells: Sequence[Cell], cache: Path) -> list[C
         if cell.key in values:
             found.append(values[cell.key].onto(cell))
         elif (stored := store.json("cells", cell.key, _has_values)) is not None:
-            found.append(CellValues.of(Cell.from_json(stored)).onto(cell))
+            found.append(CellValues.of(CellResult.from_json(stored)).onto(cell))
         else:
             missing += 1
     if missing:
@@ -130,7 +130,7 @@ def _with_values(run: RecordedRun, cells: Sequence[Cell], cache: Path) -> list[C
     return found
 
 
-def _judges(cell: Cell) -> bool:
+def _judges(cell: CellResult) -> bool:
     rate = cell.fpr is not None and math.isfinite(cell.fpr)
     return "score" in cell.values and {"fpr", "f1"} <= set(cell.thresholds) and rate
 

@@ -12,7 +12,7 @@ from magdr_core.compare.align import Place
 from magdr_core.compare.config_diff import told_apart
 from magdr_core.compare.load import ComparedRun
 from magdr_core.compare.result import LEVEL, Compared, Comparison
-from magdr_core.results.cell import Cell
+from magdr_core.results.cell import CellResult
 
 SCHEMA = 1
 COLUMNS = (
@@ -109,7 +109,7 @@ def _full(row: Compared) -> dict[str, Any]:
     }
 
 
-def _failure(cell: Cell) -> dict[str, Any]:
+def _failure(cell: CellResult) -> dict[str, Any]:
     return {**Place.of(cell.facts)._asdict(), "error": cell.error}
 
 

@@ -12,7 +12,7 @@ from magdr_core.compare.figures import Metric, Size, default_metrics
 from magdr_core.compare.load import ComparedRun
 from magdr_core.compare.paired import fewest_identities
 from magdr_core.components.figure import Figure, Threshold
-from magdr_core.results.cell import Cell
+from magdr_core.results.cell import CellResult
 
 LEVEL = 0.05
 
@@ -116,9 +116,9 @@ class Comparison:
     changes: list[Change]
     matching: Matching
     rows: list[Compared]
-    new_failures: list[Cell]
-    fixed: list[Cell]
-    other_failures: list[Cell]
+    new_failures: list[CellResult]
+    fixed: list[CellResult]
+    other_failures: list[CellResult]
     tested: int
 
     def having(self, *verdicts: Verdict) -> list[Compared]:

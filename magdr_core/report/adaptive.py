@@ -14,9 +14,9 @@ from magdr_core.report.figures import (
     FINE_POINT,
     IDENTITY,
     OBLIVIOUS,
-    Condition,
-    Estimate,
+    AttackCondition,
     Figures,
+    FigureValue,
     Variant,
 )
 from magdr_core.report.formatting import Block, Column, Line, Table, column, number, percent, shown
@@ -77,15 +77,15 @@ class Curve:
     """
 
     component: str
-    points: tuple[tuple[str, Estimate, Estimate], ...]
-    oblivious: tuple[Estimate, Estimate] | None
-    pooled: tuple[Estimate, Estimate] | None
+    points: tuple[tuple[str, FigureValue, FigureValue], ...]
+    oblivious: tuple[FigureValue, FigureValue] | None
+    pooled: tuple[FigureValue, FigureValue] | None
 
 
-def _curve(figures: Figures, task: str, attack: Condition, component: str) -> Curve | None:
+def _curve(figures: Figures, task: str, attack: AttackCondition, component: str) -> Curve | None:
     point = figures.strict_point(task)
 
-    def at(mode: Variant, metric: str = "mse_o") -> tuple[Estimate, Estimate] | None:
+    def at(mode: Variant, metric: str = "mse_o") -> tuple[FigureValue, FigureValue] | None:
         disruption = figures.get(task, attack, "detector", component, metric, mode)
         caught = figures.get(task, attack, "detector", component, "recall", _at(point, mode))
         return (disruption, caught) if disruption and caught else None
@@ -145,26 +145,26 @@ def _draw(title: str, curves: Sequence[Curve], name: str) -> Markup:
     return plots.drawing(_WIDTH, _HEIGHT, title, ". ".join(said) + ".", parts, name)
 
 
-def _last(curve: Curve) -> tuple[Estimate, Estimate]:
+def _last(curve: Curve) -> tuple[FigureValue, FigureValue]:
     """Where a curve's label leads to."""
     pairs = [p[1:] for p in curve.points[-1:]] + [p for p in (curve.pooled, curve.oblivious) if p]
     return pairs[0]
 
 
-def _said(disruption: Estimate, caught: Estimate) -> str:
+def _said(disruption: FigureValue, caught: FigureValue) -> str:
     return f"output MSE {_units(disruption.value)}, {percent(caught.value)} detected"
 
 
 # -- the tables -----------------------------------------------------------------------------------------
 
 
-def _before(figures: Figures, task: str, attack: Condition) -> Condition | None:
+def _before(figures: Figures, task: str, attack: AttackCondition) -> AttackCondition | None:
     """The oblivious attack of the same name."""
     same = (c for c in figures.attacks(task) if c.attack == attack.attack and not c.knowledge)
     return next(same, None)
 
 
-def _detectors(figures: Figures, task: str, attacks: Sequence[Condition]) -> Table | None:
+def _detectors(figures: Figures, task: str, attacks: Sequence[AttackCondition]) -> Table | None:
     point, of = figures.strict_point(task), partial(column, "detector")
     columns = [
         of("f1", "F1", "oblivious"),
@@ -182,8 +182,8 @@ def _detectors(figures: Figures, task: str, attacks: Sequence[Condition]) -> Tab
         for component in figures.components(task, "detector"):
 
             def get(
-                metric: str, variant: Variant | str = "", where: Condition | None = attack
-            ) -> Estimate | None:
+                metric: str, variant: Variant | str = "", where: AttackCondition | None = attack
+            ) -> FigureValue | None:
                 if where is None:
                     return None
                 return figures.get(task, where, "detector", component, metric, variant)  # noqa: B023
@@ -211,7 +211,7 @@ def _detectors(figures: Figures, task: str, attacks: Sequence[Condition]) -> Tab
     return _table(f"Adaptive attacks on detectors, {task}", "Detector", columns, blocks)
 
 
-def _defenses(figures: Figures, task: str, attacks: Sequence[Condition]) -> Table | None:
+def _defenses(figures: Figures, task: str, attacks: Sequence[AttackCondition]) -> Table | None:
     of = partial(column, "defense", reference_competes=False)
     columns = [
         of("mse_o", "MSE (O)", "oblivious"),
@@ -244,7 +244,7 @@ def _defenses(figures: Figures, task: str, attacks: Sequence[Condition]) -> Tabl
     return _table(f"Adaptive attacks on defenses, {task}", "Defense", columns, blocks)
 
 
-def _modes(figures: Figures, task: str, attacks: Sequence[Condition], role: str) -> Table | None:
+def _modes(figures: Figures, task: str, attacks: Sequence[AttackCondition], role: str) -> Table | None:
     """Every mode on its own, a block per attack and component."""
     point = figures.strict_point(task)
     detecting, of = role == "detector", partial(column, role, judged=False)

@@ -15,14 +15,14 @@ from markupsafe import Markup
 from magdr_core.hosting.hookspecs import hookimpl
 from magdr_core.printable import visible
 from magdr_core.report.checks import checked_how, checked_tasks, threats
-from magdr_core.report.figures import Condition, Figures
+from magdr_core.report.figures import AttackCondition, Figures
 from magdr_core.report.formatting import MISSING, count, seconds
 from magdr_core.report.key_figures import key_figures
 from magdr_core.report.load import RunData, load_run
 from magdr_core.report.picture_grid import GAP
 from magdr_core.report.sections import sections
 from magdr_core.report.summary import demo_size, headline
-from magdr_core.results.cell import CLEAN, Cell, Facts
+from magdr_core.results.cell import CLEAN, CellResult, Facts
 from magdr_core.results.remarks import remarks
 from magdr_core.results.store import write_atomically
 
@@ -128,12 +128,12 @@ def failures(run: RunData) -> list[Failure]:
 
 
 def _images(facts: Facts) -> str:
-    return "clean images" if facts.slice_role == CLEAN else Condition.of(facts).label
+    return "clean images" if facts.slice_role == CLEAN else AttackCondition.of(facts).label
 
 
 def costs(run: RunData) -> list[Cost]:
     """Time and generator passes by component, dearest first."""
-    found: dict[tuple[str, str], list[Cell]] = defaultdict(list)
+    found: dict[tuple[str, str], list[CellResult]] = defaultdict(list)
     for cell in run.cells:
         if not cell.failed:
             found[(cell.facts.role, cell.facts.component)].append(cell)
@@ -144,7 +144,7 @@ def costs(run: RunData) -> list[Cost]:
     ]
 
 
-def _forwards(cells: Sequence[Cell]) -> str:
+def _forwards(cells: Sequence[CellResult]) -> str:
     known = [cell.forwards for cell in cells if cell.forwards is not None]
     return count(sum(known) / len(known)) if known else MISSING
 

@@ -8,7 +8,7 @@ from functools import cache, cached_property
 from magdr_core.bench.plan import ORACLE
 from magdr_core.report.load import RunData
 from magdr_core.results.cell import ATTACK, IDENTITY, Facts
-from magdr_core.results.frame import CLEAN_IMAGES, NONE, Condition, Estimate, Frame, Sweep
+from magdr_core.results.frame import CLEAN_IMAGES, NONE, AttackCondition, FigureTable, FigureValue, StepCurve
 from magdr_core.results.variant import BEST_F1, ENSEMBLE, OBLIVIOUS, PLAIN, Variant
 
 __all__ = [
@@ -18,10 +18,10 @@ __all__ = [
     "IDENTITY",
     "OBLIVIOUS",
     "PLAIN",
-    "Condition",
-    "Estimate",
+    "AttackCondition",
+    "FigureValue",
     "Figures",
-    "Sweep",
+    "StepCurve",
     "Variant",
 ]
 
@@ -37,15 +37,15 @@ class Figures:
 
     def __init__(self, run: RunData) -> None:
         self.run = run
-        self.frame = Frame(run.rows, run.cells)
+        self.frame = FigureTable(run.rows, run.cells)
         # Asked for by every field of every table.
         self.seeds, self.attacks = cache(self._seeds), cache(self._attacks)
         self.components = cache(self._components)
         self.get, self.variants, self.condition = self.frame.get, self.frame.variants, self.frame.condition
 
     def difference(
-        self, task: str, condition: Condition, component: str
-    ) -> tuple[Estimate, str, bool | None] | None:
+        self, task: str, condition: AttackCondition, component: str
+    ) -> tuple[FigureValue, str, bool | None] | None:
         """A defense's paired difference to the best baseline, that baseline, and the run's verdict on it.
 
         The verdict is None where the run has none: neither an adjusted p (`mse_o_difference_p`) nor
@@ -61,7 +61,7 @@ class Figures:
                 return figure, variant.baseline, verdict
         return None
 
-    def sweeps(self, task: str) -> dict[Condition, list[Sweep]]:
+    def sweeps(self, task: str) -> dict[AttackCondition, list[StepCurve]]:
         """The curves of Figure 3 by attack, in the profile's order of detectors."""
         found, order = self.frame.sweeps(task), self.run.listed("detectors")
         for curves in found.values():
@@ -94,7 +94,7 @@ class Figures:
         """Images per seed, as the rows say; the profile's number may have been limited."""
         return min((row["n"] for row, facts in self.frame.plain if facts.task == task), default=None)
 
-    def _attacks(self, task: str) -> list[Condition]:
+    def _attacks(self, task: str) -> list[AttackCondition]:
         """The attacks that have tables, in the profile's order: those with figures, and failed ones."""
         known = [facts for _, facts in self.frame.plain]
         # A cell tells noise and benign edits apart by their role; rows are of clean images or attacks.
@@ -125,7 +125,7 @@ class Figures:
         names = self.components(task, role)
         return [n for n in names if not self.is_ours(role, n) and n not in (IDENTITY, ORACLE)]
 
-    def is_noise(self, task: str, condition: Condition) -> bool:
+    def is_noise(self, task: str, condition: AttackCondition) -> bool:
         """Whether an attack is random noise: the reference of attacks, not one of them."""
         return (task, condition) in self._noises
 
@@ -133,12 +133,12 @@ class Figures:
         """Whether a component was given the exact masks of the synthetic faces."""
         return (task, role, component) in self._given_masks
 
-    def failed(self, task: str, condition: Condition, role: str, component: str) -> bool:
+    def failed(self, task: str, condition: AttackCondition, role: str, component: str) -> bool:
         """Whether a missing figure is missing because its cell failed."""
         return (task, condition, role, component) in self._failed
 
     @cached_property
-    def _noises(self) -> set[tuple[str, Condition]]:
+    def _noises(self) -> set[tuple[str, AttackCondition]]:
         return {(c.facts.task, self.condition(c.facts)) for c in self.run.cells if c.facts.noise}
 
     @cached_property
@@ -147,7 +147,7 @@ class Figures:
         return {(f.task, f.role, f.component) for f in facts if f.seen_by_oracle}
 
     @cached_property
-    def _failed(self) -> set[tuple[str, Condition, str, str]]:
+    def _failed(self) -> set[tuple[str, AttackCondition, str, str]]:
         facts = (c.facts for c in self.run.cells if c.failed)
         return {(f.task, self.condition(f), f.role, f.component) for f in facts}
 

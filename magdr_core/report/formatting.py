@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from magdr_core.measures.definitions import DEFINITIONS, Definitions
-from magdr_core.results.frame import Estimate
+from magdr_core.results.frame import FigureValue
 
 Format = Callable[[float], str]
 MISSING = "\N{EN DASH}"
@@ -50,7 +50,7 @@ def seconds(value: float) -> str:
 class Shown:
     """One field of a table."""
 
-    figure: Estimate | None = None
+    figure: FigureValue | None = None
     text: str = MISSING
     interval: str = ""
     note: str = ""
@@ -146,7 +146,7 @@ class Table:
         return self
 
 
-def shown(figure: Estimate | None, column: Column, *, failed: bool, seeds: int) -> Shown:
+def shown(figure: FigureValue | None, column: Column, *, failed: bool, seeds: int) -> Shown:
     """A figure as text; missing ones say whether their cell failed."""
     if figure is None:
         return Shown(text="failed", failed=True) if failed else Shown()

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from magdr_core.measures.definitions import LEVELS_PER_UNIT
-from magdr_core.report.figures import FINE_POINT, IDENTITY, Condition, Figures, Variant
+from magdr_core.report.figures import FINE_POINT, IDENTITY, AttackCondition, Figures, Variant
 from magdr_core.results.cell import ADAPTIVE
 
 KNOWING = ADAPTIVE
 """Knowledge of attacks that know what they attack."""
 
 
-def hardest(figures: Figures, task: str, role: str, *, knowing: bool | None = None) -> Condition | None:
+def hardest(figures: Figures, task: str, role: str, *, knowing: bool | None = None) -> AttackCondition | None:
     """The attack that is the worst for our detector or defense, of all that were run against it.
 
     Of a defense: the one that leaves the largest output error behind it. Of a detector: the one of which it
@@ -35,7 +35,7 @@ def hardest(figures: Figures, task: str, role: str, *, knowing: bool | None = No
     return max(real, key=lambda c: _undefended(figures, task, c), default=None)
 
 
-def strongest(figures: Figures, task: str) -> Condition | None:
+def strongest(figures: Figures, task: str) -> AttackCondition | None:
     """The attack with the largest undefended output error of those that know no defense; random noise only if
     there is nothing else."""
     conditions = figures.attacks(task)
@@ -43,7 +43,7 @@ def strongest(figures: Figures, task: str) -> Condition | None:
     return max(real, key=lambda c: _undefended(figures, task, c), default=None)
 
 
-def _undefended(figures: Figures, task: str, condition: Condition) -> float:
+def _undefended(figures: Figures, task: str, condition: AttackCondition) -> float:
     undefended = figures.get(task, condition, "defense", IDENTITY, "mse_o")
     if undefended is not None:
         return undefended.value

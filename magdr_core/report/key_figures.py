@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from magdr_core.bench.plan import ORACLE
-from magdr_core.report.figures import CLEAN_IMAGES, FINE_POINT, IDENTITY, Condition, Figures, Variant
+from magdr_core.report.figures import CLEAN_IMAGES, FINE_POINT, IDENTITY, AttackCondition, Figures, Variant
 from magdr_core.report.formatting import (
     MISSING,
     Block,
@@ -76,7 +76,7 @@ def key_figures(figures: Figures) -> Table | None:
     return Table("Key figures, under each task's worst attacks", "Task", columns, [Block("", "", lines)])
 
 
-def _shown(figures: Figures) -> Iterator[tuple[str, Condition]]:
+def _shown(figures: Figures) -> Iterator[tuple[str, AttackCondition]]:
     """Each task with the worst attack that knows the defense, and the worst that does not."""
     for task in figures.tasks:
         for knowing in (True, False):

@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from magdr_core.measures.definitions import DEFINITIONS, Definitions
-from magdr_core.results.cell import Cell
+from magdr_core.results.cell import CellResult
 from magdr_core.results.recorded import RecordedRun
 from magdr_core.results.rows import Row
 
@@ -24,7 +24,7 @@ class RunData:
     folder: Path
     manifest: Mapping[str, Any]
     rows: Sequence[Row]
-    cells: Sequence[Cell]
+    cells: Sequence[CellResult]
     pictures: Mapping[tuple[str, ...], Tensor]
     checks: Mapping[str, Any] = field(default_factory=dict)
     """checks.json: the checked rows with their badges; empty where the run made no checks."""

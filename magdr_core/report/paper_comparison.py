@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from magdr_core.bench.plan import ORACLE
 from magdr_core.measures.statistics import table2_law
 from magdr_core.report import paper
-from magdr_core.report.figures import FINE_POINT, IDENTITY, Condition, Estimate, Figures, Variant
+from magdr_core.report.figures import FINE_POINT, IDENTITY, AttackCondition, Figures, FigureValue, Variant
 from magdr_core.report.formatting import (
     MISSING,
     Block,
@@ -122,14 +122,14 @@ def _component(figures: Figures, task: str, role: str, method: paper.Method) -> 
     return None
 
 
-def _attack(figures: Figures, task: str, name: str) -> Condition | None:
+def _attack(figures: Figures, task: str, name: str) -> AttackCondition | None:
     """The run's oblivious attack of a kind: the one of that label, else the strongest."""
     uses = figures.run.uses("attack")
     found = [a for a in figures.attacks(task) if not a.knowledge and uses.get(a.attack, a.attack) == name]
     return next((a for a in found if a.attack == name), max(found, key=lambda a: a.eps, default=None))
 
 
-def _which(attack: Condition | None) -> str:
+def _which(attack: AttackCondition | None) -> str:
     return f"{attack.label}, {attack.strength}" if attack else "not in this run"
 
 
@@ -141,7 +141,7 @@ def _line(method: paper.Method, label: str | None) -> Line:
 def _ours(
     figures: Figures,
     task: str,
-    attack: Condition | None,
+    attack: AttackCondition | None,
     role: str,
     label: str | None,
     metric: str,
@@ -157,9 +157,9 @@ def _ours(
     return shown(figure, head, failed=failed, seeds=len(figures.seeds(task)))
 
 
-def _law(error: Estimate | None) -> Estimate | None:
+def _law(error: FigureValue | None) -> FigureValue | None:
     """Table 2's "MSE" from a mean squared error."""
     if error is None:
         return None
     low, value, high = (table2_law(max(v, 0.0)) for v in (error.low, error.value, error.high))
-    return Estimate(value, low, high, error.n, error.seeds, error.knowledge)
+    return FigureValue(value, low, high, error.n, error.seeds, error.knowledge)

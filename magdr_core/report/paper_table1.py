@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from magdr_core.report.figures import CLEAN_IMAGES, FINE_POINT, Condition, Figures, Variant
+from magdr_core.report.figures import CLEAN_IMAGES, FINE_POINT, AttackCondition, Figures, Variant
 from magdr_core.report.formatting import Block, Table, count, percent
 from magdr_core.report.table_model import attack_blocks, lines, present, source, table
 
@@ -35,7 +35,7 @@ def glance(figures: Figures, task: str) -> Table | None:
 
 
 def detection(
-    figures: Figures, task: str, attacks: Sequence[Condition], caption: str = "Table 1"
+    figures: Figures, task: str, attacks: Sequence[AttackCondition], caption: str = "Table 1"
 ) -> Table | None:
     """How well attacked images are told from clean ones, a block per attack."""
     point, of = figures.strict_point(task), partial(source, "detector")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from magdr_core.report.figures import CLEAN_IMAGES, ENSEMBLE, IDENTITY, Condition, Figures, Variant
+from magdr_core.report.figures import CLEAN_IMAGES, ENSEMBLE, IDENTITY, AttackCondition, Figures, Variant
 from magdr_core.report.formatting import Block, Shown, Table, column, count
 from magdr_core.report.table_model import (
     Source,
@@ -31,7 +31,7 @@ def glance(figures: Figures, task: str) -> Table | None:
 
 
 def defense(
-    figures: Figures, task: str, attacks: Sequence[Condition], caption: str = "Table 2"
+    figures: Figures, task: str, attacks: Sequence[AttackCondition], caption: str = "Table 2"
 ) -> Table | None:
     """What every defense leaves of the disruption in the output, a block per attack."""
     sources = [
@@ -54,7 +54,7 @@ def defense(
     return _with_differences(figures, task, attacks, made) if made else None
 
 
-def inputs(figures: Figures, task: str, attacks: Sequence[Condition]) -> Table | None:
+def inputs(figures: Figures, task: str, attacks: Sequence[AttackCondition]) -> Table | None:
     """How far every defense's image is from the clean one."""
     sources = present(
         figures,
@@ -84,7 +84,7 @@ def _forwards(detail: str) -> Source:
     return source("defense", "forwards", "Forwards", detail, show=count, marked=False)
 
 
-def _with_differences(figures: Figures, task: str, attacks: Sequence[Condition], made: Table) -> Table:
+def _with_differences(figures: Figures, task: str, attacks: Sequence[AttackCondition], made: Table) -> Table:
     """With a column for the paired difference to the best baseline, where the run has any."""
     if not figures.variants(task, "mse_o_difference"):
         return made

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from magdr_core.report.figures import CLEAN_IMAGES, IDENTITY, Condition, Figures
+from magdr_core.report.figures import CLEAN_IMAGES, IDENTITY, AttackCondition, Figures
 from magdr_core.report.formatting import number
 from magdr_core.report.hardest_attack import strongest
 from magdr_core.report.table_model import defense_name
@@ -140,7 +140,7 @@ def gallery(figures: Figures, task: str, budget: int = BUDGET) -> Gallery | None
     first = strongest(figures, task)
     first = first if first in rows else next(iter(rows), None)
     wanted = sorted(rows, key=lambda c: (c != first, c != CLEAN_IMAGES))
-    shrink, kept, samples = 1, list[Condition](), 0
+    shrink, kept, samples = 1, list[AttackCondition](), 0
     while not samples:
         spent = clean.cost(shrink) if clean else 0
         costs = {condition: sum(row.cost(shrink) for row in rows[condition]) for condition in wanted}
@@ -200,7 +200,7 @@ def _ids(figures: Figures, task: str) -> tuple[str, ...]:
 
 
 def _rows(
-    figures: Figures, task: str, pictures: Mapping[tuple[str, ...], Tensor], condition: Condition
+    figures: Figures, task: str, pictures: Mapping[tuple[str, ...], Tensor], condition: AttackCondition
 ) -> list[Row]:
     on_clean = condition == CLEAN_IMAGES
     found = []
@@ -221,7 +221,9 @@ def _rows(
     return found
 
 
-def _panel(condition: Condition, rows: Sequence[Row], samples: int, shrink: int, *, first: bool) -> Panel:
+def _panel(
+    condition: AttackCondition, rows: Sequence[Row], samples: int, shrink: int, *, first: bool
+) -> Panel:
     strips = tuple(row.strip(samples, shrink) for row in rows)
     if condition == CLEAN_IMAGES:
         return Panel("clean images", "what each defense does to images that nobody attacked", strips, first)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from magdr_core.report import svg as plots
-from magdr_core.report.figures import Condition, Figures, Sweep
+from magdr_core.report.figures import AttackCondition, Figures, StepCurve
 from magdr_core.report.formatting import Block, Line, Table, column, number, shown
 
 _WIDTH, _HEIGHT = 720, 340
@@ -42,7 +42,7 @@ def figure3(figures: Figures, task: str, name: str) -> list[Figure3]:
     return drawn
 
 
-def _draw(title: str, curves: Sequence[Sweep], steps: Sequence[int], magdr: str, name: str) -> Markup:
+def _draw(title: str, curves: Sequence[StepCurve], steps: Sequence[int], magdr: str, name: str) -> Markup:
     x = plots.Axis(steps[0], steps[-1], _LEFT + 12, _RIGHT - 12, math.log10)
     y = plots.Axis(0.0, 1.0, _BOTTOM, _TOP)
     parts = []
@@ -83,7 +83,12 @@ def _draw(title: str, curves: Sequence[Sweep], steps: Sequence[int], magdr: str,
 
 
 def _table(
-    figures: Figures, task: str, title: str, attack: Condition, curves: Sequence[Sweep], steps: Sequence[int]
+    figures: Figures,
+    task: str,
+    title: str,
+    attack: AttackCondition,
+    curves: Sequence[StepCurve],
+    steps: Sequence[int],
 ) -> Table:
     columns = [column("detector", "f1", str(n), "iterations") for n in steps]
     seeds, lines = len(figures.seeds(task)), []

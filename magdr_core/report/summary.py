@@ -6,7 +6,14 @@ import math
 
 from magdr_core.bench.plan import ORACLE
 from magdr_core.measures.definitions import DEFINITIONS
-from magdr_core.report.figures import CLEAN_IMAGES, FINE_POINT, IDENTITY, Condition, Estimate, Figures
+from magdr_core.report.figures import (
+    CLEAN_IMAGES,
+    FINE_POINT,
+    IDENTITY,
+    AttackCondition,
+    Figures,
+    FigureValue,
+)
 from magdr_core.report.formatting import Format, count, number, percent
 from magdr_core.report.hardest_attack import KNOWING, hardest, strongest
 
@@ -63,7 +70,7 @@ def task_summary(figures: Figures, task: str) -> list[tuple[str, str]]:
 
 
 def _under(
-    figures: Figures, task: str, *, knowing: bool, told: Condition | None = None
+    figures: Figures, task: str, *, knowing: bool, told: AttackCondition | None = None
 ) -> list[tuple[str, str]]:
     """Detection and reconstruction, each under its worst attack, which is named unless it was `told`."""
     found = []
@@ -94,7 +101,7 @@ def _size(figures: Figures, task: str) -> str:
     return f", n = {n} image{'s' if n != 1 else ''}{each}"
 
 
-def _disruption(figures: Figures, task: str, attack: Condition) -> str:
+def _disruption(figures: Figures, task: str, attack: AttackCondition) -> str:
     undefended = figures.get(task, attack, "defense", IDENTITY, "mse_o")
     success = figures.get(task, attack, "attack", attack.attack, "success")
     name = f"{attack.label} ({attack.strength})"
@@ -118,7 +125,7 @@ def _disruption(figures: Figures, task: str, attack: Condition) -> str:
     return f"How strong {name} is undefended is missing{why}."
 
 
-def _detection(figures: Figures, task: str, attack: Condition) -> str:
+def _detection(figures: Figures, task: str, attack: AttackCondition) -> str:
     if not figures.components(task, "detector"):
         return "The profile has no detectors."
     label = figures.ours(task, "detector")
@@ -150,7 +157,7 @@ def _detection(figures: Figures, task: str, attack: Condition) -> str:
     return f"{figures.run.method}'s detector ({label}) {_listed(parts)}.{better}"
 
 
-def _better_detector(figures: Figures, task: str, attack: Condition, own: Estimate | None) -> str:
+def _better_detector(figures: Figures, task: str, attack: AttackCondition, own: FigureValue | None) -> str:
     """The best detector that is not ours, whether it is better or not."""
     found = {
         name: f
@@ -167,7 +174,7 @@ def _better_detector(figures: Figures, task: str, attack: Condition, own: Estima
     return f" The best baseline, {best}, {verb}: {value}."
 
 
-def _defense(figures: Figures, task: str, attack: Condition) -> list[str]:
+def _defense(figures: Figures, task: str, attack: AttackCondition) -> list[str]:
     names = [d for d in figures.components(task, "defense") if d not in (IDENTITY, ORACLE)]
     if not names:
         return ["The profile has no defenses."]
@@ -203,7 +210,7 @@ def _defense(figures: Figures, task: str, attack: Condition) -> list[str]:
     return sentences
 
 
-def _paired(figures: Figures, task: str, attack: Condition, label: str | None, best: str) -> str:
+def _paired(figures: Figures, task: str, attack: AttackCondition, label: str | None, best: str) -> str:
     """Our difference to that baseline on the same images, in words."""
     found = figures.difference(task, attack, label) if label else None
     if found is None or found[1] != best:
@@ -216,7 +223,7 @@ def _paired(figures: Figures, task: str, attack: Condition, label: str | None, b
     return f"; image by image {label} leaves {by}{said[significant]}"
 
 
-def _cost(figures: Figures, task: str, attack: Condition) -> str:
+def _cost(figures: Figures, task: str, attack: AttackCondition) -> str:
     """Passes through the generator that our method takes for an image."""
     parts = []
     for role, verb in (("detector", "To detect takes"), ("defense", "to reconstruct takes")):
@@ -232,7 +239,7 @@ def _cost(figures: Figures, task: str, attack: Condition) -> str:
     return f"{words[:1].upper()}{words[1:]}." if words else ""
 
 
-def _change(before: Estimate | None, after: Estimate) -> str:
+def _change(before: FigureValue | None, after: FigureValue) -> str:
     """How an error moved, and whether the intervals bear it out."""
     if before is None:
         left = f"{_mse(after.value)}{_interval(after)}"
@@ -246,13 +253,13 @@ def _change(before: Estimate | None, after: Estimate) -> str:
     return f"{verb} the output error from {to}, {share} {sense}{overlap}"
 
 
-def _interval(figure: Estimate, form: Format = _mse) -> str:
+def _interval(figure: FigureValue, form: Format = _mse) -> str:
     if math.isnan(figure.low) or math.isnan(figure.high):
         return ""
     return f" [{form(figure.low)} to {form(figure.high)}]"
 
 
-def _why(figures: Figures, task: str, attack: Condition, role: str, component: str) -> str:
+def _why(figures: Figures, task: str, attack: AttackCondition, role: str, component: str) -> str:
     if figures.failed(task, attack, role, component):
         return ": the cell failed (see Failures)"
     return ": this run folder has none for this attack"

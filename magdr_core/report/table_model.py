@@ -8,7 +8,7 @@ from typing import Any
 
 from magdr_core.bench.plan import ORACLE
 from magdr_core.report.checks import badge_of
-from magdr_core.report.figures import CLEAN_IMAGES, IDENTITY, PLAIN, Condition, Figures, Variant
+from magdr_core.report.figures import CLEAN_IMAGES, IDENTITY, PLAIN, AttackCondition, Figures, Variant
 from magdr_core.report.formatting import (
     MISSING,
     Block,
@@ -35,7 +35,7 @@ class Source:
     column: Column
     metric: str
     variant: Variant = PLAIN
-    condition: Condition | None = None
+    condition: AttackCondition | None = None
 
 
 def source(
@@ -44,7 +44,7 @@ def source(
     title: str,
     detail: str = "",
     variant: Variant = PLAIN,
-    condition: Condition | None = None,
+    condition: AttackCondition | None = None,
     **more: Any,
 ) -> Source:
     """A column of a figure with where it comes from; `more` is of :func:`column`."""
@@ -102,7 +102,7 @@ def attack_blocks(
     task: str,
     role: str,
     sources: Sequence[Source],
-    attacks: Sequence[Condition],
+    attacks: Sequence[AttackCondition],
     *,
     compare_noise: bool,
 ) -> list[Block]:
@@ -117,7 +117,7 @@ def attack_blocks(
 
 
 def lines(
-    figures: Figures, task: str, role: str, condition: Condition, sources: Sequence[Source]
+    figures: Figures, task: str, role: str, condition: AttackCondition, sources: Sequence[Source]
 ) -> list[Line]:
     """A row per component with the sources' figures."""
     seeds, found = len(figures.seeds(task)), []

@@ -7,7 +7,7 @@ from markupsafe import Markup
 from magdr_core.bench.plan import ORACLE
 from magdr_core.measures.definitions import DEFINITIONS
 from magdr_core.report import svg as plots
-from magdr_core.report.figures import CLEAN_IMAGES, IDENTITY, Condition, Estimate, Figures
+from magdr_core.report.figures import CLEAN_IMAGES, IDENTITY, AttackCondition, Figures, FigureValue
 from magdr_core.report.formatting import number
 
 _WIDTH, _HEIGHT = 720, 440
@@ -15,7 +15,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 700, 28, 384
 _mse = number(DEFINITIONS["defense", "mse_o"].digits)
 
 
-def tradeoff(figures: Figures, task: str, attack: Condition, name: str) -> Markup | None:
+def tradeoff(figures: Figures, task: str, attack: AttackCondition, name: str) -> Markup | None:
     """Every defense as a point; None with fewer than two. `name` is for ids."""
     found = [
         (component, cost, left)
@@ -61,7 +61,7 @@ def tradeoff(figures: Figures, task: str, attack: Condition, name: str) -> Marku
     return plots.drawing(_WIDTH, _HEIGHT, title, "; ".join(said) + ".", parts, name)
 
 
-def _told(component: str, cost: Estimate, left: Estimate) -> str:
+def _told(component: str, cost: FigureValue, left: FigureValue) -> str:
     return f"{component}: damage {_mse(cost.value)}, left {_mse(left.value)}"
 
 

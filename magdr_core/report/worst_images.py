@@ -10,10 +10,10 @@ from torch import Tensor
 
 from magdr_core.bench.plan import ORACLE
 from magdr_core.measures.definitions import DEFINITIONS
-from magdr_core.report.figures import IDENTITY, Condition, Figures
+from magdr_core.report.figures import IDENTITY, AttackCondition, Figures
 from magdr_core.report.formatting import MISSING, Block, Column, Line, Shown, Table, number
 from magdr_core.report.picture_grid import Gallery, Panel, Row, scale_of
-from magdr_core.results.cell import Cell
+from magdr_core.results.cell import CellResult
 from magdr_core.results.pictures import BESIDE, worst_of, worst_side
 
 _mse = number(DEFINITIONS["defense", "mse_o"].digits)
@@ -34,7 +34,7 @@ class Worst(NamedTuple):
     lacking: str
 
 
-def worst(figures: Figures, task: str, attack: Condition, budget: int) -> Worst | None:
+def worst(figures: Figures, task: str, attack: AttackCondition, budget: int) -> Worst | None:
     """The five images with the largest output error under our defense; None if no errors of images were kept.
 
     Args:
@@ -58,7 +58,7 @@ def worst(figures: Figures, task: str, attack: Condition, budget: int) -> Worst 
 def _table(
     figures: Figures,
     task: str,
-    attack: Condition,
+    attack: AttackCondition,
     label: str,
     own: Mapping[Image, float],
     images: list[Image],
@@ -93,7 +93,7 @@ def _table(
 
 
 def _pictures(
-    figures: Figures, task: str, attack: Condition, component: str
+    figures: Figures, task: str, attack: AttackCondition, component: str
 ) -> dict[Image, Mapping[str, Tensor]]:
     """Pictures by image and side, from the cells that kept them."""
     found: dict[Image, Mapping[str, Tensor]] = {}
@@ -113,7 +113,7 @@ def _pictures(
 def _gallery(
     figures: Figures,
     task: str,
-    attack: Condition,
+    attack: AttackCondition,
     label: str,
     pictures: Mapping[Image, Mapping[str, Tensor]],
     budget: int,
@@ -154,7 +154,7 @@ def _row(
     return Row(key, title, detail, where, sides, kind)
 
 
-def _errors(figures: Figures, task: str, attack: Condition, component: str) -> dict[Image, float]:
+def _errors(figures: Figures, task: str, attack: AttackCondition, component: str) -> dict[Image, float]:
     """Output errors by seed and image id, from the cells that kept them."""
     found: dict[Image, float] = {}
     for cell in figures.run.cells:
@@ -163,7 +163,7 @@ def _errors(figures: Figures, task: str, attack: Condition, component: str) -> d
     return found
 
 
-def _is_of(figures: Figures, cell: Cell, task: str, attack: Condition, component: str) -> bool:
+def _is_of(figures: Figures, cell: CellResult, task: str, attack: AttackCondition, component: str) -> bool:
     facts = cell.facts
     same = (facts.task, facts.role, facts.component) == (task, "defense", component)
     return same and figures.condition(facts) == attack

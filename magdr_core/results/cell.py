@@ -1,6 +1,6 @@
 """A cell of a benchmark as a value, and what the store must hold before a run takes it for its own.
 
-In files, and for observers, a cell is JSON: `Cell.from_json` and `as_json` go between the two.
+In files, and for observers, a cell is JSON: `CellResult.from_json` and `as_json` go between the two.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Facts:
 
 
 @dataclass(frozen=True, eq=False)
-class Cell:
+class CellResult:
     """What was measured of one component on one slice of one task with one seed.
 
     Attributes:
@@ -124,7 +124,7 @@ class Cell:
     more: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Cell:
+    def from_json(cls, data: Mapping[str, Any]) -> CellResult:
         """Of the store, of a run folder, or of a run."""
         known = {name: data[name] for name in cls.__dataclass_fields__ if name in data and name != "more"}
         more = {name: value for name, value in data.items() if name not in known}
@@ -182,9 +182,9 @@ _BRIEF = (
 )
 
 
-def as_cells(cells: Iterable[Cell | Mapping[str, Any]]) -> list[Cell]:
+def as_cells(cells: Iterable[CellResult | Mapping[str, Any]]) -> list[CellResult]:
     """Cells, of which some may still be JSON."""
-    return [cell if isinstance(cell, Cell) else Cell.from_json(cell) for cell in cells]
+    return [cell if isinstance(cell, CellResult) else CellResult.from_json(cell) for cell in cells]
 
 
 # -- what files must hold --------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from magdr_core.results.cell import ADAPTIVE, ATTACK, CLEAN, Cell, Facts
+from magdr_core.results.cell import ADAPTIVE, ATTACK, CLEAN, CellResult, Facts
 from magdr_core.results.recorded import read_rows
 from magdr_core.results.rows import Row
 from magdr_core.results.variant import BEST_F1, Variant
@@ -21,7 +21,7 @@ NONE = "none"
 MISSING = "-"
 
 
-class Condition(NamedTuple):
+class AttackCondition(NamedTuple):
     """What the images went through: an attack with its strength, or nothing."""
 
     attack: str = NONE
@@ -30,10 +30,10 @@ class Condition(NamedTuple):
     knowledge: str = ""
 
     @classmethod
-    def of(cls, facts: Facts) -> Condition:
+    def of(cls, facts: Facts) -> AttackCondition:
         """Undefended and oblivious figures share a column; adaptive or transferred attacks get their own.
 
-        `Frame.condition` also knows where undefended figures of transferred attacks belong.
+        `FigureTable.condition` also knows where undefended figures of transferred attacks belong.
         """
         shown = "" if facts.knowledge in ("none", "oblivious") else facts.knowledge
         # 9 digits: the csv holds as many, the cells hold all of them.
@@ -51,11 +51,11 @@ class Condition(NamedTuple):
         return f"eps {self.eps * 255:.4g}/255{steps}"
 
 
-CLEAN_IMAGES = Condition()
+CLEAN_IMAGES = AttackCondition()
 
 
 @dataclass(frozen=True)
-class Estimate:
+class FigureValue:
     """A value with its 95% interval (NaN: none), the images per seed, and the seeds that it is a mean of."""
 
     value: float
@@ -66,7 +66,7 @@ class Estimate:
     knowledge: str = ""
 
     @classmethod
-    def of(cls, rows: Sequence[Row]) -> Estimate | None:
+    def of(cls, rows: Sequence[Row]) -> FigureValue | None:
         """What the rows of all seeds make together: their mean, with an interval that spans all of theirs."""
         if not rows:
             return None
@@ -83,7 +83,7 @@ class Estimate:
     def has_interval(self) -> bool:
         return not (math.isnan(self.low) or math.isnan(self.high))
 
-    def overlaps(self, other: Estimate) -> bool:
+    def overlaps(self, other: FigureValue) -> bool:
         """Whether the intervals share a point; without intervals nothing is known, so yes."""
         return not (self.low > other.high or other.low > self.high)
 
@@ -94,15 +94,15 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class Sweep:
+class StepCurve:
     """One curve of Figure 3: a detector's F1 after more and more iterations of one attack."""
 
-    attack: Condition
+    attack: AttackCondition
     component: str
-    points: tuple[tuple[int, Estimate], ...]
+    points: tuple[tuple[int, FigureValue], ...]
 
 
-class Frame:
+class FigureTable:
     """The rows of a run, or some of them.
 
     Args:
@@ -110,12 +110,12 @@ class Frame:
         cells: of the same run: they say what an undefended figure stands beside.
     """
 
-    def __init__(self, rows: Iterable[Row], cells: Iterable[Cell] = ()) -> None:
+    def __init__(self, rows: Iterable[Row], cells: Iterable[CellResult] = ()) -> None:
         self.rows = list(rows)
         self.cells = list(cells)
 
     @classmethod
-    def read(cls, *paths: Path) -> Frame:
+    def read(cls, *paths: Path) -> FigureTable:
         """The rows of results.csv files.
 
         Raises:
@@ -123,22 +123,22 @@ class Frame:
         """
         return cls([row for path in paths for row in read_rows(path)])
 
-    def where(self, **wanted: Any) -> Frame:
+    def where(self, **wanted: Any) -> FigureTable:
         """The rows whose columns have these values; of several values in a tuple, any."""
-        return Frame([row for row in self.rows if _has(row, wanted)], self.cells)
+        return FigureTable([row for row in self.rows if _has(row, wanted)], self.cells)
 
-    def without_sweeps(self) -> Frame:
+    def without_sweeps(self) -> FigureTable:
         """All but the points of curves against an attack's steps."""
-        return Frame([row for row in self.rows if variant_of(row).steps is None], self.cells)
+        return FigureTable([row for row in self.rows if variant_of(row).steps is None], self.cells)
 
     def names(self, column: str) -> list[Any]:
         """The different values of a column, in the rows' order."""
         return list(dict.fromkeys(row[column] for row in self.rows))
 
-    def first(self, variant: Variant | str = "", **wanted: Any) -> Estimate | None:
+    def first(self, variant: Variant | str = "", **wanted: Any) -> FigureValue | None:
         """The first figure of this variant with these columns: of one seed where there are several."""
         wanted["variant"] = str(variant)
-        return next((Estimate.of([row]) for row in self.rows if _has(row, wanted)), None)
+        return next((FigureValue.of([row]) for row in self.rows if _has(row, wanted)), None)
 
     def text(self, form: str, variant: Variant | str = "", **wanted: Any) -> str:
         """`first` as text in a format such as `.3f`, or a dash."""
@@ -164,47 +164,47 @@ class Frame:
     def get(
         self,
         task: str,
-        condition: Condition,
+        condition: AttackCondition,
         role: str,
         component: str,
         metric: str,
         variant: Variant | str = "",
-    ) -> Estimate | None:
+    ) -> FigureValue | None:
         """One figure. Of several seeds: their mean, with an interval that spans all of theirs."""
-        return Estimate.of(self._found.get((task, condition, role, component, metric, str(variant)), ()))
+        return FigureValue.of(self._found.get((task, condition, role, component, metric, str(variant)), ()))
 
     def variants(self, task: str, metric: str) -> list[Variant]:
         """The variants that a metric of a task has, but points of sweeps."""
         return self._variants.get((task, metric), [])
 
-    def condition(self, facts: Facts) -> Condition:
+    def condition(self, facts: Facts) -> AttackCondition:
         """What the images of a row or cell went through.
 
         An undefended figure has no attacker who knows or does not know a defense: it stands with the figures
         of the defenses under the same attack, where those are all of one kind.
         """
-        condition = Condition.of(facts)
+        condition = AttackCondition.of(facts)
         if facts.knowledge == "none":
             known = self._known.get((facts.task, condition), set())
             if len(known) == 1:
                 return condition._replace(knowledge=next(iter(known)))
         return condition
 
-    def sweeps(self, task: str) -> dict[Condition, list[Sweep]]:
+    def sweeps(self, task: str) -> dict[AttackCondition, list[StepCurve]]:
         """The curves of F1 against an attack's steps, at the best-F1 threshold, by attack."""
-        curves: dict[tuple[Condition, str, str], dict[int, list[Row]]] = {}
+        curves: dict[tuple[AttackCondition, str, str], dict[int, list[Row]]] = {}
         for row in self.rows:
             variant = variant_of(row)
             known = variant.steps is not None and row["metric"] == "f1" and not math.isnan(row["value"])
             if row["task"] != task or not known or variant.name or variant.point not in ("", BEST_F1):
                 continue
             # The curve is of one attack, whatever its rows say in the column for its iterations.
-            key = (Condition.of(facts_of(row))._replace(steps=0), row["component"], variant.point)
+            key = (AttackCondition.of(facts_of(row))._replace(steps=0), row["component"], variant.point)
             curves.setdefault(key, {}).setdefault(variant.steps or 0, []).append(row)
-        found: dict[Condition, list[Sweep]] = defaultdict(list)
+        found: dict[AttackCondition, list[StepCurve]] = defaultdict(list)
         for (attack, component, _), points in curves.items():
-            curve = [(n, f) for n, rows in sorted(points.items()) if (f := Estimate.of(rows))]
-            found[attack].append(Sweep(attack, component, tuple(curve)))
+            curve = [(n, f) for n, rows in sorted(points.items()) if (f := FigureValue.of(rows))]
+            found[attack].append(StepCurve(attack, component, tuple(curve)))
         return dict(sorted(found.items()))
 
     @cached_property
@@ -213,8 +213,8 @@ class Frame:
         return [(row, facts_of(row)) for row in self.rows if variant_of(row).steps is None]
 
     @cached_property
-    def _found(self) -> dict[tuple[str, Condition, str, str, str, str], list[Row]]:
-        found: dict[tuple[str, Condition, str, str, str, str], list[Row]] = defaultdict(list)
+    def _found(self) -> dict[tuple[str, AttackCondition, str, str, str, str], list[Row]]:
+        found: dict[tuple[str, AttackCondition, str, str, str, str], list[Row]] = defaultdict(list)
         for row, facts in self._valued():
             about = (row["role"], row["component"], row["metric"], row["variant"])
             found[(facts.task, self.condition(facts), *about)].append(row)
@@ -231,12 +231,12 @@ class Frame:
         return ((row, facts) for row, facts in self.plain if not math.isnan(row["value"]))
 
     @cached_property
-    def _known(self) -> dict[tuple[str, Condition], set[str]]:
+    def _known(self) -> dict[tuple[str, AttackCondition], set[str]]:
         """What the attackers of each attack know, by the attack with nothing known."""
-        known: dict[tuple[str, Condition], set[str]] = defaultdict(set)
+        known: dict[tuple[str, AttackCondition], set[str]] = defaultdict(set)
         for facts in (*map(facts_of, self.rows), *(cell.facts for cell in self.cells)):
             if facts.knowledge != "none":
-                condition = Condition.of(facts)
+                condition = AttackCondition.of(facts)
                 known[(facts.task, condition._replace(knowledge=""))].add(condition.knowledge)
         return known
 

@@ -12,7 +12,7 @@ import numpy as np
 from magdr_core.components.figure import Figure
 from magdr_core.measures.definitions import DECISIONS, DEFINITIONS, Definitions
 from magdr_core.measures.statistics import Array, Statistic, bootstrap_values, statistic_of
-from magdr_core.results.cell import ADAPTIVE, BENIGN, CLEAN, NOISE, Cell
+from magdr_core.results.cell import ADAPTIVE, BENIGN, CLEAN, NOISE, CellResult
 from magdr_core.results.variant import BEST_F1, Variant
 
 _THRESHOLDS = {BEST_F1: "f1"}
@@ -20,7 +20,7 @@ _THRESHOLDS = {BEST_F1: "f1"}
 
 
 @dataclass(frozen=True, eq=False)
-class Measured:
+class FigureInputs:
     """A figure of a cell before it is computed.
 
     Attributes:
@@ -28,7 +28,7 @@ class Measured:
         about: with the cell's key it seeds the resamples of the interval.
     """
 
-    cell: Cell
+    cell: CellResult
     figure: Figure
     variant: Variant
     arrays: tuple[Array, ...]
@@ -63,14 +63,14 @@ class Measured:
 class Siblings:
     """The cells of a run, by what they are of: figures of detection take clean images and noise, too."""
 
-    def __init__(self, cells: Iterable[Cell]) -> None:
-        self._found: dict[tuple[object, ...], list[Cell]] = {}
+    def __init__(self, cells: Iterable[CellResult]) -> None:
+        self._found: dict[tuple[object, ...], list[CellResult]] = {}
         for cell in cells:
             self._found.setdefault(_same(cell), []).append(cell)
 
-    def of(self, cell: Cell) -> dict[str, Cell]:
+    def of(self, cell: CellResult) -> dict[str, CellResult]:
         """The same component's cells on `clean` images, and on `noise` of the attack's strength."""
-        found: dict[str, Cell] = {}
+        found: dict[str, CellResult] = {}
         for other in self._found.get(_same(cell), ()):
             if other.facts.slice_role == CLEAN:
                 found["clean"] = other
@@ -81,14 +81,14 @@ class Siblings:
         return found
 
 
-def _same(cell: Cell) -> tuple[object, ...]:
+def _same(cell: CellResult) -> tuple[object, ...]:
     facts = cell.facts
     return (facts.task, facts.role, facts.component, facts.seed, facts.dataset)
 
 
 def measured(
-    cell: Cell, others: Mapping[str, Cell], definitions: Definitions = DEFINITIONS
-) -> Iterator[Measured]:
+    cell: CellResult, others: Mapping[str, CellResult], definitions: Definitions = DEFINITIONS
+) -> Iterator[FigureInputs]:
     """Every figure of a cell that its values allow, but paired differences.
 
     Args:
@@ -104,18 +104,22 @@ def measured(
         yield replace(one, variant=one.variant.with_(cell.facts.variant)) if cell.facts.variant else one
 
 
-def _of_values(cell: Cell, others: Mapping[str, Cell], definitions: Definitions) -> Iterator[Measured]:
+def _of_values(
+    cell: CellResult, others: Mapping[str, CellResult], definitions: Definitions
+) -> Iterator[FigureInputs]:
     """Every figure whose values are there, of the component's own and of each variant's."""
     figures = definitions.of(cell.facts.role)
     for mode in cell.variants:
         for figure in figures:
             arrays = _arrays(figure, cell, others, mode=mode)
             if arrays:
-                yield Measured(cell, figure, Variant.parse(mode), arrays, figure.name)
-    yield from (Measured(cell, figure, Variant(), (), "") for figure in _costs(cell, definitions))
+                yield FigureInputs(cell, figure, Variant.parse(mode), arrays, figure.name)
+    yield from (FigureInputs(cell, figure, Variant(), (), "") for figure in _costs(cell, definitions))
 
 
-def _of_detector(cell: Cell, others: Mapping[str, Cell], definitions: Definitions) -> Iterator[Measured]:
+def _of_detector(
+    cell: CellResult, others: Mapping[str, CellResult], definitions: Definitions
+) -> Iterator[FigureInputs]:
     """Shares and decisions at each operating point, rankings, and what gets past."""
     role = cell.facts.slice_role
     strict = Variant.at(cell.fpr or 0.0)
@@ -135,7 +139,7 @@ def _of_detector(cell: Cell, others: Mapping[str, Cell], definitions: Definition
             elif set(figure.needs) <= {"score", "clean:score", "noise:score"} and figure.needs:
                 yield from make(figure.name, Variant(), figure.name)
     if role == CLEAN or (role != NOISE and "clean" in others):
-        yield from (Measured(cell, figure, Variant(), (), "") for figure in _costs(cell, definitions))
+        yield from (FigureInputs(cell, figure, Variant(), (), "") for figure in _costs(cell, definitions))
     if role == ADAPTIVE:
         for mode in cell.variants:
             if mode or "clean" not in others:  # the pool's recall stands among the decisions
@@ -147,8 +151,8 @@ def _of_detector(cell: Cell, others: Mapping[str, Cell], definitions: Definition
 
 
 def _made(
-    cell: Cell,
-    others: Mapping[str, Cell],
+    cell: CellResult,
+    others: Mapping[str, CellResult],
     definitions: Definitions,
     name: str,
     variant: Variant,
@@ -156,22 +160,27 @@ def _made(
     *,
     point: Variant | None = None,
     mode: str = "",
-) -> Iterator[Measured]:
+) -> Iterator[FigureInputs]:
     """A detector's figure, if its values are there."""
     figure = definitions[cell.facts.role, name]
     arrays = _arrays(figure, cell, others, mode=mode, point=point)
     if arrays:
-        yield Measured(cell, figure, variant, arrays, about)
+        yield FigureInputs(cell, figure, variant, arrays, about)
 
 
-def _costs(cell: Cell, definitions: Definitions) -> list[Figure]:
+def _costs(cell: CellResult, definitions: Definitions) -> list[Figure]:
     """Figures of the whole cell."""
     figure = definitions.get(cell.facts.role, "forwards")
     return [] if figure is None else [figure]
 
 
 def _arrays(
-    figure: Figure, cell: Cell, others: Mapping[str, Cell], *, mode: str = "", point: Variant | None = None
+    figure: Figure,
+    cell: CellResult,
+    others: Mapping[str, CellResult],
+    *,
+    mode: str = "",
+    point: Variant | None = None,
 ) -> tuple[Array, ...] | None:
     """The values that a figure needs, of the cell's samples in its order; None where some are missing."""
     found: list[Array] = []
@@ -189,7 +198,9 @@ def _arrays(
     return tuple(found)
 
 
-def _values(source: Cell, mode: str, name: str, cell: Cell, point: Variant | None) -> Array | None:
+def _values(
+    source: CellResult, mode: str, name: str, cell: CellResult, point: Variant | None
+) -> Array | None:
     """A cell's values of a name, or which of its samples are flagged at an operating point of `cell`."""
     key = f"{mode}/{name}" if mode else name
     stored = source.array(key)
@@ -200,7 +211,7 @@ def _values(source: Cell, mode: str, name: str, cell: Cell, point: Variant | Non
     return None if scores is None or threshold is None else scores > threshold
 
 
-def _rows(source: Cell, cell: Cell) -> Array | None:
+def _rows(source: CellResult, cell: CellResult) -> Array | None:
     """Where a cell's samples are in another, which may have more; None if it lacks some."""
     if source is cell:
         return np.arange(len(cell.ids))

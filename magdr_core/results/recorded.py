@@ -19,7 +19,7 @@ from magdr_core.errors import MagdrError
 from magdr_core.files.disk import Unreadable
 from magdr_core.files.strict_json import read_json
 from magdr_core.measures.definitions import ROLES
-from magdr_core.results.cell import LARGEST, Cell, Count, Finite, Integer, Name, Strict, fitting
+from magdr_core.results.cell import LARGEST, CellResult, Count, Finite, Integer, Name, Strict, fitting
 from magdr_core.results.checked import Badge, Verdict
 from magdr_core.results.pictures import unpack_pictures
 from magdr_core.results.rows import COLUMNS, Row
@@ -233,9 +233,9 @@ class RecordedRun:
         """The figures that the run's manifest lists; none of a run of a version that listed none."""
         return [Figure.from_json(data) for data in self.manifest.get("figures") or ()]
 
-    def cells(self) -> list[Cell]:
+    def cells(self) -> list[CellResult]:
         """cells.json, in brief: values per sample are in `values`."""
-        found: list[Cell] = self._read(CELLS)
+        found: list[CellResult] = self._read(CELLS)
         return found
 
     def checks(self) -> Mapping[str, Any]:
@@ -331,7 +331,7 @@ def _registry(text: str) -> None:
         raise ValueError("registry_text: it is not TOML") from None
 
 
-def _cells(content: bytes) -> list[Cell]:
+def _cells(content: bytes) -> list[CellResult]:
     data = read_json(content)
     try:
         model = fitting(_Cells, {"cells": data})
@@ -343,7 +343,7 @@ def _cells(content: bytes) -> list[Cell]:
                 raise ValueError(f"not the cells of a run: [{index}].error: it is empty")
         elif not cell.key:
             raise ValueError(f"not the cells of a run: [{index}].key: it is missing")
-    return [Cell.from_json(cell) for cell in data]
+    return [CellResult.from_json(cell) for cell in data]
 
 
 def _checks(content: bytes) -> Mapping[str, Any]:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from magdr_core.results.cell import Cell, as_cells
+from magdr_core.results.cell import CellResult, as_cells
 from magdr_core.results.rows import Row
 from magdr_core.results.variant import BEST_F1, Variant
 
@@ -20,7 +20,7 @@ FLAG_ALL = 2 * PREVALENCE / (1 + PREVALENCE)
 """F1 of flagging every image."""
 
 
-def remarks(rows: Sequence[Row], cells: Iterable[Cell | Mapping[str, Any]]) -> dict[str, list[str]]:
+def remarks(rows: Sequence[Row], cells: Iterable[CellResult | Mapping[str, Any]]) -> dict[str, list[str]]:
     """Sentences by task, one per detector and fault, over all attacks and seeds; 95% intervals decide.
 
     An AUROC is called inverted if its whole interval is below one half; an F1 is called free unless its whole

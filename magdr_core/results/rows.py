@@ -17,8 +17,8 @@ from magdr_core.components.objective import SUCCESS
 from magdr_core.errors import MagdrError
 from magdr_core.measures.definitions import DEFINITIONS, LEVELS_PER_UNIT, ROLES, Definitions
 from magdr_core.measures.statistics import holm, sign_flip_p
-from magdr_core.results.cell import ADAPTIVE, IDENTITY, Cell, as_cells
-from magdr_core.results.measured import Measured, Siblings, measured
+from magdr_core.results.cell import ADAPTIVE, IDENTITY, CellResult, as_cells
+from magdr_core.results.measured import FigureInputs, Siblings, measured
 from magdr_core.results.variant import Variant
 
 COLUMNS = (
@@ -38,7 +38,7 @@ _UNDEFENDED = {"mse_o": "attack", "median_mse_o": "attack median", "success": "a
 
 def result_rows(
     registry: str,
-    cells: Iterable[Cell | Mapping[str, Any]],
+    cells: Iterable[CellResult | Mapping[str, Any]],
     figures: Iterable[Figure] = (),
     fault: Callable[[str], None] | None = None,
 ) -> list[Row]:
@@ -73,7 +73,9 @@ def result_rows(
     return sorted(rows, key=lambda row: tuple(row[name] for name in _ORDER))
 
 
-def figures_of(rows: Iterable[Row], cells: Iterable[Cell], figures: Iterable[Figure] = ()) -> list[Figure]:
+def figures_of(
+    rows: Iterable[Row], cells: Iterable[CellResult], figures: Iterable[Figure] = ()
+) -> list[Figure]:
     """The definitions of a run's figures, for its manifest: those that rows have, and all of plugins' roles,
     whose cells may have failed."""
     there = {(row["role"], row["metric"]) for row in rows}
@@ -81,14 +83,14 @@ def figures_of(rows: Iterable[Row], cells: Iterable[Cell], figures: Iterable[Fig
     return [f for f in Definitions(figures) if (f.role, f.name) in there or f.role in others]
 
 
-def _rows_of(registry: str, one: Measured) -> Iterator[Row]:
+def _rows_of(registry: str, one: FigureInputs) -> Iterator[Row]:
     """The row of a figure, unless it is not known."""
     if not math.isnan(one.value):
         yield _row(registry, one.cell, one.figure.name, one.interval(_seed(one.cell, one.about)), one.variant)
 
 
 def _row(
-    registry: str, cell: Cell, metric: str, figures: tuple[float, float, float], variant: Variant
+    registry: str, cell: CellResult, metric: str, figures: tuple[float, float, float], variant: Variant
 ) -> Row:
     facts = cell.facts
     value, low, high = figures
@@ -115,12 +117,12 @@ def _row(
     }
 
 
-def _seed(cell: Cell, about: str) -> int:
+def _seed(cell: CellResult, about: str) -> int:
     """Random draws are seeded from the cell's key, so that a resumed run gives the same."""
     return int(digest([cell.key, about]), 16)
 
 
-def _difference_rows(registry: str, cells: Sequence[Cell]) -> Iterator[Row]:
+def _difference_rows(registry: str, cells: Sequence[CellResult]) -> Iterator[Row]:
     """Paired differences of the output error to the best baseline of the same table: negative is better.
 
     The baseline is chosen on these very images, which favours the baseline; the best one is compared with
@@ -128,7 +130,7 @@ def _difference_rows(registry: str, cells: Sequence[Cell]) -> Iterator[Row]:
     defenses of the table.
     """
     figure, adjusted_p = (DEFINITIONS["defense", f"mse_o_difference{end}"] for end in ("", "_p"))
-    tables: dict[tuple[Any, ...], list[Cell]] = {}
+    tables: dict[tuple[Any, ...], list[CellResult]] = {}
     for cell in cells:
         f = cell.facts
         same = (f.task, f.dataset, f.attack, f.eps, f.steps, f.seed, f.slice_role)
@@ -139,7 +141,7 @@ def _difference_rows(registry: str, cells: Sequence[Cell]) -> Iterator[Row]:
         for cell, best in compared:
             about, variant = f"to {best.key}", Variant.to(best.facts.component)
             errors = _errors(cell), _errors(best)
-            yield from _rows_of(registry, Measured(cell, figure, variant, errors, about))
+            yield from _rows_of(registry, FigureInputs(cell, figure, variant, errors, about))
             seed = _seed(cell, f"p {about}")
             tests.append((cell, variant, sign_flip_p(errors[0] - errors[1], cell.of_identities, seed)))
         adjusted = holm(np.array([p for _, _, p in tests]))
@@ -147,19 +149,19 @@ def _difference_rows(registry: str, cells: Sequence[Cell]) -> Iterator[Row]:
             yield _row(registry, cell, adjusted_p.name, (p, math.nan, math.nan), variant)
 
 
-def _errors(cell: Cell) -> np.ndarray[Any, Any]:
+def _errors(cell: CellResult) -> np.ndarray[Any, Any]:
     errors = cell.array("mse_o")
     assert errors is not None, "every defense has output errors"
     return errors
 
 
-def _best_baseline(cell: Cell, table: Sequence[Cell]) -> Cell | None:
+def _best_baseline(cell: CellResult, table: Sequence[CellResult]) -> CellResult | None:
     """The baseline with the least mean output error, of those that are not the cell itself."""
     rivals = [c for c in table if c.facts.baseline and c is not cell]
     return min(rivals, key=lambda c: float(np.mean(_errors(c))), default=None)
 
 
-def _undefended_rows(registry: str, cell: Cell) -> Iterator[Row]:
+def _undefended_rows(registry: str, cell: CellResult) -> Iterator[Row]:
     """The same effort against no defense, as an attack's own figures: output MSE in [-1,1] units."""
     disruption = _errors(cell) / LEVELS_PER_UNIT**2
     as_attack = replace(

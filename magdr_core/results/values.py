@@ -16,7 +16,7 @@ from safetensors.numpy import load, save
 from magdr_core.files.disk import Unreadable, write_atomically
 from magdr_core.files.strict_json import read_json
 from magdr_core.measures.statistics import Array
-from magdr_core.results.cell import LARGEST, Cell, Finite, Integer, Name, Strict, as_cells, fitting
+from magdr_core.results.cell import LARGEST, CellResult, Finite, Integer, Name, Strict, as_cells, fitting
 from magdr_core.results.run_folder import VALUES, read_file
 
 FILE = VALUES
@@ -42,12 +42,12 @@ class CellValues:
     fpr: float | None
 
     @classmethod
-    def of(cls, cell: Cell) -> CellValues:
+    def of(cls, cell: CellResult) -> CellValues:
         """Of a whole cell, as the store has it."""
         values = {name: np.asarray(v, dtype=np.float64) for name, v in cell.values.items()}
         return cls(tuple(cell.ids), cell.of_identities, values, dict(cell.thresholds), cell.fpr)
 
-    def onto(self, cell: Cell) -> Cell:
+    def onto(self, cell: CellResult) -> CellResult:
         """A cell in brief with these values."""
         return replace(
             cell,
@@ -59,7 +59,7 @@ class CellValues:
         )
 
 
-def pack_values(cells: Iterable[Cell | Mapping[str, Any]]) -> bytes:
+def pack_values(cells: Iterable[CellResult | Mapping[str, Any]]) -> bytes:
     """The file of the values of all cells that did not fail, by the cells' keys.
 
     One matrix per cell, in 32 bits where those hold every value exactly; names, samples and thresholds are
@@ -88,7 +88,7 @@ def pack_values(cells: Iterable[Cell | Mapping[str, Any]]) -> bytes:
     return save(tensors, {_HEAD: text})
 
 
-def save_values(run: Path, cells: Iterable[Cell | Mapping[str, Any]]) -> None:
+def save_values(run: Path, cells: Iterable[CellResult | Mapping[str, Any]]) -> None:
     """Write the values of cells into a run folder.
 
     Raises:

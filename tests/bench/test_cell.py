@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from magdr_core.results.cell import Cell, Facts, as_cells
+from magdr_core.results.cell import CellResult, Facts, as_cells
 from magdr_core.results.store import Store
 
 FACTS = {
@@ -34,8 +34,8 @@ def test_every_stored_cell_comes_back_as_it_was(shop):
     assert len(cells) > 10
     for data in cells:
         stored = store.json("cells", data["key"])
-        assert Cell.from_json(stored).as_json() == stored
-        assert not Cell.from_json(stored).more, "every field that a cell has is declared"
+        assert CellResult.from_json(stored).as_json() == stored
+        assert not CellResult.from_json(stored).more, "every field that a cell has is declared"
 
 
 def test_cells_json_holds_the_brief_form_of_every_cell(shop):
@@ -50,18 +50,20 @@ def test_cells_json_holds_the_brief_form_of_every_cell(shop):
 
 def test_a_failed_cell_keeps_its_form():
     failed = {"key": "", "facts": FACTS, "error": "no", "seconds": 0.0, "ids": [], "values": {}}
-    assert Cell.from_json(failed).as_json() == failed
-    assert Cell.from_json(failed).failed
+    assert CellResult.from_json(failed).as_json() == failed
+    assert CellResult.from_json(failed).failed
 
 
 def test_what_a_role_keeps_besides_is_kept():
-    cell = Cell.from_json({"key": "k", "facts": FACTS, "ids": ["a"], "identities": [1], "heat": {"a": 1}})
+    cell = CellResult.from_json(
+        {"key": "k", "facts": FACTS, "ids": ["a"], "identities": [1], "heat": {"a": 1}}
+    )
     assert cell.more == {"heat": {"a": 1}}
     assert cell.as_json()["heat"] == {"a": 1}
 
 
 def test_the_json_of_a_cell_is_a_copy():
-    cell = Cell.from_json(
+    cell = CellResult.from_json(
         {"key": "k", "facts": FACTS, "ids": ["a"], "identities": [1], "values": {"score": [1.0]}}
     )
     told = cell.as_json()
@@ -78,7 +80,7 @@ def test_facts_that_are_not_known_are_left_out():
 
 
 def test_values_are_arrays_of_64_bits():
-    cell = Cell(Facts.from_json(FACTS), values={"score": [1, 2], "m/score": np.float32([0.5])})
+    cell = CellResult(Facts.from_json(FACTS), values={"score": [1, 2], "m/score": np.float32([0.5])})
     assert cell.array("score").dtype == cell.array("m/score").dtype == np.float64
     assert cell.array("other") is None
     assert cell.variants == ["", "m"]

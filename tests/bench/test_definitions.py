@@ -12,7 +12,7 @@ from magdr_core.components.figure import Figure, Threshold
 from magdr_core.errors import MagdrError
 from magdr_core.measures.definitions import DECISIONS, DEFINITIONS, FIGURES, ROLES, Definitions
 from magdr_core.measures.statistics import STATISTICS, TPR_RATES, statistic_of
-from magdr_core.results.frame import Frame
+from magdr_core.results.frame import FigureTable
 from magdr_core.results.rows import figures_of
 
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
@@ -37,7 +37,7 @@ def test_every_metric_of_a_run_has_its_figure_and_the_manifest_lists_it(shop):
 
 @pytest.mark.parametrize("path", sorted(RESULTS.glob("*.csv")), ids=lambda path: path.stem)
 def test_every_metric_of_the_committed_runs_has_its_figure(path):
-    rows = Frame.read(path).rows
+    rows = FigureTable.read(path).rows
     assert len(figures_of(rows, [])) == len({(row["role"], row["metric"]) for row in rows})
 
 

@@ -5,12 +5,12 @@ import math
 import pytest
 
 from magdr_core.errors import MagdrError
-from magdr_core.results.cell import Cell
-from magdr_core.results.frame import CLEAN_IMAGES, Condition, Frame, facts_of
+from magdr_core.results.cell import CellResult
+from magdr_core.results.frame import CLEAN_IMAGES, AttackCondition, FigureTable, facts_of
 from magdr_core.results.rows import to_csv
 from magdr_core.results.variant import BEST_F1, PLAIN, Variant
 
-PGD = Condition("pgd", 0.02, 3)
+PGD = AttackCondition("pgd", 0.02, 3)
 
 
 def row(metric, value, low=math.nan, high=math.nan, *, variant="", attack="pgd", **more):
@@ -24,7 +24,7 @@ def row(metric, value, low=math.nan, high=math.nan, *, variant="", attack="pgd",
 
 
 def test_several_seeds_are_one_figure_whose_interval_spans_theirs():
-    frame = Frame([row("auroc", 0.5, 0.4, 0.6), row("auroc", 0.7, 0.5, 0.9, seed=1, n=6)])
+    frame = FigureTable([row("auroc", 0.5, 0.4, 0.6), row("auroc", 0.7, 0.5, 0.9, seed=1, n=6)])
     found = frame.get("editing", PGD, "detector", "plain", "auroc")
     assert (found.value, found.low, found.high, found.n, found.seeds) == (pytest.approx(0.6), 0.4, 0.9, 6, 2)
     assert frame.first(metric="auroc").value == 0.5, "the first seed's alone"
@@ -33,7 +33,7 @@ def test_several_seeds_are_one_figure_whose_interval_spans_theirs():
 
 
 def test_what_is_not_there_is_none_and_a_dash():
-    frame = Frame([row("auroc", 0.5), row("f1", math.nan, variant="best-f1")])
+    frame = FigureTable([row("auroc", 0.5), row("f1", math.nan, variant="best-f1")])
     assert frame.get("editing", PGD, "detector", "plain", "f1", Variant(BEST_F1)) is None, (
         "a row without value"
     )
@@ -43,7 +43,7 @@ def test_what_is_not_there_is_none_and_a_dash():
 
 
 def test_a_variant_is_asked_for_as_value_or_text():
-    frame = Frame([row("f1", 0.1, variant="fpr1"), row("f1", 0.2, variant="best-f1")])
+    frame = FigureTable([row("f1", 0.1, variant="fpr1"), row("f1", 0.2, variant="best-f1")])
     assert frame.first(Variant(BEST_F1), metric="f1") == frame.first("best-f1", metric="f1")
     assert frame.variants("editing", "f1") == [Variant("fpr1"), Variant(BEST_F1)]
     assert frame.first(metric="f1") is None, "the empty variant is one of its own"
@@ -51,7 +51,7 @@ def test_a_variant_is_asked_for_as_value_or_text():
 
 def test_another_strength_and_other_knowledge_are_other_conditions():
     rows = [row("f1", 0.1), row("f1", 0.2, eps=0.04), row("f1", 0.3, knowledge="adaptive", steps=50)]
-    frame = Frame(rows)
+    frame = FigureTable(rows)
     conditions = [frame.condition(facts_of(r)) for r in rows]
     assert [frame.get("editing", c, "detector", "plain", "f1").value for c in conditions] == [0.1, 0.2, 0.3]
     assert conditions[2].label == "pgd, adaptive"
@@ -61,8 +61,8 @@ def test_another_strength_and_other_knowledge_are_other_conditions():
 def test_an_undefended_figure_stands_with_the_only_attackers_there_are():
     alone = row("mse_o", 1.0, knowledge="none", role="defense", component="identity")
     transferred = row("f1", 0.3, knowledge="transfer")
-    assert Frame([alone, transferred]).condition(facts_of(alone)).knowledge == "transfer"
-    assert Frame([alone, transferred, row("f1", 0.2)]).condition(facts_of(alone)).knowledge == ""
+    assert FigureTable([alone, transferred]).condition(facts_of(alone)).knowledge == "transfer"
+    assert FigureTable([alone, transferred, row("f1", 0.2)]).condition(facts_of(alone)).knowledge == ""
 
 
 def test_curves_are_of_f1_at_the_best_threshold_and_stand_in_no_table():
@@ -71,7 +71,7 @@ def test_curves_are_of_f1_at_the_best_threshold_and_stand_in_no_table():
         row("f1", 0.9, variant="fpr1, sweep 2", steps=2),
         row("recall", 0.9, variant="best-f1, sweep 2"),
     ]
-    frame = Frame([*points, *others, row("f1", 0.5, variant="best-f1")])
+    frame = FigureTable([*points, *others, row("f1", 0.5, variant="best-f1")])
     ((attack, (curve,)),) = frame.sweeps("editing").items()
     assert [(n, f.value) for n, f in curve.points] == [(2, 0.2), (4, 0.4)]
     assert attack == PGD._replace(steps=0)
@@ -81,25 +81,28 @@ def test_curves_are_of_f1_at_the_best_threshold_and_stand_in_no_table():
 
 
 def test_rows_are_narrowed_by_their_columns():
-    frame = Frame([row("f1", 0.1), row("auroc", 0.2), row("f1", 0.3, attack="none")])
+    frame = FigureTable([row("f1", 0.1), row("auroc", 0.2), row("f1", 0.3, attack="none")])
     assert [r["value"] for r in frame.where(metric="f1", attack=("pgd", "cw")).rows] == [0.1]
     assert frame.names("attack") == ["pgd", "none"]
     assert frame.strict == PLAIN
-    assert Frame([row("fpr_clean", 0.1, variant="fpr5, x")]).strict == Variant("fpr5")
+    assert FigureTable([row("fpr_clean", 0.1, variant="fpr5, x")]).strict == Variant("fpr5")
 
 
 def test_a_csv_is_read_and_what_is_none_is_named(tmp_path):
     path = tmp_path / "results.csv"
     path.write_text(to_csv([row("auroc", 0.5, variant="")]))
-    assert Frame.read(path, path).names("metric") == ["auroc"]
+    assert FigureTable.read(path, path).names("metric") == ["auroc"]
     path.write_text("a,b\n1,2\n")
     with pytest.raises(MagdrError, match=r"results\.csv: damaged, its columns are not those"):
-        Frame.read(path)
+        FigureTable.read(path)
     with pytest.raises(MagdrError, match="cannot be read"):
-        Frame.read(tmp_path / "none.csv")
+        FigureTable.read(tmp_path / "none.csv")
 
 
 def test_a_failed_cell_says_what_its_attackers_knew():
     alone = row("mse_o", 1.0, knowledge="none", role="defense", component="identity")
     facts = facts_of(row("f1", 0.1, knowledge="transfer"))
-    assert Frame([alone], [Cell(facts, error="no")]).condition(facts_of(alone)).knowledge == "transfer"
+    assert (
+        FigureTable([alone], [CellResult(facts, error="no")]).condition(facts_of(alone)).knowledge
+        == "transfer"
+    )

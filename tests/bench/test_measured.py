@@ -7,7 +7,7 @@ from sklearn.metrics import f1_score, precision_score, roc_auc_score
 from magdr_core.components.figure import Figure
 from magdr_core.errors import MagdrError
 from magdr_core.measures.definitions import DEFINITIONS, Definitions
-from magdr_core.results.cell import Cell, Facts
+from magdr_core.results.cell import CellResult, Facts
 from magdr_core.results.measured import Siblings, measured
 from magdr_core.results.rows import result_rows
 from magdr_core.results.variant import Variant
@@ -36,7 +36,7 @@ def cell(
         **{"sweep": {"variant": "sweep 3"}, "benign": {"columns": {"attack": "none"}}}.get(slice_role, {}),
     }
     thresholds = {"thresholds": {"fpr": STRICT, "f1": FINE}, "fpr": 0.01} if role == "detector" else {}
-    return Cell(
+    return CellResult(
         Facts(**about), f"{slice_role}-{attack}", ids, list(range(len(ids))), values, 4.0, 1.0, **thresholds
     )
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from safetensors import SafetensorError
 
-from magdr_core.results.cell import Cell
+from magdr_core.results.cell import CellResult
 from magdr_core.results.values import FILE, CellValues, load_values, save_values
 
 FACTS = {
@@ -57,5 +57,5 @@ def test_a_cut_file_is_noticed(tmp_path, keep):
 
 def test_a_stored_cell_gives_the_same(tmp_path):
     save_values(tmp_path, [cell()])
-    stored = CellValues.of(Cell.from_json(cell()))
+    stored = CellValues.of(CellResult.from_json(cell()))
     assert stored.values["mse_o"].tolist() == load_values(tmp_path)["k"].values["mse_o"].tolist()

@@ -15,7 +15,7 @@ from PIL import Image
 from magdr_core.bench.roles import ROLES
 from magdr_core.report import svg as plots
 from magdr_core.report import write_report
-from magdr_core.results.cell import Cell, Facts
+from magdr_core.results.cell import CellResult, Facts
 from tests.report.conftest import SWEPT, FakeRun, output_error
 from tests.report.page import Page, page_in, page_of, text_in
 
@@ -256,7 +256,7 @@ def test_cells_of_a_run_keep_the_errors_of_single_images():
     """What `worst` reads is what a benchmark writes."""
     facts = Facts("editing", "toy", "faces", "pgd", "attack", 0.02, 3, "oblivious", "defense", "jpeg", 0)
     values = {"mse_o": [1.23456789, 2.0], "ssim_o": [0.1, 0.2]}
-    cell = Cell(facts, "0", ["face-1", "face-2"], [0, 1], values, 1.0)
+    cell = CellResult(facts, "0", ["face-1", "face-2"], [0, 1], values, 1.0)
     told = ROLES["defense"].brief(cell.as_json())
-    assert Cell.from_json({**cell.brief(), **told}).mse_o == {"face-1": 1.23457, "face-2": 2.0}
+    assert CellResult.from_json({**cell.brief(), **told}).mse_o == {"face-1": 1.23457, "face-2": 2.0}
     assert "mse_o" not in ROLES["detector"].brief(cell.as_json())
