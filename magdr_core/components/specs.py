@@ -247,7 +247,8 @@ SPECS: dict[str, type[ComponentSpec]] = {
         DatasetSpec,
     )
 }
-"""Kind (as in a registry table) to spec type; the hook of a kind is `magdr_<kind>s`."""
+"""Spec types of the kinds that core brings, by kind. All that core knows of these stands in
+`magdr_core/builtin/kinds.py`; plugins bring further kinds (`PluginHost.kinds`)."""
 
 
 def stateless(

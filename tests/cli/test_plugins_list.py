@@ -1,0 +1,52 @@
+"""`magdr plugins list` and `show`: some of the components, by names and kinds with wildcards."""
+
+from __future__ import annotations
+
+import pytest
+
+
+@pytest.fixture
+def names(magdr):
+    """`names("list", "fixed*")`: (kind, name) of what it lists."""
+
+    def run(*arguments):
+        done = magdr("plugins", *arguments, "--json")
+        assert done.code == 0, done.err
+        return [(e["kind"], e["name"]) for e in done.document]
+
+    return run
+
+
+def test_list_takes_wildcards_for_names(names):
+    assert names("list", "fixed*") == [("defense", "fixed-chain")]
+    both = names("list", "fixed*", "l?")
+    assert ("defense", "fixed-chain") in both
+    assert {("metric", "l1"), ("metric", "l2")} <= set(both)
+    assert len(both) == 3
+
+
+def test_list_takes_wildcards_for_kinds(names):
+    kinds = [kind for kind, _ in names("list", "--kind", "de*")]
+    assert list(dict.fromkeys(kinds)) == ["detector", "defense"]
+    assert {kind for kind, _ in names("list", "--kind", "parser", "--kind", "att*")} == {"parser", "attack"}
+    assert names("list", "magdr", "--kind", "de*") == [("detector", "magdr"), ("defense", "magdr")]
+
+
+def test_show_takes_wildcards(names):
+    assert {kind for kind, _ in names("show", "magne*")} == {"detector", "defense"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("list", "fixd-chain"), "no component named 'fixd-chain'; did you mean 'fixed-chain'?"),
+        (("list", "xyz*"), "no component named 'xyz*'"),
+        (("list", "--kind", "defence"), "no kind 'defence'; did you mean 'defense'?"),
+        (("list", "pgd", "--kind", "defense"), "no component named 'pgd'"),
+    ],
+)
+def test_what_no_component_is_called_is_told(magdr, arguments, words):
+    done = magdr("plugins", *arguments)
+    assert done.code == 2
+    assert words in done.err
+    assert len(done.err.splitlines()) == 1
