@@ -37,7 +37,7 @@ def site(tmp_path, monkeypatch):
 
     def make(**texts: str) -> None:
         for name, text in texts.items():
-            file = place / f"{name.replace('__', '/')}.py"
+            file = place.joinpath(*name.split("__")).with_suffix(".py")
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text)
             root = name.partition("__")[0]
