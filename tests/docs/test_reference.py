@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from magdr_core.components.kind import Kind
+from magdr_core.components.recipe import Recipe
 from magdr_core.components.specs import SPECS, ComponentSpec, Need
 from magdr_core.components.trial import Rule, Trial
 from magdr_core.hosting import hookspecs
@@ -58,7 +59,7 @@ def test_component_hooks_name_their_specs():
     assert named == {kind.hook: kind.spec.__name__ for kind in core_kinds().values()}
 
 
-@pytest.mark.parametrize("value", [Kind, Trial, Rule], ids=lambda s: s.__name__)
+@pytest.mark.parametrize("value", [Kind, Trial, Rule, Recipe], ids=lambda s: s.__name__)
 def test_every_field_of_a_kind_is_documented(value):
     fields = [f.name for f in dataclasses.fields(value)]
     assert first_cells(section(HOOKS, value.__name__)) == fields
