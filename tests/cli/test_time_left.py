@@ -79,6 +79,14 @@ def test_a_fit_counts_once_for_each_task(watched):
     assert left.estimate() == Estimate(QUICK, whole=True)
 
 
+def test_a_kept_cell_says_nothing_of_fits(watched):
+    plan = [work(), work(), work(task="other")]
+    left = watched(plan)
+    left.does(plan[0], 0.0, kept=True)
+    left.does(plan[1], QUICK)
+    assert left.estimate() == Estimate(QUICK, whole=False), "nobody has seen how long the other task's takes"
+
+
 def test_what_is_known_of_other_images_alone_is_a_lower_bound(watched):
     plan = [work(scenario="clean"), work(scenario="attack")]
     left = watched(plan)
