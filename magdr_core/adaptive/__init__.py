@@ -46,6 +46,6 @@ Other sources: BPDA and EOT, Athalye et al., ICML 2018; how to attack a defense,
 """
 
 from magdr_core.adaptive.attack import AdaptiveAttack, Attacked, Found
-from magdr_core.adaptive.victim import Target, Verdict
+from magdr_core.adaptive.victim import PipelineVerdict, Target
 
-__all__ = ["AdaptiveAttack", "Attacked", "Found", "Target", "Verdict"]
+__all__ = ["AdaptiveAttack", "Attacked", "Found", "PipelineVerdict", "Target"]

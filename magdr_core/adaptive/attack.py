@@ -12,7 +12,7 @@ from torch import Tensor
 from magdr_core.adaptive.apgd import FIRST_STEP, Ascent
 from magdr_core.adaptive.black_box import square_search
 from magdr_core.adaptive.losses import Mode, Modes, look
-from magdr_core.adaptive.victim import Target, Verdict
+from magdr_core.adaptive.victim import PipelineVerdict, Target
 from magdr_core.functional import round_toward
 
 REFRESH = 5
@@ -29,7 +29,7 @@ class Found:
     """What a mode found: its images `[B,3,H,W]` and the real pipeline's verdict on them."""
 
     images: Tensor
-    verdict: Verdict
+    verdict: PipelineVerdict
 
     def better(self, other: Found) -> Found:
         """Per image the one with more merit; this one where they are equal."""

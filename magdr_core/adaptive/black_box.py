@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from magdr_core.adaptive.gradient_paths import Way
-from magdr_core.adaptive.victim import Target, Verdict
+from magdr_core.adaptive.victim import PipelineVerdict, Target
 from magdr_core.components.rng import SampleRng
 
 FIRST_SHARE = 0.5
@@ -26,7 +26,7 @@ COARSE = 8
 """Side of the grid that estimated directions live on: fewer numbers to estimate than pixels."""
 
 
-def square_search(target: Target, queries: int, rng: SampleRng) -> tuple[Tensor, Verdict]:
+def square_search(target: Target, queries: int, rng: SampleRng) -> tuple[Tensor, PipelineVerdict]:
     """The best image that so many queries to the pipeline find, `[B,3,H,W]`, and its verdict.
 
     Starts from vertical stripes at the ball's edge. A query repaints a random square: with the ball's edge in

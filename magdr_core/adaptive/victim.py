@@ -50,7 +50,7 @@ class _Rough:
 
 
 @dataclass(frozen=True, eq=False)
-class Verdict:
+class PipelineVerdict:
     """What the real pipeline made of a batch; of a stochastic one, means over its draws.
 
     Attributes:
@@ -72,17 +72,17 @@ class Verdict:
         """`[B]` float64: the gain of what is feasible, else less than any gain, and less the further off."""
         return merit(self.gain, self.excess, self.feasible)
 
-    def where(self, mask: Tensor, other: Verdict) -> Verdict:
+    def where(self, mask: Tensor, other: PipelineVerdict) -> PipelineVerdict:
         """Of each image this verdict or the other one, by a bool mask `[B]`."""
-        pairs = ((getattr(self, f.name), getattr(other, f.name)) for f in fields(Verdict))
-        return Verdict(*(torch.where(mask, a, b) for a, b in pairs))
+        pairs = ((getattr(self, f.name), getattr(other, f.name)) for f in fields(PipelineVerdict))
+        return PipelineVerdict(*(torch.where(mask, a, b) for a, b in pairs))
 
 
 def merit(gain: Tensor, excess: Tensor, feasible: Tensor) -> Tensor:
     """What images are compared by, `[B]`: any feasible one, with a negative gain even, beats a flagged one.
 
     Args:
-        gain, excess, feasible: `[B]` each, as in :class:`Verdict`.
+        gain, excess, feasible: `[B]` each, as in :class:`PipelineVerdict`.
     """
     return torch.where(feasible, gain.double(), -1e9 - excess.double().clamp_min(0))
 
@@ -237,7 +237,7 @@ class Target:
         return torch.stack([self.score(x, draw) for draw in self.forks(_JUDGED)]).mean(0)
 
     @torch.no_grad()
-    def judge(self, x: Tensor) -> Verdict:
+    def judge(self, x: Tensor) -> PipelineVerdict:
         """The verdict on 8-bit images `[B,3,H,W]`, whatever was assumed while they were made."""
         gains, disruptions, scores, flags = [], [], [], []
         for draw in self.forks(_JUDGED):
@@ -253,7 +253,7 @@ class Target:
         legal &= (x == to_8bit(x)).flatten(1).all(1)
         if self.detector is None:
             nothing = torch.zeros_like(gain)
-            return Verdict(gain, disruption, nothing, nothing - 1.0, legal)
+            return PipelineVerdict(gain, disruption, nothing, nothing - 1.0, legal)
         score = torch.stack(scores).mean(0)
         feasible = legal & (torch.stack(flags).mean(0) <= MOST_FLAGGED)
-        return Verdict(gain, disruption, score, self.excess(score), feasible)
+        return PipelineVerdict(gain, disruption, score, self.excess(score), feasible)

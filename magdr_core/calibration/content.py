@@ -48,7 +48,7 @@ class CleanScores(BaseModel):
     fpr: Annotated[Number, Field(gt=0, lt=1)]
 
 
-class Entry(BaseModel):
+class CalibrationEntry(BaseModel):
     """A calibrated component of a task; further keys are ignored."""
 
     model_config = ConfigDict(strict=True)
@@ -60,7 +60,7 @@ class Entry(BaseModel):
     clean: CleanScores | None = None
 
     @model_validator(mode="after")
-    def _detectors_decide(self) -> Entry:
+    def _detectors_decide(self) -> CalibrationEntry:
         if self.kind == "detector" and self.thresholds is None:
             raise ValueError("a detector without `thresholds`")
         return self
@@ -71,7 +71,7 @@ class Content(BaseModel):
 
     model_config = ConfigDict(strict=True)
     schema_version: Annotated[Literal[1], Field(alias="schema")]
-    entries: dict[str, Entry]
+    entries: dict[str, CalibrationEntry]
     provenance: dict[str, Any] = {}
 
 
@@ -108,7 +108,7 @@ def checked_entry(data: Any) -> dict[str, Any]:
     Raises:
         CalibrationError: names the field that is wrong.
     """
-    _check(Entry, data)
+    _check(CalibrationEntry, data)
     entry: dict[str, Any] = data
     return entry
 

@@ -11,9 +11,9 @@ import click
 from magdr_core.cli.common import cache_option
 from magdr_core.cli.comparison_view import print_comparison
 from magdr_core.cli.terminal import Terminal, say, say_lines
-from magdr_core.compare import Comparison, Rule, compare_runs
+from magdr_core.compare import Comparison, RegressionRule, compare_runs
 from magdr_core.compare.align import By
-from magdr_core.compare.figures import DEFAULT, Metric, Size, default_metrics, parse_metric
+from magdr_core.compare.figures import DEFAULT, AskedMetric, Size, default_metrics, parse_metric
 from magdr_core.compare.load import load_compared
 from magdr_core.compare.output import to_csv, to_json
 from magdr_core.compare.result import Correction
@@ -110,9 +110,9 @@ def make_rule(
     thresholds: tuple[str, ...],
     correction: Correction,
     definitions: Definitions = DEFINITIONS,
-) -> Rule:
+) -> RegressionRule:
     """Raises MagdrError for a metric or a threshold that is none."""
-    wanted: list[Metric] = list(dict.fromkeys(parse_metric(text, definitions) for text in metrics))
+    wanted: list[AskedMetric] = list(dict.fromkeys(parse_metric(text, definitions) for text in metrics))
     wanted = wanted or list(default_metrics(definitions))
     names = list(dict.fromkeys(metric.name for metric in wanted))
     sizes: dict[str, Size] = {}
@@ -124,7 +124,7 @@ def make_rule(
         if not said and not size.share and len(names) > 1:
             raise MagdrError(f"--threshold {text}: of which of {', '.join(names)}? Say METRIC={number}")
         sizes |= dict.fromkeys([name] if said else names, size)
-    return Rule(tuple(wanted), sizes, correction)
+    return RegressionRule(tuple(wanted), sizes, correction)
 
 
 def show(comparison: Comparison, page: Path, console: Terminal, *, everything: bool = False) -> None:

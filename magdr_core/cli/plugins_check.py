@@ -22,7 +22,7 @@ from magdr_core.hosting.manager import GROUP
 from magdr_core.registry.read import Registry
 from magdr_core.testing.checks import Finding
 from magdr_core.testing.fake_cuda import FAKE
-from magdr_core.testing.suite import Target, from_anywhere, locate
+from magdr_core.testing.suite import CheckedPlugin, from_anywhere, locate
 from magdr_core.testing.world import World
 
 START = 600.0
@@ -74,7 +74,7 @@ def check_plugin(plugin: str, registry: Registry | None, *, timeout: float, devi
             name, module = pretend_installed(project, Path(folder))
             paths = [folder, str(project), str(project / "src")]
             others = {} if base is None else from_anywhere(local, base)
-            target, file = Target(name, others, project), f"{module.partition(':')[0]}"
+            target, file = CheckedPlugin(name, others, project), f"{module.partition(':')[0]}"
         else:
             target = locate(plugin, local, base)
             file = target.local.get(target.namespace, target.namespace)

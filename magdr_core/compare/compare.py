@@ -12,10 +12,10 @@ import numpy as np
 from magdr_core.bench.plan import ORACLE
 from magdr_core.compare.align import By, Pair, keyed, match
 from magdr_core.compare.config_diff import causes, changes, tables
-from magdr_core.compare.figures import Metric, chosen, default_metrics
+from magdr_core.compare.figures import AskedMetric, chosen, default_metrics
 from magdr_core.compare.load import ComparedRun, load_compared
 from magdr_core.compare.paired import Paired, difference, exchange_p, fewest_identities
-from magdr_core.compare.result import LEVEL, Compared, Comparison, Rule, Verdict
+from magdr_core.compare.result import LEVEL, Compared, Comparison, RegressionRule, Verdict
 from magdr_core.components.fingerprints import digest
 from magdr_core.errors import MagdrError
 from magdr_core.measures.definitions import Definitions
@@ -29,7 +29,7 @@ _FLIPS_PER_TEST = 50
 """The smallest p of random exchanges must stay far below the level after the correction."""
 
 
-def compare_folders(a: Path, b: Path, cache: Path, rule: Rule | None = None) -> Comparison:
+def compare_folders(a: Path, b: Path, cache: Path, rule: RegressionRule | None = None) -> Comparison:
     """Compare two run folders, B with A.
 
     Raises:
@@ -37,10 +37,10 @@ def compare_folders(a: Path, b: Path, cache: Path, rule: Rule | None = None) -> 
     """
     runs = load_compared(a, cache), load_compared(b, cache)
     definitions = Definitions([figure for run in runs for figure in run.definitions])
-    return compare_runs(*runs, rule or Rule(default_metrics(definitions)))
+    return compare_runs(*runs, rule or RegressionRule(default_metrics(definitions)))
 
 
-def compare_runs(a: ComparedRun, b: ComparedRun, rule: Rule) -> Comparison:
+def compare_runs(a: ComparedRun, b: ComparedRun, rule: RegressionRule) -> Comparison:
     """Match the cells, compare every figure that the rule names, and judge.
 
     Raises:
@@ -92,7 +92,7 @@ class _Draft:
     """A figure of a pair of cells before it is judged; arrays are of the samples that both have."""
 
     pair: Pair
-    metric: Metric
+    metric: AskedMetric
     measured: FigureInputs
     statistic: Statistic
     a: tuple[Array, ...]
@@ -125,13 +125,13 @@ class _Draft:
         return _variant(self.measured)
 
 
-def _seed(pair: Pair, metric: Metric) -> int:
+def _seed(pair: Pair, metric: AskedMetric) -> int:
     """Random draws are seeded from what is compared, so that the same folders give the same figures."""
     return int(digest([pair.a.key, pair.b.key, str(metric)]), 16)
 
 
 def _drafts(
-    pair: Pair, beside: tuple[Siblings, Siblings], definitions: Definitions, rule: Rule
+    pair: Pair, beside: tuple[Siblings, Siblings], definitions: Definitions, rule: RegressionRule
 ) -> Iterator[_Draft]:
     rows_a, rows_b = (_places(cell, pair.ids) for cell in (pair.a, pair.b))
     identities = pair.a.of_identities[rows_a]
@@ -169,7 +169,12 @@ def _places(cell: CellResult, ids: tuple[str, ...]) -> Array:
 
 
 def _row(
-    draft: _Draft, rule: Rule, p: float | None, adjusted: float | None, corrected: bool, why: tuple[str, ...]
+    draft: _Draft,
+    rule: RegressionRule,
+    p: float | None,
+    adjusted: float | None,
+    corrected: bool,
+    why: tuple[str, ...],
 ) -> Compared:
     place, figure, paired = draft.pair.place, draft.measured.figure, draft.paired
     a, b = draft.pair.a, draft.pair.b

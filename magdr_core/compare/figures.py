@@ -17,7 +17,7 @@ DEFAULT = ("f1", "mse_o")
 
 
 @dataclass(frozen=True)
-class Metric:
+class AskedMetric:
     """A metric as asked for, such as `mse_o@ensemble`: name and variant of results.csv, empty: the usual."""
 
     name: str
@@ -54,7 +54,7 @@ def names(definitions: Definitions = DEFINITIONS) -> list[str]:
     return list(dict.fromkeys(figure.name for figure in definitions if comparable(figure)))
 
 
-def parse_metric(text: str, definitions: Definitions = DEFINITIONS) -> Metric:
+def parse_metric(text: str, definitions: Definitions = DEFINITIONS) -> AskedMetric:
     """Raises MagdrError for a name that results.csv does not have, or that has no values per sample."""
     name, _, variant = text.partition("@")
     known = names(definitions)
@@ -63,20 +63,20 @@ def parse_metric(text: str, definitions: Definitions = DEFINITIONS) -> Metric:
     if name not in known:
         raise MagdrError(f"no metric {name!r}{suggestion(name, known)}")
     if name.endswith("_o") or all(figure.role not in _CORE for figure in definitions.named(name)):
-        return Metric(name, variant)  # ensembles, the modes of adaptive attacks, what other roles have
+        return AskedMetric(name, variant)  # ensembles, the modes of adaptive attacks, what other roles have
     points = (BEST_F1, STRICT) if name in DECISIONS or name == "fpr_clean" else ()
     if variant and variant not in points and not (points and variant.startswith(STRICT)):
         raise MagdrError(f"metric {name!r} has no variant {variant!r}{suggestion(variant, points)}")
-    return Metric(name, variant)
+    return AskedMetric(name, variant)
 
 
 _CORE = frozenset(figure.role for figure in DEFINITIONS)
 
 
-def default_metrics(definitions: Definitions = DEFINITIONS) -> tuple[Metric, ...]:
+def default_metrics(definitions: Definitions = DEFINITIONS) -> tuple[AskedMetric, ...]:
     """What is compared if nothing is asked for."""
     others = (figure.name for figure in definitions if figure.role not in _CORE and comparable(figure))
-    return tuple(Metric(name) for name in dict.fromkeys((*DEFAULT, *others)))
+    return tuple(AskedMetric(name) for name in dict.fromkeys((*DEFAULT, *others)))
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,9 @@ class Size:
         return Threshold(self.value / (LEVELS_PER_UNIT**2 if figure.unit == DISRUPTION else 1.0))
 
 
-def chosen(metrics: Iterable[Metric], found: Iterable[FigureInputs]) -> list[tuple[Metric, FigureInputs]]:
+def chosen(
+    metrics: Iterable[AskedMetric], found: Iterable[FigureInputs]
+) -> list[tuple[AskedMetric, FigureInputs]]:
     """The figures of one cell that are asked for, in the order of the metrics."""
     every = list(found)
     return [(metric, one) for metric in metrics for one in every if metric.wants(one)]

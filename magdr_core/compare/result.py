@@ -8,7 +8,7 @@ from typing import Literal
 
 from magdr_core.compare.align import By, Matching, Place
 from magdr_core.compare.config_diff import Change
-from magdr_core.compare.figures import Metric, Size, default_metrics
+from magdr_core.compare.figures import AskedMetric, Size, default_metrics
 from magdr_core.compare.load import ComparedRun
 from magdr_core.compare.paired import fewest_identities
 from magdr_core.components.figure import Figure, Threshold
@@ -21,7 +21,7 @@ Correction = Literal["holm", "none"]
 
 
 @dataclass(frozen=True)
-class Rule:
+class RegressionRule:
     """What counts as a regression.
 
     Attributes:
@@ -32,7 +32,7 @@ class Rule:
         by: what cells are paired by.
     """
 
-    metrics: tuple[Metric, ...] = field(default_factory=default_metrics)
+    metrics: tuple[AskedMetric, ...] = field(default_factory=default_metrics)
     sizes: Mapping[str, Size] = field(default_factory=dict)
     correction: Correction = "holm"
     by: By = "settings"
@@ -112,7 +112,7 @@ class Comparison:
 
     a: ComparedRun
     b: ComparedRun
-    rule: Rule
+    rule: RegressionRule
     changes: list[Change]
     matching: Matching
     rows: list[Compared]

@@ -48,7 +48,7 @@ _TINY, _ONE = 5e-324, 1.0
 
 
 @dataclass(frozen=True)
-class Part:
+class StatePart:
     """A part of the process's state.
 
     Attributes:
@@ -233,29 +233,31 @@ def _set_collecting(enabled: bool) -> None:
         gc.disable()
 
 
-PARTS: tuple[Part, ...] = (
-    Part("torch's default dtype", torch.get_default_dtype, torch.set_default_dtype),
-    Part("torch's default device", _default_device, _restore_device),
-    Part("torch's modes", _modes, _restore_modes),
-    Part("torch's inference mode", torch.is_inference_mode_enabled, _restore_inference),
-    Part("whether torch keeps gradients", torch.is_grad_enabled, torch._C._set_grad_enabled),
-    Part("torch's autocast", _autocast, _restore_autocast),
-    Part("torch's flags of arithmetic", _flags, _restore_flags),
-    Part("torch's flags of TF32", _tf32, _restore_tf32),
-    Part("how tiny numbers are treated", _flushes, torch.set_flush_denormal),
-    Part("torch's anomaly mode", torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly),
-    Part("torch's number of threads", torch.get_num_threads, torch.set_num_threads),
-    Part("hooks of all networks", _hooks, _restore_hooks),
-    Part("numpy's treatment of errors", np.geterr, lambda before: np.seterr(**before)),
-    Part("the working directory", _folder, _restore_folder),
-    Part("environment variables", _read_environment, _restore_environment),
-    Part("the standard streams", streams.read, streams.restore),
-    Part("signal handlers", _handlers, _restore_handlers),
-    Part("the recursion limit", sys.getrecursionlimit, sys.setrecursionlimit),
-    Part("garbage collection", gc.isenabled, _set_collecting),
-    Part("the locale", lambda: locale.setlocale(locale.LC_ALL), lambda b: locale.setlocale(locale.LC_ALL, b)),
-    Part("the filters of warnings", lambda: list(warnings.filters), _restore_filters, silent=True),
-    *(Part(name, read, restore, silent) for name, read, restore, silent in interpreter_state.PARTS),
+PARTS: tuple[StatePart, ...] = (
+    StatePart("torch's default dtype", torch.get_default_dtype, torch.set_default_dtype),
+    StatePart("torch's default device", _default_device, _restore_device),
+    StatePart("torch's modes", _modes, _restore_modes),
+    StatePart("torch's inference mode", torch.is_inference_mode_enabled, _restore_inference),
+    StatePart("whether torch keeps gradients", torch.is_grad_enabled, torch._C._set_grad_enabled),
+    StatePart("torch's autocast", _autocast, _restore_autocast),
+    StatePart("torch's flags of arithmetic", _flags, _restore_flags),
+    StatePart("torch's flags of TF32", _tf32, _restore_tf32),
+    StatePart("how tiny numbers are treated", _flushes, torch.set_flush_denormal),
+    StatePart("torch's anomaly mode", torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly),
+    StatePart("torch's number of threads", torch.get_num_threads, torch.set_num_threads),
+    StatePart("hooks of all networks", _hooks, _restore_hooks),
+    StatePart("numpy's treatment of errors", np.geterr, lambda before: np.seterr(**before)),
+    StatePart("the working directory", _folder, _restore_folder),
+    StatePart("environment variables", _read_environment, _restore_environment),
+    StatePart("the standard streams", streams.read, streams.restore),
+    StatePart("signal handlers", _handlers, _restore_handlers),
+    StatePart("the recursion limit", sys.getrecursionlimit, sys.setrecursionlimit),
+    StatePart("garbage collection", gc.isenabled, _set_collecting),
+    StatePart(
+        "the locale", lambda: locale.setlocale(locale.LC_ALL), lambda b: locale.setlocale(locale.LC_ALL, b)
+    ),
+    StatePart("the filters of warnings", lambda: list(warnings.filters), _restore_filters, silent=True),
+    *(StatePart(name, read, restore, silent) for name, read, restore, silent in interpreter_state.PARTS),
 )
 
 Snapshot = tuple[Any, ...]

@@ -16,7 +16,7 @@ from magdr_core.magdr.calibration_images import CalibrationImages
 from magdr_core.magdr.detector import MagDRDetector
 from magdr_core.magdr.evidence import Evidence, Outputs, rows_of
 from magdr_core.magdr.outcome import Reconstruction
-from magdr_core.magdr.shortlist import FINALISTS, Judge, Judged, Shortlist
+from magdr_core.magdr.shortlist import FINALISTS, Judge, JudgedCandidates, Shortlist
 from magdr_core.magdr.standardise import Standard
 
 SCREENED_BY = 1
@@ -81,7 +81,7 @@ class LearnedPick:
     def _judge(self, c: Condition, G: Generator, masks: Tensor, received: Tensor) -> Judge:
         def chunk(
             images: Tensor, rows: Tensor, prior: Tensor, known: Outputs | None, screening: bool
-        ) -> Judged:
+        ) -> JudgedCandidates:
             f = self._judges
             evidence, outputs = self.evidence.measure(
                 images,
@@ -103,7 +103,7 @@ class LearnedPick:
             # The target and absent regions have no distortion of their own: the image's stands in.
             regions_by = z.regions_by * (self.evidence.evidence != "consistency")
             distortion = torch.where(regions_by.isnan(), distortion_by[:, :, None], regions_by)
-            return Judged(
+            return JudgedCandidates(
                 screen=torch.cat([distortion_by, cheap, rest], 1),
                 own=torch.cat([distortion_by, shared], 1),
                 by_region=torch.cat(
@@ -118,14 +118,14 @@ class LearnedPick:
             prior: Tensor,
             known: Outputs | None = None,
             screening: bool = False,
-        ) -> Judged:
+        ) -> JudgedCandidates:
             together = batch_size(images.shape, "candidates", images.device)
             every = torch.arange(len(images), device=images.device).split(together)
             parts = [
                 chunk(images[i], rows[i], prior[i], None if known is None else rows_of(known, i), screening)
                 for i in every
             ]
-            return Judged.cat(parts)
+            return JudgedCandidates.cat(parts)
 
         return judge
 

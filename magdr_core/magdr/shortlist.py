@@ -25,7 +25,7 @@ FINALISTS = 4
 
 
 @dataclass(frozen=True, eq=False)
-class Judged:
+class JudgedCandidates:
     """What is known about M candidates.
 
     Attributes:
@@ -41,8 +41,8 @@ class Judged:
     outputs: Outputs
 
     @staticmethod
-    def cat(parts: Sequence[Judged]) -> Judged:
-        return Judged(
+    def cat(parts: Sequence[JudgedCandidates]) -> JudgedCandidates:
+        return JudgedCandidates(
             screen=torch.cat([p.screen for p in parts]),
             own=torch.cat([p.own for p in parts]),
             by_region=torch.cat([p.by_region for p in parts]),
@@ -60,7 +60,7 @@ class Judge(Protocol):
         prior: Tensor,
         known: Outputs | None = None,
         screening: bool = False,
-    ) -> Judged:
+    ) -> JudgedCandidates:
         """Judge candidates `[M,3,H,W]`.
 
         Args:

@@ -19,7 +19,7 @@ from magdr_core.report.figures import (
     FigureValue,
     Variant,
 )
-from magdr_core.report.formatting import Block, Column, Line, Table, column, number, percent, shown
+from magdr_core.report.formatting import Block, Column, Table, TableLine, column, number, percent, shown
 from magdr_core.results.cell import ADAPTIVE
 
 _WIDTH, _HEIGHT = 720, 380
@@ -201,7 +201,7 @@ def _detectors(figures: Figures, task: str, attacks: Sequence[AttackCondition]) 
             failed = figures.failed(task, attack, "detector", component)
             if not failed and not any(own[i] for i in (1, 3, 5)):
                 continue
-            line = Line(component)
+            line = TableLine(component)
             line.fields = [
                 shown(f, c, failed=failed and f is None, seeds=seeds)
                 for f, c in zip(own, columns, strict=True)
@@ -233,7 +233,7 @@ def _defenses(figures: Figures, task: str, attacks: Sequence[AttackCondition]) -
             failed = figures.failed(*about)
             if not failed and own[1] is None:
                 continue
-            line = Line(component, "no defense" if component == IDENTITY else "")
+            line = TableLine(component, "no defense" if component == IDENTITY else "")
             line.kind = "reference" if component == IDENTITY else ""
             line.fields = [
                 shown(f, c, failed=failed and f is None, seeds=seeds)
@@ -277,7 +277,7 @@ def _modes(figures: Figures, task: str, attacks: Sequence[AttackCondition], role
                     if detecting
                     else [figures.get(*about, metric, mode) for metric in ("mse_o", "median_mse_o")]
                 )
-                line = Line(str(mode) or "best per image")
+                line = TableLine(str(mode) or "best per image")
                 line.fields = [
                     shown(f, c, failed=False, seeds=seeds) for f, c in zip(own, columns, strict=True)
                 ]

@@ -58,7 +58,7 @@ def write_page(run: RunData) -> Path:
 
 
 @dataclass(frozen=True)
-class Failure:
+class FailedCells:
     """One error and the cells that it struck."""
 
     task: str
@@ -116,7 +116,7 @@ def render(run: RunData) -> str:
     return visible(page, lines=True)  # drawings, too: no bidirectional, control or lone surrogate character
 
 
-def failures(run: RunData) -> list[Failure]:
+def failures(run: RunData) -> list[FailedCells]:
     """Failed cells; a component that fails everywhere with one message is told once."""
     found: dict[tuple[str, str], list[str]] = defaultdict(list)
     for cell in run.cells:
@@ -124,7 +124,7 @@ def failures(run: RunData) -> list[Failure]:
             facts = cell.facts
             where = f"{facts.role} {facts.component} on {_images(facts)} (seed {facts.seed})"
             found[(facts.task, str(cell.error))].append(where)
-    return [Failure(task, error, cells) for (task, error), cells in found.items()]
+    return [FailedCells(task, error, cells) for (task, error), cells in found.items()]
 
 
 def _images(facts: Facts) -> str:

@@ -39,7 +39,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Line:
+class ComparedLine:
     """A compared figure as the page shows it."""
 
     row: Compared
@@ -59,13 +59,13 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Part:
+class MetricSection:
     """The figures of one metric of one task: drawing and table, which is divided by images."""
 
     title: str
     better: str
     drawing: Markup | None
-    blocks: Mapping[str, Sequence[Line]]
+    blocks: Mapping[str, Sequence[ComparedLine]]
     figures: int
     identical: int
 
@@ -138,10 +138,10 @@ def _run(name: str, run: ComparedRun) -> Run:
     )
 
 
-def _line(row: Compared, *, several_tasks: bool = False) -> Line:
+def _line(row: Compared, *, several_tasks: bool = False) -> ComparedLine:
     place = row.place
     images = place.where if several_tasks else place.where.partition(", ")[2]
-    return Line(
+    return ComparedLine(
         row=row,
         what=f"{place.component} itself" if place.role == "attack" else place.component,
         images=images[:1].upper() + images[1:] if images == "clean images" else images,
@@ -159,7 +159,7 @@ def _line(row: Compared, *, several_tasks: bool = False) -> Line:
     )
 
 
-def _parts(comparison: Comparison, task: str) -> Iterator[Part]:
+def _parts(comparison: Comparison, task: str) -> Iterator[MetricSection]:
     """One for each role and metric, in the order of the rule."""
     found: dict[tuple[str, str, str], list[Compared]] = {}
     for row in comparison.rows:
@@ -167,14 +167,14 @@ def _parts(comparison: Comparison, task: str) -> Iterator[Part]:
             found.setdefault((row.place.role, row.metric, row.variant), []).append(row)
     for (role, metric, variant), rows in found.items():
         name = f"{metric} {variant}".strip()
-        blocks: dict[str, list[Line]] = {}
+        blocks: dict[str, list[ComparedLine]] = {}
         for row in rows:
             line = _line(row)
             blocks.setdefault(line.images, []).append(line)
         title = f"{_ROLES.get(role, role)}, {name}"
         drawn = forest(rows, f"{title}, {task}", f"forest-{task}-{role}-{metric}-{variant}")
         better = "higher" if rows[0].higher_is_better else "lower"
-        yield Part(title, better, drawn, blocks, len(rows), sum(row.identical for row in rows))
+        yield MetricSection(title, better, drawn, blocks, len(rows), sum(row.identical for row in rows))
 
 
 def _failures(comparison: Comparison) -> Iterator[tuple[str, str, list[str]]]:

@@ -109,7 +109,7 @@ class Badge:
 
 
 @dataclass
-class Line:
+class TableLine:
     """A row: a component, and what marks it off from the others."""
 
     label: str
@@ -125,7 +125,7 @@ class Block:
 
     title: str
     detail: str
-    lines: list[Line]
+    lines: list[TableLine]
     compared: bool = True
 
 

@@ -11,9 +11,9 @@ from magdr_core.report.formatting import (
     MISSING,
     Block,
     Column,
-    Line,
     Shown,
     Table,
+    TableLine,
     column,
     count,
     number,
@@ -56,7 +56,7 @@ def key_figures(figures: Figures) -> Table | None:
             *[("defense", name, attack, "mse_o", Variant()) for name in (IDENTITY, defense, best, ORACLE)],
             ("defense", defense, CLEAN_IMAGES, "mse_o", Variant()),
         ]
-        line = Line(task, f"under {attack.label}, {attack.strength}")
+        line = TableLine(task, f"under {attack.label}, {attack.strength}")
         seeds, n = len(figures.seeds(task)), figures.samples(task)
         line.fields = [Shown(text=str(n) if n is not None else MISSING)]
         for head, (role, name, where, metric, variant) in zip(columns[1:-1], wanted, strict=True):

@@ -11,7 +11,7 @@ Figures3 = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
-class Method:
+class PaperRow:
     """A row of the paper's tables.
 
     Attributes:
@@ -28,16 +28,16 @@ class Method:
 _WEIGHTED, _POSITIVE = "weighted over both classes", "disrupted class"
 _EITHER = "either"
 
-SAFETYNET = Method("Lu et al. (SafetyNet)", ("safetynet", "lu"), _WEIGHTED)
-METZEN = Method("Metzen et al.", ("metzen", "subnetwork"), _WEIGHTED)
-MENG = Method("Meng and Chen (MagNet)", ("magnet", "meng", "autoencoder"), _EITHER)
-OTD = Method("OTD", ("otd", "output-classifier"), _WEIGHTED)
-NNIF = Method("Cohen et al. (NNIF)", ("nnif", "cohen"), _POSITIVE)
-DISTORTION = Method("DD (ours in the paper)", ("distortion",), _POSITIVE)
-CONSISTENCY = Method("CD (ours in the paper)", ("consistency",), _POSITIVE)
-MAGDR = Method("MagDR", ("magdr",), _POSITIVE)
+SAFETYNET = PaperRow("Lu et al. (SafetyNet)", ("safetynet", "lu"), _WEIGHTED)
+METZEN = PaperRow("Metzen et al.", ("metzen", "subnetwork"), _WEIGHTED)
+MENG = PaperRow("Meng and Chen (MagNet)", ("magnet", "meng", "autoencoder"), _EITHER)
+OTD = PaperRow("OTD", ("otd", "output-classifier"), _WEIGHTED)
+NNIF = PaperRow("Cohen et al. (NNIF)", ("nnif", "cohen"), _POSITIVE)
+DISTORTION = PaperRow("DD (ours in the paper)", ("distortion",), _POSITIVE)
+CONSISTENCY = PaperRow("CD (ours in the paper)", ("consistency",), _POSITIVE)
+MAGDR = PaperRow("MagDR", ("magdr",), _POSITIVE)
 
-TABLE1: dict[Method, dict[str, tuple[Figures3, Figures3, Figures3]]] = {
+TABLE1: dict[PaperRow, dict[str, tuple[Figures3, Figures3, Figures3]]] = {
     SAFETYNET: {
         CW: ((0.48, 0.50, 0.43), (0.62, 0.57, 0.52), (0.56, 0.60, 0.56)),
         PGD: ((0.45, 0.53, 0.46), (0.66, 0.65, 0.64), (0.50, 0.55, 0.50)),
@@ -75,34 +75,34 @@ TABLE1: dict[Method, dict[str, tuple[Figures3, Figures3, Figures3]]] = {
 
 Figures4 = tuple[float, float, float, float]
 
-TABLE2: dict[Method, tuple[Figures4, Figures4]] = {
-    Method("Xie et al. (random resize and pad)", ("random-resize-pad", "xie")): (
+TABLE2: dict[PaperRow, tuple[Figures4, Figures4]] = {
+    PaperRow("Xie et al. (random resize and pad)", ("random-resize-pad", "xie")): (
         (25.59, 0.72, 32.90, 0.72),
         (257.19, 0.09, 12.86, 0.09),
     ),
-    Method("Prakash et al. (pixel deflection)", ("pixel-deflection", "prakash")): (
+    PaperRow("Prakash et al. (pixel deflection)", ("pixel-deflection", "prakash")): (
         (25.56, 0.72, 32.91, 0.73),
         (242.34, 0.08, 13.37, 0.14),
     ),
-    Method(
+    PaperRow(
         "Meng and Chen (MagNet reformer)", ("magnet-reformer", "magnet", "meng", "reformer", "autoencoder")
     ): (
         (27.66, 0.76, 30.12, 0.67),
         (34.98, 0.68, 28.08, 0.66),
     ),
-    Method("Yang et al. (ME-Net)", ("me-net", "menet", "yang")): (
+    PaperRow("Yang et al. (ME-Net)", ("me-net", "menet", "yang")): (
         (21.17, 0.81, 32.44, 0.73),
         (27.47, 0.75, 30.17, 0.74),
     ),
-    Method(
+    PaperRow(
         "Ruiz et al. (adversarial training + blur)",
         ("adversarial-training", "adversarially-trained", "ruiz"),
     ): ((24.59, 0.75, 33.25, 0.69), (43.64, 0.69, 28.26, 0.66)),
-    Method("Dziugaite et al. (JPEG)", ("jpeg", "dziugaite")): (
+    PaperRow("Dziugaite et al. (JPEG)", ("jpeg", "dziugaite")): (
         (17.69, 0.82, 36.11, 0.72),
         (35.25, 0.82, 30.12, 0.71),
     ),
-    Method("Mustafa et al. (super-resolution)", ("super-resolution", "mustafa", "wavelet-edsr", "edsr")): (
+    PaperRow("Mustafa et al. (super-resolution)", ("super-resolution", "mustafa", "wavelet-edsr", "edsr")): (
         (15.53, 0.88, 38.60, 0.75),
         (30.60, 0.86, 31.35, 0.75),
     ),

@@ -13,9 +13,9 @@ from magdr_core.report.formatting import (
     Block,
     Column,
     Kind,
-    Line,
     Shown,
     Table,
+    TableLine,
     column,
     number,
     shown,
@@ -99,7 +99,7 @@ def table2(figures: Figures, task: str) -> Table | None:
 
 def _rows2(
     figures: Figures, task: str
-) -> Iterator[tuple[Line, str | None, tuple[paper.Figures4, paper.Figures4] | None]]:
+) -> Iterator[tuple[TableLine, str | None, tuple[paper.Figures4, paper.Figures4] | None]]:
     """Rows of Table 2, with the two references that the paper lacks."""
     references = [name for name in figures.components(task, "defense") if name in (IDENTITY, ORACLE)]
     if IDENTITY in references:
@@ -111,7 +111,7 @@ def _rows2(
         yield named(figures, task, "defense", ORACLE), ORACLE, None
 
 
-def _component(figures: Figures, task: str, role: str, method: paper.Method) -> str | None:
+def _component(figures: Figures, task: str, role: str, method: paper.PaperRow) -> str | None:
     """The component that is a method of the paper: by its label, or else by what it uses."""
     here = figures.components(task, role)
     uses = figures.run.uses(role)
@@ -133,9 +133,9 @@ def _which(attack: AttackCondition | None) -> str:
     return f"{attack.label}, {attack.strength}" if attack else "not in this run"
 
 
-def _line(method: paper.Method, label: str | None) -> Line:
+def _line(method: paper.PaperRow, label: str | None) -> TableLine:
     kind: Kind = "" if label else "absent"
-    return Line(method.name, f"here: {label}" if label else "not in this run", kind)
+    return TableLine(method.name, f"here: {label}" if label else "not in this run", kind)
 
 
 def _ours(

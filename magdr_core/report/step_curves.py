@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from magdr_core.report import svg as plots
 from magdr_core.report.figures import AttackCondition, Figures, StepCurve
-from magdr_core.report.formatting import Block, Line, Table, column, number, shown
+from magdr_core.report.formatting import Block, Table, TableLine, column, number, shown
 
 _WIDTH, _HEIGHT = 720, 340
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 520, 16, 290
@@ -94,7 +94,7 @@ def _table(
     seeds, lines = len(figures.seeds(task)), []
     for curve in curves:
         found = dict(curve.points)
-        line = Line(curve.component)
+        line = TableLine(curve.component)
         line.fields = [
             shown(found.get(n), c, failed=False, seeds=seeds) for n, c in zip(steps, columns, strict=True)
         ]

@@ -111,27 +111,27 @@ def drawing(
 
 
 @dataclass(frozen=True)
-class Box:
+class PlotArea:
     left: float
     top: float
     right: float
     bottom: float
 
-    def overlap(self, other: Box) -> float:
+    def overlap(self, other: PlotArea) -> float:
         across = min(self.right, other.right) - max(self.left, other.left)
         down = min(self.bottom, other.bottom) - max(self.top, other.top)
         return across * down if across > 0 and down > 0 else 0.0
 
 
 def placed(
-    points: Sequence[tuple[float, float, str]], inside: Box
+    points: Sequence[tuple[float, float, str]], inside: PlotArea
 ) -> list[tuple[float, float, str, float | None]]:
     """Where each point's label goes so that labels cover neither each other nor points.
 
     Returns (x, y, anchor, distance) per point; `distance` is None beside the point itself, and otherwise
     how far away the label is, so that a line should lead to it.
     """
-    taken = [Box(x - 6, y - 6, x + 6, y + 6) for x, y, _ in points]
+    taken = [PlotArea(x - 6, y - 6, x + 6, y + 6) for x, y, _ in points]
     found = []
     for index, (x, y, words) in enumerate(points):
         width, best = len(words) * _LETTER, None
@@ -148,7 +148,7 @@ def placed(
             ):
                 left = x + a * distance - (width if a < 0 else width / 2 if a == 0 else 0)
                 middle = y + b * distance
-                box = Box(left, middle - 7, left + width, middle + 7)
+                box = PlotArea(left, middle - 7, left + width, middle + 7)
                 outside = width * 14 - box.overlap(inside)
                 cost = sum(box.overlap(t) for i, t in enumerate(taken) if i != index) + 4 * outside
                 if best is None or cost < best[0] - 1:

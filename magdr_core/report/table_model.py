@@ -14,9 +14,9 @@ from magdr_core.report.formatting import (
     Block,
     Column,
     Kind,
-    Line,
     Shown,
     Table,
+    TableLine,
     column,
     number,
     percent,
@@ -118,7 +118,7 @@ def attack_blocks(
 
 def lines(
     figures: Figures, task: str, role: str, condition: AttackCondition, sources: Sequence[Source]
-) -> list[Line]:
+) -> list[TableLine]:
     """A row per component with the sources' figures."""
     seeds, found = len(figures.seeds(task)), []
     for component in figures.components(task, role):
@@ -132,7 +132,7 @@ def lines(
     return found
 
 
-def named(figures: Figures, task: str, role: str, component: str) -> Line:
+def named(figures: Figures, task: str, role: str, component: str) -> TableLine:
     """A row with its heading."""
     label, details = component, list[str]()
     kind: Kind = ""
@@ -141,7 +141,7 @@ def named(figures: Figures, task: str, role: str, component: str) -> Line:
         details = [detail] if detail else []
     if figures.sees_masks(task, role, component):
         details.append("given exact masks")
-    return Line(label, "; ".join(details), kind, badge=badge_of(figures.run, task, role, component))
+    return TableLine(label, "; ".join(details), kind, badge=badge_of(figures.run, task, role, component))
 
 
 def defense_name(component: str) -> tuple[str, str, Kind]:
@@ -170,7 +170,7 @@ def attacks(figures: Figures, task: str) -> Table | None:
             continue  # a plugin's images, which no attack made
         detail = NOISE if figures.is_noise(task, attack) else ""
         badge = badge_of(figures.run, task, "attack", attack.attack)
-        line = Line(attack.label, detail, "reference" if detail else "", badge=badge)
+        line = TableLine(attack.label, detail, "reference" if detail else "", badge=badge)
         line.fields = [Shown(text=f"{attack.eps * 255:.4g}/255"), Shown(text=str(attack.steps))]
         failed = figures.failed(task, attack, "attack", attack.attack)
         own = [

@@ -41,7 +41,7 @@ def tradeoff(figures: Figures, task: str, attack: AttackCondition, name: str) ->
     family = {name for name, _, _ in found if figures.is_ours("defense", name)}
     places = plots.placed(
         [(x(cost.value), y(left.value), component) for component, cost, left in found],
-        plots.Box(_LEFT, _TOP - 8, _RIGHT, _BOTTOM),
+        plots.PlotArea(_LEFT, _TOP - 8, _RIGHT, _BOTTOM),
     )
     said = []
     for (component, cost, left), (tx, ty, anchor, away) in zip(found, places, strict=True):

@@ -11,7 +11,7 @@ from torch import Tensor
 from magdr_core.bench.plan import ORACLE
 from magdr_core.measures.definitions import DEFINITIONS
 from magdr_core.report.figures import IDENTITY, AttackCondition, Figures
-from magdr_core.report.formatting import MISSING, Block, Column, Line, Shown, Table, number
+from magdr_core.report.formatting import MISSING, Block, Column, Shown, Table, TableLine, number
 from magdr_core.report.picture_grid import Gallery, Panel, Row, scale_of
 from magdr_core.results.cell import CellResult
 from magdr_core.results.pictures import BESIDE, worst_of, worst_side
@@ -80,7 +80,7 @@ def _table(
     for image in images:
         seed, name = image
         best = min((o for o in others if image in others[o]), key=lambda o: others[o][image], default=None)
-        line = Line(name, f"seed {seed}" if several else "")
+        line = TableLine(name, f"seed {seed}" if several else "")
         line.fields = [
             _field(compared[IDENTITY], image),
             _field(own, image),

@@ -29,10 +29,10 @@ def main() -> None:
     faulthandler.enable()
     sys.path[:0] = job["paths"]
     from magdr_core.testing.fake_cuda import with_device
-    from magdr_core.testing.suite import Target, checks_in
+    from magdr_core.testing.suite import CheckedPlugin, checks_in
     from magdr_core.testing.world import World
 
-    target = Target(job["namespace"], job["local"], Path(job["base"]), job["only"])
+    target = CheckedPlugin(job["namespace"], job["local"], Path(job["base"]), job["only"])
     params = {(kind, name): values for kind, name, values in job["params"]}
     say(ready=True)
     say(at={"component": "", "rule": "loads", "file": job["file"], "plugin": job["namespace"]})

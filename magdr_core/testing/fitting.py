@@ -11,7 +11,7 @@ import torch
 from magdr_core.components.protocols import Fittable
 from magdr_core.testing.rules import common, difference
 from magdr_core.testing.subject import Subject
-from magdr_core.testing.watching import Seen
+from magdr_core.testing.watching import WatchedCall
 
 
 @common(
@@ -26,7 +26,7 @@ def fit(s: Subject) -> Iterator[str]:
     data = s.fit_data()
     kept = data.clean.images.clone()
 
-    def learn() -> Seen:
+    def learn() -> WatchedCall:
         return s.watch(s.batch, lambda given: component.fit(data, s.toy_generator), grad=True)
 
     first = learn()

@@ -21,7 +21,7 @@ from magdr_core.errors import MagdrError
 from magdr_core.functional import in_pieces
 from magdr_core.hosting.manager import Entry
 from magdr_core.testing.inputs import Inputs, faces_of, make_inputs
-from magdr_core.testing.watching import Network, Seen, edit, find_networks, global_generators
+from magdr_core.testing.watching import Network, WatchedCall, edit, find_networks, global_generators
 from magdr_core.testing.world import World
 
 
@@ -43,7 +43,7 @@ class Subject:
         self.kind = world.host.kind(entry.kind)
         self.world, self.params, self.tolerance = world, params, tolerance
         self.memo: dict[str, Any] = {}
-        self._seen: dict[str, Seen] = {}
+        self._seen: dict[str, WatchedCall] = {}
 
     @property
     def trial(self) -> Trial:
@@ -118,20 +118,20 @@ class Subject:
     def batch(self) -> Inputs:
         return self.inputs(self.trial.pictures)
 
-    def seen(self, name: str, inputs: Callable[[], Inputs], **options: Any) -> Seen:
+    def seen(self, name: str, inputs: Callable[[], Inputs], **options: Any) -> WatchedCall:
         """The call of that name, made once."""
         if name not in self._seen:
             self._seen[name] = self.call(inputs(), **options)
         return self._seen[name]
 
     @property
-    def first(self) -> Seen:
+    def first(self) -> WatchedCall:
         """The call that most rules look at."""
         return self.seen("first", lambda: self.batch)
 
     def call(
         self, inputs: Inputs, *, world: int = 0, channels_last: bool = False, pieces: bool = False
-    ) -> Seen:
+    ) -> WatchedCall:
         """Call the component on a copy of `inputs`, without gradients, and note what it does besides.
 
         Args:
@@ -149,9 +149,9 @@ class Subject:
 
     def watch(
         self, inputs: Inputs, action: Callable[[Inputs], Any], *, world: int = 0, grad: bool = False
-    ) -> Seen:
+    ) -> WatchedCall:
         """`action` on a copy of `inputs`; afterwards networks and global generators are as before."""
-        given, seen = inputs.copy(), Seen(inputs)
+        given, seen = inputs.copy(), WatchedCall(inputs)
         networks = [Network(name, m) for name, m in self.networks()]
         with torch.set_grad_enabled(grad), global_generators(world) as drew:
             try:
@@ -194,14 +194,14 @@ class Subject:
 
     # -- judging ----------------------------------------------------------------------------------------
 
-    def misshapen(self, seen: Seen) -> str:
+    def misshapen(self, seen: WatchedCall) -> str:
         """What is wrong with the form of the result, or nothing."""
         if seen.error is not None:
             return seen.failure
         shape, any_float = self.trial.shape(seen.inputs), self.trial.any_float
         return misshapen(seen.output, shape, seen.inputs.images, any_float=any_float)
 
-    def ill_valued(self, seen: Seen) -> str:
+    def ill_valued(self, seen: WatchedCall) -> str:
         """Form, finiteness and range of a result at once; what is wrong with it, or nothing."""
         return self.misshapen(seen) or not_finite(seen.output) or self.out_of_range(seen.output)
 

@@ -44,7 +44,7 @@ def conformance_checks(
 
 
 def checks_in(
-    world: World, target: Target, *, params: Params | None = None, tolerance: float = TOLERANCE
+    world: World, target: CheckedPlugin, *, params: Params | None = None, tolerance: float = TOLERANCE
 ) -> list[Check]:
     """The checks of a plugin that is known to a world."""
     host, namespace = world.host, target.namespace
@@ -75,7 +75,7 @@ def checks_of(
 
 
 @dataclass(frozen=True)
-class Target:
+class CheckedPlugin:
     """What is to be checked.
 
     Attributes:
@@ -94,7 +94,9 @@ class Target:
         return self.only in ("", entry.name)
 
 
-def locate(plugin: str | Path, local: Mapping[str, str] | None = None, base: Path | None = None) -> Target:
+def locate(
+    plugin: str | Path, local: Mapping[str, str] | None = None, base: Path | None = None
+) -> CheckedPlugin:
     """What a text means: a plugin file, a plugin's name, a component's name, or a dotted module.
 
     Args:
@@ -109,21 +111,21 @@ def locate(plugin: str | Path, local: Mapping[str, str] | None = None, base: Pat
         path = Path(text).expanduser().resolve()
         if not path.is_file():
             raise PluginError(f"plugin file {text!r} does not exist")
-        return Target(path.stem, {**from_anywhere(local, base), path.stem: path.name}, path.parent)
+        return CheckedPlugin(path.stem, {**from_anywhere(local, base), path.stem: path.name}, path.parent)
     host = PluginHost(local=local, base=base)
     known = host.available()
     if text in known:
-        return Target(text, local, base)
+        return CheckedPlugin(text, local, base)
     namespace = text.rpartition("/")[0]
     if namespace in known:
-        return Target(namespace, local, base, only=text)
+        return CheckedPlugin(namespace, local, base, only=text)
     host.load(BUILTIN)
     names = {entry.name for entry in host.entries()}
     if text in names:
-        return Target(BUILTIN, {}, base, only=text)
+        return CheckedPlugin(BUILTIN, {}, base, only=text)
     if not namespace and _is_module(text):
         last = text.rpartition(".")[2]
-        return Target(last, {last: text}, base)
+        return CheckedPlugin(last, {last: text}, base)
     raise PluginError(f"no plugin or component named {text!r}{suggestion(text, [*known, *names])}")
 
 

@@ -21,7 +21,7 @@ _OPAQUE = (type, ModuleType, FunctionType, Tensor, str, bytes, int, float)
 
 
 @dataclass
-class Seen:
+class WatchedCall:
     """What happened in one call.
 
     Attributes:

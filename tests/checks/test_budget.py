@@ -4,11 +4,11 @@ import re
 
 import pytest
 
-from magdr_core.bench.checks.budget import FEW, Part, curtailed, fitted
+from magdr_core.bench.checks.budget import FEW, CheckedPart, curtailed, fitted
 from magdr_core.bench.checks.component import Effort
 from magdr_core.registry.settings import Checks
 
-FULL = Part(16, Effort(0.02, 10, 4))
+FULL = CheckedPart(16, Effort(0.02, 10, 4))
 
 
 def left_out(passes, *, own=1.0, step=6.0, stochastic=False, device="cpu"):

@@ -7,14 +7,14 @@ import json
 import pytest
 
 from magdr_core.bench.run import Bench
-from magdr_core.compare import Rule, compare_folders
+from magdr_core.compare import RegressionRule, compare_folders
 from magdr_core.compare.format import rule_lines
 from magdr_core.compare.output import to_json
 from magdr_core.errors import MagdrError
 from tests.compare.conftest import REGISTRY, filled
 from tests.edits import edited
 
-LABEL = Rule(by="label")
+LABEL = RegressionRule(by="label")
 
 STRONG = {"eps": 8 / 255, "steps": 50}
 

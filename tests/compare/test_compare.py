@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from magdr_core.compare import Rule, compare_folders
+from magdr_core.compare import RegressionRule, compare_folders
 from magdr_core.compare.figures import Size, parse_metric
 from magdr_core.compare.format import counted, rule_lines
 from magdr_core.compare.output import COLUMNS, to_csv, to_json
@@ -71,7 +71,7 @@ def test_the_threshold_is_a_tenth_of_the_error(two, change, verdict):
 
 @pytest.mark.parametrize(("text", "verdict"), [("8", "regression"), ("10", "small"), ("5%", "regression")])
 def test_the_threshold_can_be_said(two, text, verdict):
-    rule = Rule(sizes={"mse_o": Size.parse(text)})
+    rule = RegressionRule(sizes={"mse_o": Size.parse(text)})
     assert verdicts(compare(two(mse=109.0), rule))[("defense", "jpeg", "pgd", "mse_o")] == verdict
 
 
@@ -132,7 +132,7 @@ def test_p_is_adjusted_for_all_comparisons(folder):
     assert first.p == alone.rows[0].p
     assert first.p_adjusted == pytest.approx(60 * 4 / 4096)
     assert (first.verdict, first.corrected, crowd.too_few) == ("uncertain", True, None)
-    plain = compare((folder("c").path, folder("d").path), Rule(correction="none"))
+    plain = compare((folder("c").path, folder("d").path), RegressionRule(correction="none"))
     assert (plain.rows[0].verdict, plain.rows[0].corrected) == ("regression", False)
 
 
@@ -176,12 +176,12 @@ def test_a_cell_that_fails_now_stops_a_program_and_others_do_not(two, folder):
 
 def test_runs_without_such_a_figure_say_so(two):
     with pytest.raises(MagdrError, match="share 7 cells, none of which has ssim_o"):
-        compare(two(), Rule((parse_metric("ssim_o"),)))
+        compare(two(), RegressionRule((parse_metric("ssim_o"),)))
 
 
 def test_a_variant_that_no_cell_has_is_named(two):
     with pytest.raises(MagdrError, match="none of which has mse_o@ensemblee"):
-        compare(two(), Rule((parse_metric("mse_o@ensemblee"),)))
+        compare(two(), RegressionRule((parse_metric("mse_o@ensemblee"),)))
 
 
 def test_json_and_csv_hold_every_row(two):

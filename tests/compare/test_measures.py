@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from magdr_core.compare import Rule, compare_folders
+from magdr_core.compare import RegressionRule, compare_folders
 from magdr_core.compare.figures import Size, names, parse_metric
 from magdr_core.errors import MagdrError
 from magdr_core.measures.definitions import DEFINITIONS
@@ -62,7 +62,7 @@ VARIANTS = {name: [name] for name in NAMES} | {
 @pytest.mark.parametrize("name", NAMES)
 def test_figures_are_those_of_results_csv(measured, name):
     csv, folder_a, folder_b = measured
-    rule = Rule(tuple(map(parse_metric, VARIANTS[name])), correction="none")
+    rule = RegressionRule(tuple(map(parse_metric, VARIANTS[name])), correction="none")
     found = compare_folders(folder_a, folder_b, folder_a / "none", rule).rows
     tables = [{place_of(r): r["value"] for r in rows if r["metric"] == name} for rows in csv]
     assert found

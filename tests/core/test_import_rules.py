@@ -165,6 +165,60 @@ def test_imports_no_torchvision(module):
     assert not [name for name in imports(module) if name.split(".")[0] == "torchvision"]
 
 
+def circles(arrows):
+    """The sets of modules that import each other in a loop (Tarjan's strongly connected components)."""
+    number, lowest, stack, found = {}, {}, [], []
+
+    def visit(module):
+        number[module] = lowest[module] = len(number)
+        stack.append(module)
+        for other in arrows[module]:
+            if other not in number:
+                visit(other)
+                lowest[module] = min(lowest[module], lowest[other])
+            elif other in stack:
+                lowest[module] = min(lowest[module], number[other])
+        if lowest[module] == number[module]:
+            place = stack.index(module)
+            if len(stack) - place > 1 or module in arrows[module]:
+                found.append(sorted(stack[place:]))
+            del stack[place:]
+
+    for module in arrows:
+        if module not in number:
+            visit(module)
+    return found
+
+
+def test_a_circle_is_seen():
+    arrows = {"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"d"}, "e": set()}
+    assert circles(arrows) == [["b", "c"], ["d"]]
+
+
+def test_imports_make_no_circle_inside_rooms_either():
+    arrows = {m: {name for name in imports(m) if name in sources()} for m in sources()}
+    assert circles(arrows) == []
+
+
+@pytest.mark.parametrize("module", CORE)
+def test_imports_nobody_takes_the_package_s_face(module):
+    assert "magdr_core" not in imports(module), "say where it stands: magdr_core._version, magdr_core.toolkit"
+
+
+def public_classes(module):
+    tree = ast.parse(sources()[module].read_text(encoding="utf-8"))
+    return [n.name for n in tree.body if isinstance(n, ast.ClassDef) and not n.name.startswith("_")]
+
+
+def test_names_no_two_public_classes_of_core_have_one():
+    homes = {}
+    for module in CORE:
+        for name in public_classes(module):
+            homes.setdefault(name, []).append(module)
+    assert "Toolkit" in homes
+    assert {name: places for name, places in homes.items() if len(places) > 1} == {}
+
+
 def test_imports_api_exports_what_it_says():
     import magdr_core.api as api
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from magdr_core.components.protocols import Family, Setting
-from magdr_core.magdr.shortlist import Judged, Shortlist
+from magdr_core.magdr.shortlist import JudgedCandidates, Shortlist
 
 
 def family(name, *shifts):
@@ -39,7 +39,7 @@ class Darkened:
             if name not in outputs:
                 self.computed += len(images)
                 outputs[name] = images
-        return Judged(self.screen(own), own, halves, outputs)
+        return JudgedCandidates(self.screen(own), own, halves, outputs)
 
     def trained(self, shortlist):
         attacked = torch.ones(len(self.x), dtype=torch.bool)

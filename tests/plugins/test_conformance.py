@@ -12,7 +12,7 @@ import pytest
 
 from magdr_core.hosting.core import core_kinds
 from magdr_core.testing.checks import rules_of
-from magdr_core.testing.suite import Target, checks_in
+from magdr_core.testing.suite import CheckedPlugin, checks_in
 from magdr_core.testing.world import World
 from tests.catalog_params import PARAMS
 
@@ -24,7 +24,7 @@ FROM_FILES = {"celeba", "celebamask-hq", "faceforensics", "folder", "video"}
 
 def catalogue():
     world = World({}, base=Path.cwd())
-    target = Target("builtin", {}, Path.cwd())
+    target = CheckedPlugin("builtin", {}, Path.cwd())
     exact = checks_in(world, target, params=PARAMS, tolerance=0.0)
     near = [
         check for only in ROUNDING for check in checks_in(world, replace(target, only=only), tolerance=1e-6)

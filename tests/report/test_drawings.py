@@ -112,12 +112,12 @@ def _ticks(drawing):
 
 def test_labels_do_not_cover_each_other():
     points = [(100.0 + 3 * i, 100.0 + 2 * i, f"defense-{i}") for i in range(8)]
-    places = plots.placed(points, plots.Box(0, 0, 600, 400))
+    places = plots.placed(points, plots.PlotArea(0, 0, 600, 400))
     boxes = []
     for (x, y, anchor, _), (_, _, words) in zip(places, points, strict=True):
         width = 6.4 * len(words)
         start = x - {"start": 0, "middle": width / 2, "end": width}[anchor]
-        boxes.append(plots.Box(start, y - 11, start + width, y + 3))
+        boxes.append(plots.PlotArea(start, y - 11, start + width, y + 3))
     pairs = [(a, b) for i, a in enumerate(boxes) for b in boxes[:i]]
     assert sum(a.overlap(b) > 1 for a, b in pairs) == 0
 

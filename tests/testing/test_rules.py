@@ -12,7 +12,7 @@ from magdr_core.components.specs import SPECS
 from magdr_core.testing import conformance_checks
 from magdr_core.testing.checks import EVERY_RULE
 from magdr_core.testing.examples import EXAMPLES
-from magdr_core.testing.suite import Target, checks_in
+from magdr_core.testing.suite import CheckedPlugin, checks_in
 from magdr_core.testing.world import World
 from tests.edits import edited
 from tests.testing.hostile import HOSTILE
@@ -250,7 +250,7 @@ def test_suite_says_nothing_of_a_sound_plugin(tmp_path, name):
 
 def test_suite_says_nothing_of_its_own_toys():
     world = World({"toys": "magdr_core.testing.toys"}, base=Path.cwd())
-    checks = checks_in(world, Target("toys", {}, Path.cwd()))
+    checks = checks_in(world, CheckedPlugin("toys", {}, Path.cwd()))
     assert {check.component.split()[0] for check in checks} == set(SPECS)
     for check in checks:
         assert check.findings() == [], check

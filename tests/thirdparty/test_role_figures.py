@@ -10,8 +10,8 @@ import pytest
 from magdr_core.bench.run import RunResult
 from magdr_core.cli.result_view import print_tables
 from magdr_core.cli.terminal import Terminal
-from magdr_core.compare import Rule, compare_folders
-from magdr_core.compare.figures import Metric, default_metrics, parse_metric
+from magdr_core.compare import RegressionRule, compare_folders
+from magdr_core.compare.figures import AskedMetric, default_metrics, parse_metric
 from magdr_core.compare.format import rule_lines
 from magdr_core.components.figure import Figure, Threshold
 from magdr_core.errors import MagdrError
@@ -84,8 +84,8 @@ def test_paired_differences_of_all_figures_with_a_direction_are_shown_unasked(ru
 
 def test_a_plugins_metric_can_be_asked_for_by_name(runs):
     both = Definitions(FIGURES)
-    assert parse_metric("sharpness@small", both) == Metric("sharpness", "small")
-    found = compare_folders(*runs, runs[0] / "none", Rule((parse_metric("blur", both),)))
+    assert parse_metric("sharpness@small", both) == AskedMetric("sharpness", "small")
+    found = compare_folders(*runs, runs[0] / "none", RegressionRule((parse_metric("blur", both),)))
     assert {r.metric for r in found.rows} == {"blur"}
     with pytest.raises(MagdrError, match="no metric 'sharpnes'; did you mean 'sharpness'"):
         parse_metric("sharpnes", both)

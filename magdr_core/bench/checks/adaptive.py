@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from magdr_core.bench.checks.check import FLOOR, Check, Verdict, if_seen, not_beaten
+from magdr_core.bench.checks.check import FLOOR, SanityCheck, Verdict, if_seen, not_beaten
 from magdr_core.measures.statistics import Array
 
 Cell = Mapping[str, Any]
@@ -28,7 +28,7 @@ LESSER = (OBLIVIOUS, "scaled", SEARCH)
 """Modes of an adaptive cell that follow no gradient of the component."""
 
 
-def adaptive_checks(row: Mapping[str, Any], cells: Sequence[Cell]) -> Iterator[Check]:
+def adaptive_checks(row: Mapping[str, Any], cells: Sequence[Cell]) -> Iterator[SanityCheck]:
     """The checks of a row's adaptive cells, from their per-sample values by mode."""
     if row["role"] not in ("defense", "detector"):
         return
@@ -40,14 +40,14 @@ def adaptive_checks(row: Mapping[str, Any], cells: Sequence[Cell]) -> Iterator[C
             continue
         about = f"{facts['attack']} at {facts['eps'] * 255:.3g}/255"
         if "error" in cell:
-            yield Check(f"adaptive, {about}", "skipped", f"the attack failed: {cell['error']}")
+            yield SanityCheck(f"adaptive, {about}", "skipped", f"the attack failed: {cell['error']}")
             continue
         modes = gains(cell)
         others = (cell.get("threat") or {}).get("others") or ()
         own = [gain for name, gain in modes.items() if name and name not in (*LESSER, *others)]
         if not own:
             said = "the attack tells no modes of its own"
-            yield Check(f"adaptive against oblivious, {about}", "skipped", said)
+            yield SanityCheck(f"adaptive against oblivious, {about}", "skipped", said)
             continue
         best = np.max(own, axis=0)
         seen = works or bool((best > FLOOR).any())
@@ -56,7 +56,7 @@ def adaptive_checks(row: Mapping[str, Any], cells: Sequence[Cell]) -> Iterator[C
             if rival in modes:
                 yield if_seen(not_beaten(f"{what}, {about}", best, modes[rival], what), seen)
             else:
-                yield Check(f"{what}, {about}", *absent)
+                yield SanityCheck(f"{what}, {about}", *absent)
 
 
 def gains(cell: Cell) -> dict[str, Array]:

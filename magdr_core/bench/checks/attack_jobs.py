@@ -7,7 +7,7 @@ from functools import partial
 
 from magdr_core.bench.checks.attacks import Variants, attack_checks
 from magdr_core.bench.checks.budget import granted
-from magdr_core.bench.checks.check import LEAST, Check
+from magdr_core.bench.checks.check import LEAST, SanityCheck
 from magdr_core.bench.checks.component import LONGER
 from magdr_core.bench.checks.job import CheckJob
 from magdr_core.bench.checks.victim import Victim
@@ -57,7 +57,7 @@ class AttackJobs:
         passes = granted(self.settings, self.run.toolkit.device.type)
         return min(self.settings.faces, max(LEAST, int(passes / dear)))
 
-    def _checks(self, part: Slice, faces: int) -> list[Check]:
+    def _checks(self, part: Slice, faces: int) -> list[SanityCheck]:
         clean = self.run.images.clean(False)[:faces]
         toolkit, G = self.run.toolkit, self.run.G
         aim = toolkit.build("attack", part.label).objective or G.objective

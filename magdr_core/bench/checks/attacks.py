@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from magdr_core.bench.checks import check as verdicts
-from magdr_core.bench.checks.check import Check, if_seen
+from magdr_core.bench.checks.check import SanityCheck, if_seen
 from magdr_core.bench.checks.component import LONGER, array, levels
 from magdr_core.bench.checks.engine import noise
 from magdr_core.bench.checks.victim import Victim
@@ -49,7 +49,7 @@ class Variants:
         return attack(victim.clean.images, victim.objective, rng=rng)
 
 
-def attack_checks(variants: Variants) -> Iterator[Check]:
+def attack_checks(variants: Variants) -> Iterator[SanityCheck]:
     """Every check of one attack.
 
     What exceeds the aim is not asked for: an attack that looks for the smallest perturbation that reaches it
@@ -61,8 +61,8 @@ def attack_checks(variants: Variants) -> Iterator[Check]:
     yield unbounded
     base = _gained(variants)
     seen = unbounded.evidence.get("reached", 0) > 0
-    if isinstance(base, Check):
-        yield Check("against noise", base.verdict, base.said)
+    if isinstance(base, SanityCheck):
+        yield SanityCheck("against noise", base.verdict, base.said)
     else:
         seen = seen or bool((base > verdicts.FLOOR).any())
         shaken = array(variants.victim.judge(noise(variants.victim, eps)).cut)
@@ -78,59 +78,59 @@ def attack_checks(variants: Variants) -> Iterator[Check]:
         compared = _compared(name, less, more, f"eps {levels(large)} against {levels(small)}")
         yield if_seen(compared, seen)
     if steps < 2:
-        yield Check("monotone in steps", "inapplicable", "the attack has no steps")
+        yield SanityCheck("monotone in steps", "inapplicable", "the attack has no steps")
         return
     few = max(1, steps // 4)
     less = _gained(variants, steps=few)
     yield if_seen(_compared("monotone in steps", less, base, f"{steps} steps against {few}"), seen)
     many = _gained(variants, steps=LONGER * steps)
-    if isinstance(base, Check) or isinstance(many, Check):
+    if isinstance(base, SanityCheck) or isinstance(many, SanityCheck):
         yield _compared("10x steps", base, many, "")
     else:
         longer = verdicts.converged("10x steps", base, many, f"up to the aim, {LONGER * steps} steps")
         yield if_seen(longer, seen)
 
 
-def _at_zero(variants: Variants) -> Check:
+def _at_zero(variants: Variants) -> SanityCheck:
     try:
         attack = variants.build(eps=0.0)
     except MagdrError as e:
-        return Check("eps-0", "inapplicable", f"takes no eps of 0: {one_line(e)}")
+        return SanityCheck("eps-0", "inapplicable", f"takes no eps of 0: {one_line(e)}")
     try:
         moved = (variants.run(attack) - variants.victim.clean.images).abs().flatten(1).amax(1)
     except ComponentError as e:
-        return Check("eps-0", "fail", f"at eps 0: {one_line(e)}")
+        return SanityCheck("eps-0", "fail", f"at eps 0: {one_line(e)}")
     return verdicts.nothing_at_zero(array(moved))
 
 
-def _at_one(variants: Variants) -> Check:
+def _at_one(variants: Variants) -> SanityCheck:
     try:
         attack = variants.build(eps=1.0)
     except MagdrError as e:
-        return Check("eps-1", "inapplicable", f"takes no eps of 1: {one_line(e)}")
+        return SanityCheck("eps-1", "inapplicable", f"takes no eps of 1: {one_line(e)}")
     try:
         attacked = variants.run(attack)
     except ComponentError as e:
-        return Check("eps-1", "fail", f"at eps 1: {one_line(e)}")
+        return SanityCheck("eps-1", "fail", f"at eps 1: {one_line(e)}")
     return verdicts.everything_at_one(array(variants.victim.judge(attacked).reached))
 
 
-def _gained(variants: Variants, **changed: Any) -> Array | Check:
+def _gained(variants: Variants, **changed: Any) -> Array | SanityCheck:
     """How far each image got towards the aim; or what went wrong."""
     try:
         attack = variants.build(**changed)
     except MagdrError as e:
-        return Check("", "skipped", f"cannot be varied: {one_line(e)}")
+        return SanityCheck("", "skipped", f"cannot be varied: {one_line(e)}")
     try:
         attacked = variants.run(attack)
     except ComponentError as e:
-        return Check("", "fail", one_line(e))
+        return SanityCheck("", "fail", one_line(e))
     return array(variants.victim.judge(attacked).cut)
 
 
-def _compared(name: str, less: Array | Check, more: Array | Check, what: str) -> Check:
-    if isinstance(less, Check):
-        return Check(name, less.verdict, less.said)
-    if isinstance(more, Check):
-        return Check(name, more.verdict, more.said)
+def _compared(name: str, less: Array | SanityCheck, more: Array | SanityCheck, what: str) -> SanityCheck:
+    if isinstance(less, SanityCheck):
+        return SanityCheck(name, less.verdict, less.said)
+    if isinstance(more, SanityCheck):
+        return SanityCheck(name, more.verdict, more.said)
     return verdicts.not_weaker(name, less, more, f"up to the aim, {what}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from magdr_core.bench.checks.check import LEAST, STANDS_FOR, Check
+from magdr_core.bench.checks.check import LEAST, STANDS_FOR, SanityCheck
 from magdr_core.bench.checks.component import Effort, number_of_checks, passes_per_image
 from magdr_core.registry.settings import Checks
 
@@ -17,7 +17,7 @@ CHEAP = 20
 
 
 @dataclass(frozen=True)
-class Part:
+class CheckedPart:
     """A component's checks: on how many faces, how hard."""
 
     faces: int
@@ -31,7 +31,7 @@ def granted(settings: Checks, device: str) -> float:
 
 def fitted(
     faces: int, effort: Effort, own: float, *, stochastic: bool, step: float, passes: float
-) -> Part | None:
+) -> CheckedPart | None:
     """The most faces and steps that `passes` allow: first steps go, then faces; None if nothing fits.
 
     Args:
@@ -51,20 +51,20 @@ def fitted(
         tried = Effort(effort.eps, steps, effort.draws)
         faces = max(faces, min(LEAST, full))
         if faces * passes_per_image(tried, own, stochastic=stochastic, step=step) <= passes:
-            return Part(faces, tried)
+            return CheckedPart(faces, tried)
     return None
 
 
 def curtailed(
-    part: Part | None,
-    full: Part,
+    part: CheckedPart | None,
+    full: CheckedPart,
     own: float,
     settings: Checks,
     *,
     stochastic: bool,
     step: float,
     device: str,
-) -> Check | None:
+) -> SanityCheck | None:
     """What the budget left out of a component's checks, and what would bring it back; None if nothing.
 
     Args:
@@ -80,8 +80,10 @@ def curtailed(
     remedy = f"raise `checks.passes` to at least {least}"
     if part is None:
         said = f"the budget of {settings.passes} passes a row is too small, where one run takes {own:.0f}"
-        return Check("budget", "skipped", f"{said}; {remedy}", {STANDS_FOR: number_of_checks(stochastic)})
+        return SanityCheck(
+            "budget", "skipped", f"{said}; {remedy}", {STANDS_FOR: number_of_checks(stochastic)}
+        )
     faces = f"on {part.faces} of {full.faces} faces"
     steps = f"with {part.effort.steps} of {full.effort.steps} steps"
     said = f"the others ran {faces} {steps}: {settings.passes} passes a row allow no more; {remedy}"
-    return Check("budget", "skipped", said)
+    return SanityCheck("budget", "skipped", said)

@@ -40,7 +40,7 @@ DISAGREEMENT = 0.3
 
 
 @dataclass(frozen=True)
-class Check:
+class SanityCheck:
     """One conclusion.
 
     Attributes:
@@ -61,7 +61,7 @@ class Check:
         return asdict(self) | {"evidence": {k: _plain(v) for k, v in self.evidence.items()}}
 
 
-def unanswered(name: str, *values: Array) -> Check | None:
+def unanswered(name: str, *values: Array) -> SanityCheck | None:
     """The check that says why nothing can be concluded from these values; None if something can.
 
     Every conclusion asks this first. Without it too few images, or values that are no numbers, would pass: a
@@ -72,26 +72,30 @@ def unanswered(name: str, *values: Array) -> Check | None:
     """
     n = min(map(len, values))
     if n != max(map(len, values)):
-        return Check(name, "skipped", f"values of {n} and {max(map(len, values))} images cannot be compared")
+        return SanityCheck(
+            name, "skipped", f"values of {n} and {max(map(len, values))} images cannot be compared"
+        )
     if n < LEAST:
-        return Check(
+        return SanityCheck(
             name, "skipped", f"{n} image{'s' * (n != 1)}; nothing is said about fewer than {LEAST}", {"n": n}
         )
     odd = int((~np.isfinite(np.stack([np.asarray(v, dtype=float) for v in values]))).any(0).sum())
     if odd:
-        return Check(name, "skipped", f"no finite number on {odd} of {n} images", {"n": n, "not finite": odd})
+        return SanityCheck(
+            name, "skipped", f"no finite number on {odd} of {n} images", {"n": n, "not finite": odd}
+        )
     return None
 
 
-def if_seen(check: Check, seen: bool) -> Check:
+def if_seen(check: SanityCheck, seen: bool) -> SanityCheck:
     """A passed comparison counts only if the attack was seen to get something at all, somewhere."""
     if seen or check.verdict != "pass":
         return check
     said = f"{check.said}; but the attack got nothing from any image, at no strength, so this says nothing"
-    return Check(check.name, "skipped", said, check.evidence)
+    return SanityCheck(check.name, "skipped", said, check.evidence)
 
 
-def nothing_at_zero(moved: Array, name: str = "eps-0") -> Check:
+def nothing_at_zero(moved: Array, name: str = "eps-0") -> SanityCheck:
     """An attack of strength 0 changes no pixel.
 
     Args:
@@ -101,11 +105,11 @@ def nothing_at_zero(moved: Array, name: str = "eps-0") -> Check:
         return nothing
     worst = float(moved.max())
     if worst == 0:
-        return Check(name, "pass", "at eps 0 no pixel moved", {"largest move": worst})
-    return Check(name, "fail", f"at eps 0 a pixel moved by {worst:.4f}", {"largest move": worst})
+        return SanityCheck(name, "pass", "at eps 0 no pixel moved", {"largest move": worst})
+    return SanityCheck(name, "fail", f"at eps 0 a pixel moved by {worst:.4f}", {"largest move": worst})
 
 
-def everything_at_one(reached: Array, *, doubt: str = "", name: str = "eps-1") -> Check:
+def everything_at_one(reached: Array, *, doubt: str = "", name: str = "eps-1") -> SanityCheck:
     """An attack that may change everything gets everything; one that does not is not believed when it gets
     little with less.
 
@@ -119,10 +123,10 @@ def everything_at_one(reached: Array, *, doubt: str = "", name: str = "eps-1") -
     evidence = {"reached": share, "n": len(reached)}
     said = f"at eps 1 the attack reached its aim on {share:.0%} of {len(reached)} images"
     if share >= MOST:
-        return Check(name, "pass", said, evidence)
+        return SanityCheck(name, "pass", said, evidence)
     if doubt:
-        return Check(name, "warn", f"{said}: {doubt}", evidence)
-    return Check(name, "fail", f"{said}: it is too weak, or its gradients are hidden", evidence)
+        return SanityCheck(name, "warn", f"{said}: {doubt}", evidence)
+    return SanityCheck(name, "fail", f"{said}: it is too weak, or its gradients are hidden", evidence)
 
 
 def paired(a: Array, b: Array, about: str) -> dict[str, float]:
@@ -131,7 +135,7 @@ def paired(a: Array, b: Array, about: str) -> dict[str, float]:
     return {"before": float(a.mean()), "after": float(b.mean()), "gain": mean, "low": low, "high": high}
 
 
-def not_weaker(name: str, less: Array, more: Array, what: str) -> Check:
+def not_weaker(name: str, less: Array, more: Array, what: str) -> SanityCheck:
     """With more of something the attack does not get less, beyond noise.
 
     Args:
@@ -144,11 +148,11 @@ def not_weaker(name: str, less: Array, more: Array, what: str) -> Check:
     slack = max(FLOOR, 0.02 * found["before"])
     said = f"{what}: {found['after']:.4g} against {found['before']:.4g}"
     if found["high"] < -slack:
-        return Check(name, "fail", f"{said}; more effort got less", found)
-    return Check(name, "pass", said, found)
+        return SanityCheck(name, "fail", f"{said}; more effort got less", found)
+    return SanityCheck(name, "pass", said, found)
 
 
-def not_beaten(name: str, own: Array, other: Array, what: str, *, blind: bool = False) -> Check:
+def not_beaten(name: str, own: Array, other: Array, what: str, *, blind: bool = False) -> SanityCheck:
     """An attack that knows more is not beaten, beyond noise, by one that knows less.
 
     Args:
@@ -162,13 +166,13 @@ def not_beaten(name: str, own: Array, other: Array, what: str, *, blind: bool = 
     slack = max(FLOOR, 0.02 * found["before"])
     said = f"{what}: {found['before']:.4g} against {found['after']:.4g}"
     if found["low"] <= slack:
-        return Check(name, "pass", said, found)
+        return SanityCheck(name, "pass", said, found)
     if blind:
-        return Check(name, "warn", f"{said}; going around a missing gradient is too weak here", found)
-    return Check(name, "fail", f"{said}; who knew less got more, so the gradients mislead", found)
+        return SanityCheck(name, "warn", f"{said}; going around a missing gradient is too weak here", found)
+    return SanityCheck(name, "fail", f"{said}; who knew less got more, so the gradients mislead", found)
 
 
-def converged(name: str, before: Array, after: Array, what: str) -> Check:
+def converged(name: str, before: Array, after: Array, what: str) -> SanityCheck:
     """More of the same effort does not gain materially: the interval's lower end is at most `MATERIAL`."""
     if (nothing := unanswered(name, before, after)) is not None:
         return nothing
@@ -177,8 +181,8 @@ def converged(name: str, before: Array, after: Array, what: str) -> Check:
     said = f"{what}: {found['after']:.4g} after {found['before']:.4g}"
     if found["low"] > limit:
         share = found["gain"] / max(found["before"], FLOOR)
-        return Check(name, "warn", f"{said}, {share:+.0%}: not converged", found)
-    return Check(name, "pass", said, found)
+        return SanityCheck(name, "warn", f"{said}, {share:+.0%}: not converged", found)
+    return SanityCheck(name, "pass", said, found)
 
 
 def gradients(
@@ -188,7 +192,7 @@ def gradients(
     disagreement: Array | None,
     ahead: Array | None = None,
     name: str = "gradient",
-) -> Check:
+) -> SanityCheck:
     """The declared gradient is there and, where it is called exact, is the function's own.
 
     Args:
@@ -213,22 +217,22 @@ def gradients(
         evidence["disagreement with slopes"] = float(np.median(disagreement))
     if blind > 1 - MOST:
         said = f"declared {declared}, but {blind:.0%} of the images have no usable gradient"
-        return Check(name, "fail", said, evidence)
+        return SanityCheck(name, "fail", said, evidence)
     if disagreement is not None and float(np.median(disagreement)) > DISAGREEMENT:
         off = evidence["disagreement with slopes"]
         said = f"declared {declared}, but the gradient is off the measured slope by {off:.0%}"
-        return Check(name, "fail", said, evidence)
+        return SanityCheck(name, "fail", said, evidence)
     if ahead is not None:
         found = paired(np.zeros(len(ahead)), np.nan_to_num(ahead, nan=-1.0), name)
         evidence |= {"step ahead": found["gain"], "low": found["low"], "high": found["high"]}
         if found["low"] <= 0:
             said = f"declared {declared}, but a step along it gets no more than a random one, or not half of"
-            return Check(name, "warn", f"{said} what a step that ignores the defense gets", evidence)
+            return SanityCheck(name, "warn", f"{said} what a step that ignores the defense gets", evidence)
     told = "attacked as if it were not there (BPDA)" if declared == "none" else "usable on the images seen"
-    return Check(name, "pass", f"declared {declared}; {told}", evidence)
+    return SanityCheck(name, "pass", f"declared {declared}; {told}", evidence)
 
 
-def planted_broken(name: str, broken: Array, vulnerable: Array) -> Check:
+def planted_broken(name: str, broken: Array, vulnerable: Array) -> SanityCheck:
     """A weakness put there on purpose is found.
 
     Args:
@@ -240,13 +244,13 @@ def planted_broken(name: str, broken: Array, vulnerable: Array) -> Check:
     cases = int(vulnerable.sum())
     if cases < max(1, len(vulnerable) // 2):
         said = f"only {cases} of {len(vulnerable)} images can be disrupted at all at this strength"
-        return Check(name, "skipped", said, {"cases": cases, "n": len(vulnerable)})
+        return SanityCheck(name, "skipped", said, {"cases": cases, "n": len(vulnerable)})
     share = float(broken[vulnerable].mean())
     evidence = {"broken": share, "cases": cases, "n": len(vulnerable)}
     said = f"broken in {share:.0%} of {cases} cases"
     if share >= MOST:
-        return Check(name, "pass", said, evidence)
-    return Check(name, "fail", f"{said}: the attack misses a weakness that is there", evidence)
+        return SanityCheck(name, "pass", said, evidence)
+    return SanityCheck(name, "fail", f"{said}: the attack misses a weakness that is there", evidence)
 
 
 def _plain(value: Any) -> Any:

@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from magdr_core.bench.checks import check as verdicts
-from magdr_core.bench.checks.check import Check, if_seen
+from magdr_core.bench.checks.check import SanityCheck, if_seen
 from magdr_core.bench.checks.engine import AttackEngine, black_box, noise
 from magdr_core.bench.checks.gradient_check import gradient_check
 from magdr_core.bench.checks.victim import Victim
@@ -36,7 +36,7 @@ class Effort:
 
 def component_checks(
     victim: Victim, engine: AttackEngine, effort: Effort, transferred: Tensor
-) -> Iterator[Check]:
+) -> Iterator[SanityCheck]:
     """Every check of one component, one after the other.
 
     Args:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from magdr_core.bench.checks import check as verdicts
-from magdr_core.bench.checks.check import Check
+from magdr_core.bench.checks.check import SanityCheck
 from magdr_core.bench.checks.victim import Victim
 
 STEPS = (0.2, 0.5, 1.0)
@@ -21,7 +21,7 @@ MOVE = 2e-4
 far above what float32 blurs."""
 
 
-def gradient_check(victim: Victim, eps: float) -> Check:
+def gradient_check(victim: Victim, eps: float) -> SanityCheck:
     """Zeros, NaN and, where a gradient is called exact, disagreement with measured slopes.
 
     The gradient is taken at random points of the ball, of the aim through a defense or of a detector's
@@ -39,7 +39,7 @@ def gradient_check(victim: Victim, eps: float) -> Check:
     if scored and victim.gradient == "none":
         share = float(zeros.mean())
         said = f"declared none; torch sees zeros in {share:.0%} of it"
-        return Check("gradient", "inapplicable", said, {"declared": "none", "zero share": share})
+        return SanityCheck("gradient", "inapplicable", said, {"declared": "none", "zero share": share})
     value: Callable[[Tensor], Tensor] = (
         (lambda v: victim.score(v, draw)) if scored else (lambda v: victim.loss(v, draw, rounded=False))
     )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from magdr_core.bench.checks.check import Check
+from magdr_core.bench.checks.check import SanityCheck
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,6 @@ class CheckJob:
     component: str
     identity: Any
     how: Mapping[str, Any]
-    checks: Callable[[], list[Check]]
-    undone: Check | None = None
+    checks: Callable[[], list[SanityCheck]]
+    undone: SanityCheck | None = None
     passes: float = 0.0

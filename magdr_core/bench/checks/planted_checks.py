@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from magdr_core.bench.checks import planted
-from magdr_core.bench.checks.check import Check, planted_broken
+from magdr_core.bench.checks.check import SanityCheck, planted_broken
 from magdr_core.bench.checks.component import array
 from magdr_core.bench.checks.engine import AttackEngine
 from magdr_core.bench.checks.victim import Victim
@@ -54,7 +54,7 @@ def planted_checks(
     steps: int,
     draws: int,
     seed: int,
-) -> list[Check]:
+) -> list[SanityCheck]:
     """A check per planted component: broken on at least 95% of the images that the same attack disrupts
     with nothing in the way; a random component is judged by fresh draws."""
     bare = Victim(clean, G, aim, name="bare", seed=seed)

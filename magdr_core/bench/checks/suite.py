@@ -16,8 +16,8 @@ from torch import Tensor
 
 from magdr_core.bench.checks.adaptive_engine import AdaptiveEngine
 from magdr_core.bench.checks.attack_jobs import AttackJobs
-from magdr_core.bench.checks.budget import Part, curtailed, fitted, granted
-from magdr_core.bench.checks.check import Check
+from magdr_core.bench.checks.budget import CheckedPart, curtailed, fitted, granted
+from magdr_core.bench.checks.check import SanityCheck
 from magdr_core.bench.checks.component import LONGER, Effort, component_checks, passes_per_image
 from magdr_core.bench.checks.engine import AttackEngine
 from magdr_core.bench.checks.job import CheckJob
@@ -138,7 +138,7 @@ class Suite:
 
     def unmade(self, job: CheckJob, error: str) -> dict[str, Any]:
         """The row of checks that could not be run."""
-        failed = Check("run", "fail", f"the checks could not be run: {error}")
+        failed = SanityCheck("run", "fail", f"the checks could not be run: {error}")
         return self._facts(job) | {"key": "", "how": job.how, "checks": [failed.as_json()]}
 
     def _facts(self, job: CheckJob) -> dict[str, Any]:
@@ -173,7 +173,7 @@ class Suite:
     def _planted_eps(self) -> float:
         return max(self.eps, PLANTED_EPS)
 
-    def _planted(self, steps: int) -> list[Check]:
+    def _planted(self, steps: int) -> list[SanityCheck]:
         clean = self._first(self.run.images.clean(False), self.settings.faces)
         effort = {"eps": self._planted_eps, "steps": steps, "draws": self.settings.draws}
         seed = self.run.group.seed
@@ -211,7 +211,7 @@ class Suite:
         passes = granted(self.settings, self.toolkit.device.type)
         gradient = declared(resolved, role.bare(self.run, label))
         step = self.engine.step(own, role.nature(self.run, label, gradient))
-        full = Part(self._faces(self.settings.faces), effort)
+        full = CheckedPart(self._faces(self.settings.faces), effort)
         part = fitted(full.faces, effort, own, stochastic=stochastic, step=step, passes=passes)
         device = self.toolkit.device.type
         undone = curtailed(part, full, own, self.settings, stochastic=stochastic, step=step, device=device)
@@ -236,8 +236,8 @@ class Suite:
         return CheckJob(rows, label, about, how, work, undone, part.faces * each)
 
     def _component(
-        self, role: Role, rows: str, label: str, resolved: Resolved, gradient: Gradient, part: Part
-    ) -> list[Check]:
+        self, role: Role, rows: str, label: str, resolved: Resolved, gradient: Gradient, part: CheckedPart
+    ) -> list[SanityCheck]:
         clean = self._first(self.run.images.clean(role.wants_masks(self.run, label)), part.faces)
         transferred = self._transferred(part)
         victim = Victim(
@@ -252,7 +252,7 @@ class Suite:
         )
         return list(component_checks(victim, self.engine, part.effort, transferred))
 
-    def _transferred(self, part: Part) -> Tensor:
+    def _transferred(self, part: CheckedPart) -> Tensor:
         """What the engine makes of the generator alone with as many steps: equal effort, less knowledge."""
         about = (part.faces, part.effort.steps)
         if about not in self._oblivious:

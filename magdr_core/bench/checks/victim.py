@@ -26,7 +26,7 @@ from magdr_core.guards import GuardedDefense, GuardedGenerator
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
+class VictimResponse:
     """What attacked images do, per image.
 
     Attributes:
@@ -140,7 +140,7 @@ class Victim:
     # -- judging ----------------------------------------------------------------------------------------
 
     @torch.no_grad()
-    def judge(self, x: Tensor, draws: int = 1) -> Seen:
+    def judge(self, x: Tensor, draws: int = 1) -> VictimResponse:
         """What attacked images `[B,3,H,W]` do, with randomness that no attack has seen; the mean over the
         draws."""
         rounds = [self._seen(x, k) for k in range(draws if self.stochastic else 1)]
@@ -148,9 +148,9 @@ class Victim:
         def mean(name: str) -> Tensor:
             return torch.stack([getattr(r, name) for r in rounds]).mean(0)
 
-        return Seen(mean("gain"), mean("cut"), mean("reached"), mean("score"))
+        return VictimResponse(mean("gain"), mean("cut"), mean("reached"), mean("score"))
 
-    def _seen(self, x: Tensor, draw: int) -> Seen:
+    def _seen(self, x: Tensor, draw: int) -> VictimResponse:
         rng = self.rng("judge").fork(draw)
         with self.G.redraw(draw):
             y, score = self.output(x, rng), self.score(x, rng)
@@ -159,7 +159,7 @@ class Victim:
         missing = self.objective.goal(SUCCESS) - before
         needed = torch.where(missing > 0, missing, torch.full_like(missing, SUCCESS))
         moved = (loss - before).clamp_min(0)
-        return Seen(
+        return VictimResponse(
             gain=(loss - self._aimed(self.objective.reference)) * unnoticed,
             cut=torch.minimum(moved, needed) * unnoticed,
             reached=(moved > needed).float() * unnoticed,

@@ -8,7 +8,7 @@ from typing import Any
 
 from magdr_core.bench import registered
 from magdr_core.bench.checks.badges import PLANTED
-from magdr_core.bench.checks.check import Check
+from magdr_core.bench.checks.check import SanityCheck
 from magdr_core.bench.executors.local import Data, GroupResult, Job
 from magdr_core.bench.executors.scheduler import Crew, Failed, Schedule
 from magdr_core.bench.executors.task_graph import Unit, brief, row_unit, units_of
@@ -106,7 +106,7 @@ class _Run:
     def _unchecked(self, unit: Unit, why: str) -> Data:
         """The one row of a task whose checks nobody could even list."""
         group = self.job.groups[unit.group]
-        failed = Check("run", "fail", f"the checks could not be run: {why}")
+        failed = SanityCheck("run", "fail", f"the checks could not be run: {why}")
         about = {"task": group.task, "seed": group.seed, "role": PLANTED, "component": PLANTED}
         return {**about, "key": "", "how": {}, "checks": [failed.as_json()]}
 

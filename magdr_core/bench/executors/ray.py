@@ -21,7 +21,7 @@ from typing import Any
 from magdr_core.bench.executors.coordinator import run_with
 from magdr_core.bench.executors.local import GroupResult, Job
 from magdr_core.bench.executors.scheduler import Crew, Done, Event, Lost, Ready
-from magdr_core.bench.executors.store_proxy import Reader
+from magdr_core.bench.executors.store_proxy import StoreReader
 from magdr_core.bench.executors.toolkit_snapshot import Parcel, parcel_of
 from magdr_core.bench.executors.worker import Desk, Order, UnitResult
 from magdr_core.errors import MagdrError, one_line
@@ -125,7 +125,7 @@ class RayCrew:
         here = ray.get_runtime_context().get_node_id()
         beside = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(here, soft=False)
         self._reader = (
-            ray.remote(Reader)
+            ray.remote(StoreReader)
             .options(num_cpus=0, max_restarts=-1, max_task_retries=-1, scheduling_strategy=beside)
             .remote(str(job.store.root.absolute()))
         )

@@ -10,7 +10,7 @@ from pathlib import Path
 from magdr_core.files.disk import Content, read_stored
 
 
-class Reader:
+class StoreReader:
     """A store's files, by their names inside it."""
 
     def __init__(self, root: str) -> None:
