@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from magdr_core import Toolkit
+from magdr_core.calibration.pipeline import REMEMBERED
 from magdr_core.guards.output_cache import OutputMemory
 from magdr_core.magdr import Outcome
 from magdr_core.runtime.samples import attack_samples, draw_samples
-from magdr_core.toolkit import REMEMBERED
 
 TASK = "editing"
 FIRST = 1000

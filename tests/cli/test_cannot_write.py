@@ -130,7 +130,7 @@ def raising(error):
     ],
 )
 def test_any_command_ends_in_one_line(monkeypatch, capsys, error, said):
-    monkeypatch.setattr(magdr_core.cli._Lazy, "get_command", lambda self, ctx, name: raising(error))
+    monkeypatch.setattr(magdr_core.cli._Commands, "get_command", lambda self, ctx, name: raising(error))
     monkeypatch.setattr(sys, "argv", ["magdr", "doctor"])
     with pytest.raises(SystemExit) as ended:
         main()
@@ -143,7 +143,7 @@ def test_any_command_ends_in_one_line(monkeypatch, capsys, error, said):
 
 def test_a_fault_of_the_program_is_still_shown_whole(monkeypatch):
     monkeypatch.setattr(
-        magdr_core.cli._Lazy, "get_command", lambda self, ctx, name: raising(RuntimeError("wrong"))
+        magdr_core.cli._Commands, "get_command", lambda self, ctx, name: raising(RuntimeError("wrong"))
     )
     monkeypatch.setattr(sys, "argv", ["magdr", "doctor"])
     with pytest.raises(RuntimeError, match="wrong"):

@@ -8,7 +8,13 @@ import pytest
 from tests.edits import edited
 
 TESTS = Path(__file__).parents[1]
-FORMATTING = {("True", "true"), ("step size ", "step size"), ("magdr", "ours"), ("nnif", "second")}
+FORMATTING = {
+    ("True", "true"),
+    ("step size ", "step size"),
+    ("magdr", "ours"),
+    ("nnif", "second"),
+    ("jpeg", "better"),
+}
 """What need not be there: how a value is spelled, and names that some of the entries have."""
 
 

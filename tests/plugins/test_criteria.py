@@ -216,9 +216,10 @@ def test_deep_uses_the_deepest_layer_and_says_what_is_missing(plain, pair):
         plain(parser="blind").build("metric", "deep")
 
 
-def test_deep_needs_a_parser(toolkit_from):
-    with pytest.raises(MagdrError, match="needs a parser"):
-        toolkit_from().build("metric", "deep")
+def test_deep_takes_the_shipped_parser_where_none_is_declared(toolkit_from, plain):
+    assert toolkit_from().resolve("metric", "deep").needs == {"parser": "unet"}
+    assert plain().resolve("metric", "deep").needs != {"parser": "unet"}
+    assert hasattr(toolkit_from().build("metric", "deep"), "distance")
 
 
 def test_generator_features_are_compared_layer_by_layer(kit, pair):

@@ -24,6 +24,7 @@ from magdr_core.results.store import Store
 from magdr_core.runtime.samples import attack_samples, draw_samples
 from magdr_core.testing import conformance_checks
 from magdr_core.toolkit import Toolkit
+from tests.edits import edited
 
 TRAIN = 12
 
@@ -136,17 +137,17 @@ def test_it_learns_once_and_loads_the_same_afterwards(store):
 def test_what_it_depends_on_is_in_its_key(store, tmp_path):
     learned = {
         "as it is": calibrator(store).learned("universal"),
-        "fewer faces": calibrator(store, REGISTRY.replace("train = 12", "train = 8")).learned("universal"),
+        "fewer faces": calibrator(store, edited(REGISTRY, ("train = 12", "train = 8"))).learned("universal"),
         "a surrogate": calibrator(store).learned("universal", "other"),
         "another aim": calibrator(
             store,
-            REGISTRY.replace("[attack.universal]", '[attack.universal]\nobjective = "towards-black"'),
+            edited(REGISTRY, ("[attack.universal]", '[attack.universal]\nobjective = "towards-black"')),
         ).learned("universal"),
     }
     assert len(set(learned.values())) == 4
     assert None not in learned.values()
     # How thresholds are set is no business of an attacker's.
-    other = calibrator(Store(tmp_path), REGISTRY.replace("clean = 40", "clean = 50"))
+    other = calibrator(Store(tmp_path), edited(REGISTRY, ("clean = 40", "clean = 50")))
     assert other.learned("universal") == learned["as it is"]
     assert calibrator(store).learned("pgd") is None
 
@@ -155,7 +156,7 @@ def test_a_detector_is_calibrated_on_what_it_has_learned(store):
     found = calibrator(store)
     key = found.key("detector", "rough")
     assert found.detector("rough").thresholds["f1"] < torch.inf
-    fewer = calibrator(store, REGISTRY.replace("train = 12", "train = 8"))
+    fewer = calibrator(store, edited(REGISTRY, ("train = 12", "train = 8")))
     assert fewer.key("detector", "rough") != key
 
 
@@ -192,7 +193,7 @@ def test_it_is_called_by_nobody_before_it_has_learned(run):
 
 
 def test_an_attack_that_cannot_be_built_spoils_no_calibration_that_is_there(store, monkeypatch):
-    plain = REGISTRY.replace('attacks = ["universal"]\n', 'attacks = ["pgd"]\n')
+    plain = edited(REGISTRY, ('attacks = ["universal"]\n', 'attacks = ["pgd"]\n'))
     thresholds = calibrator(store, plain).detector("rough").thresholds
     later = calibrator(store, plain)
 
