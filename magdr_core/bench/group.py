@@ -30,7 +30,7 @@ from magdr_core.isolation.containment import take_notices
 from magdr_core.isolation.expectations import deferred
 from magdr_core.measures.image_quality import Yardstick
 from magdr_core.registry.settings import Profile
-from magdr_core.results.cell import check_cell
+from magdr_core.results.cell import CellResult, Facts, check_cell
 
 
 class GroupRun:
@@ -120,13 +120,13 @@ class GroupRun:
         self._yardsticks += [made.inputs, made.outputs]
         return made
 
-    def run(self) -> Iterator[dict[str, Any]]:
-        """Every cell's data, from the store or computed; a failed one has an `error`."""
+    def run(self) -> Iterator[CellResult]:
+        """Every cell, from the store or computed; a failed one has an `error`."""
         for cell in self.group.cells:
             yield self.cell(cell)
 
-    def cell(self, cell: PlannedCell) -> dict[str, Any]:
-        """A cell's data, from the store or computed; a failed one has an `error`."""
+    def cell(self, cell: PlannedCell) -> CellResult:
+        """What a cell has measured, from the store or computed; a failed one has an `error`."""
         role, scenario = self.role(cell), self.scenario(cell)
         facts = cell.facts(scenario)
         try:
@@ -139,7 +139,7 @@ class GroupRun:
             facts["baseline"] = role.is_baseline(self, cell.component, component)
             stored = self._stored(cell, key)
             if stored is not None:
-                return stored | {"facts": facts, "reused": True}
+                return CellResult.from_json(stored | {"facts": facts, "reused": True})
             start = time.perf_counter()
             self._take_passes()
             self._share()
@@ -174,7 +174,7 @@ class GroupRun:
         self.store.put_json("cells", key, data)
         if self._grows(cell):
             growth.remember(self.store, self._about(cell), key, clean.ids)
-        return data
+        return CellResult.from_json(data)
 
     def _share(self) -> None:
         """Watch what there is by now: networks of all components, and what measures have kept."""
@@ -210,30 +210,32 @@ class GroupRun:
         """Images through the task's generator, and through such that a component has of its own."""
         return self.G.take_passes() + self.toolkit.take_inner_passes()
 
-    def pictures(self, cells: Sequence[Mapping[str, Any]]) -> dict[PictureName, Tensor]:
+    def pictures(self, cells: Sequence[CellResult]) -> dict[PictureName, Tensor]:
         """What the report shows: clean images, and every defense's inputs and outputs on each slice,
         `[n,3,H,W]` in [0,1] each."""
         shown = self.profile.pictures
-        if not shown or all("error" in cell for cell in cells):
+        if not shown or all(cell.failed for cell in cells):
             return {}
         pictures: dict[PictureName, Tensor] = {}
         for scenario in self.scenarios.values():
             pictures |= scenario.report_pictures(self.images, shown)
         for cell in cells:
-            pictures |= self._asked(cell).report_pictures(self.store, cell, shown)
+            if not cell.failed:
+                pictures |= self._asked(cell).report_pictures(self.store, cell.as_json(), shown)
         return pictures
 
-    def worst_pictures(self, cells: Sequence[Mapping[str, Any]]) -> dict[PictureName, Tensor]:
+    def worst_pictures(self, cells: Sequence[CellResult]) -> dict[PictureName, Tensor]:
         """The worst images, `[n,3,H,W]` in [0,1], as far as the report shows them; the store has those of
         all."""
         pictures: dict[PictureName, Tensor] = {}
         for cell in cells if self.profile.pictures else ():
-            pictures |= self._asked(cell).worst_pictures(self.store, cell)
+            if not cell.failed:
+                pictures |= self._asked(cell).worst_pictures(self.store, cell.as_json())
         return pictures
 
-    def _asked(self, cell: Mapping[str, Any]) -> Role:
-        """The role of a cell's data."""
-        return role_of(self.roles, cell["facts"]["role"], cell["facts"]["component"])
+    def _asked(self, cell: CellResult) -> Role:
+        """The role that has measured a cell."""
+        return role_of(self.roles, cell.facts.role, cell.facts.component)
 
     # -- parts of the work that other processes do ------------------------------------------------------
 
@@ -364,6 +366,6 @@ _OWN = ("schema", "key", "facts", "ids", "identities", "values", "forwards", "se
 """What a cell's data holds of every role."""
 
 
-def failed_cell(facts: Mapping[str, Any], error: str) -> dict[str, Any]:
-    """The data of a cell that could not be computed."""
-    return {"key": "", "facts": facts, "error": error, "seconds": 0.0, "ids": [], "values": {}}
+def failed_cell(facts: Mapping[str, Any], error: str) -> CellResult:
+    """A cell that could not be computed."""
+    return CellResult(Facts.from_json(facts), error=error)

@@ -23,7 +23,7 @@ from magdr_core.components.fingerprints import digest
 from magdr_core.components.role import role_of
 from magdr_core.isolation import interrupts
 from magdr_core.registry.settings import Profile
-from magdr_core.results.cell import CellResult, as_cells
+from magdr_core.results.cell import CellResult
 from magdr_core.results.pictures import pack_pictures
 from magdr_core.results.rows import Row, figures_of, result_rows, to_csv
 from magdr_core.results.run_folder import CELLS, CHECKS, PICTURES, RESULTS, VALUES, RunWriter
@@ -42,15 +42,16 @@ class RunResult:
     folder: Path
     manifest: dict[str, Any]
     rows: list[Row]
-    cells: list[dict[str, Any]]
+    cells: list[CellResult]
     pictures: dict[tuple[str, str, str, str], Tensor] = field(default_factory=dict)
     checks: list[dict[str, Any]] = field(default_factory=list)
     observers_failed: bool = False
     """Some observer failed, or changed what it was shown; it was reported."""
 
     @property
-    def failures(self) -> list[dict[str, Any]]:
-        return [c for c in self.cells if "error" in c]
+    def failures(self) -> list[CellResult]:
+        """The cells that could not be computed; `error` says why."""
+        return [cell for cell in self.cells if cell.failed]
 
     @property
     def unreliable(self) -> list[dict[str, Any]]:
@@ -60,7 +61,7 @@ class RunResult:
     @property
     def reused(self) -> int:
         """Cells that the store held."""
-        return sum(bool(c.get("reused")) for c in self.cells)
+        return sum(cell.reused for cell in self.cells)
 
     @property
     def computed(self) -> int:
@@ -141,7 +142,7 @@ class Bench:
         self._notify(result, "magdr_run_started", manifest=result.manifest, cells=self.total)
         self._compute(result)
         result.checks = with_badges(result.checks, result.cells)
-        cells = as_cells(result.cells)
+        cells = result.cells
         roles = registered.roles(self.toolkit).values()
         figures = [figure for role in roles for figure in role.figures]
         result.rows = result_rows(self.toolkit.registry.name, cells, figures, self.report)
@@ -161,8 +162,9 @@ class Bench:
         result.observers_failed |= failed
 
     def _compute(self, result: RunResult) -> None:
-        def finished(cell: dict[str, Any]) -> None:
-            self._notify(result, "magdr_cell_finished", cell=cell)
+        def finished(cell: CellResult) -> None:
+            told = {"threat": None, **cell.as_json()}
+            self._notify(result, "magdr_cell_finished", cell=told)
 
         job = Job(
             self.toolkit,

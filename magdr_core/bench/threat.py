@@ -17,7 +17,7 @@ from magdr_core.errors import MagdrError
 from magdr_core.guards import GuardedAttack, GuardedGenerator
 from magdr_core.guards.base import COUNTERS
 from magdr_core.guards.generator_handle import GeneratorHandle
-from magdr_core.results.cell import check_queries
+from magdr_core.results.cell import CellResult, check_queries
 from magdr_core.runtime.samples import attack_samples
 
 PROBED = 2
@@ -31,11 +31,12 @@ class Threats:
         self.run = run
         self._queries: dict[Slice, Mapping[str, float] | None] = {}
 
-    def card(self, cell: PlannedCell, data: Mapping[str, Any]) -> dict[str, Any] | None:
+    def card(self, cell: PlannedCell, found: CellResult | None = None) -> dict[str, Any] | None:
         """The card as JSON; None where nobody attacked.
 
-        A cell whose attack was made for it alone (an adaptive one) says itself what it took: `threat` and
-        `attack_forwards` in its data.
+        Args:
+            found: of a cell whose attack was made for it alone (an adaptive one): it says itself what that
+                took, in `threat` and `attack_forwards`.
 
         Returns:
             norm, eps and step_size ([0,1] units; step_size None: the attack's own), steps, restarts,
@@ -53,7 +54,7 @@ class Threats:
         except MagdrError:
             return None  # its cells say what is wrong with it
         own_attack = scenario.per_cell
-        spent = data.get("attack_forwards")
+        spent = None if found is None else found.attack_forwards
         queries = {"forward": spent} if own_attack and spent is not None else None
         own = {
             "norm": "linf",
@@ -71,7 +72,7 @@ class Threats:
             if own_attack
             else {k: v for k, v in params.items() if isinstance(v, int | float | str)},
         }
-        return own | dict(data.get("threat") or {})
+        return own | dict((found.threat if found is not None else None) or {})
 
     def counted(self, part: Slice) -> Mapping[str, float] | None:
         """Forward and backward passes per image of a slice's attack; None if it fails on the faces tried."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Any
 
 from magdr_core.bench.run import Bench, RunResult
 from magdr_core.cli.document import as_text
+from magdr_core.results.cell import Facts
 from magdr_core.results.rows import COLUMNS
 
 SCHEMA = 1
@@ -32,7 +32,7 @@ def run_document(bench: Bench, result: RunResult) -> dict[str, Any]:
             "computed": result.computed,
             "kept": result.reused,
             "failed": len(result.failures),
-            "errors": [_place(cell["facts"]) | {"error": cell["error"]} for cell in result.failures],
+            "errors": [_place(cell.facts) | {"error": cell.error} for cell in result.failures],
         },
         "rows": [{column: _as_in_csv(row[column]) for column in COLUMNS} for row in result.rows],
         "checks": [
@@ -44,8 +44,8 @@ def run_document(bench: Bench, result: RunResult) -> dict[str, Any]:
     }
 
 
-def _place(facts: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: facts[key] for key in PLACE}
+def _place(facts: Facts) -> dict[str, Any]:
+    return {key: getattr(facts, key) for key in PLACE}
 
 
 def _as_in_csv(value: Any) -> Any:

@@ -14,7 +14,7 @@ from magdr_core.bench.run import RunResult
 from magdr_core.cli.terminal import Terminal, stacked
 from magdr_core.components.figure import Figure
 from magdr_core.measures.definitions import ROLES, Definitions
-from magdr_core.results.cell import ADAPTIVE, BENIGN, CLEAN, NOISE, SWEEP, Facts, as_cells
+from magdr_core.results.cell import ADAPTIVE, BENIGN, CLEAN, NOISE, SWEEP, Facts
 from magdr_core.results.frame import MISSING, NONE, FigureTable
 from magdr_core.results.remarks import remarks
 from magdr_core.results.variant import BEST_F1, PLAIN, Variant
@@ -58,7 +58,7 @@ class _Figures:
 
 def print_tables(console: Terminal, result: RunResult) -> None:
     """Print the tables of every task; of the first seed where there are several (results.csv has all)."""
-    every, cells = FigureTable(result.rows), as_cells(result.cells)
+    every, cells = FigureTable(result.rows), result.cells
     seeds = sorted(every.names("seed"))
     definitions = Definitions(map(Figure.from_json, result.manifest.get("figures", ())))
     for task in every.names("task"):

@@ -61,18 +61,13 @@ def cells(run, role, component):
     return [
         c
         for c in run.cells
-        if (c["facts"]["role"], c["facts"]["component"]) == (role, component)
-        and c["facts"]["knowledge"] == "adaptive"
+        if (c.facts.role, c.facts.component) == (role, component) and c.facts.knowledge == "adaptive"
     ]
 
 
 def test_adaptive_cells_are_there_and_none_failed(done):
     assert not done.first.failures, done.first.failures
-    found = {
-        (c["facts"]["role"], c["facts"]["component"])
-        for c in done.first.cells
-        if c["facts"]["knowledge"] == "adaptive"
-    }
+    found = {(c.facts.role, c.facts.component) for c in done.first.cells if c.facts.knowledge == "adaptive"}
     assert found == {
         ("detector", "distortion"),
         ("defense", "identity"),
@@ -106,27 +101,23 @@ def test_rows_name_the_mode_and_the_pool_has_none(done):
 
 def test_the_pool_disrupts_a_defense_at_least_as_much_as_each_mode(done):
     (cell,) = cells(done.first, "defense", "jpeg")
-    pool = np.asarray(cell["values"]["mse_o"])
-    modes = [k for k in cell["values"] if k.endswith("/mse_o")]
+    pool = np.asarray(cell.values["mse_o"])
+    modes = [k for k in cell.values if k.endswith("/mse_o")]
     assert len(modes) >= 5
     for mode in modes:
-        assert (pool >= np.asarray(cell["values"][mode]) * (1 - 1e-5) - 1e-3).all(), mode
+        assert (pool >= np.asarray(cell.values[mode]) * (1 - 1e-5) - 1e-3).all(), mode
 
 
 def test_oblivious_is_the_same_attack_as_in_the_other_table(done):
     (cell,) = cells(done.first, "defense", "jpeg")
-    (plain,) = (
-        c
-        for c in done.first.cells
-        if c["facts"]["component"] == "jpeg" and c["facts"]["slice_role"] == "attack"
-    )
-    assert cell["values"]["oblivious/mse_o"] == pytest.approx(plain["values"]["mse_o"], rel=1e-5)
+    (plain,) = (c for c in done.first.cells if c.facts.component == "jpeg" and c.facts.slice_role == "attack")
+    assert cell.values["oblivious/mse_o"] == pytest.approx(plain.values["mse_o"], rel=1e-5)
 
 
 def test_attacked_images_are_kept_and_stay_in_the_ball(done):
     bench = done.bench(ADAPTIVE)
     (cell,) = cells(done.first, "detector", "distortion")
-    images = bench.store.images(f"{cell['key']}-images")
+    images = bench.store.images(f"{cell.key}-images")
     from magdr_core.bench.group import GroupRun
     from magdr_core.bench.images import Workplace
 
@@ -138,7 +129,7 @@ def test_attacked_images_are_kept_and_stay_in_the_ball(done):
 
 def test_a_resumed_run_equals_an_unbroken_one_and_computes_only_what_is_missing(done):
     (cell,) = cells(done.first, "detector", "distortion")
-    lost = done.folder / "cache" / "cells" / cell["key"][:2] / f"{cell['key']}.json"
+    lost = done.folder / "cache" / "cells" / cell.key[:2] / f"{cell.key}.json"
     lost.unlink()
     again = done.run(ADAPTIVE, out="again")
     assert again.computed == 1
@@ -193,9 +184,9 @@ def magdr_defenses():
         text, ("[dataset.faces]", '[plugins]\nlocal = { acme = "./bad.py" }\n[dataset.faces]'), first=True
     )
     run = done.run(text, out="failing")
-    assert {c["facts"]["component"] for c in run.failures} == {"acme/bad"}
-    assert "bad" in run.failures[0]["error"]
-    values = cells(run, "defense", "jpeg")[0]["values"]
+    assert {c.facts.component for c in run.failures} == {"acme/bad"}
+    assert "bad" in run.failures[0].error
+    values = cells(run, "defense", "jpeg")[0].values
     # With a detector before the defense, what is flagged counts as nothing.
     for flagged, error, left in zip(
         values["flagged"], values["mse_o"], values["undetected_mse_o"], strict=True
@@ -275,9 +266,7 @@ def test_kept_is_unknown_where_clean_images_are_flagged_too_often():
 
 def test_the_manifest_of_cells_tells_what_the_probe_saw(done):
     told = json.loads((done.first.folder / "cells.json").read_text())
-    jpeg = next(
-        c for c in told if c["facts"]["component"] == "jpeg" and c["facts"]["knowledge"] == "adaptive"
-    )
+    jpeg = next(c for c in told if (c["facts"]["component"], c["facts"]["knowledge"]) == ("jpeg", "adaptive"))
     assert jpeg["probed"]["autograd"]["zero"] == 0
     assert jpeg["attack_forwards"] > jpeg["forwards"]
     assert jpeg["threat"]["steps"] == 2
@@ -399,7 +388,7 @@ def test_the_checks_attack_the_whole_of_magdr(done, monkeypatch):
     work = Workplace(bench.toolkit, bench.profile, bench.store, {}, bench.progress, bench.report)
     run = GroupRun(work, bench.groups[0])
     suite = Suite(run, Checks(faces=2, steps=2, draws=1, passes=100_000), Threats(run))
-    magdr = [c for c in done.first.cells if c["facts"]["component"] == "magdr"]
+    magdr = [c for c in done.first.cells if c.facts.component == "magdr"]
     (row,) = [suite.row(job) for job in suite._component_jobs(magdr)]
     assert row["how"]["engine"].startswith("adaptive")
     found = {c["name"]: c["verdict"] for c in row["checks"]}

@@ -116,8 +116,8 @@ def test_the_sweep_has_a_point_per_number_of_steps_on_the_same_images(settled):
     assert {r["metric"] for r in rows if r["role"] == "attack"} == {"mse_o", "median_mse_o", "success"}
     assert {r["component"] for r in rows if r["role"] == "detector"} == {"distortion"}
     assert not [r for r in rows if r["role"] == "defense"]
-    cells = [c for c in settled.first.cells if c["facts"]["slice_role"] == "sweep"]
-    assert len({tuple(c["ids"]) for c in cells}) == 1
+    cells = [c for c in settled.first.cells if c.facts.slice_role == "sweep"]
+    assert len({tuple(c.ids) for c in cells}) == 1
     noise = [r for r in rows if r["metric"] == "auroc_noise"]
     assert len(noise) == 6
 
@@ -251,23 +251,23 @@ def test_a_sweep_may_be_of_the_first_images_alone(settled):
     few = edited(TEXT, ("steps = [4, 1, 2]", "steps = [4, 1, 2], samples = 3"))
     run = settled.run(few, name="few.toml", out="few")
     assert not run.failures
-    swept = [c for c in run.cells if c["facts"]["slice_role"] == "sweep"]
-    whole = {c["key"]: c for c in settled.first.cells}
-    assert {(len(c["ids"]), len(c["identities"])) for c in swept} == {(3, 3)}
+    swept = [c for c in run.cells if c.facts.slice_role == "sweep"]
+    whole = {c.key: c for c in settled.first.cells}
+    assert {(len(c.ids), len(c.identities)) for c in swept} == {(3, 3)}
     # The other cells are those of the whole run, and these are the same images, attacked alike.
-    assert {c["key"] for c in run.cells if c not in swept} < whole.keys()
-    place = lambda c: (c["facts"]["attack"], c["facts"]["steps"], c["facts"]["component"])  # noqa: E731
-    before = {place(c): c for c in settled.first.cells if c["facts"]["slice_role"] == "sweep"}
+    assert {c.key for c in run.cells if c not in swept} < whole.keys()
+    place = lambda c: (c.facts.attack, c.facts.steps, c.facts.component)  # noqa: E731
+    before = {place(c): c for c in settled.first.cells if c.facts.slice_role == "sweep"}
     for cell in swept:
         same = before[place(cell)]
-        assert cell["ids"] == same["ids"][:3]
-        for name, values in cell["values"].items():
-            assert values == pytest.approx(same["values"][name][:3], rel=1e-4)
+        assert cell.ids == same.ids[:3]
+        for name, values in cell.values.items():
+            assert values == pytest.approx(same.values[name][:3], rel=1e-4)
     # F1 is of the same three images, clean and attacked.
     point = next(c for c in swept if place(c) == ("pgd", 4, "distortion"))
-    clean = next(c for c in run.cells if c["facts"]["slice_role"] == "clean" and "thresholds" in c)
-    flagged = [score > clean["thresholds"]["f1"] for score in point["values"]["score"]]
-    alarms = [score > clean["thresholds"]["f1"] for score in clean["values"]["score"][:3]]
+    clean = next(c for c in run.cells if c.facts.slice_role == "clean" and c.thresholds)
+    flagged = [score > clean.thresholds["f1"] for score in point.values["score"]]
+    alarms = [score > clean.thresholds["f1"] for score in clean.values["score"][:3]]
     (row,) = (r for r in run.rows if _f1_of(r, "pgd") and r["variant"] == "best-f1, sweep 4")
     assert (row["n"], row["value"]) == (3, pytest.approx(f1_score([1] * 3 + [0] * 3, flagged + alarms)))
 

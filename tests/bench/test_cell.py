@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from magdr_core.results.cell import CellResult, Facts, as_cells
+from magdr_core.results.cell import CellResult, Facts
 from magdr_core.results.store import Store
 
 FACTS = {
@@ -29,18 +29,18 @@ FACTS = {
 
 
 def test_every_stored_cell_comes_back_as_it_was(shop):
-    cells = [c for c in shop.first.cells if "error" not in c]
+    cells = [c for c in shop.first.cells if not c.failed]
     store = Store(shop.folder / "cache")
     assert len(cells) > 10
-    for data in cells:
-        stored = store.json("cells", data["key"])
+    for cell in cells:
+        stored = store.json("cells", cell.key)
         assert CellResult.from_json(stored).as_json() == stored
         assert not CellResult.from_json(stored).more, "every field that a cell has is declared"
 
 
 def test_cells_json_holds_the_brief_form_of_every_cell(shop):
     written = json.loads((shop.folder / "run" / "cells.json").read_text(encoding="utf-8"))
-    told = [cell.brief() for cell in as_cells(shop.first.cells)]
+    told = [cell.brief() for cell in shop.first.cells]
     for brief in (*told, *written):
         del brief["seconds"]  # of the run that computed the cell last
         brief.pop("mse_o", None)  # which the role of defenses adds

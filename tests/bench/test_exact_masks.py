@@ -105,9 +105,9 @@ def run(fresh_shop):
 def test_exact_masks_are_handed_to_those_that_ask_and_to_nobody_else(run, fresh_shop):
     assert run.failures == []
     scores = {
-        (c["facts"]["component"], c["facts"]["attack"]): c["values"]["score"]
+        (c.facts.component, c.facts.attack): c.values["score"]
         for c in run.cells
-        if c["facts"]["role"] == "detector"
+        if c.facts.role == "detector"
     }
     faces = Toolkit.from_registry(fresh_shop.folder / "small.toml").build("dataset", "faces").split("test")
     masks = merge_classes(faces[list(range(4))].masks)

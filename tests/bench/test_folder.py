@@ -123,7 +123,7 @@ def test_figures_that_are_no_numbers_are_written_as_null(tmp_path):
 
 def of_cells(again, shop, what):
     """The first files of a kind that the store holds of a run's cells."""
-    keys = {cell["key"] for cell in shop.first.cells}
+    keys = {cell.key for cell in shop.first.cells}
     there = sorted((again.folder / "cache").glob(what))
     return [path for path in there if path.stem.split("-")[0] in keys][:3]
 

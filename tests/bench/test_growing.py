@@ -74,15 +74,15 @@ def test_one_more_image_costs_about_one_images_passes(grown):
 def test_a_grown_run_has_the_results_of_a_fresh_one(grown):
     assert not grown.eight.failures
     for ours, theirs in zip(grown.eight.cells, grown.fresh.cells, strict=True):
-        assert ours["key"] == theirs["key"]
-        assert ours["ids"] == theirs["ids"]
-        assert ours["identities"] == theirs["identities"]
-        assert ours["values"].keys() == theirs["values"].keys()
-        for name, values in theirs["values"].items():
-            assert ours["values"][name] == pytest.approx(values, rel=1e-4, abs=1e-4), (ours["facts"], name)
-        assert ours["forwards"] == theirs["forwards"]
-        assert ours.get("worst") == theirs.get("worst")
-        assert ours.get("thresholds") == theirs.get("thresholds")
+        assert ours.key == theirs.key
+        assert ours.ids == theirs.ids
+        assert ours.identities == theirs.identities
+        assert ours.values.keys() == theirs.values.keys()
+        for name, values in theirs.values.items():
+            assert ours.values[name] == pytest.approx(values, rel=1e-4, abs=1e-4), (ours.facts, name)
+        assert ours.forwards == theirs.forwards
+        assert ours.worst == theirs.worst
+        assert ours.thresholds == theirs.thresholds
 
 
 def test_a_grown_table_has_the_rows_of_a_fresh_one(grown):
@@ -108,10 +108,10 @@ def test_images_from_the_middle_are_taken_in_their_places(grown, tmp_path):
     shop.run(edited(SWEPT, ("samples = 8", "samples = 3\nfirst = 2")), out="middle")
     run = shop.run(SWEPT)
     for ours, theirs in zip(run.cells, grown.fresh.cells, strict=True):
-        assert ours["ids"] == theirs["ids"]
-        for name, values in theirs["values"].items():
-            assert ours["values"][name] == pytest.approx(values, rel=1e-4, abs=1e-4), (ours["facts"], name)
-        assert ours.get("worst") == theirs.get("worst")
+        assert ours.ids == theirs.ids
+        for name, values in theirs.values.items():
+            assert ours.values[name] == pytest.approx(values, rel=1e-4, abs=1e-4), (ours.facts, name)
+        assert ours.worst == theirs.worst
 
 
 def test_fewer_images_take_the_attacked_ones_that_are_there(grown, monkeypatch):
@@ -121,11 +121,11 @@ def test_fewer_images_take_the_attacked_ones_that_are_there(grown, monkeypatch):
     run = grown.run(SWEPT, limit=4, out="four")
     assert not run.failures
     (cell,) = (
-        c for c in run.cells if c["facts"]["role"] == "attack" and c["facts"]["slice_role"] == "attack"
-        and c["facts"]["attack"] == "pgd"
+        c for c in run.cells if c.facts.role == "attack" and c.facts.slice_role == "attack"
+        and c.facts.attack == "pgd"
     )  # fmt: skip
-    (whole,) = (c for c in grown.eight.cells if c["facts"] == cell["facts"])
-    assert cell["values"]["linf"] == whole["values"]["linf"][:4]
+    (whole,) = (c for c in grown.eight.cells if c.facts == cell.facts)
+    assert cell.values["linf"] == whole.values["linf"][:4]
 
 
 def test_an_index_that_names_what_is_gone_is_no_harm(grown, tmp_path):

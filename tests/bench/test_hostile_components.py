@@ -167,9 +167,9 @@ def test_hostile_defense_loses_its_own_cells_alone(name, tmp_path, control):
             if isinstance(done, threading.Event):
                 done.set()
         KEPT.clear()
-    assert {(c["facts"]["role"], c["facts"]["component"]) for c in result.failures} == {("defense", "bad")}
+    assert {(c.facts.role, c.facts.component) for c in result.failures} == {("defense", "bad")}
     assert len(result.failures) == 2
-    assert all("bad" in c["error"] for c in result.failures)
+    assert all("bad" in c.error for c in result.failures)
     assert of_others(rows) == of_others(control)
     assert torch.get_default_dtype() == torch.float32
 
@@ -194,7 +194,7 @@ def test_hostile_defense_that_keeps_tensors_has_no_effect(tmp_path, control):
 def test_hostile_detector_that_cannot_be_had_loses_its_own_cells_alone(where, error, tmp_path, control):
     bad = type("Bad", (Scores,), {where: raising(error)})
     result, rows, _ = run(tmp_path, "run", detector=bad)
-    assert {(c["facts"]["role"], c["facts"]["component"]) for c in result.failures} == {("detector", "bad")}
+    assert {(c.facts.role, c.facts.component) for c in result.failures} == {("detector", "bad")}
     assert of_others(rows) == of_others(control)
 
 
@@ -205,7 +205,7 @@ def test_hostile_fit_that_edits_its_data_is_refused(tmp_path, control):
             return {}
 
     result, rows, _ = run(tmp_path, "run", detector=Bad)
-    assert all("edits its input in place" in c["error"] for c in result.failures)
+    assert all("edits its input in place" in c.error for c in result.failures)
     assert result.failures
     assert of_others(rows) == of_others(control)
 

@@ -130,7 +130,7 @@ def control(tmp_path_factory):
 
 
 def failed(result):
-    return {(c["facts"]["task"], c["facts"]["role"], c["facts"]["component"]) for c in result.failures}
+    return {(c.facts.task, c.facts.role, c.facts.component) for c in result.failures}
 
 
 def of_editing(rows):
@@ -141,8 +141,8 @@ def test_a_generator_that_cannot_be_built_fails_the_cells_of_its_task_alone(tmp_
     more = '[generator.other]\nuse = "hostile/bad"\n'
     result, rows, _ = run(tmp_path, spec(GeneratorSpec, raises), more=more)
     assert {task for task, _, _ in failed(result)} == {"other"}
-    assert all("generator hostile/bad of hostile" in c["error"] for c in result.failures)
-    assert "[generator.other]" in result.failures[0]["error"]
+    assert all("generator hostile/bad of hostile" in c.error for c in result.failures)
+    assert "[generator.other]" in result.failures[0].error
     assert of_editing(rows) == control
 
 
@@ -151,7 +151,7 @@ def test_a_dataset_at_fault_fails_the_cells_of_its_task_alone(what, tmp_path, co
     more = '[dataset.bad]\nuse = "hostile/bad"\n[generator.other]\nuse = "toys/toy"\ndataset = "bad"\n'
     result, rows, _ = run(tmp_path, spec(DatasetSpec, lambda: Fails(what)), more=more)
     assert {task for task, _, _ in failed(result)} == {"other"}
-    assert all("dataset hostile/bad of hostile" in c["error"] for c in result.failures)
+    assert all("dataset hostile/bad of hostile" in c.error for c in result.failures)
     assert of_editing(rows) == control
 
 
@@ -172,12 +172,12 @@ def test_a_part_of_a_profile_that_cannot_be_built_fails_what_needs_it(use, tmp_p
     more = f'{more}[{table}.bad]\nuse = "hostile/bad"\n'
     result, rows, _ = run(tmp_path, spec(kind, raises), changes=changes, more=more)
     assert result.failures
-    assert all(f"{table} hostile/bad of hostile" in c["error"] for c in result.failures)
+    assert all(f"{table} hostile/bad of hostile" in c.error for c in result.failures)
     if name:
-        assert {c["facts"]["attack"] for c in result.failures} == {name}
+        assert {c.facts.attack for c in result.failures} == {name}
         assert [row for row in rows if name not in row] == control
     else:
-        assert {c["facts"]["role"] for c in result.failures} == {"defense"}
+        assert {c.facts.role for c in result.failures} == {"defense"}
         assert [row for row in rows if "defense" not in row] == [r for r in control if "defense" not in r]
 
 
@@ -255,7 +255,7 @@ def test_a_defense_that_answers_with_what_it_must_not_loses_its_own_cells_alone(
     cat, call = torch.cat, GeneratorHandle.__call__
     result, rows = beside(tmp_path, answer)
     assert failed(result) == {("editing", "defense", "bad")}
-    assert all(message in c["error"] for c in result.failures)
+    assert all(message in c.error for c in result.failures)
     assert rows == [row for row in control if not any(v.startswith("to ") for v in row)]
     assert torch.cat is cat
     assert GeneratorHandle.__call__ is call
@@ -279,7 +279,7 @@ def test_a_subclass_of_tensor_does_nothing_among_cores_own_work(tmp_path):
 def test_scores_without_values_are_refused(tmp_path, control):
     result, _ = beside(tmp_path, lambda x, c, G: x.mean((1, 2, 3)).to("meta"), DetectorSpec)
     assert failed(result) == {("editing", "detector", "bad")}
-    assert "on meta, expected real numbers" in result.failures[0]["error"]
+    assert "on meta, expected real numbers" in result.failures[0].error
 
 
 class FitsOnHalves(answers(lambda x, c, G: x.mean((1, 2, 3)))):
@@ -303,7 +303,7 @@ def test_a_fit_that_reaches_the_generators_weights_is_not_kept(tmp_path, control
     more = '[detector.bad]\nuse = "hostile/bad"\n'
     result, _, _ = run(tmp_path, spec(DetectorSpec, FitsOnHalves), changes=changes, more=more, cache=cache)
     assert failed(result) == {("editing", "detector", "bad")}
-    assert "changes tensors that it shares with others (the generator)" in result.failures[0]["error"]
+    assert "changes tensors that it shares with others (the generator)" in result.failures[0].error
     _, rows, _ = run(tmp_path, cache=cache)
     assert rows == control
 

@@ -54,8 +54,8 @@ def ran(shop):
 
 
 def values_of(result, attack):
-    (cell,) = (c for c in result.cells if (c["facts"]["role"], c["facts"]["attack"]) == ("filter", attack))
-    return np.array(cell["values"]["brightness"])
+    (cell,) = (c for c in result.cells if (c.facts.role, c.facts.attack) == ("filter", attack))
+    return np.array(cell.values["brightness"])
 
 
 def test_rows_are_the_figures_of_the_values(ran):
@@ -93,7 +93,7 @@ def test_two_runs_are_compared_by_the_roles_figures(ran, tmp_path):
     """The second run's filter leaves images brighter: planted in its values."""
     other = tmp_path / "other"
     shutil.copytree(ran.folder, other)
-    keys = [c["key"] for c in ran.cells if c["facts"]["role"] == "filter"]
+    keys = [c.key for c in ran.cells if c.facts.role == "filter"]
     brighter(other, keys)
     found = compare_folders(ran.folder, other, tmp_path / "none")
     own = [r for r in found.rows if r.place.role == "filter" and r.metric == "brightness"]

@@ -92,8 +92,8 @@ def test_built_in_roles_have_cells_on_the_images_of_another_scenario(bench):
     assert {c.role for c in cells} == {"detector", "defense"}
     (identity,) = (c for c in cells if c.component == "identity")
     data = run.cell(identity)
-    assert "error" not in data
-    assert data["facts"]["slice_role"] == "dimmed"
+    assert not data.failed
+    assert data.facts.slice_role == "dimmed"
     clean, images = run.images.clean(False).images, run.images.of(identity.slice)
     assert torch.equal(images, clean * 0.5)
 
@@ -104,11 +104,11 @@ def test_a_cell_of_another_role_is_computed_once_and_found_again_with_its_pictur
     (cell,) = (c for c in run.group.cells if (c.role, c.slice.scenario) == ("filter", "dimmed"))
     first = run.cell(cell)
     expected = run.toolkit.build("restoration", "jpeg")(run.images.of(cell.slice)).flatten(1).mean(1)
-    assert first["values"]["brightness"] == expected.tolist()
-    assert len(bench.store.images(f"{first['key']}-made")) == 1
+    assert first.values["brightness"] == expected.tolist()
+    assert len(bench.store.images(f"{first.key}-made")) == 1
     again = run_of(bench, run.profile).cell(cell)
-    assert again["reused"]
-    assert again["values"] == first["values"]
+    assert again.reused
+    assert again.values == first.values
 
 
 def test_other_settings_of_a_scenario_are_other_images(bench):

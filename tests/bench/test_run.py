@@ -172,9 +172,9 @@ def test_detectors_have_both_conventions_of_table_1(shop):
 
 
 def test_a_profile_may_start_further_on_in_the_split(shop):
-    ids = {i for c in shop.first.cells for i in c["ids"]}
+    ids = {i for c in shop.first.cells for i in c.ids}
     text = edited(SMALL, ("samples = 5", "samples = 5\nfirst = 5"))
-    later = {i for c in shop.run(text, name="later.toml", out="later").cells for i in c["ids"]}
+    later = {i for c in shop.run(text, name="later.toml", out="later").cells for i in c.ids}
     assert later
     assert not later & ids
 
@@ -195,22 +195,20 @@ def test_two_registries_share_what_they_have_in_common(shop):
     other = edited(SMALL, (DEFENSES, edited(DEFENSES, ("[", '["blur", '))))
     other = edited(other, ('name = "small"', 'name = "other"')) + '\n[restoration.blur]\nuse = "gaussian"\n'
     run = shop.run(other, "other.toml", "other")
-    new = [c for c in run.cells if not c.get("reused")]
-    assert {c["facts"]["component"] for c in new} == {"blur"}
+    new = [c for c in run.cells if not c.reused]
+    assert {c.facts.component for c in new} == {"blur"}
 
 
 def test_a_changed_parameter_is_computed_again(shop):
     other = edited(SMALL, ("steps = 2", "steps = 1"))
     run = shop.run(other, "steps.toml", "steps")
-    changed = {c["facts"]["attack"] for c in run.cells if not c.get("reused")}
+    changed = {c.facts.attack for c in run.cells if not c.reused}
     assert "pgd" in changed
-    assert "none" not in {
-        c["facts"]["attack"] for c in run.cells if not c.get("reused") and c["facts"]["component"] == "jpeg"
-    }
+    assert "none" not in {c.facts.attack for c in run.cells if not c.reused and c.facts.component == "jpeg"}
 
 
 def test_a_damaged_cell_is_computed_again(shop):
-    key = shop.first.cells[-1]["key"]
+    key = shop.first.cells[-1].key
     cell = shop.folder / "cache" / "cells" / key[:2] / f"{key}.json"
     text = cell.read_text()
     cell.write_text(text[: len(text) // 2])
@@ -225,8 +223,8 @@ def test_a_failing_component_is_attributed_and_the_others_finish(shop):
     text = edited(SMALL, (DEFENSES, edited(DEFENSES, ("[", '["broken", '))))
     text += '\n[plugins]\nlocal = { acme = "./bad.py" }\n[defense.broken]\nuse = "acme/bad"\n'
     run = shop.run(text, "broken.toml", "broken")
-    assert {c["facts"]["component"] for c in run.failures} == {"broken"}
-    assert all("acme/bad" in c["error"] and "expected (5, 3, 32, 32)" in c["error"] for c in run.failures)
+    assert {c.facts.component for c in run.failures} == {"broken"}
+    assert all("acme/bad" in c.error and "expected (5, 3, 32, 32)" in c.error for c in run.failures)
     assert without_seconds(run) == [r | {"registry": "small"} for r in without_seconds(shop.first)]
     assert any("acme/bad" in message for message in shop.messages)
 
@@ -246,10 +244,10 @@ def fitted_shop(shop, fresh_shop):
 
 def test_shards_share_the_work_and_an_unsharded_run_assembles_it(shop, fitted_shop):
     parts = [fitted_shop.bench(shard=(i, 3), out=f"part{i}").run() for i in (3, 1, 2)]
-    places = [[(c["facts"]["attack"], c["facts"]["component"]) for c in part.cells] for part in parts]
+    places = [[(c.facts.attack, c.facts.component) for c in part.cells] for part in parts]
     assert sum(map(len, places)) == len(shop.first.cells)
     assert all(places), "nobody is idle"
-    assert not any(c.get("reused") for part in parts for c in part.cells), "nothing is done twice"
+    assert not any(c.reused for part in parts for c in part.cells), "nothing is done twice"
     assert not any((fitted_shop.folder / f"part{i}").exists() for i in (1, 2, 3)), "no tables of a part"
     whole = fitted_shop.run()
     assert whole.computed == 0
@@ -266,19 +264,19 @@ def test_pictures_of_every_defense_are_kept(shop):
 def worst_cell(run, component="magdr"):
     facts = ("defense", component, "pgd")
     return next(
-        c for c in run.cells if tuple(c["facts"][k] for k in ("role", "component", "attack")) == facts
+        c for c in run.cells if tuple(getattr(c.facts, k) for k in ("role", "component", "attack")) == facts
     )
 
 
 def test_pictures_of_the_worst_images_are_kept_with_what_they_are_compared_with(shop):
     pictures = load_pictures(shop.first.folder)
     cell = worst_cell(shop.first)
-    errors = dict(zip(cell["ids"], cell["values"]["mse_o"], strict=True))
-    assert cell["worst"] == sorted(errors, key=errors.get, reverse=True)
+    errors = dict(zip(cell.ids, cell.values["mse_o"], strict=True))
+    assert cell.worst == sorted(errors, key=errors.get, reverse=True)
     brief = json.loads((shop.first.folder / "cells.json").read_text())
-    assert cell["worst"] in [c.get("worst") for c in brief]
+    assert cell.worst in [c.get("worst") for c in brief]
     # The profile shows the first two images: wherever they stand among the worst, they are the same.
-    place = [cell["worst"].index(name) for name in cell["ids"][:2]]
+    place = [cell.worst.index(name) for name in cell.ids[:2]]
     compared = {
         "input": ("pgd", "magdr", "input"),
         "output": ("pgd", "magdr", "output"),
@@ -294,7 +292,7 @@ def test_pictures_of_the_worst_images_are_kept_with_what_they_are_compared_with(
         "a baseline's: in the store"
     )
     store = shop.bench().store
-    assert store.images(f"{worst_cell(shop.first, 'jpeg')['key']}-worst-pictures").shape == (30, 3, 32, 32)
+    assert store.images(f"{worst_cell(shop.first, 'jpeg').key}-worst-pictures").shape == (30, 3, 32, 32)
 
 
 def test_the_worst_images_are_told_apart_as_the_run_folder_does():

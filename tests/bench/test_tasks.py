@@ -93,12 +93,12 @@ def test_a_target_is_reached_within_tau_and_a_disruption_beyond_it(objective):
 def test_every_task_is_run_on_its_own_faces(bench):
     ran = bench()
     assert {g.task: g.dataset for g in ran.groups} == {"editing": "faces", "replacement": "person-a"}
-    cells = [c for c in ran.run().cells if c["facts"]["role"] == "attack"]
-    assert {(c["facts"]["task"], c["facts"]["attack"]) for c in cells} == {
+    cells = [c for c in ran.run().cells if c.facts.role == "attack"]
+    assert {(c.facts.task, c.facts.attack) for c in cells} == {
         (task, attack) for task in ("editing", "replacement") for attack in ("pgd", "away")
     }
     # Aiming elsewhere gives other pictures of the same faces.
-    values = {c["facts"]["attack"]: c["values"] for c in cells if c["facts"]["task"] == "replacement"}
+    values = {c.facts.attack: c.values for c in cells if c.facts.task == "replacement"}
     assert values["pgd"]["mse_o"] != values["away"]["mse_o"]
 
 

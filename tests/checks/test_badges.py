@@ -3,9 +3,15 @@
 import numpy as np
 import pytest
 
-from magdr_core.bench.checks.badges import with_badges
+from magdr_core.bench.checks import badges
+from magdr_core.results.cell import as_cells
 
 IDS = [f"i{k}" for k in range(12)]
+
+
+def with_badges(rows, cells):
+    """Of cells as JSON."""
+    return badges.with_badges(rows, as_cells(cells))
 
 
 def row(role="defense", component="jpeg", *verdicts):
@@ -17,6 +23,7 @@ def cell(knowledge, values, role="defense", component="jpeg", **more):
     facts = {
         **{"task": "editing", "seed": 0, "role": role, "component": component, "attack": "pgd"},
         **{"eps": 0.02, "steps": 3, "knowledge": knowledge, "slice_role": knowledge},
+        **{"generator": "stargan", "dataset": "faces"},
     }
     return {"facts": facts, "ids": IDS, "values": values, **more}
 

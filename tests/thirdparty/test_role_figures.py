@@ -179,7 +179,7 @@ def test_the_report_has_a_plain_table_of_the_role(page):
 def test_the_terminal_has_a_plain_table_of_the_role():
     cells = quality(Folder(None)).cells
     rows = result_rows("mine", cells, FIGURES)
-    result = RunResult(None, {"figures": LISTED}, rows, cells)
+    result = RunResult(None, {"figures": LISTED}, rows, as_cells(cells))
     console = Terminal()
     console.file, console.width = io.StringIO(), 140
     print_tables(console, result)

@@ -170,8 +170,8 @@ def run(store) -> GroupRun:
 
 def test_a_benchmark_attacks_with_it(run):
     cells = [run.cell(cell) for cell in run.group.cells if cell.role == "attack"]
-    assert [cell.get("error") for cell in cells] == [None] * 3
-    by_name = {cell["facts"]["attack"]: cell["values"] for cell in cells}
+    assert [cell.error for cell in cells] == [None] * 3
+    by_name = {cell.facts.attack: cell.values for cell in cells}
     assert min(by_name["universal"]["mse_o"]) > 0
     learned = [e["state"]["reached"] for e in run.calibrator.used.values() if e["kind"] == "attack"]
     assert len(set(learned)) == 2  # one on the task's generator, one on the surrogate

@@ -13,8 +13,7 @@ import numpy as np
 
 from magdr_core.bench.checks.check import FLOOR, SanityCheck, Verdict, if_seen, not_beaten
 from magdr_core.measures.statistics import Array
-
-Cell = Mapping[str, Any]
+from magdr_core.results.cell import CellResult, Facts
 
 OBLIVIOUS, SEARCH = "oblivious", "square"
 
@@ -28,22 +27,22 @@ LESSER = (OBLIVIOUS, "scaled", SEARCH)
 """Modes of an adaptive cell that follow no gradient of the component."""
 
 
-def adaptive_checks(row: Mapping[str, Any], cells: Sequence[Cell]) -> Iterator[SanityCheck]:
+def adaptive_checks(row: Mapping[str, Any], cells: Sequence[CellResult]) -> Iterator[SanityCheck]:
     """The checks of a row's adaptive cells, from their per-sample values by mode."""
     if row["role"] not in ("defense", "detector"):
         return
     everything: Mapping[str, Any] = next((c for c in row["checks"] if c["name"] == "eps-1"), {})
     works = (everything.get("evidence") or {}).get("reached", 0) > 0
     for cell in cells:
-        facts = cell["facts"]
-        if facts["knowledge"] != "adaptive" or not same_row(facts, row):
+        facts = cell.facts
+        if facts.knowledge != "adaptive" or not same_row(facts, row):
             continue
-        about = f"{facts['attack']} at {facts['eps'] * 255:.3g}/255"
-        if "error" in cell:
-            yield SanityCheck(f"adaptive, {about}", "skipped", f"the attack failed: {cell['error']}")
+        about = f"{facts.attack} at {facts.eps * 255:.3g}/255"
+        if cell.failed:
+            yield SanityCheck(f"adaptive, {about}", "skipped", f"the attack failed: {cell.error}")
             continue
         modes = gains(cell)
-        others = (cell.get("threat") or {}).get("others") or ()
+        others = (cell.threat or {}).get("others") or ()
         own = [gain for name, gain in modes.items() if name and name not in (*LESSER, *others)]
         if not own:
             said = "the attack tells no modes of its own"
@@ -59,11 +58,11 @@ def adaptive_checks(row: Mapping[str, Any], cells: Sequence[Cell]) -> Iterator[S
                 yield SanityCheck(f"{what}, {about}", *absent)
 
 
-def gains(cell: Cell) -> dict[str, Array]:
+def gains(cell: CellResult) -> dict[str, Array]:
     """What each mode got, per image, in [-1,1] units; of a detector only what it does not flag. The pool has
     an empty name."""
-    values, found = cell["values"], dict[str, Array]()
-    detector = cell["facts"]["role"] == "detector"
+    values, found = cell.values, dict[str, Array]()
+    detector = cell.facts.role == "detector"
     measure = "disruption" if detector else "mse_o"
     for key, own in values.items():
         mode, _, metric = key.rpartition("/")
@@ -72,11 +71,11 @@ def gains(cell: Cell) -> dict[str, Array]:
         gain = np.asarray(own, dtype=float)
         if detector:
             score = np.asarray(values[f"{mode}/score" if mode else "score"], dtype=float)
-            gain = np.where(score > cell["thresholds"]["fpr"], 0.0, gain)
+            gain = np.where(score > cell.thresholds["fpr"], 0.0, gain)
         found[mode] = gain if detector else gain * 4 / 255**2
     return found
 
 
-def same_row(facts: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
+def same_row(facts: Facts, row: Mapping[str, Any]) -> bool:
     """Whether a cell is of a checked row."""
-    return all(facts[k] == row[k] for k in ("task", "seed", "role", "component"))
+    return all(getattr(facts, k) == row[k] for k in ("task", "seed", "role", "component"))

@@ -15,6 +15,7 @@ from typing import Any
 from magdr_core.bench.checks.adaptive import adaptive_checks, same_row
 from magdr_core.bench.checks.check import STANDS_FOR
 from magdr_core.bench.checks.component import LONGER
+from magdr_core.results.cell import CellResult
 from magdr_core.results.checked import Badge
 
 PLANTED = "planted"
@@ -23,9 +24,7 @@ STEPS, DRAWS = "10x steps", "EOT at 2x samples"
 """Checks that warn of figures that more effort would have raised."""
 
 
-def with_badges(
-    rows: Sequence[Mapping[str, Any]], cells: Sequence[Mapping[str, Any]]
-) -> list[dict[str, Any]]:
+def with_badges(rows: Sequence[Mapping[str, Any]], cells: Sequence[CellResult]) -> list[dict[str, Any]]:
     """The rows, each with `badge` and `why`, and with the comparison of its adaptive cells where it has some.
 
     Args:
@@ -42,10 +41,10 @@ def with_badges(
     return found
 
 
-def _least_steps(row: Mapping[str, Any], cells: Sequence[Mapping[str, Any]]) -> int | None:
+def _least_steps(row: Mapping[str, Any], cells: Sequence[CellResult]) -> int | None:
     """Of the row's adaptive attacks, the steps of the shortest; None where there are none."""
-    own = [cell["facts"] for cell in cells if "error" not in cell and same_row(cell["facts"], row)]
-    return min((int(f["steps"]) for f in own if f["knowledge"] == "adaptive"), default=None)
+    own = [cell.facts for cell in cells if not cell.failed and same_row(cell.facts, row)]
+    return min((facts.steps for facts in own if facts.knowledge == "adaptive"), default=None)
 
 
 def _badge(row: Mapping[str, Any], steps: int | None, engine: Mapping[str, Any] | None) -> tuple[Badge, str]:

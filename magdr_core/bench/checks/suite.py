@@ -6,7 +6,7 @@ Every row's result is stored by a key of everything that it depends on; an inter
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -34,7 +34,7 @@ from magdr_core.components.specs import Gradient
 from magdr_core.errors import MagdrError, one_line
 from magdr_core.registry.resolve import Resolved
 from magdr_core.registry.settings import Checks
-from magdr_core.results.cell import check_checks
+from magdr_core.results.cell import CellResult, check_checks
 
 SCHEMA = 3
 
@@ -71,7 +71,7 @@ class Suite:
 
     # -- rows -------------------------------------------------------------------------------------------
 
-    def rows(self, cells: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    def rows(self, cells: Sequence[CellResult]) -> Iterator[dict[str, Any]]:
         """The checked rows as JSON, without badges.
 
         Args:
@@ -83,7 +83,7 @@ class Suite:
             yield self.row(job)
         self.run.work.progress("checks", len(jobs), len(jobs))
 
-    def jobs(self, cells: Sequence[Mapping[str, Any]]) -> list[CheckJob]:
+    def jobs(self, cells: Sequence[CellResult]) -> list[CheckJob]:
         """One for each row, to be done in any order."""
         attacks = AttackJobs(self.run, self.settings, self.threats)
         return [*attacks.of(self.attacks), self._planted_job(), *self._component_jobs(cells)]
@@ -184,22 +184,21 @@ class Suite:
 
     # -- rows of the tables -----------------------------------------------------------------------------
 
-    def _component_jobs(self, cells: Sequence[Mapping[str, Any]]) -> Iterator[CheckJob]:
+    def _component_jobs(self, cells: Sequence[CellResult]) -> Iterator[CheckJob]:
         seen: set[tuple[str, str]] = set()
         for cell in cells:
-            facts = cell["facts"]
-            role, label = facts["role"], facts["component"]
-            if (role, label) in seen or "error" in cell or not self._role(role, label).checked(label):
+            role, label = cell.facts.role, cell.facts.component
+            if (role, label) in seen or cell.failed or not self._role(role, label).checked(label):
                 continue
             seen.add((role, label))
             yield self._component_job(role, label, self._passes(cells, role, label))
 
-    def _passes(self, cells: Sequence[Mapping[str, Any]], role: str, label: str) -> float:
+    def _passes(self, cells: Sequence[CellResult], role: str, label: str) -> float:
         """Generator passes per image of a forward run, the dearest of the row's cells."""
         own = [
-            float(c.get("forwards") or 0.0)
+            float(c.forwards or 0.0)
             for c in cells
-            if "error" not in c and (c["facts"]["role"], c["facts"]["component"]) == (role, label)
+            if not c.failed and (c.facts.role, c.facts.component) == (role, label)
         ]
         return max(own) + self._role(role, label).checks_beside
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, TypeVar
 
 from magdr_core.bench import registered
 from magdr_core.bench.checks.badges import PLANTED
@@ -14,6 +14,9 @@ from magdr_core.bench.executors.scheduler import Crew, Failed, Schedule
 from magdr_core.bench.executors.task_graph import Unit, brief, row_unit, units_of
 from magdr_core.bench.executors.worker import Order, UnitResult
 from magdr_core.bench.group import failed_cell
+from magdr_core.results.cell import CellResult
+
+T = TypeVar("T")
 
 CrewOf = Callable[[Job], AbstractContextManager[Crew]]
 """Hires workers for a job; on leaving it dismisses them, whatever they are doing."""
@@ -32,7 +35,7 @@ class _Run:
     def __init__(self, job: Job, retries: int) -> None:
         self.job, self.retries = job, retries
         self.errors: dict[tuple[str, str, str], str] = {}
-        self.cells: list[dict[int, Data]] = [{} for _ in job.groups]
+        self.cells: list[dict[int, CellResult]] = [{} for _ in job.groups]
         self.rows: list[dict[int, Data]] = [{} for _ in job.groups]
         self.pictures: list[Any] = [{} for _ in job.groups]
         self._said: set[str] = set()
@@ -92,7 +95,7 @@ class _Run:
         if unit.kind == "cell":
             self.job.report(f"failed: {unit.title}: {why}")
             scenario = registered.scenarios(self.job.toolkit)[unit.about.slice.scenario]
-            self._cell(unit, failed_cell(unit.about.facts(scenario), why) | {"threat": None})
+            self._cell(unit, failed_cell(unit.about.facts(scenario), why))
         elif unit.kind == "row":
             self.job.report(f"failed: {unit.title}: {why}")
             self.rows[unit.group][unit.about] = self._unmade[unit.group][unit.about]
@@ -110,10 +113,10 @@ class _Run:
         about = {"task": group.task, "seed": group.seed, "role": PLANTED, "component": PLANTED}
         return {**about, "key": "", "how": {}, "checks": [failed.as_json()]}
 
-    def _cell(self, unit: Unit, data: Data) -> None:
-        self.cells[unit.group][unit.number] = data
-        self.job.finished(data)
+    def _cell(self, unit: Unit, found: CellResult) -> None:
+        self.cells[unit.group][unit.number] = found
+        self.job.finished(found)
 
 
-def _in_order(by_number: dict[int, Data]) -> list[Data]:
+def _in_order(by_number: dict[int, T]) -> list[T]:
     return [by_number[number] for number in sorted(by_number)]

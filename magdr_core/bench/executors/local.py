@@ -5,8 +5,8 @@ Engines differ in where and in which order; the results are the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -22,11 +22,12 @@ from magdr_core.calibration import Progress
 from magdr_core.components.cells import PlannedCell
 from magdr_core.components.fingerprints import CORE
 from magdr_core.registry.settings import Profile
+from magdr_core.results.cell import CellResult
 from magdr_core.results.store import Store
 from magdr_core.toolkit import Toolkit
 
 Data = dict[str, Any]
-"""A cell or a checked row, as JSON."""
+"""A checked row, as JSON."""
 
 Pictures = dict[tuple[str, str, str, str], Tensor]
 
@@ -50,7 +51,7 @@ class Job:
     whole: bool
     progress: Progress
     report: Callable[[str], None]
-    finished: Callable[[Data], None]
+    finished: Callable[[CellResult], None]
 
     def checked(self, group: Group) -> bool:
         """Whether a group's rows are checked: of the first seed, since the checks ask how attacks behave,
@@ -65,7 +66,7 @@ class Job:
 class GroupResult:
     """What became of a group: its cells in the order of the plan, its checked rows, the report's pictures."""
 
-    cells: list[Data]
+    cells: list[CellResult]
     checks: list[Data] = field(default_factory=list)
     pictures: Pictures = field(default_factory=dict)
 
@@ -108,10 +109,10 @@ class GroupWork:
         self.run = GroupRun(work, group)
         self.threats = Threats(self.run)
 
-    def cell(self, planned: PlannedCell) -> Data:
-        """A cell's data with its threat card."""
-        data = self.run.cell(planned)
-        return data | {"threat": self.threats.card(planned, data)}
+    def cell(self, planned: PlannedCell) -> CellResult:
+        """A cell with its threat card."""
+        found = self.run.cell(planned)
+        return replace(found, threat=self.threats.card(planned, found))
 
     @cached_property
     def suite(self) -> Suite:
@@ -119,7 +120,7 @@ class GroupWork:
         assert settings is not None
         return Suite(self.run, settings, self.threats)
 
-    def pictures(self, cells: Sequence[Mapping[str, Any]], first_seed: bool) -> Pictures:
+    def pictures(self, cells: Sequence[CellResult], first_seed: bool) -> Pictures:
         shown = self.run.pictures(cells) if first_seed else {}
         return shown | self.run.worst_pictures(cells)
 
@@ -146,7 +147,7 @@ class LocalEngine:
             job.finished(result.cells[-1])
         if job.whole:
             result.pictures = work.pictures(result.cells, job.first_seed(group))
-        if job.checked(group) and not all("error" in cell for cell in result.cells):
+        if job.checked(group) and not all(cell.failed for cell in result.cells):
             result.checks = list(work.suite.rows(result.cells))
         return result
 

@@ -7,7 +7,7 @@ is every row of sanity checks.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,6 +19,7 @@ from magdr_core.components.role import role_of
 from magdr_core.components.slice import Slice
 from magdr_core.components.task_run import Planning
 from magdr_core.errors import MagdrError
+from magdr_core.results.cell import CellResult
 
 TRAIN = "train"
 """Faces that only supervised baselines learn from."""
@@ -180,7 +181,6 @@ class _Fits:
 # -- what becomes of them --------------------------------------------------------------------------------
 
 
-def brief(cells: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """What checks and pictures have to know of cells."""
-    keep = ("key", "facts", "error", "forwards", "worst")
-    return [{k: cell[k] for k in keep if k in cell} for cell in cells]
+def brief(cells: Iterable[CellResult]) -> list[CellResult]:
+    """What checks and pictures have to know of cells: all but the values."""
+    return [CellResult(c.facts, key=c.key, error=c.error, forwards=c.forwards, worst=c.worst) for c in cells]

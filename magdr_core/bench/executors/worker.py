@@ -17,6 +17,7 @@ from magdr_core.components.slice import Slice
 from magdr_core.errors import MagdrError
 from magdr_core.files.disk import Content
 from magdr_core.registry.settings import Profile
+from magdr_core.results.cell import CellResult
 from magdr_core.results.store import AwayStore
 from magdr_core.toolkit import Toolkit
 
@@ -27,12 +28,12 @@ class Order:
 
     Attributes:
         errors: by (task, role, component) what is wrong with components that could not be calibrated.
-        cells: of the unit's group, in brief; for pictures, checks and their rows.
+        cells: of the unit's group, without their values; for pictures, checks and their rows.
     """
 
     unit: Unit
     errors: Mapping[tuple[str, str, str], str] = field(default_factory=dict)
-    cells: Sequence[Mapping[str, Any]] = ()
+    cells: Sequence[CellResult] = ()
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class UnitResult:
     """What became of an order.
 
     Attributes:
-        value: fit: what is wrong with the component, or None; cell: its data; checks: for each row the one
+        value: fit: what is wrong with the component, or None; cell: its result; checks: for each row the one
             that stands there if it cannot be made; row: the row; pictures: the tensors.
         made: files for the store, by name.
         said: messages.
@@ -112,11 +113,11 @@ class Desk:
             return
         try:
             work.run.images.of(part)
-            work.threats.card(users[0], {})  # counts what the attack asks of the generator
+            work.threats.card(users[0])  # counts what the attack asks of the generator
         except (MagdrError, torch.OutOfMemoryError):
             pass  # the cells fail in the same way, and say so
 
-    def _cell(self, work: GroupWork, order: Order) -> dict[str, Any]:
+    def _cell(self, work: GroupWork, order: Order) -> CellResult:
         return work.cell(order.unit.about)
 
     def _pictures(self, work: GroupWork, order: Order) -> Any:

@@ -146,9 +146,9 @@ def test_work_whose_workers_always_die_fails_and_the_rest_is_done(light, fresh_s
     engine = InlineEngine(fresh_shop.folder, dies=dies, retries=1)
     run = fresh_shop.run(LIGHT, engine=engine)
     (failure,) = run.failures
-    facts = failure["facts"]
-    assert (facts["attack"], facts["component"], facts["seed"]) == ("pgd", "jpeg", 1)
-    assert failure["error"].startswith("tried 2 times, and lost the worker: worker ")
+    facts = failure.facts
+    assert (facts.attack, facts.component, facts.seed) == ("pgd", "jpeg", 1)
+    assert failure.error.startswith("tried 2 times, and lost the worker: worker ")
     assert run.computed == len(light.first.cells) - 1
     said = [m for m in fresh_shop.messages if "jpeg (seed 1)" in m]
     assert len(said) == 2
@@ -165,11 +165,11 @@ def test_cells_whose_images_nobody_could_make_say_so(light, fresh_shop):
         return unit.kind == "images" and unit.title == "editing (seed 0): images of pgd"
 
     run = fresh_shop.run(LIGHT, engine=InlineEngine(fresh_shop.folder, dies=dies, retries=0))
-    failed = {(c["facts"]["attack"], c["facts"]["seed"]) for c in run.failures}
+    failed = {(c.facts.attack, c.facts.seed) for c in run.failures}
     assert failed == {("pgd", 0)}
-    assert {c["error"].partition(":")[0] for c in run.failures} == {"editing (seed 0)"}
-    assert all("images of pgd: tried once" in c["error"] for c in run.failures)
-    assert {c["facts"]["component"] for c in run.failures} == {"pgd", "identity", "jpeg"}
+    assert {c.error.partition(":")[0] for c in run.failures} == {"editing (seed 0)"}
+    assert all("images of pgd: tried once" in c.error for c in run.failures)
+    assert {c.facts.component for c in run.failures} == {"pgd", "identity", "jpeg"}
     assert len(run.cells) == len(light.first.cells)
 
 
@@ -180,8 +180,8 @@ def test_a_component_that_kills_its_workers_in_calibration_takes_its_own_cells_o
 
     shutil.copytree(checked.folder / "cache" / "calibrations", fresh_shop.folder / "cache" / "calibrations")
     run = fresh_shop.run(CHECKED, limit=2, engine=InlineEngine(fresh_shop.folder, dies=dies, retries=0))
-    assert {c["facts"]["component"] for c in run.failures} == {"distortion"}
-    assert all("calibration of detector distortion: tried once" in c["error"] for c in run.failures)
+    assert {c.facts.component for c in run.failures} == {"distortion"}
+    assert all("calibration of detector distortion: tried once" in c.error for c in run.failures)
     own = [r for r in without_seconds(run) if r["component"] != "distortion"]
     assert own == [r for r in without_seconds(checked.first) if r["component"] != "distortion"]
 
@@ -194,9 +194,9 @@ def test_a_broken_component_is_attributed_as_it_is_here(light, fresh_shop):
     shown = list(fresh_shop.messages)
     fresh_shop.messages.clear()
     run = fresh_shop.run(text, engine=InlineEngine(fresh_shop.folder))
-    assert {c["facts"]["component"] for c in run.failures} == {"broken"}
-    assert [c["error"] for c in run.failures] == [c["error"] for c in local.failures]
-    assert all("acme/bad" in c["error"] for c in run.failures)
+    assert {c.facts.component for c in run.failures} == {"broken"}
+    assert [c.error for c in run.failures] == [c.error for c in local.failures]
+    assert all("acme/bad" in c.error for c in run.failures)
     assert sorted(fresh_shop.messages) == sorted(shown)
     same(run, local)
 
@@ -234,7 +234,7 @@ def test_observers_hear_of_every_cell_once(light, fresh_shop):
     class Observer:
         @hookimpl
         def magdr_cell_finished(self, cell):
-            heard.append((cell["facts"]["attack"], cell["facts"]["component"], cell["facts"]["seed"]))
+            heard.append(tuple(cell["facts"][k] for k in ("attack", "component", "seed")))
 
     bench = fresh_shop.bench(LIGHT, engine=InlineEngine(fresh_shop.folder))
     bench.toolkit.host.add_observer(Observer(), "ear")

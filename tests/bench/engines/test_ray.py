@@ -121,14 +121,14 @@ def test_crashing_and_broken_plugins_fail_alone(fresh_shop, monkeypatch):
     text += '\n[plugins]\nlocal = { a = "./fatal.py", b = "./bad.py" }\n[defense.fatal]\nuse = "a/fatal"\n'
     text += '[defense.broken]\nuse = "b/bad"\n' + edited(TWO, ("retries = 1", "retries = 0"))
     run = fresh_shop.run(text, engine=RayEngine())
-    errors = {c["facts"]["component"]: c["error"] for c in run.failures}
+    errors = {c.facts.component: c.error for c in run.failures}
     assert errors.keys() == {"fatal", "broken"}
     assert errors["fatal"].startswith("tried once, and lost the worker: worker ")
     assert "b/bad" in errors["broken"]
     monkeypatch.setenv("NOT_ME", str(os.getpid()))
     local = fresh_shop.run(text, out="local")
-    assert {c["facts"]["component"] for c in local.failures} == {"broken"}
+    assert {c.facts.component for c in local.failures} == {"broken"}
     # What had failed is computed, all else is there.
     assert local.computed == 1
-    kept = [c["key"] for c in run.cells if "error" not in c]
-    assert kept == [c["key"] for c in local.cells if c.get("reused")]
+    kept = [c.key for c in run.cells if not c.failed]
+    assert kept == [c.key for c in local.cells if c.reused]
