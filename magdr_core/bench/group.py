@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -24,7 +25,7 @@ from magdr_core.components.role import PictureName, Role, role_of
 from magdr_core.components.scenario import Scenario
 from magdr_core.components.slice import Measured
 from magdr_core.components.task_run import SharedImages, TaskRun
-from magdr_core.errors import MagdrError, one_line
+from magdr_core.errors import ComponentError, MagdrError, one_line
 from magdr_core.guards import GuardedGenerator
 from magdr_core.isolation.containment import take_notices
 from magdr_core.isolation.expectations import deferred
@@ -147,6 +148,7 @@ class GroupRun:
                 self._distrust()
             with deferred():
                 measured, before = self._measured(cell, component)
+            _check_measured(measured, role, len(images.clean(False, cell.slice)))
             images.check_shared(f"{role.kind_of(self.toolkit, cell.component)} {cell.component}")
         except Exception as e:  # of any kind: the others go on
             self._distrust()
@@ -364,6 +366,20 @@ class GroupRun:
 
 _OWN = ("schema", "key", "facts", "ids", "identities", "values", "forwards", "seconds")
 """What a cell's data holds of every role."""
+
+
+def _check_measured(measured: Any, role: Role, count: int) -> None:
+    """Raises ComponentError unless a role gave one finite number per image under each name."""
+    where = f"role {role.name!r}"
+    if not isinstance(measured, Measured):
+        raise ComponentError(f"{where}: measured a {type(measured).__name__}, expected Measured")
+    for name, values in measured.values.items():
+        told = f"{where}: values of {str(name)[:80]!r}"
+        if not isinstance(values, list | tuple) or len(values) != count:
+            size = f"{len(values)} of them" if isinstance(values, list | tuple) else type(values).__name__
+            raise ComponentError(f"{told}: {size}, expected a list of {count}, one for each image")
+        if not all(isinstance(v, int | float) and math.isfinite(v) for v in values):
+            raise ComponentError(f"{told}: not all are finite numbers")
 
 
 def failed_cell(facts: Mapping[str, Any], error: str) -> CellResult:

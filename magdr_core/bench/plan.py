@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,7 +16,7 @@ from magdr_core.components.role import ORACLE as ORACLE
 from magdr_core.components.slice import CLEAN as CLEAN
 from magdr_core.components.slice import Slice
 from magdr_core.components.task_run import Planning, components_aside
-from magdr_core.errors import RegistryError, suggestion
+from magdr_core.errors import BrokenPluginError, MagdrError, RegistryError, one_line, suggestion
 from magdr_core.registry.settings import Profile
 from magdr_core.toolkit import Toolkit
 
@@ -57,12 +58,14 @@ def plan(toolkit: Toolkit, profile: Profile, name: str = "") -> list[Group]:
     _check_further_keys(whole, table)
     _check_ours(whole, table)
     for scenario in whole.scenarios.values():
-        scenario.check(whole)
+        with _asked("scenario", scenario.name):
+            scenario.check(whole)
     policy = toolkit.registry.calibration
     if policy.file != "auto":
         read_calibration(toolkit.registry.path.parent / policy.file)
     for role in whole.roles.values():
-        role.check(whole)
+        with _asked("role", role.name):
+            role.check(whole)
     slices = {task: _slices(whole.of(task)) for task in tasks}
     seeds = profile.seeds or (toolkit.registry.seed,)
     groups = []
@@ -72,7 +75,8 @@ def plan(toolkit: Toolkit, profile: Profile, name: str = "") -> list[Group]:
         with components_aside():
             _check_faces(own, dataset)
         for scenario in own.scenarios.values():
-            scenario.check_task(own)
+            with _asked("scenario", scenario.name):
+                scenario.check_task(own)
         cells = tuple(_cells(own, dataset, slices[task]))
         for seed in seeds:
             seeded = tuple(replace(cell, seed=seed) for cell in cells)
@@ -128,8 +132,24 @@ def _check_faces(plan: Planning, label: str) -> None:
 def _slices(plan: Planning) -> tuple[Slice, ...]:
     found: list[Slice] = []
     for scenario in plan.scenarios.values():
-        found += scenario.slices(plan, tuple(found))
+        with _asked("scenario", scenario.name):
+            found += scenario.slices(plan, tuple(found))
     return tuple(found)
+
+
+@contextmanager
+def _asked(what: str, name: str) -> Iterator[None]:
+    """Whatever a role or scenario raises while cells are planned is its fault, in one line.
+
+    Raises:
+        BrokenPluginError: it failed.
+    """
+    try:
+        yield
+    except MagdrError:
+        raise
+    except Exception as e:
+        raise BrokenPluginError(f"{what} {name!r} fails while cells are planned: {one_line(e)}") from e
 
 
 def _cells(plan: Planning, dataset: str, slices: tuple[Slice, ...]) -> Iterator[PlannedCell]:
@@ -141,7 +161,9 @@ def _cells(plan: Planning, dataset: str, slices: tuple[Slice, ...]) -> Iterator[
     }
     for part in slices:
         scenario = plan.scenarios[part.scenario]
-        for name, label in scenario.rows(plan, part):
+        with _asked("a role or scenario", scenario.name):
+            rows = list(scenario.rows(plan, part))
+        for name, label in rows:
             role = plan.roles[name]
             yield PlannedCell(
                 slice=part,

@@ -12,7 +12,9 @@ from typing import Any
 
 import click
 import pluggy
+from pydantic import BaseModel
 
+from magdr_core.components.figure import Figure
 from magdr_core.components.kind import PROFILE_KEYS, RESERVED, Kind
 from magdr_core.components.recipe import Recipe
 from magdr_core.components.role import Role
@@ -50,12 +52,14 @@ class Sort:
     Attributes:
         of: the class of its values; they have a `name`.
         claims: the further names that a value takes.
+        fault: what of a value cannot work, in words; empty if nothing is seen.
     """
 
     hook: str
     noun: str
     of: type
     claims: Callable[[Any], list[Claim]] = lambda value: []
+    fault: Callable[[Any], str] = lambda value: ""
 
 
 def _key(name: str) -> list[Claim]:
@@ -63,9 +67,31 @@ def _key(name: str) -> list[Claim]:
     return [("profile key", name)] if name else []
 
 
-KINDS = Sort("magdr_kinds", "kind", Kind, lambda kind: [("hook", kind.hook)])
-ROLES = Sort("magdr_roles", "role", Role, lambda role: _key(role.plural))
-SCENARIOS = Sort("magdr_scenarios", "scenario", Scenario, lambda scenario: _key(scenario.key))
+def _kind_fault(kind: Kind) -> str:
+    return "" if callable(kind.guard) else "its guard cannot be called"
+
+
+def _role_fault(role: Role) -> str:
+    if not isinstance(role.figures, list | tuple) or any(type(f) is not Figure for f in role.figures):
+        return "its figures are no Figures"
+    if not role.figures and not role.rows:
+        return "it has no figures, so nothing would become of what it measures"
+    return ""
+
+
+def _scenario_fault(scenario: Scenario) -> str:
+    if type(scenario).slices is Scenario.slices:
+        return "it has no slices"
+    told = scenario.settings
+    sound = told is None or (isinstance(told, type) and issubclass(told, BaseModel))
+    return "" if sound else "its settings are no pydantic model"
+
+
+KINDS = Sort("magdr_kinds", "kind", Kind, lambda kind: [("hook", kind.hook)], _kind_fault)
+ROLES = Sort("magdr_roles", "role", Role, lambda role: _key(role.plural), _role_fault)
+SCENARIOS = Sort(
+    "magdr_scenarios", "scenario", Scenario, lambda scenario: _key(scenario.key), _scenario_fault
+)
 COMMANDS = Sort("magdr_commands", "command", click.Command)
 RECIPES = Sort("magdr_recipes", "recipe", Recipe)
 SORTS = (KINDS, ROLES, SCENARIOS, COMMANDS, RECIPES)
@@ -188,6 +214,8 @@ class Extensions:
                 name = getattr(value, "name", None)
                 if not isinstance(name, str) or not name:
                     raise BrokenPluginError(f"{where}: {sort.hook} returned a {sort.noun} without a name")
+                if fault := sort.fault(value):
+                    raise BrokenPluginError(f"{where}: {sort.noun} {name!r}: {fault}")
                 yield value
 
     def _add_hookspecs(self, kinds: Mapping[str, Kind]) -> None:

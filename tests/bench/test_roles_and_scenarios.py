@@ -13,7 +13,7 @@ from magdr_core.bench.plan import plan
 from magdr_core.components.role import Role, role_of
 from magdr_core.components.scenario import Scenario
 from magdr_core.components.slice import Measured, Slice
-from magdr_core.errors import RegistryError
+from magdr_core.errors import BrokenPluginError, RegistryError
 
 
 class Filtering(Role):
@@ -119,6 +119,54 @@ def test_other_settings_of_a_scenario_are_other_images(bench):
         run.component(cell)
         keys.add(run.key(cell))
     assert len(keys) == 2
+
+
+class Answers(Filtering):
+    """Gives what it was told to."""
+
+    def __init__(self, answer):
+        self.answer = answer
+
+    def measure(self, run, cell, seen, component, rng):
+        return self.answer
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (None, "role 'filter': measured a NoneType, expected Measured"),
+        (
+            Measured({"v": [1.0]}),
+            "role 'filter': values of 'v': 1 of them, expected a list of 5, one for each",
+        ),
+        (Measured({"v": ["a"] * 5}), "role 'filter': values of 'v': not all are finite numbers"),
+        (Measured({"v": [float("nan")] * 5}), "role 'filter': values of 'v': not all are finite numbers"),
+        (Measured({"v": "12345"}), "role 'filter': values of 'v': str, expected a list of 5, one for each"),
+    ],
+)
+def test_what_a_role_measures_wrongly_is_its_own_cells_fault(bench, monkeypatch, answer, said):
+    roles = registered.roles(bench.toolkit)
+    monkeypatch.setattr(registered, "roles", lambda toolkit: {**roles, "filter": Answers(answer)})
+    run = run_of(bench, profile(bench, filters=["jpeg"]))
+    cell = next(c for c in run.group.cells if c.role == "filter")
+    found = run.cell(cell)
+    assert found.error.startswith(said)
+    assert bench.store.json("cells", run.key(cell)) is None
+
+
+@pytest.mark.parametrize("method", ["check", "check_task", "slices", "rows"])
+def test_a_scenario_that_fails_while_cells_are_planned_is_named(bench, monkeypatch, method):
+    class Fails(Dimmed):
+        pass
+
+    def fails(self, *given):
+        raise ZeroDivisionError("nobody knows")
+
+    setattr(Fails, method, fails)
+    scenarios = registered.scenarios(bench.toolkit)
+    monkeypatch.setattr(registered, "scenarios", lambda toolkit: {**scenarios, "dimmed": Fails()})
+    with pytest.raises(BrokenPluginError, match=r"'dimmed' fails while cells are planned: .*nobody"):
+        plan(bench.toolkit, profile(bench, dim=[{"share": 0.5}]), "quick")
 
 
 @pytest.mark.parametrize(

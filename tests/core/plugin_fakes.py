@@ -54,14 +54,18 @@ def magdr_qualities():
 '''
 VALUES = """
 import click
-from magdr_core.api import Recipe, Role, Scenario, hookimpl
+from magdr_core.api import Figure, Recipe, Role, Scenario, hookimpl
 MAGDR_API = 1
 
 class Quality(Role):
     name, plural, kind = "quality", "qualities", "quality"
+    figures = (Figure(name="sharpness", role="quality", needs=("sharpness",)),)
 
 class Blur(Scenario):
     name, key = "blur", "blur"
+
+    def slices(self, plan, earlier):
+        return ()
 
 @hookimpl
 def magdr_roles():

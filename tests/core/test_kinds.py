@@ -206,6 +206,10 @@ def test_values_of_a_plugin_stand_after_core_s(local):
         ('Command("shout")', 'Command("bench")', "command 'bench' is already provided by core.commands"),
         ('name="tiny"', 'name="edsr-faces64"', "recipe 'edsr-faces64' is already provided by core.recipes"),
         ("return [Quality()]", "return [Quality]", "returned the class Quality, expected Role"),
+        ("    figures = (", "    other = (", "role 'quality': it has no figures"),
+        ("figures = (Figure(", "figures = (3,) or (Figure(", "role 'quality': its figures are no Figures"),
+        ("def slices(", "def pieces(", "scenario 'blur': it has no slices"),
+        ('name, key = "blur", "blur"', 'name, key, settings = "blur", "blur", 3', "settings are no pydantic"),
         ('click.Command("shout")', "click.Command(None)", "magdr_commands returned a command without a name"),
     ],
 )
