@@ -12,6 +12,7 @@ from magdr_core.bench.run import RunResult
 from magdr_core.cli.checks import print_checks
 from magdr_core.cli.result_view import print_tables
 from magdr_core.cli.terminal import Terminal
+from magdr_core.results.cell import as_cells
 
 
 def fact(role, component, attack, knowledge):
@@ -42,7 +43,7 @@ def result(*, knowing):
                 rows.append(row(facts, "recall", 0.7 / scale, "fpr1"))
             else:
                 rows.append(row(facts, "fpr_clean", 0.01, "fpr1"))
-    return RunResult(Path("run"), {}, rows, cells)
+    return RunResult(Path("run"), {}, rows, as_cells(cells))
 
 
 def printed(show, found):
