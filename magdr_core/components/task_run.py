@@ -33,12 +33,12 @@ class ToolkitParts(Protocol):
     def rng(self, component: str, ids: Iterable[str], seed: int | None = None) -> SampleRng: ...
 
 
-class SharedImages(Protocol):
-    """The images that the cells of one task and seed share, and what they are made with.
+class OneTask(Protocol):
+    """One task and seed of a profile.
 
     Attributes:
         G: the task's generator, guarded.
-        data: the dataset.
+        progress: told (what, done, total) of long steps.
     """
 
     @property
@@ -57,15 +57,23 @@ class SharedImages(Protocol):
     def G(self) -> Any: ...
 
     @property
+    def progress(self) -> Callable[[str, int, int], None]: ...
+
+
+class SharedImages(OneTask, Protocol):
+    """The images that the cells of one task and seed share, and what they are made with.
+
+    Attributes:
+        data: the dataset.
+    """
+
+    @property
     def data(self) -> Any: ...
 
     @property
     def reference(self) -> Tensor:
         """The generator's outputs on the clean images, `[n,3,H,W]`."""
         ...
-
-    @property
-    def progress(self) -> Callable[[str, int, int], None]: ...
 
     def clean(self, oracle: bool, part: Slice | None = None) -> Samples:
         """The clean samples, or those that a slice has; `oracle` attaches exact masks."""
@@ -96,7 +104,7 @@ class SharedImages(Protocol):
         ...
 
 
-class TaskRun(Protocol):
+class TaskRun(OneTask, Protocol):
     """The cells of one task and seed, as roles and scenarios see them.
 
     Attributes:
@@ -104,21 +112,6 @@ class TaskRun(Protocol):
         calibrator: gives calibrated detectors and defenses.
         yardsticks: measure restored images and outputs against the clean ones.
     """
-
-    @property
-    def toolkit(self) -> Any: ...
-
-    @property
-    def profile(self) -> Any: ...
-
-    @property
-    def task(self) -> str: ...
-
-    @property
-    def seed(self) -> int: ...
-
-    @property
-    def G(self) -> Any: ...
 
     @property
     def images(self) -> SharedImages: ...
@@ -134,9 +127,6 @@ class TaskRun(Protocol):
 
     @property
     def encoder(self) -> str | None: ...
-
-    @property
-    def progress(self) -> Callable[[str, int, int], None]: ...
 
     def component(self, cell: Any) -> Any:
         """A cell's component, ready. Raises MagdrError if it cannot be had."""

@@ -67,6 +67,12 @@ def _key(name: str) -> list[Claim]:
     return [("profile key", name)] if name else []
 
 
+def _lacks(value: Any, of: type, *methods: str) -> str:
+    """The methods that a value leaves to its base class, which has none to give."""
+    missing = [name for name in methods if getattr(type(value), name) is getattr(of, name)]
+    return f"it has no {' and no '.join(missing)}" if missing else ""
+
+
 def _kind_fault(kind: Kind) -> str:
     return "" if callable(kind.guard) else "its guard cannot be called"
 
@@ -76,15 +82,17 @@ def _role_fault(role: Role) -> str:
         return "its figures are no Figures"
     if not role.figures and not role.rows:
         return "it has no figures, so nothing would become of what it measures"
-    return ""
+    attacked = ("defended", "attacked_values") if role.attackable else ()
+    return _lacks(role, Role, "measure", *attacked)
 
 
 def _scenario_fault(scenario: Scenario) -> str:
-    if type(scenario).slices is Scenario.slices:
-        return "it has no slices"
     told = scenario.settings
-    sound = told is None or (isinstance(told, type) and issubclass(told, BaseModel))
-    return "" if sound else "its settings are no pydantic model"
+    if told is not None and not (isinstance(told, type) and issubclass(told, BaseModel)):
+        return "its settings are no pydantic model"
+    # Images that need not be made, or that are made for each cell, have no `make`.
+    makes = ("make",) if scenario.made and not scenario.per_cell else ()
+    return _lacks(scenario, Scenario, "slices", *makes)
 
 
 KINDS = Sort("magdr_kinds", "kind", Kind, lambda kind: [("hook", kind.hook)], _kind_fault)
