@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import re
 import shutil
 import sys
 from collections.abc import Iterable
@@ -17,6 +18,9 @@ from magdr_core.components.params import describe
 from magdr_core.errors import MagdrError, one_line, suggestion
 from magdr_core.hosting.manager import Entry, PluginHost
 from magdr_core.registry.read import Instance, default_registry, read_registry
+
+_SENTENCE_END = re.compile(r"\.(?<!Eq\.) +(?=[A-Z])")
+"""Where a summary's first sentence ends; `Eq. 3` has no end of one in it."""
 
 
 @click.group("plugins", context_settings={"help_option_names": ["-h", "--help"]})
@@ -62,7 +66,7 @@ def _print(host: PluginHost, entries: list[Entry]) -> None:
             say(host.kind(e.kind).plural)
             kind = e.kind
         missing = f" (needs {', '.join(e.spec.missing)})" if e.spec.missing else ""
-        first = e.spec.summary.partition(". ")[0].rstrip(".")
+        first = _SENTENCE_END.split(e.spec.summary, maxsplit=1)[0].rstrip(".")
         line = f"  {e.name:<{names}}  {e.origin.plugin:<{plugins}}  {first}{missing}"
         say(line if len(line) <= width else line[: width - 3] + "...")
 

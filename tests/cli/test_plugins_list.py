@@ -50,3 +50,8 @@ def test_what_no_component_is_called_is_told(magdr, arguments, words):
     assert done.code == 2
     assert words in done.err
     assert len(done.err.splitlines()) == 1
+
+
+def test_list_shows_the_first_sentence_whole_where_it_names_an_equation(magdr):
+    (line,) = (text for text in magdr("plugins", "list", "eq3").out.splitlines() if " eq3 " in text)
+    assert line.endswith("before or behind the generator (Eq. 3)")
