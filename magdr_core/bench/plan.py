@@ -171,5 +171,6 @@ def _cells(plan: Planning, dataset: str, slices: tuple[Slice, ...]) -> Iterator[
                 component=label,
                 knowledge=scenario.knowledge(part, undefended=role.undefended(label)),
                 point=scenario.point(part),
+                also=scenario.also(part, undefended=role.undefended(label)),
                 **common,
             )

@@ -24,8 +24,9 @@ from magdr_core.components.role import role_of
 from magdr_core.isolation import interrupts
 from magdr_core.registry.settings import Profile
 from magdr_core.results.cell import CellResult
+from magdr_core.results.columns import Row, to_csv
 from magdr_core.results.pictures import pack_pictures
-from magdr_core.results.rows import Row, figures_of, result_rows, to_csv
+from magdr_core.results.rows import figures_of, result_rows
 from magdr_core.results.run_folder import CELLS, CHECKS, PICTURES, RESULTS, VALUES, RunWriter
 from magdr_core.results.store import Store
 from magdr_core.results.values import pack_values

@@ -8,7 +8,7 @@ from typing import Any
 from magdr_core.bench.run import Bench, RunResult
 from magdr_core.cli.document import as_text
 from magdr_core.results.cell import Facts
-from magdr_core.results.rows import COLUMNS
+from magdr_core.results.columns import COLUMNS
 
 SCHEMA = 1
 

@@ -64,7 +64,7 @@ def parse_metric(text: str, definitions: Definitions = DEFINITIONS) -> AskedMetr
         raise MagdrError(f"no metric {name!r}{suggestion(name, known)}")
     if name.endswith("_o") or all(figure.role not in _CORE for figure in definitions.named(name)):
         return AskedMetric(name, variant)  # ensembles, the modes of adaptive attacks, what other roles have
-    points = (BEST_F1, STRICT) if name in DECISIONS or name == "fpr_clean" else ()
+    points = (BEST_F1, STRICT) if any(figure.points for figure in definitions.named(name)) else ()
     if variant and variant not in points and not (points and variant.startswith(STRICT)):
         raise MagdrError(f"metric {name!r} has no variant {variant!r}{suggestion(variant, points)}")
     return AskedMetric(name, variant)

@@ -23,6 +23,7 @@ class PlannedCell:
         component: its label; of an attack, the slice's name.
         knowledge: what the attacker knew.
         point: what tells the slice from others of its name, for people.
+        also: another role whose figures the cell gives; empty of most.
     """
 
     task: str
@@ -34,6 +35,7 @@ class PlannedCell:
     seed: int
     knowledge: str = "oblivious"
     point: str = ""
+    also: str = ""
 
     def in_shard(self, shard: tuple[int, int]) -> bool:
         """Whether the cell is one of part i of n. Its place in the plan decides, not its result's key: that
@@ -45,7 +47,11 @@ class PlannedCell:
 
     def facts(self, scenario: Scenario) -> dict[str, Any]:
         """What is known of the cell before its component is there, as JSON; the scenario is its slice's."""
-        told = {"columns": dict(scenario.columns(self.slice)), "variant": scenario.variant(self.slice)}
+        told = {
+            "columns": dict(scenario.columns(self.slice)),
+            "variant": scenario.variant(self.slice),
+            "also": self.also,
+        }
         return {
             "task": self.task,
             "generator": self.generator,

@@ -12,6 +12,10 @@ from typing import Any, Literal
 
 Better = Literal["higher", "lower", "neither"]
 
+ADJUSTED_P = "sign_flip_p"
+"""The statistic of a figure that is a permutation test's p for a difference to the best baseline, adjusted
+after Holm for the whole table: no function of a cell's values alone."""
+
 
 @dataclass(frozen=True)
 class Threshold:
@@ -42,12 +46,16 @@ class Figure:
         threshold: what is too small to matter, whatever its interval.
         needs: names of the per-sample values that the statistic is given, in order. `clean:score` is
             of the same component on clean images, `noise:score` on noise of the attack's strength,
-            `oblivious/disruption` of that mode whatever the row's own is. `flagged` is no stored value: it
-            is whether `score` is above the threshold of the row's operating point. A figure without needs
-            is one of the whole cell, such as `forwards`, and has no interval.
+            `oblivious/disruption` of that mode whatever the row's own is, `baseline:mse_o` of the best
+            baseline in the same table. `flagged` is no stored value: it is whether `score` is above the
+            threshold of the row's operating point. A figure without needs is one of the whole cell, such
+            as `forwards`, and has no interval.
         statistic: name in :data:`magdr_core.measures.statistics.STATISTICS`, or `module:function`
             of a plugin; called with arrays `[..., n]`, gives `[...]`.
         summary: one line for readers.
+        points: it depends on an operating point; a cell has it at each of its own.
+        modes: a cell has it of its variants, too, where these have the values.
+        on, off: the images (`slice_role` of a cell) that it is taken on, all if empty, and not taken on.
     """
 
     name: str
@@ -59,10 +67,18 @@ class Figure:
     needs: tuple[str, ...] = ()
     statistic: str = "mean"
     summary: str = ""
+    points: bool = False
+    modes: bool = True
+    on: tuple[str, ...] = ()
+    off: tuple[str, ...] = ()
 
     @property
     def higher_is_better(self) -> bool:
         return self.better == "higher"
+
+    def taken_on(self, images: str) -> bool:
+        """Whether a cell on such images (`slice_role`) has it."""
+        return images not in self.off and (not self.on or images in self.on)
 
     def text(self, value: float) -> str:
         """A value with the figure's digits; nought has no sign."""
@@ -71,12 +87,13 @@ class Figure:
 
     def as_json(self) -> dict[str, Any]:
         """As a run's manifest lists it."""
-        return {**asdict(self), "needs": list(self.needs)}
+        return {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Figure:
         """The figure that `as_json` gave; keys that are not known are passed over."""
-        known = {name: data[name] for name in cls.__dataclass_fields__ if name in data}
+        known: dict[str, Any] = {name: data[name] for name in cls.__dataclass_fields__ if name in data}
         if "threshold" in known:
             known["threshold"] = Threshold(**known["threshold"])
-        return cls(**known | {"needs": tuple(data.get("needs", ()))})
+        known |= {name: tuple(value) for name, value in known.items() if isinstance(value, list)}
+        return cls(**known)

@@ -102,6 +102,10 @@ class Scenario:
         """What the attacker knew, as in the column `knowledge`."""
         return "none" if undefended else "oblivious"
 
+    def also(self, part: Slice, *, undefended: bool) -> str:
+        """Another role whose figures a cell gives besides its own; empty of none."""
+        return ""
+
     def knows(self, knowledge: str) -> str:
         """The same in words, for a threat card."""
         if knowledge == "none":

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
-from magdr_core.components.figure import Figure, Threshold
+from magdr_core.components.figure import ADJUSTED_P, Figure, Threshold
 
 DISRUPTION = "squared, [-1,1]"
 SQUARED_LEVELS = "squared, 0-255"
@@ -17,6 +17,12 @@ LEVELS_PER_UNIT = 127.5
 
 SCORES = ("score", "clean:score")
 FLAGS = ("flagged", "clean:flagged")
+
+FORWARDS = "forwards"
+"""The one figure of a whole cell."""
+
+_NOT_ATTACKED = ("clean", "noise", "benign")
+"""Images of which nobody can say whether the attack was found."""
 
 _SHARE = Threshold(0.02)
 _SMALL = Threshold(0.01)
@@ -52,13 +58,20 @@ def _decisions() -> Iterator[Figure]:
 
     def decision(name: str, summary: str) -> Figure:
         return Figure(
-            name=name, role="detector", threshold=_SHARE, needs=FLAGS, statistic=name, summary=summary
+            name=name,
+            role="detector",
+            threshold=_SHARE,
+            needs=FLAGS,
+            statistic=name,
+            summary=summary,
+            points=True,
+            modes=False,
+            off=_NOT_ATTACKED,
         )
 
     yield decision("precision", "share of what is flagged that was attacked")
-    yield replace(
-        decision("recall", "share of attacked images that are flagged"), needs=("flagged",), statistic="mean"
-    )
+    recall = decision("recall", "share of attacked images that are flagged")
+    yield replace(recall, needs=("flagged",), statistic="mean", modes=True)
     yield decision("f1", "harmonic mean of precision and recall")
     yield decision("precision_weighted", "of both classes, weighted by their sizes")
     yield decision("recall_weighted", "of both classes, weighted by their sizes")
@@ -74,6 +87,8 @@ def _detectors() -> Iterator[Figure]:
         needs=SCORES,
         statistic="auroc",
         summary="attacked images against clean ones",
+        modes=False,
+        off=_NOT_ATTACKED,
     )
     yield ranked
     yield replace(
@@ -92,10 +107,17 @@ def _detectors() -> Iterator[Figure]:
         threshold=_SMALL,
         needs=("flagged",),
         summary="share of clean images over the threshold",
+        points=True,
+        modes=False,
+        on=("clean",),
     )
     yield alarms
     yield replace(
-        alarms, name="fpr_benign", summary="share of clean images over the threshold after a harmless edit"
+        alarms,
+        name="fpr_benign",
+        summary="share of clean images over the threshold after a harmless edit",
+        points=False,
+        on=("benign",),
     )
     yield Figure(
         name="mse_o",
@@ -135,8 +157,9 @@ def _detectors() -> Iterator[Figure]:
         needs=("disruption", "flagged", "oblivious/disruption", "clean:flagged"),
         statistic="kept_at_95_evasion",
         summary="disruption that evades 95% of the time, as a share of the oblivious attack's",
+        modes=False,
     )
-    yield _forwards("detector")
+    yield replace(_forwards("detector"), off=("noise", "benign"))
 
 
 def _defenses() -> Iterator[Figure]:
@@ -222,6 +245,8 @@ def _defenses() -> Iterator[Figure]:
         role="defense",
         better="neither",
         threshold=_SMALL,
+        needs=("mse_o", "baseline:mse_o"),
+        statistic=ADJUSTED_P,
         summary="p of a sign-flip test of that difference, Holm-adjusted over the table",
     )
     yield _forwards("defense")
@@ -235,7 +260,7 @@ def _median(figure: Figure) -> Figure:
 
 def _forwards(role: str) -> Figure:
     return Figure(
-        name="forwards",
+        name=FORWARDS,
         role=role,
         unit="passes per image",
         better="lower",

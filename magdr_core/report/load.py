@@ -13,8 +13,8 @@ from torch import Tensor
 
 from magdr_core.measures.definitions import DEFINITIONS, Definitions
 from magdr_core.results.cell import CellResult
+from magdr_core.results.columns import Row
 from magdr_core.results.recorded import RecordedRun
-from magdr_core.results.rows import Row
 
 
 @dataclass(frozen=True)

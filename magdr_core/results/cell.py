@@ -40,6 +40,8 @@ class Facts:
             were known, or an earlier version did not say.
         columns: of results.csv that are not what is said here; None of most scenarios.
         variant: what the column `variant` says besides; None of most scenarios.
+        also: another role whose figures the cell gives: with no defense, what an attack does to it says
+            what the attack can do at all. None of most cells.
     """
 
     task: str
@@ -59,6 +61,7 @@ class Facts:
     seen_by_oracle: bool | None = None
     data: str | None = None
     baseline: bool | None = None
+    also: str | None = None
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Facts:
@@ -73,9 +76,15 @@ class Facts:
         return {name: value for name, value in told.items() if value is not None}
 
     @property
-    def edit(self) -> str:
-        """The harmless edit of benign images."""
-        return self.attack.removeprefix("benign:")
+    def images(self) -> str:
+        """What its images are to other cells of the component: `slice_role`, or noise, whoever made it."""
+        return NOISE if self.noise else self.slice_role
+
+    @property
+    def besides(self) -> str:
+        """What the column `variant` says besides what the figure says: a sweep's point, a harmless edit."""
+        edit = self.attack.removeprefix("benign:") if self.slice_role == BENIGN else ""
+        return self.variant or edit
 
 
 @dataclass(frozen=True, eq=False)

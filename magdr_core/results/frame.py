@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from magdr_core.results.cell import ADAPTIVE, ATTACK, CLEAN, CellResult, Facts
+from magdr_core.results.columns import Row
 from magdr_core.results.recorded import read_rows
-from magdr_core.results.rows import Row
 from magdr_core.results.variant import BEST_F1, Variant
 
 NONE = "none"

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 
 import numpy as np
 
 from magdr_core.components.figure import Figure
-from magdr_core.measures.definitions import DECISIONS, DEFINITIONS, Definitions
+from magdr_core.measures.definitions import DEFINITIONS, FORWARDS, Definitions
 from magdr_core.measures.statistics import Array, Statistic, bootstrap_values, statistic_of
-from magdr_core.results.cell import ADAPTIVE, BENIGN, CLEAN, NOISE, CellResult
+from magdr_core.results.cell import CellResult
 from magdr_core.results.variant import BEST_F1, Variant
 
 _THRESHOLDS = {BEST_F1: "f1"}
@@ -69,15 +68,13 @@ class Siblings:
             self._found.setdefault(_same(cell), []).append(cell)
 
     def of(self, cell: CellResult) -> dict[str, CellResult]:
-        """The same component's cells on `clean` images, and on `noise` of the attack's strength."""
+        """The same component's cells by what their images are (:attr:`Facts.images`): on clean ones, say, or
+        on other ones of the cell's own strength, noise."""
         found: dict[str, CellResult] = {}
         for other in self._found.get(_same(cell), ()):
-            if other.facts.slice_role == CLEAN:
-                found["clean"] = other
-            elif other.facts.noise and math.isclose(other.facts.eps, cell.facts.eps):
-                found["noise"] = other
-        if cell.facts.noise:
-            found.pop("noise", None)
+            images, eps = other.facts.images, other.facts.eps
+            if not eps or (images != cell.facts.images and math.isclose(eps, cell.facts.eps)):
+                found[images] = other
         return found
 
 
@@ -98,80 +95,33 @@ def measured(
     Raises:
         MagdrError: a plugin's statistic cannot be had, when it is asked for.
     """
-    found = _of_detector if cell.facts.role == "detector" else _of_values
-    for one in found(cell, others, definitions):
-        # A point of a sweep says so, whatever the figure's own variant is.
-        yield replace(one, variant=one.variant.with_(cell.facts.variant)) if cell.facts.variant else one
+    for figure in definitions.of(cell.facts.role):
+        if not figure.taken_on(cell.facts.slice_role):
+            continue
+        if not figure.needs:
+            if figure.name == FORWARDS:
+                yield FigureInputs(cell, figure, _besides(cell, Variant()), (), "")
+            continue
+        for mode in cell.variants if figure.modes else ("",):
+            for point in _points(cell, figure, mode):
+                arrays = _arrays(figure, cell, others, mode=mode, point=point)
+                if arrays:
+                    variant = Variant.parse(mode) if point is None else Variant(point.point, mode)
+                    about = figure.name if point is None else f"{figure.name} {point}"
+                    yield FigureInputs(cell, figure, _besides(cell, variant), arrays, about)
 
 
-def _of_values(
-    cell: CellResult, others: Mapping[str, CellResult], definitions: Definitions
-) -> Iterator[FigureInputs]:
-    """Every figure whose values are there, of the component's own and of each variant's."""
-    figures = definitions.of(cell.facts.role)
-    for mode in cell.variants:
-        for figure in figures:
-            arrays = _arrays(figure, cell, others, mode=mode)
-            if arrays:
-                yield FigureInputs(cell, figure, Variant.parse(mode), arrays, figure.name)
-    yield from (FigureInputs(cell, figure, Variant(), (), "") for figure in _costs(cell, definitions))
-
-
-def _of_detector(
-    cell: CellResult, others: Mapping[str, CellResult], definitions: Definitions
-) -> Iterator[FigureInputs]:
-    """Shares and decisions at each operating point, rankings, and what gets past."""
-    role = cell.facts.slice_role
+def _points(cell: CellResult, figure: Figure, mode: str) -> tuple[Variant | None, ...]:
+    """The operating points that a figure is taken at; of a mode, the one set for a rate of false alarms."""
+    if not figure.points:
+        return (None,)
     strict = Variant.at(cell.fpr or 0.0)
-    points = (strict, Variant(BEST_F1))
-    make = partial(_made, cell, others, definitions)
-    if role == BENIGN:
-        yield from make("fpr_benign", Variant.parse(cell.facts.edit), "fpr_benign")
-        return
-    if role == CLEAN:
-        for point in points:
-            yield from make("fpr_clean", point, f"fpr_clean {point}", point=point)
-    elif role != NOISE and "clean" in others:
-        for figure in definitions.of("detector"):
-            if figure.name in DECISIONS:
-                for point in points:
-                    yield from make(figure.name, point, f"{figure.name} {point}", point=point)
-            elif set(figure.needs) <= {"score", "clean:score", "noise:score"} and figure.needs:
-                yield from make(figure.name, Variant(), figure.name)
-    if role == CLEAN or (role != NOISE and "clean" in others):
-        yield from (FigureInputs(cell, figure, Variant(), (), "") for figure in _costs(cell, definitions))
-    if role == ADAPTIVE:
-        for mode in cell.variants:
-            if mode or "clean" not in others:  # the pool's recall stands among the decisions
-                at = Variant(strict.point, mode)
-                yield from make("recall", at, f"recall {mode}", mode=mode)
-            for name in ("mse_o", "mse_o_undetected", "success_undetected"):
-                yield from make(name, Variant.parse(mode), f"{name} {mode}", mode=mode)
-        yield from make("kept_at_95_evasion", Variant(), "kept")
+    return (strict,) if mode else (strict, Variant(BEST_F1))
 
 
-def _made(
-    cell: CellResult,
-    others: Mapping[str, CellResult],
-    definitions: Definitions,
-    name: str,
-    variant: Variant,
-    about: str,
-    *,
-    point: Variant | None = None,
-    mode: str = "",
-) -> Iterator[FigureInputs]:
-    """A detector's figure, if its values are there."""
-    figure = definitions[cell.facts.role, name]
-    arrays = _arrays(figure, cell, others, mode=mode, point=point)
-    if arrays:
-        yield FigureInputs(cell, figure, variant, arrays, about)
-
-
-def _costs(cell: CellResult, definitions: Definitions) -> list[Figure]:
-    """Figures of the whole cell."""
-    figure = definitions.get(cell.facts.role, "forwards")
-    return [] if figure is None else [figure]
+def _besides(cell: CellResult, variant: Variant) -> Variant:
+    """A point of a sweep says so, whatever the figure's own variant is."""
+    return variant.with_(cell.facts.besides) if cell.facts.besides else variant
 
 
 def _arrays(

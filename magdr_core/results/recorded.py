@@ -21,8 +21,8 @@ from magdr_core.files.strict_json import read_json
 from magdr_core.measures.definitions import ROLES
 from magdr_core.results.cell import LARGEST, CellResult, Count, Finite, Integer, Name, Strict, fitting
 from magdr_core.results.checked import Badge, Verdict
+from magdr_core.results.columns import COLUMNS, Row
 from magdr_core.results.pictures import unpack_pictures
-from magdr_core.results.rows import COLUMNS, Row
 from magdr_core.results.run_folder import (
     CELLS,
     CHECKS,

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from magdr_core.results.cell import CellResult, as_cells
-from magdr_core.results.rows import Row
+from magdr_core.results.columns import Row
 from magdr_core.results.variant import BEST_F1, Variant
 
 CHANCE = 0.5

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -11,29 +9,19 @@ from typing import Any
 
 import numpy as np
 
-from magdr_core.components.figure import Figure
+from magdr_core.components.figure import ADJUSTED_P, Figure
 from magdr_core.components.fingerprints import digest
 from magdr_core.components.objective import SUCCESS
 from magdr_core.errors import MagdrError
 from magdr_core.measures.definitions import DEFINITIONS, LEVELS_PER_UNIT, ROLES, Definitions
 from magdr_core.measures.statistics import holm, sign_flip_p
-from magdr_core.results.cell import ADAPTIVE, IDENTITY, CellResult, as_cells
+from magdr_core.results.cell import CellResult, as_cells
+from magdr_core.results.columns import OF_FACTS, Row, in_order
 from magdr_core.results.measured import FigureInputs, Siblings, measured
 from magdr_core.results.variant import Variant
 
-COLUMNS = (
-    *("registry", "task", "generator", "dataset", "attack", "eps", "steps", "knowledge", "role"),
-    *("component", "variant", "metric", "value", "ci_low", "ci_high", "n", "seed", "seconds"),
-)
-_ORDER = (
-    *("task", "generator", "dataset", "role", "attack", "eps", "steps", "seed", "knowledge", "component"),
-    *("variant", "metric"),
-)
-
-Row = dict[str, Any]
-
-_UNDEFENDED = {"mse_o": "attack", "median_mse_o": "attack median", "success": "attack success"}
-"""What seeds the intervals of an adaptive attack's own figures."""
+_BASELINE = "baseline:"
+"""What of a figure's needs the best baseline of the same table has."""
 
 
 def result_rows(
@@ -67,10 +55,14 @@ def result_rows(
                 if str(e) not in said:
                     fault(str(e))
                 said.add(str(e))
-        if cell.facts.slice_role == ADAPTIVE and cell.facts.component == IDENTITY:
-            rows += _undefended_rows(registry, cell)
-    rows += _difference_rows(registry, [c for c in good if c.facts.role == "defense"])
-    return sorted(rows, key=lambda row: tuple(row[name] for name in _ORDER))
+        if cell.facts.also:
+            rows += _rows_besides(registry, cell, cell.facts.also)
+    for figure in definitions:
+        if name := _compared(figure):
+            wanted = definitions.get(figure.role, name)
+            best = max if wanted is not None and wanted.higher_is_better else min
+            rows += _difference_rows(registry, good, figure, best)
+    return in_order(rows)
 
 
 def figures_of(
@@ -92,28 +84,18 @@ def _rows_of(registry: str, one: FigureInputs) -> Iterator[Row]:
 def _row(
     registry: str, cell: CellResult, metric: str, figures: tuple[float, float, float], variant: Variant
 ) -> Row:
-    facts = cell.facts
     value, low, high = figures
     return {
         "registry": registry,
-        "task": facts.task,
-        "generator": facts.generator,
-        "dataset": facts.dataset,
-        "attack": facts.attack,
-        "eps": facts.eps,
-        "steps": facts.steps,
-        "knowledge": facts.knowledge,
-        "role": facts.role,
-        "component": facts.component,
+        **{name: getattr(cell.facts, name) for name in OF_FACTS},
         "variant": variant.format(),
         "metric": metric,
         "value": value,
         "ci_low": low,
         "ci_high": high,
         "n": len(cell.ids),
-        "seed": facts.seed,
         "seconds": cell.seconds,
-        **(facts.columns or {}),
+        **(cell.facts.columns or {}),
     }
 
 
@@ -122,68 +104,67 @@ def _seed(cell: CellResult, about: str) -> int:
     return int(digest([cell.key, about]), 16)
 
 
-def _difference_rows(registry: str, cells: Sequence[CellResult]) -> Iterator[Row]:
-    """Paired differences of the output error to the best baseline of the same table: negative is better.
+def _compared(figure: Figure) -> str:
+    """What a figure has of the best baseline; empty of one that is no comparison."""
+    return next((n.removeprefix(_BASELINE) for n in figure.needs if n.startswith(_BASELINE)), "")
+
+
+def _difference_rows(
+    registry: str, cells: Iterable[CellResult], figure: Figure, best: Callable[..., Any]
+) -> Iterator[Row]:
+    """A paired difference to the best baseline of the same table, or the p of a permutation test of it,
+    adjusted after Holm for all that the table compares.
 
     The baseline is chosen on these very images, which favours the baseline; the best one is compared with
-    the second best. `mse_o_difference_p` is the permutation test's p, adjusted after Holm for all the
-    defenses of the table.
+    the second best.
     """
-    figure, adjusted_p = (DEFINITIONS["defense", f"mse_o_difference{end}"] for end in ("", "_p"))
     tables: dict[tuple[Any, ...], list[CellResult]] = {}
     for cell in cells:
         f = cell.facts
-        same = (f.task, f.dataset, f.attack, f.eps, f.steps, f.seed, f.slice_role)
-        tables.setdefault(same, []).append(cell)
+        if f.role == figure.role and cell.array(_compared(figure)) is not None:
+            same = (f.task, f.dataset, f.attack, f.eps, f.steps, f.seed, f.slice_role)
+            tables.setdefault(same, []).append(cell)
     for table in tables.values():
-        compared = [(cell, best) for cell in table if (best := _best_baseline(cell, table)) is not None]
-        tests = []
-        for cell, best in compared:
-            about, variant = f"to {best.key}", Variant.to(best.facts.component)
-            errors = _errors(cell), _errors(best)
-            yield from _rows_of(registry, FigureInputs(cell, figure, variant, errors, about))
-            seed = _seed(cell, f"p {about}")
-            tests.append((cell, variant, sign_flip_p(errors[0] - errors[1], cell.of_identities, seed)))
-        adjusted = holm(np.array([p for _, _, p in tests]))
-        for (cell, variant, _), p in zip(tests, adjusted.tolist(), strict=True):
-            yield _row(registry, cell, adjusted_p.name, (p, math.nan, math.nan), variant)
+        found = [one for cell in table if (one := _beside_best(cell, table, figure, best)) is not None]
+        if figure.statistic != ADJUSTED_P:
+            for one in found:
+                yield from _rows_of(registry, one)
+            continue
+        p = [
+            sign_flip_p(np.subtract(*one.arrays), one.cell.of_identities, _seed(one.cell, f"p {one.about}"))
+            for one in found
+        ]
+        for one, adjusted in zip(found, holm(np.array(p)).tolist(), strict=True):
+            yield _row(registry, one.cell, figure.name, (adjusted, math.nan, math.nan), one.variant)
 
 
-def _errors(cell: CellResult) -> np.ndarray[Any, Any]:
-    errors = cell.array("mse_o")
-    assert errors is not None, "every defense has output errors"
-    return errors
-
-
-def _best_baseline(cell: CellResult, table: Sequence[CellResult]) -> CellResult | None:
-    """The baseline with the least mean output error, of those that are not the cell itself."""
+def _beside_best(
+    cell: CellResult, table: Sequence[CellResult], figure: Figure, best: Callable[..., Any]
+) -> FigureInputs | None:
+    """A figure of a cell and the baseline with the best mean, of those that are not the cell itself; None
+    where there is no such baseline."""
     rivals = [c for c in table if c.facts.baseline and c is not cell]
-    return min(rivals, key=lambda c: float(np.mean(_errors(c))), default=None)
+    if not rivals:
+        return None
+    rival = best(rivals, key=lambda c: float(np.mean(c.array(_compared(figure)))))
+    arrays: list[np.ndarray[Any, Any]] = []
+    for need in figure.needs:
+        values = (rival if need.startswith(_BASELINE) else cell).array(need.removeprefix(_BASELINE))
+        if values is None:
+            return None
+        arrays.append(values)
+    return FigureInputs(cell, figure, Variant.to(rival.facts.component), tuple(arrays), f"to {rival.key}")
 
 
-def _undefended_rows(registry: str, cell: CellResult) -> Iterator[Row]:
-    """The same effort against no defense, as an attack's own figures: output MSE in [-1,1] units."""
-    disruption = _errors(cell) / LEVELS_PER_UNIT**2
-    as_attack = replace(
+def _rows_besides(registry: str, cell: CellResult, role: str) -> Iterator[Row]:
+    """What an attack does to no defense at all, as the attack's own figures: output MSE in [-1,1] units."""
+    errors = cell.array("mse_o")
+    assert errors is not None, "what is done to an output has an error"
+    disruption = errors / LEVELS_PER_UNIT**2
+    of_attack = replace(
         cell,
-        facts=replace(cell.facts, role="attack", component=cell.facts.attack),
+        facts=replace(cell.facts, role=role, component=cell.facts.attack),
         values={"mse_o": disruption, "success": (disruption > SUCCESS).astype(float)},
     )
-    for one in measured(as_attack, {}):
-        yield from _rows_of(registry, replace(one, about=_UNDEFENDED[one.figure.name]))
-
-
-def to_csv(rows: Sequence[Row]) -> str:
-    """results.csv: exactly `COLUMNS`, floats with 9 significant digits, no interval as an empty field."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for row in rows:
-        writer.writerow([_shown(row[c]) for c in COLUMNS])
-    return out.getvalue()
-
-
-def _shown(value: Any) -> Any:
-    if isinstance(value, float):
-        return "" if math.isnan(value) else f"{value:.9g}"
-    return value
+    for one in measured(of_attack, {}):
+        yield from _rows_of(registry, replace(one, about=f"{role} {one.about}"))

@@ -6,8 +6,8 @@ import pytest
 
 from magdr_core.errors import MagdrError
 from magdr_core.results.cell import CellResult
+from magdr_core.results.columns import to_csv
 from magdr_core.results.frame import CLEAN_IMAGES, AttackCondition, FigureTable, facts_of
-from magdr_core.results.rows import to_csv
 from magdr_core.results.variant import BEST_F1, PLAIN, Variant
 
 PGD = AttackCondition("pgd", 0.02, 3)

@@ -106,8 +106,10 @@ def test_a_cell_of_fewer_images_takes_those_of_its_siblings():
     assert found["f1", "best-f1, sweep 3"] == pytest.approx(expected)
 
 
-def test_without_clean_images_nothing_is_said_of_detection():
-    assert values([cell("detector", {"score": ATTACKED})]) == {}
+def test_without_clean_images_nothing_is_said_of_detection_but_what_was_found():
+    found = values([cell("detector", {"score": ATTACKED})])
+    assert {metric for metric, _ in found} == {"recall", "forwards"}
+    assert found["recall", "best-f1"] == pytest.approx((ATTACKED > FINE).mean())
 
 
 def test_medians_pooled_figures_and_differences_of_defenses():

@@ -12,9 +12,9 @@ import torch
 from magdr_core.compare import compare_folders
 from magdr_core.errors import MagdrError
 from magdr_core.report import write_report
+from magdr_core.results.columns import COLUMNS
 from magdr_core.results.pictures import pack_pictures
 from magdr_core.results.recorded import RecordedRun
-from magdr_core.results.rows import COLUMNS
 from magdr_core.results.run_folder import (
     CELLS,
     CHECKS,

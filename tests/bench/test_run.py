@@ -13,8 +13,8 @@ import time
 import pytest
 
 from magdr_core.report import write_report
+from magdr_core.results.columns import COLUMNS
 from magdr_core.results.pictures import load_pictures, worst_of
-from magdr_core.results.rows import COLUMNS
 from tests.bench.conftest import DEFENSES, SMALL
 from tests.edits import edited
 

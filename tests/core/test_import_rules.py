@@ -145,7 +145,7 @@ def texts(module):
 
 
 WALKS = [m for m in CORE if m.rpartition(".")[0] in ("magdr_core.bench", "magdr_core.bench.executors")]
-WALKS.append("magdr_core.bench.checks.suite")
+WALKS += ["magdr_core.bench.checks.suite", "magdr_core.results.rows", "magdr_core.results.measured"]
 
 
 def test_texts_of_a_module_are_seen():

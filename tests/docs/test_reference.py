@@ -16,7 +16,7 @@ from magdr_core.components.trial import Rule, Trial
 from magdr_core.hosting import hookspecs
 from magdr_core.hosting.core import core_kinds
 from magdr_core.measures.definitions import DEFINITIONS
-from magdr_core.results.rows import COLUMNS
+from magdr_core.results.columns import COLUMNS
 
 DOCS = Path(__file__).parents[2] / "docs"
 HOOKS = (DOCS / "hooks.md").read_text(encoding="utf-8")

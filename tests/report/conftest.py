@@ -14,8 +14,8 @@ import pytest
 import torch
 
 from magdr_core.report import write_report
+from magdr_core.results.columns import to_csv
 from magdr_core.results.pictures import BESIDE, save_pictures, worst_side
-from magdr_core.results.rows import to_csv
 
 REGISTRY = "[detector.magdr]\n[defense.magdr]\n# see https://example.org\n"
 

@@ -84,6 +84,9 @@ class AdaptiveScenario(ByAttack):
     def knowledge(self, part: Slice, *, undefended: bool) -> str:
         return "adaptive"
 
+    def also(self, part: Slice, *, undefended: bool) -> str:
+        return "attack" if undefended else ""  # what the same effort does against no defense
+
     def knows(self, knowledge: str) -> str:
         return "everything: generator, condition, defense, detector and threshold, not the draws of either"
 
