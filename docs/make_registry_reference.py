@@ -149,7 +149,7 @@ folder. A file that is included includes no other.
 
 What runs is the resolved registry: run folders keep its text and workers get it, so that neither needs the
 included file. `magdr registry show` prints it, with the file of each table; `magdr registry check` looks for
-faults in every table without building a network.
+faults in every table, and says what `magdr bench` would refuse of each profile, without computing anything.
 """
 
 MAGDR = """## [magdr]

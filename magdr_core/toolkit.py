@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -87,7 +87,9 @@ class Toolkit(LiveRegistry):
         >>> toolkit.resolve("defense", "soft").entry.name
         'fixed-chain'
         """
-        registry = parse_registry(f"{self.written.text}\n{text}", self.written.path)
+        read = parse_registry(f"{self.written.text}\n{text}", self.written.path)
+        # The text is the resolved one already, so whose tables these were has to be told.
+        registry = replace(read, origins={**self.written.origins, **read.origins})
         return self._another(registry, added(self.plugins, plugins or {}), self.changes)
 
     def _another(self, registry: Registry, plugins: Plugins, changes: Changes) -> Toolkit:
@@ -179,6 +181,7 @@ class Toolkit(LiveRegistry):
         store: Store,
         *,
         progress: Progress = lambda what, done, total: None,
+        report: Callable[[str], None] = lambda line: None,
     ) -> Calibrator:
         """Gives calibrated detectors and defenses of a task; see :class:`Calibrator`.
 
@@ -186,13 +189,14 @@ class Toolkit(LiveRegistry):
             task, dataset: a `[generator.LABEL]` and a `[dataset.LABEL]` table.
             store: where entries and attacked faces are kept.
             progress: told (what, done, total).
+            report: told one line before a calibration that will be long.
 
         Raises:
             CalibrationError: the registry names a file that is missing or damaged.
         """
         package = self.resolve("generator", task).entry.origin.package
         shipped = None if package is None else weights_folder(package)
-        return Calibrator(self, task, dataset, store, shipped=shipped, progress=progress)
+        return Calibrator(self, task, dataset, store, shipped=shipped, progress=progress, report=report)
 
     def magdr(
         self,

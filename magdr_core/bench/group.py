@@ -91,7 +91,9 @@ class GroupRun:
             raise self._broken
         try:
             work, group = self.work, self.group
-            return self.toolkit.calibrator(group.task, group.dataset, self.store, progress=work.progress)
+            return self.toolkit.calibrator(
+                group.task, group.dataset, self.store, progress=work.progress, report=work.report
+            )
         except MagdrError as e:
             self._broken = e
             raise
@@ -176,7 +178,8 @@ class GroupRun:
         self.store.put_json("cells", key, data)
         if self._grows(cell):
             growth.remember(self.store, self._about(cell), key, clean.ids)
-        return CellResult.from_json(data)
+        there = sum(len(portion.ids) for portion in before)
+        return CellResult.from_json(data | ({growth.KEPT: there} if there else {}))
 
     def _share(self) -> None:
         """Watch what there is by now: networks of all components, and what measures have kept."""

@@ -26,6 +26,9 @@ from magdr_core.results.store import Store
 
 KIND = "growing"
 
+KEPT = "images_kept"
+"""Of a cell that was computed just now: how many of its images the store had results of."""
+
 MOST = 16
 """Results that an index names, the latest ones."""
 

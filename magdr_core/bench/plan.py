@@ -17,6 +17,7 @@ from magdr_core.components.slice import CLEAN as CLEAN
 from magdr_core.components.slice import Slice
 from magdr_core.components.task_run import Planning, components_aside
 from magdr_core.errors import BrokenPluginError, MagdrError, RegistryError, one_line, suggestion
+from magdr_core.registry.named import with_place
 from magdr_core.registry.settings import Profile
 from magdr_core.toolkit import Toolkit
 
@@ -50,6 +51,15 @@ def plan(toolkit: Toolkit, profile: Profile, name: str = "") -> list[Group]:
     Raises:
         RegistryError: whatever is wrong with the registry, before anything is computed or written.
     """
+    try:
+        return _plan(toolkit, profile, name)
+    except RegistryError as e:
+        if (told := with_place(e, toolkit, profile, name, registered.roles(toolkit))) is not None:
+            raise told from e
+        raise
+
+
+def _plan(toolkit: Toolkit, profile: Profile, name: str) -> list[Group]:
     tasks = toolkit.registry.tasks(profile)
     if not tasks:
         raise RegistryError(f"{toolkit.registry.path.name}: no [generator.TASK] table")
@@ -90,7 +100,7 @@ def _check_further_keys(plan: Planning, table: str) -> None:
     of_roles = {role.plural: role for role in plan.roles.values() if role.plural}
     of_scenarios = {scenario.key: scenario for scenario in plan.scenarios.values() if scenario.key}
     for key in extra:
-        place = f"{plan.toolkit.registry.path.name} {table}"
+        place = f"{plan.toolkit.registry.file_of(table)} {table}"
         try:
             if key in of_roles:
                 of_roles[key].listed(plan.profile)

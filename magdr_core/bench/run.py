@@ -17,6 +17,7 @@ from magdr_core._version import __version__
 from magdr_core.bench import registered
 from magdr_core.bench.checks.badges import with_badges
 from magdr_core.bench.executors.local import Engine, Job, LocalEngine
+from magdr_core.bench.growth import KEPT
 from magdr_core.bench.plan import plan
 from magdr_core.calibration import Progress
 from magdr_core.components.fingerprints import digest
@@ -67,6 +68,11 @@ class RunResult:
     @property
     def computed(self) -> int:
         return len(self.cells) - self.reused - len(self.failures)
+
+    @property
+    def grown(self) -> list[tuple[int, int]]:
+        """Of computed cells that the store had a part of: how many of their images, and of how many."""
+        return [(cell.more[KEPT], len(cell.ids)) for cell in self.cells if KEPT in cell.more]
 
 
 class Bench:

@@ -34,6 +34,9 @@ from magdr_core.registry.settings import CalibrationPolicy
 from magdr_core.results.store import Store
 from magdr_core.runtime.samples import draw_samples, objective_of
 
+LONG = 500
+"""Faces of a calibration from which on it is told beforehand how many they are."""
+
 REMEMBERED = 2**30
 """Bytes of generator outputs that components share."""
 
@@ -57,6 +60,7 @@ class Calibrator:
         store: where computed entries and attacked calibration images are kept.
         shipped: folder of calibration files that came with the built-in components.
         progress: told (what, done, total).
+        report: told one line before the first calibration that is computed, if it will be long.
     """
 
     def __init__(
@@ -68,6 +72,7 @@ class Calibrator:
         *,
         shipped: Path | None = None,
         progress: Progress = lambda what, done, total: None,
+        report: Callable[[str], None] = lambda line: None,
     ) -> None:
         self.toolkit = toolkit
         self.task = task
@@ -76,6 +81,8 @@ class Calibrator:
         self.generator.memory = OutputMemory(REMEMBERED)
         self.data: Dataset = toolkit.build("dataset", dataset)
         self.progress = progress
+        self.report = report
+        self._announced = False
         self.policy: CalibrationPolicy = toolkit.registry.calibration
         self.samples = CalibrationSamples(
             toolkit,
@@ -255,6 +262,8 @@ class Calibrator:
                     f"{self.policy.file!r} has no calibration of [{kind}.{label}] as it is configured now; "
                     "run `magdr calibrate`"
                 )
+            if kind != "attack":  # which learns from `train` faces alone
+                self._announce()
             with self.generator.plain(), deferred():
                 computed = compute(label, component)
             entry = self._complete(component, {"kind": kind, "label": label, "task": self.task, **computed})
@@ -265,6 +274,18 @@ class Calibrator:
         self._entries[key] = self.used[key] = entry
         self._keys[kind, label] = key
         return component, entry
+
+    def _announce(self) -> None:
+        """Say once how many faces are calibrated on, if they are many, and how there would be fewer."""
+        faces, policy = sum(self.samples.partition.counts), self.policy
+        if self._announced or faces < LONG:
+            return
+        self._announced = True
+        self.report(
+            f"{self.task}: calibrating on {faces:,} faces ([calibration] fit = {policy.fit}, clean = "
+            f"{policy.clean}, attacked = {policy.attacked} twice), which is long without a GPU; smaller "
+            "numbers there are quicker and make rougher thresholds"
+        )
 
     def _complete(self, guarded: Any, entry: dict[str, Any]) -> dict[str, Any]:
         """An entry to keep. Raises ComponentError if its numbers are none, by the component's fault."""

@@ -166,6 +166,16 @@ def _compare(
     return told | {"page": str(page)}
 
 
+def _images_kept(result: RunResult) -> str:
+    """What computed cells have of a run of fewer images; empty if they have nothing."""
+    grown = result.grown
+    if not grown:
+        return ""
+    kept, of = grown[0]
+    some = f"{kept} of {of} images kept" if len(set(grown)) == 1 else "some images kept"
+    return f" ({some})" if len(grown) == result.computed else f" ({some} in {len(grown)} of them)"
+
+
 def _run(bench: Bench, console: Terminal, progress: RunProgress, *, tables: bool) -> RunResult:
     registry, profile = bench.toolkit.registry, bench.profile
     console.print(
@@ -189,8 +199,8 @@ def _run(bench: Bench, console: Terminal, progress: RunProgress, *, tables: bool
         print_tables(console, result)
         print_checks(console, result)
     console.print(
-        f"{result.computed} cells computed, {result.reused} kept, {len(result.failures)} failed, "
-        f"{time.perf_counter() - start:.0f} s",
+        f"{result.computed} cells computed{_images_kept(result)}, {result.reused} kept, "
+        f"{len(result.failures)} failed, {time.perf_counter() - start:.0f} s",
     )
     if bench.shard is None:
         console.print(f"{result.folder}/report.html", soft_wrap=True)

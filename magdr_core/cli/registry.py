@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
-from magdr_core.cli.common import block_option
+from magdr_core.bench.plan import plan
+from magdr_core.cli.common import block_option, device_option
 from magdr_core.cli.terminal import say, say_lines
 from magdr_core.errors import MagdrError, RegistryError, one_line
 from magdr_core.files.toml_text import to_toml, value_text
 from magdr_core.files.user_files import parse_toml
 from magdr_core.registry.composition import DEFAULTS
+from magdr_core.registry.include import PACKAGED, packaged_registry
+from magdr_core.registry.named import Named, named_by_calibration, named_by_profile, placed
 from magdr_core.registry.read import Registry, default_registry, read_registry
-from magdr_core.registry.resolve import Resolver
 from magdr_core.registry.settings import Profile
+from magdr_core.toolkit import Toolkit
 
 file_argument = click.argument("registry", type=click.Path(path_type=Path), required=False)
 
@@ -28,7 +32,8 @@ def command() -> None:
 @command.command("show")
 @file_argument
 def show(registry: Path | None) -> None:
-    """Print REGISTRY as it runs: with what it includes, and the defaults of [magdr] as comments.
+    """Print REGISTRY as it runs: with what it includes, and as comments the defaults of [magdr] and of a
+    registry without profiles.
 
     Without REGISTRY: ./registry.toml, else the packaged one. What is printed is a registry, too.
     """
@@ -37,96 +42,96 @@ def show(registry: Path | None) -> None:
 
 @command.command("check")
 @file_argument
+@click.option("--profile", metavar="NAME", help="Of the profiles this one alone.")
+@device_option
 @block_option
-def check(registry: Path | None, block: tuple[str, ...]) -> None:
-    """Look for faults in every table of REGISTRY, without building a network.
+def check(registry: Path | None, profile: str | None, device: str | None, block: tuple[str, ...]) -> None:
+    """Look for faults in every table of REGISTRY and in what its profiles would run; computes nothing.
 
-    Without REGISTRY: ./registry.toml, else the packaged one. One line for each fault; exit code 2 if there
-    is one.
+    Without REGISTRY: ./registry.toml, else the packaged one. What `magdr bench` refuses is told here in the
+    same words. One line for each fault; exit code 2 if there is one.
     """
-    resolver = Resolver(read_registry(registry or default_registry()), block)
-    read = resolver.registry  # with the tables of kinds that its plugins bring
-    found = list(dict.fromkeys(faults(read, resolver)))
+    toolkit, found = _opened(read_registry(registry or default_registry()), device, block)
+    read = toolkit.registry  # with the tables of kinds that its plugins bring
+    profiles = read.runnable if profile is None else {profile: read.profile(profile)}
+    found = list(dict.fromkeys([*found, *faults(toolkit, profiles)]))
     for fault in found:
         say(fault)
     if found:
         raise SystemExit(2)
-    say(f"{read.path}: {len(read.instances)} components, {len(read.profiles)} profiles, no fault")
+    say(f"{read.path}: {len(read.instances)} components, {len(profiles)} profiles, no fault")
 
 
 def resolved_text(registry: Registry) -> str:
     """A registry as TOML, with a comment above each table that says which file it is from."""
     data = parse_toml(registry.text, error=RegistryError, subject=f"{registry.path.name}:")
-    written = to_toml(data, lambda table: f"from {registry.file_of(f'[{table}]')}")
-    lines = [
-        f"# {line}"
-        for name, default in DEFAULTS.items()
-        if name not in registry.composition
-        for line in f"{name} = {value_text(default.labels, len(name) + 5)}".splitlines()
-    ]
-    if not lines:
-        return written
-    head = "# Defaults of [magdr], for needs that nothing above fills:\n"
-    return f"{written}\n{head}" + "\n".join(lines) + "\n"
+    packaged = registry.path == packaged_registry()
+
+    def source(table: str) -> str:
+        return f"from {PACKAGED if packaged else registry.file_of(f'[{table}]')}"
+
+    head = f"# The registry that comes with magdr, {PACKAGED}.\n\n" if packaged else ""
+    return "\n".join([head + to_toml(data, source), *_defaults(registry)])
 
 
-def faults(registry: Registry, resolver: Resolver) -> Iterator[str]:
-    """One line for each component that a table declares or a profile names and that cannot be had."""
-    named = [(f"[{kind}.{label}]", kind, label) for kind, label in registry.instances]
+def _defaults(registry: Registry) -> Iterator[str]:
+    """What runs although no table says so, in comments."""
+    taken = {name: default.labels for name, default in DEFAULTS.items() if name not in registry.composition}
+    if taken:
+        yield _commented("Defaults of [magdr], for needs that nothing above fills:", taken)
+    for name, profile in registry.runnable.items():
+        if name not in registry.profiles:
+            said = {
+                key: getattr(profile, key) for key in Profile.model_fields if key in profile.model_fields_set
+            }
+            yield _commented(f"The profile of a registry that has none:\n[profile.{name}]", said)
+
+
+def _commented(head: str, values: Mapping[str, Any]) -> str:
+    lines = [f"{name} = {value_text(value, len(name) + 5)}" for name, value in values.items()]
+    return "".join(f"# {line}\n" for line in "\n".join([head, *lines]).splitlines())
+
+
+def _opened(registry: Registry, device: str | None, block: tuple[str, ...]) -> tuple[Toolkit, list[str]]:
+    """The toolkit that a benchmark would have. Where the device that the registry names is not there: that
+    fault, and one on the CPU, to look for others.
+
+    Raises:
+        MagdrError: as :class:`Toolkit`, of anything else.
+    """
+    try:
+        return Toolkit(registry, device=device, block=block), []
+    except RegistryError as e:
+        if device is not None:
+            raise
+        return Toolkit(registry, device="cpu", block=block), [one_line(e)]
+
+
+def faults(toolkit: Toolkit, profiles: Mapping[str, Profile]) -> Iterator[str]:
+    """One line for each component that a table declares or a profile names and that cannot be had, and for
+    whatever else a benchmark of one of these profiles would refuse; some may come twice."""
+    registry = toolkit.registry
+    declared = [*registry.instances]
     if registry.composition:
-        named += [("[magdr]", kind, "magdr") for kind in ("detector", "defense")]
-    policy = registry.calibration
-    named += [("[calibration] attacks", "attack", label) for label in policy.attacks]
-    named += [("[calibration] benign", "augmentation", label) for label in policy.benign]
-    for name, profile in registry.profiles.items():
-        named += [(f"[profile.{name}] {key}", kind, label) for key, kind, label in _labels(registry, profile)]
-        for role in resolver.host.roles.values() if profile.extra else ():
-            if role.plural in profile.extra:
-                place = f"[profile.{name}] {role.plural}"
-                try:
-                    named += [(place, role.kind, label) for label in role.listed(profile)]
-                except ValueError as e:
-                    yield f"{registry.file_of(place)} {place}: {e}"
+        declared += [(kind, "magdr") for kind in ("detector", "defense")]
+    for kind, label in declared:
+        try:
+            toolkit.resolve(kind, label)
+        except MagdrError as e:
+            yield one_line(e)
+    yield from _not_there(toolkit, named_by_calibration(registry))
+    for name, profile in profiles.items():
+        yield from _not_there(toolkit, named_by_profile(registry, profile, name, toolkit.host.roles))
+        try:
+            plan(toolkit, profile, name)
+        except MagdrError as e:
+            yield one_line(e)
+
+
+def _not_there(toolkit: Toolkit, named: Iterable[Named]) -> Iterator[str]:
+    """It is the fault of whoever names the label, unless the label's own table is at fault."""
     for place, kind, label in named:
         try:
-            resolver.resolve(kind, label)
+            toolkit.resolve(kind, label)
         except MagdrError as e:
-            said = one_line(e)
-            declared = (kind, label) in registry.instances or place == "[magdr]"
-            if not declared:  # then it is the fault of whoever names the label
-                said = f"{registry.file_of(place)} {place}: {said.removeprefix(f'{registry.path.name}: ')}"
-            yield said
-
-
-def _labels(registry: Registry, profile: Profile) -> Iterator[tuple[str, str, str]]:
-    """(key, kind, label) of everything that a profile names."""
-    lists: dict[str, tuple[str, tuple[str, ...]]] = {
-        "generators": ("generator", profile.generators or ()),
-        "attacks": ("attack", profile.attacks),
-        "detectors": ("detector", profile.detectors),
-        "defenses": ("defense", profile.defenses),
-        "benign": ("augmentation", profile.benign),
-        "ensemble": ("augmentation", profile.ensemble),
-        "dataset": ("dataset", () if profile.dataset is None else (profile.dataset,)),
-    }
-    if profile.sweep is not None:
-        lists |= {"sweep attacks": ("attack", profile.sweep.attacks)}
-    if profile.adaptive is not None:
-        adaptive = profile.adaptive
-        lists |= {
-            "adaptive attacks": ("attack", (*adaptive.attacks, *adaptive.others)),
-            "adaptive detectors": ("detector", (*adaptive.detectors, *filter(None, [adaptive.behind]))),
-            "adaptive defenses": ("defense", adaptive.defenses),
-        }
-    for key, (kind, labels) in lists.items():
-        for label in labels:
-            filters = kind == "defense" and ("defense", label) not in registry.instances
-            restoration = filters and ("restoration", label) in registry.instances
-            yield key, "restoration" if restoration else kind, label
-    for transfer in profile.transfer:
-        yield "transfer", "attack", transfer.attack
-        if transfer.surrogate:
-            yield "transfer", "generator", transfer.surrogate
-    for label in registry.tasks(profile):
-        dataset = profile.dataset or registry.dataset_of(label)
-        yield f"dataset of {label}", "dataset", dataset
+            yield placed(toolkit.registry, place, e)

@@ -42,7 +42,8 @@ class RunProgress:
         if self.left is not None:
             self.left.finished(Work.of(facts), cell["seconds"], kept=kept or failed)
         state = "failed" if failed else "kept" if kept else f"{cell['seconds']:.1f} s"
-        self.display.advance(f"{facts['task']} / {facts['attack']} / {facts['component']}  {state}")
+        row = f"{facts['role']} {facts['component']}"  # a detector and a defense may have one label
+        self.display.advance(f"{facts['task']} / {facts['attack']} / {row}  {state}")
 
     def step(self, what: str, done: int, total: int) -> None:
         """A long step is so far: what a benchmark is given as its `progress`."""

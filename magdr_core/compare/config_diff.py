@@ -20,6 +20,10 @@ _WHOLE = ("registry", "plugins", "magdr", "calibration")
 _NAMES = ("name", "device")
 """Keys of [registry] that move nothing; the device that a run really had is in its environment."""
 
+_PLACE = "base"
+"""Key of a component's table that moves nothing: where relative paths start, which an `include` from another
+folder sets. A file at such a path that is another one shows in what is computed."""
+
 _ABSENT = "(default)"
 
 
@@ -70,7 +74,7 @@ def changes(a: ComparedRun, b: ComparedRun) -> list[Change]:
 def tables(run: ComparedRun) -> Tables:
     """The registry's tables but its profiles, flattened: `[defense.jpeg]` -> {`params.quality`: 75}.
 
-    A component's `use` is its label where the table leaves it out.
+    A component's `use` is its label where the table leaves it out; its `base` is left out.
     """
     found: dict[str, Mapping[str, Any]] = {}
     for name, table in run.registry.items():
@@ -78,7 +82,8 @@ def tables(run: ComparedRun) -> Tables:
             found[f"[{name}]"] = _flat(table)
         elif name not in RESERVED and isinstance(table, dict):  # components, of plugins' kinds, too
             for label, own in table.items():
-                found[f"[{name}.{label}]"] = {"use": label, **_flat(own if isinstance(own, dict) else {})}
+                said = _flat(own if isinstance(own, dict) else {})
+                found[f"[{name}.{label}]"] = {"use": label, **{k: v for k, v in said.items() if k != _PLACE}}
     return found
 
 

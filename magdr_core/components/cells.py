@@ -69,7 +69,8 @@ class PlannedCell:
         }
 
     def __str__(self) -> str:
-        return f"{self.task} / {self.slice.name}{self.point} / {self.component} (seed {self.seed})"
+        row = f"{self.role} {self.component}"  # a detector and a defense may have one label
+        return f"{self.task} / {self.slice.name}{self.point} / {row} (seed {self.seed})"
 
 
 @dataclass(frozen=True, eq=False)

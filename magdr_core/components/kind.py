@@ -53,7 +53,7 @@ class Kind:
         example: gives the text of a small working plugin module: what `magdr plugins new` writes.
 
     Raises:
-        ValueError: the name or the plural cannot be one, or the spec is of another kind.
+        ValueError: the name or the plural cannot be one, they are the same, or the spec is of another kind.
     """
 
     name: str
@@ -75,6 +75,8 @@ class Kind:
         for what in (self.name, self.plural):
             if not _NAME.fullmatch(what):
                 raise ValueError(f"kind {self.name!r}: {what!r} is no name; use lower-case letters and _")
+        if self.plural == self.name:
+            raise ValueError(f"kind {self.name!r}: its plural must be another word, and is the same")
         if not (isinstance(self.spec, type) and issubclass(self.spec, ComponentSpec)):
             raise ValueError(f"kind {self.name!r}: spec must be a subclass of ComponentSpec")
         if self.spec.kind != self.name:

@@ -27,6 +27,9 @@ def packaged_registry() -> Path:
 BUILTIN = {"faces64": packaged_registry}
 """By name, registries that need no path."""
 
+PACKAGED = f"{PREFIX}faces64"
+"""How a registry's `include` calls the packaged one."""
+
 
 @dataclass(frozen=True)
 class Included:

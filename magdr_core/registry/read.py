@@ -168,11 +168,15 @@ class Registry:
         Raises:
             RegistryError: there is none of that name.
         """
-        if not self.profiles and name == "quick":
-            return QUICK
-        if name not in self.profiles:
-            raise RegistryError(f"{self.path.name}: no profile {name!r}{suggestion(name, self.profiles)}")
-        return self.profiles[name]
+        known = self.runnable
+        if name not in known:
+            raise RegistryError(f"{self.path.name}: no profile {name!r}{suggestion(name, known)}")
+        return known[name]
+
+    @property
+    def runnable(self) -> Mapping[str, Profile]:
+        """By name, the profiles that can be run: the file's, or `quick` where it has none at all."""
+        return self.profiles or {"quick": QUICK}
 
 
 def _only_surrogates(profiles: Iterable[Profile]) -> set[str]:

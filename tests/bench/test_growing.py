@@ -71,6 +71,11 @@ def test_one_more_image_costs_about_one_images_passes(grown):
     assert 0 < of_one < 1.5 * of_all / 8
 
 
+def test_a_grown_run_says_how_many_images_of_each_cell_were_there(grown):
+    assert grown.eight.grown == [(7, 8)] * len(grown.eight.cells)
+    assert grown.seven.grown == grown.fresh.grown == []
+
+
 def test_a_grown_run_has_the_results_of_a_fresh_one(grown):
     assert not grown.eight.failures
     for ours, theirs in zip(grown.eight.cells, grown.fresh.cells, strict=True):

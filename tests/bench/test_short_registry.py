@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from magdr_core.bench.evaluate import encoder_label
 from magdr_core.bench.plan import ORACLE, plan
 from magdr_core.bench.run import Bench
+from magdr_core.calibration.calibrator import LONG
+from magdr_core.calibration.partition import CalibrationPartition
+from magdr_core.cli.init import TEXT as INIT
 from magdr_core.components.specs import Need
 from magdr_core.errors import RegistryError
-from magdr_core.registry import packaged_registry
+from magdr_core.registry import packaged_registry, parse_registry
 from magdr_core.registry.composition import DEFAULTS, composition, default_of
 from tests.bench.conftest import SMALL
 from tests.edits import edited
@@ -118,3 +123,36 @@ def test_a_registry_without_profiles_has_the_quick_one(toolkit_from):
         registry.profile("full")
     with pytest.raises(RegistryError, match="no profile 'quick'"):
         toolkit_from(f"{TEN}\n[profile.full]").registry.profile("quick")
+
+
+def test_a_long_calibration_says_before_it_starts_how_many_faces_it_takes_and_how_to_take_fewer(
+    fresh_shop, monkeypatch
+):
+    said = fresh_shop.messages
+    of = 40 + 40 + 2 * 6  # fit, clean, attacked and as many held out
+
+    def run(out):
+        del said[:]
+        steps = {"progress": lambda what, done, total: said.append(what)}
+        assert fresh_shop.run(SMALL, out=out, limit=1, **steps).failures == []
+        return [line for line in said if "calibrating" in line]
+
+    monkeypatch.setattr("magdr_core.calibration.calibrator.LONG", of)
+    assert run("long") == [
+        f"editing: calibrating on {of} faces ([calibration] fit = 40, clean = 40, attacked = 6 twice), which "
+        "is long without a GPU; smaller numbers there are quicker and make rougher thresholds"
+    ], "once, for a detector, another one and a defense"
+    first = next(i for i, line in enumerate(said) if "calibration faces" in line or "fitting" in line)
+    assert "calibrating" in said[first - 1]
+    assert run("kept") == [], "nothing is calibrated"
+    monkeypatch.setattr("magdr_core.calibration.calibrator.LONG", of + 1)
+    for file in (fresh_shop.folder / "cache" / "calibrations").glob("*/*"):
+        file.unlink()
+    assert run("short") == []
+
+
+def test_the_calibration_of_a_registry_that_says_nothing_of_it_is_a_long_one(toolkit_from):
+    policy = toolkit_from("").registry.calibration
+    assert sum(CalibrationPartition.of(policy).counts) > 2 * LONG
+    policy = parse_registry(INIT, Path("registry.toml")).calibration
+    assert sum(CalibrationPartition.of(policy).counts) < LONG

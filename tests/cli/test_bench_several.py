@@ -2,10 +2,12 @@
 
 import csv
 import json
+from types import SimpleNamespace
 
 import pytest
 
 from magdr_core.cli import main
+from magdr_core.cli.bench import _images_kept
 from tests.cli.conftest import Done
 from tests.edits import edited
 
@@ -94,6 +96,32 @@ def test_the_second_registry_computes_only_what_the_first_did_not(benched, folde
     assert one.keys() == two.keys()
     changed = {place for place in one if one[place] != two[place]}
     assert changed == {("defense", name, attack) for name in ("jpeg", "blur") for attack in ("none", "pgd")}
+
+
+def test_a_run_of_more_images_says_how_many_of_them_were_there(tmp_path, monkeypatch, capsys):
+    (tmp_path / "one.toml").write_text(TINY)
+
+    def said(limit):
+        arguments = ("bench", "one.toml", "--device", "cpu", "--limit", limit)
+        return run_in(tmp_path, monkeypatch, capsys, *arguments).out
+
+    assert "9 cells computed, 0 kept, 0 failed" in said("2")
+    assert "9 cells computed (2 of 3 images kept), 0 kept, 0 failed" in said("3")
+    assert "0 cells computed, 9 kept, 0 failed" in said("3")
+
+
+@pytest.mark.parametrize(
+    ("grown", "words"),
+    [
+        ([], ""),
+        ([(2, 3)] * 4, " (2 of 3 images kept)"),
+        ([(2, 3)] * 3, " (2 of 3 images kept in 3 of them)"),
+        ([(2, 3), (1, 3)], " (some images kept in 2 of them)"),
+        ([(2, 3), (1, 3)] * 2, " (some images kept)"),
+    ],
+)
+def test_images_that_were_there_are_told_of_the_cells_that_had_them(grown, words):
+    assert _images_kept(SimpleNamespace(grown=grown, computed=4)) == words
 
 
 def test_the_comparison_follows_with_its_page(benched, folder):

@@ -121,7 +121,7 @@ def test_nothing_is_said_of_the_time_while_nothing_is_known():
             return None
 
     with display.running("faces64", 54, Unknown()):
-        display.advance("editing / none / magdr  1.0 s")
+        display.advance("editing / none / detector magdr  1.0 s")
         assert "left" not in "".join(screen.lines())
 
 
@@ -158,3 +158,13 @@ def test_the_watch_of_a_run_expects_every_cell_and_the_checks(toolkit_from, tmp_
         progress.step("checks (magdr)", 0, 2)
     progress.step("checks", 2, 2)
     assert left._checks == 0
+
+
+def test_a_detector_and_a_defense_of_one_label_are_told_apart():
+    screen = Screen(200, live=False)
+    progress = RunProgress(screen.display)
+    for role in ("detector", "defense"):
+        facts = {"task": "editing", "attack": "none", "role": role, "component": "magdr"}
+        progress.magdr_cell_finished(None, {"facts": facts, "seconds": 1.0})
+    lines = screen.console.file.getvalue().splitlines()
+    assert lines == ["editing / none / detector magdr  1.0 s", "editing / none / defense magdr  1.0 s"]

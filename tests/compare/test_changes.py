@@ -5,6 +5,7 @@ import pytest
 from magdr_core.compare.align import Place
 from magdr_core.compare.config_diff import causes, changes, tables
 from magdr_core.compare.load import load_compared
+from magdr_core.registry import read_registry
 from tests.compare.conftest import REGISTRY, filled
 from tests.edits import edited
 
@@ -56,6 +57,19 @@ def test_a_list_tells_what_it_gained_or_lost(changed):
 
 def test_a_label_said_twice_is_no_change(changed):
     assert changed(("[detector.magdr]", '[detector.magdr]\nuse = "magdr"')) == []
+
+
+def test_a_registry_that_includes_the_other_one_from_elsewhere_is_the_same(folder, tmp_path):
+    (tmp_path / "common").mkdir()
+    (tmp_path / "common" / "base.toml").write_text(REGISTRY)
+    (tmp_path / "mine.toml").write_text('[registry]\nname = "mine"\ninclude = "common/base.toml"\n')
+    text = read_registry(tmp_path / "mine.toml").text
+    assert 'base = "common"' in text, "of the attack, whose strength may be a path for all that is known"
+    runs = [
+        load_compared(filled(folder(name, text=t)).write(), tmp_path / "none")
+        for name, t in (("a", REGISTRY), ("b", text))
+    ]
+    assert changes(*runs) == []
 
 
 def test_versions_device_and_commit_are_compared(changed):

@@ -134,6 +134,15 @@ def test_a_worker_gets_a_toolkit_without_the_included_file(folders, tmp_path):
     assert unpacked.registry.origins == {"generator.toy": "../common/base.toml", **unpacked.registry.origins}
 
 
+def test_an_extended_toolkit_knows_which_file_a_table_is_from(folders):
+    toolkit = Toolkit.from_registry(folders, device="cpu")
+    more = toolkit.extended("[attack.mine]\nuse = 'pgd'").extended("[attack.bad]\nuse = 'pdg'")
+    assert dict(more.registry.origins) == dict(toolkit.registry.origins)
+    assert more.registry.file_of("[generator.toy]") == "../common/base.toml"
+    with pytest.raises(RegistryError, match=r"^mine\.toml \[attack\.bad\]: no attack named 'pdg'"):
+        more.resolve("attack", "bad")
+
+
 def test_a_packaged_registry_names_no_relative_path():
     """Its folder is another one on every machine, and would become part of a run's identity."""
     r = read_registry(packaged_registry())

@@ -139,6 +139,11 @@ REFUSED = {
         "hook 'magdr_roles' is already provided by magdr itself",
     ),
     "a bad name": (('name="quality"', 'name="Quality"'), ("", ""), "'Quality' is no name; use lower-case"),
+    "one word for one and for several": (
+        ('plural="qualities"', 'plural="quality"'),
+        ("", ""),
+        "kind 'quality': its plural must be another word, and is the same",
+    ),
     "another's spec": (("spec=QualitySpec", "spec=Guard"), ("", ""), "must be a subclass of ComponentSpec"),
     "a spec of another kind": (('= "quality"', '= "metric"'), ("", ""), "its spec says kind = 'metric'"),
     "no list": (("return [QUALITY]", "return QUALITY"), ("", ""), "magdr_kinds must return a list of Kind"),

@@ -160,6 +160,9 @@ def test_bench_tells_a_mistake_in_the_registry_before_it_starts(magdr, tmp_path,
     assert words in done.err
     assert len(done.err.splitlines()) == 1
     assert not (tmp_path / "run").exists()
+    checked = magdr("registry", "check", "--device", "cpu")
+    assert checked.code == 2
+    assert (checked.out or checked.err.removeprefix("magdr: ")) == done.err.removeprefix("magdr: ")
 
 
 # -- report and compare ---------------------------------------------------------------------------------
@@ -196,7 +199,7 @@ def test_compare_knows_the_role_s_figures(run, magdr, tmp_path):
     ("old", "new", "words"),
     [
         ('"sharp", "blocks"', '"sharp", "blcoks"', "[profile.quick] qualities: no quality named 'blcoks'"),
-        ('["sharp", "blocks"]', '"sharp"', "[profile.quick] qualities: must be a list of labels"),
+        ('["sharp", "blocks"]', '"sharp"', "[profile.quick]: qualities: must be a list of labels"),
         ('use = "acme/sharpness"', 'use = "acme/shrapness"', "[quality.sharp]: no quality named 'acme/shr"),
     ],
 )

@@ -141,7 +141,7 @@ def test_a_finished_benchmark_is_only_read(checked):
 
 def test_work_whose_workers_always_die_fails_and_the_rest_is_done(light, fresh_shop):
     def dies(unit, worker):
-        return unit.kind == "cell" and unit.title.startswith("editing / pgd / jpeg (seed 1")
+        return unit.kind == "cell" and unit.title.startswith("editing / pgd / defense jpeg (seed 1")
 
     engine = InlineEngine(fresh_shop.folder, dies=dies, retries=1)
     run = fresh_shop.run(LIGHT, engine=engine)
@@ -153,7 +153,7 @@ def test_work_whose_workers_always_die_fails_and_the_rest_is_done(light, fresh_s
     said = [m for m in fresh_shop.messages if "jpeg (seed 1)" in m]
     assert len(said) == 2
     assert "the work goes to another" in said[0]
-    assert said[1].startswith("failed: editing / pgd / jpeg (seed 1): tried 2 times")
+    assert said[1].startswith("failed: editing / pgd / defense jpeg (seed 1): tried 2 times")
     rows = [r for r in without_seconds(run) if r["seed"] == "0"]
     assert rows == [r for r in without_seconds(light.first) if r["seed"] == "0"]
     # It is not stored: the same command tries again.
