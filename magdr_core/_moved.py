@@ -16,7 +16,7 @@ from typing import Any
 PACKAGE = "magdr_core."
 
 MOVED = {
-    "adaptive.ascent": "adaptive.apgd",
+    "adaptive.ascent": "adaptive.sign_steps",
     "adaptive.choices": "adaptive.discrete_choice",
     "adaptive.fitting": "adaptive.distillation",
     "adaptive.lift": "adaptive.gradient_unmasking",

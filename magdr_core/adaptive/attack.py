@@ -1,27 +1,39 @@
-"""The adaptive attack: every mode on its own, then the best image per sample over all of them."""
+"""`magdr-standard`: every mode, the first from several starts, then on from the best, and the best of all."""
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
-from magdr_core.adaptive.apgd import FIRST_STEP, Ascent
 from magdr_core.adaptive.black_box import square_search
-from magdr_core.adaptive.losses import Mode, Modes, look
+from magdr_core.adaptive.losses import Mode, Modes
+from magdr_core.adaptive.run import HALF_WAY, RANDOM, SHAPED, Ended, Run, ascend, started
 from magdr_core.adaptive.victim import PipelineVerdict, Target
 from magdr_core.functional import round_toward
 
-REFRESH = 5
-"""Steps after which what a mode assumes about the pipeline is looked up again, and its image is judged."""
+NAME, VERSION = "magdr-standard", 1
+"""Of the suite; the version is raised whenever it can find other images."""
+
+RACE, LEAST_RACE = 1 / 4, 20
+"""Share of the steps that every run but the last takes, and how many of them it takes at least, if there are
+as many: weights of the score have to find their size."""
 
 SCALINGS = 8
 """Bisections of how much of the oblivious perturbation goes undetected."""
 
-OBLIVIOUS, SCALED, SQUARE = "oblivious", "scaled", "square"
+OBLIVIOUS, SCALED, SQUARE, FINISH = "oblivious", "scaled", "square", "finish"
+
+K = TypeVar("K")
+
+Memory = Callable[[str, Callable[[], Ended]], Ended]
+"""Gives what a run, by its name, has ended with: as it was kept, or else made now and kept."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,15 +67,23 @@ class Attacked:
     bad_gradients: Mapping[str, float]
 
 
+def _no_memory(name: str, make: Callable[[], Ended]) -> Ended:
+    return make()
+
+
 class AdaptiveAttack:
     """Attacks one pipeline, on any number of batches.
+
+    Every mode first takes a quarter of the steps from the oblivious images; the first one also from other
+    starts, and with smooth and with concentrated perturbations. Then each image goes on from its best, all
+    the steps, in the mode that found it.
 
     Args:
         probe: the same pipeline on a few other faces (of the calibration split): which gradients there are is
             found out on them.
         fitting: gives it on more of them, to fit a stand-in to; the probe's if None.
-        steps: gradient steps of each mode and restart.
-        restarts: the first start is the oblivious attack's image, the others are random.
+        steps: gradient steps of the last run.
+        restarts: random starts beside the others.
         penalties: weights of the trade-off curve; only with a detector.
         queries: of the random search; 0 leaves it out.
 
@@ -86,28 +106,91 @@ class AdaptiveAttack:
         self.modes = Modes(probe, fitting, penalties)
         self.probed, self.curve = self.modes.probed, self.modes.curve(probe)
 
+    @property
+    def race(self) -> int:
+        """Steps of every run but the last."""
+        return max(math.ceil(self.steps * RACE), min(self.steps, LEAST_RACE))
+
+    def runs(self, target: Target, others: Sequence[str] = (), *, thorough: bool = True) -> list[Run]:
+        """Every run but the last, those of the first mode at the end.
+
+        Args:
+            others: names of further images to start from.
+            thorough: with the trade-off curve, and with starts and shapes beside these.
+        """
+        modes = self.modes.of(target)
+        first = modes[0].name
+        runs = [Run(mode.name) for mode in modes if thorough or not mode.compromising]
+        runs += [Run(first, start) for start in others]
+        if thorough:
+            runs += [Run(first, HALF_WAY), *(Run(first, RANDOM, draw=k) for k in range(self.restarts))]
+            runs += [Run(first, start, shape) for shape, start in SHAPED.items()]
+        return runs
+
+    def cost(self, target: Target, others: Sequence[str] = (), *, thorough: bool = True) -> int:
+        """Gradient steps per image."""
+        return self.race * len(self.runs(target, others, thorough=thorough)) + self.steps
+
     @torch.no_grad()
-    def __call__(self, target: Target, others: Mapping[str, Tensor] | None = None) -> Attacked:
+    def __call__(
+        self,
+        target: Target,
+        others: Mapping[str, Tensor] | None = None,
+        *,
+        thorough: bool = True,
+        memory: Memory = _no_memory,
+        told: Callable[[int], None] = lambda steps: None,
+    ) -> Attacked:
         """Attack a batch.
 
         Args:
-            others: 8-bit images `[B,3,H,W]` of further attacks, by name, which join the pool.
+            others: 8-bit images `[B,3,H,W]` of further attacks, by name, which join the pool and are started
+                from.
+            thorough: see `runs`; the random search, too.
+            memory: keeps what runs end with.
+            told: after each run, how many gradient steps it took.
         """
-        found = {OBLIVIOUS: _judged(target, target.oblivious)}
-        found |= {name: _judged(target, images) for name, images in (others or {}).items()}
-        if target.detector is not None:
+        others = others or {}
+        found = {OBLIVIOUS: judged(target, target.oblivious)}
+        found |= {name: judged(target, images) for name, images in others.items()}
+        if target.detector is not None and thorough:
             found[SCALED] = scaled(target)
         pool = dict(found)
-        bad: dict[str, float] = {}
-        for number, mode in enumerate(self.modes.of(target)):
-            own, feasible, bad[mode.name] = self._run(target, mode, number, self.steps)
-            found[mode.name] = own
-            pool[mode.name] = feasible.better(own)
-        if self.queries:
+        modes = {mode.name: mode for mode in self.modes.of(target)}
+        bad: dict[str, list[float]] = {}
+        for run in self.runs(target, list(others), thorough=thorough):
+            mode = modes[run.mode]
+            start = started(target, run, others)
+            ended = memory(str(run), partial(ascend, target, mode, start, self.race, run.draw, run.shape))
+            own, good = judged(target, ended.own), judged(target, ended.best)
+            found[run.name] = own if run.name not in found else _better(mode, found[run.name], own)
+            pool[run.name] = good if run.name not in pool else pool[run.name].better(good)
+            bad.setdefault(run.name, []).append(ended.bad)
+            told(self.race)
+        best, which = pooled(pool)
+        ended = memory(FINISH, partial(self._finish, target, best.images, which))
+        found[FINISH] = pool[FINISH] = judged(target, ended.best)
+        bad[FINISH] = [ended.bad]
+        told(self.steps)
+        if self.queries and thorough:
             rng = target.rng.fork(1 << 24)
             found[SQUARE] = pool[SQUARE] = Found(*square_search(target, self.queries, rng))
-        pooled, which = _pooled(pool)
-        return Attacked(found, pooled, which, bad)
+        best, which = pooled(pool)
+        return Attacked(found, best, which, {name: sum(b) / len(b) for name, b in bad.items()})
+
+    def _finish(self, target: Target, start: Tensor, which: Sequence[str]) -> Ended:
+        """Each image on from its best `[B,3,H,W]` in the mode that found it, in the first one if none did."""
+        modes = self.modes.of(target)
+        names = {run.name: run.mode for run in self.runs(target) if not _of(modes, run.mode).compromising}
+        chosen = [names.get(name, modes[0].name) for name in which]
+        best, bad = start.clone(), 0.0
+        for name, count in Counter(chosen).items():
+            rows = torch.tensor([i for i, own in enumerate(chosen) if own == name], device=start.device)
+            some = target if count == len(chosen) else target.select(rows)
+            ended = ascend(some, _of(self.modes.of(some), name), start[rows], self.steps)
+            best[rows] = ended.best
+            bad += ended.bad * count / len(chosen)
+        return Ended(best, best, bad)
 
     @torch.no_grad()
     def unaided(self, target: Target, steps: int) -> Tensor:
@@ -115,117 +198,48 @@ class AdaptiveAttack:
         oblivious attack, of a search or of another attack is in it."""
         best: Found | None = None
         for number, mode in enumerate(self.modes.of(target)):
-            _, feasible, _ = self._run(target, mode, number, steps, random=True)
-            best = feasible if best is None else best.better(feasible)
+            start = started(target, Run(mode.name, RANDOM, draw=number), {})
+            found = judged(target, ascend(target, mode, start, steps, number).best)
+            best = found if best is None else best.better(found)
         assert best is not None
         return best.images
 
-    def _run(
-        self, target: Target, mode: Mode, number: int, steps: int, *, random: bool = False
-    ) -> tuple[Found, Found, float]:
-        """All restarts of a mode: its own best (by its loss where it has a penalty), the best feasible one,
-        and the share of useless gradients."""
-        own, feasible, bad = None, None, 0.0
-        for restart in range(self.restarts):
-            start = target.oblivious
-            if restart or random:
-                salt = (1 << 25) + number * self.restarts + restart
-                reach = min(target.eps, FIRST_STEP / 2)
-                start = target.x + target.rng.fork(salt).uniform(*target.x.shape[1:], low=-reach, high=reach)
-            by_loss, by_merit, share = self._ascend(target, mode, start, restart, steps)
-            bad += share / self.restarts
-            feasible = by_merit if feasible is None else feasible.better(by_merit)
-            if not mode.compromising:
-                own = feasible
-            else:
-                own = by_loss if own is None else _higher(mode, by_loss, own)
-        assert own is not None
-        assert feasible is not None
-        return own, feasible, bad
 
-    def _ascend(
-        self, target: Target, mode: Mode, start: Tensor, restart: int, steps: int
-    ) -> tuple[Found, Found, float]:
-        ascent = Ascent(start, target.x, target.eps, steps)
-        sound = all(way.true for way in mode.ways)
-        true = sound and not mode.rough(target)
-        by_loss, by_merit, assumed = _Track(target.x), _Track(target.x), _Track(target.x)
-        unsound: list[Tensor] = []
-        lately = _Track(target.x)
-        weight = mode.weighed(None, torch.zeros_like(target.score_unit))
-        for step in range(steps + 1):
-            x = round_toward(ascent.x, target.x)
-            last = step == steps
-            if not true and (last or step % REFRESH == 0):
-                # Where only the precision is in doubt, what looked best since the last time is judged. At the
-                # end the image that the mode itself holds for its best is judged, too.
-                here = lately.x if sound and step else x
-                for candidate in (here, assumed.x) if last else (here,):
-                    verdict = target.judge(candidate)
-                    by_merit.update(candidate, verdict.merit)
-                    by_loss.update(candidate, mode.loss(verdict.gain, verdict.excess))
-                lately = _Track(target.x)
-            if last and not true:
-                break
-            if step % REFRESH == 0:
-                for way in mode.ways:
-                    if way.refresh is not None:
-                        way.refresh(x)
-            seen = look(target, mode, ascent.x, 1 + restart * (steps + 1) + step, weight)
-            weight = mode.weighed(weight, seen.excess)
-            unsound.append(seen.bad)
-            assumed.update(x, seen.merit)
-            lately.update(x, seen.merit)
-            if true:
-                by_merit.update(x, seen.merit)
-                by_loss.update(x, seen.loss)
-            if not last:
-                ascent.move(seen.loss if mode.compromising else seen.merit, seen.gradient)
-        # Read at the end, all at once: a GPU would wait at every step.
-        bad = sum(share / (steps + 1) for share in torch.stack(unsound).tolist())
-        return _judged(target, by_loss.x), _judged(target, by_merit.x), bad
-
-
-class _Track:
-    """The image with the highest value so far, per sample."""
-
-    def __init__(self, x: Tensor) -> None:
-        self.x = x
-        self.value = torch.full((len(x),), -torch.inf, dtype=torch.float64, device=x.device)
-
-    def update(self, x: Tensor, value: Tensor) -> None:
-        wins = value > self.value
-        self.x = torch.where(_wide(wins), x, self.x)
-        self.value = torch.where(wins, value.double(), self.value)
+def _of(modes: Sequence[Mode], name: str) -> Mode:
+    return next(mode for mode in modes if mode.name == name)
 
 
 def scaled(target: Target) -> Found:
     """As much of the oblivious perturbation as goes undetected, by bisection."""
     low = torch.zeros(len(target), device=target.x.device)
     high = torch.ones_like(low)
-    found = _judged(target, target.oblivious)
+    found = judged(target, target.oblivious)
     high = torch.where(found.verdict.feasible, low, high)  # all of it: nothing to look for
     for _ in range(SCALINGS):
         share = (low + high) / 2
         moved = target.x + _wide(share) * (target.oblivious - target.x)
-        here = _judged(target, round_toward(moved, target.x))
+        here = judged(target, round_toward(moved, target.x))
         found = found.better(here)
         low = torch.where(here.verdict.feasible, share, low)
         high = torch.where(here.verdict.feasible, high, share)
     return found
 
 
-def _judged(target: Target, images: Tensor) -> Found:
+def judged(target: Target, images: Tensor) -> Found:
+    """Images `[B,3,H,W]` with the real pipeline's verdict."""
     return Found(images, target.judge(images))
 
 
-def _higher(mode: Mode, a: Found, b: Found) -> Found:
-    """Per image the one with the higher penalised gain."""
+def _better(mode: Mode, a: Found, b: Found) -> Found:
+    """Per image the one with more merit; with the higher penalised gain where there is a penalty."""
+    if not mode.compromising:
+        return a.better(b)
     keep = mode.loss(a.verdict.gain, a.verdict.excess) >= mode.loss(b.verdict.gain, b.verdict.excess)
     return Found(torch.where(_wide(keep), a.images, b.images), a.verdict.where(keep, b.verdict))
 
 
-def _pooled(found: Mapping[str, Found]) -> tuple[Found, list[str]]:
+def pooled(found: Mapping[K, Found]) -> tuple[Found, list[K]]:
+    """Per image the one with the most merit, and which that is; the first one where they are equal."""
     names = list(found)
     merits = torch.stack([f.verdict.merit for f in found.values()])
     which = merits.argmax(0)

@@ -161,7 +161,7 @@ def behind_gate(target: Target) -> Target:
     """The undefended generator behind the defense's own gate: an image under it is not touched."""
     gated = target.gated
     assert gated is not None
-    return Target(
+    inner = Target(
         target.G,
         target.clean,
         target.aim,
@@ -172,6 +172,8 @@ def behind_gate(target: Target) -> Target:
         rng=target.rng,
         draws=target.draws,
     )
+    inner.gain_unit = target.gain_unit
+    return inner
 
 
 def _maps(target: Target) -> Mapping[str, ImageMap]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -27,17 +27,24 @@ from magdr_core.adaptive.gradient_paths import (
 from magdr_core.adaptive.victim import MARGIN, MOST_FLAGGED, Target, merit
 from magdr_core.components.rng import SampleRng
 
-Policy = Literal["selective", "penalty", "lagrangian", "tries"]
-SELECTIVE: Policy = "selective"
+Policy = Literal["plain", "penalty", "lagrangian", "tries"]
+PLAIN: Policy = "plain"
 PENALTY: Policy = "penalty"
 LAGRANGIAN: Policy = "lagrangian"
 TRIES: Policy = "tries"
 
-RAISED = 1.3
-"""Factor of a Lagrangian weight per step: up while the image is flagged, down while it is not."""
+RAISED, LOWERED = 1.15, 1.1
+"""A Lagrangian weight is multiplied by the one in each step in which the image is flagged, and divided by the
+other in each in which it is not."""
 
 WEIGHTS = (1e-2, 1e3)
 """Between which it stays."""
+
+AGREES = 0.9
+"""Mean cosine from which on gradients in half precision point where those in full precision do."""
+
+SOFT = 0.1
+"""How much suspicion over a gate, in units of suspicion, makes it as good as closed."""
 
 SHAKEN = 0.1
 """Share of the pixels that go in a random direction where every step is a try."""
@@ -51,14 +58,16 @@ class Mode:
         policy: how gain and excess are weighed; see the package's text.
         penalty: weight of the excess under a penalty.
         excess: of scores; the target's, or that of a gate inside the defense.
+        exact: half precision is no use to it.
     """
 
     name: str
     gain: Way
     score: Way | None = None
-    policy: Policy = SELECTIVE
+    policy: Policy = PLAIN
     penalty: float = 0.0
     excess: Callable[[Tensor], Tensor] | None = None
+    exact: bool = False
 
     @property
     def compromising(self) -> bool:
@@ -67,13 +76,11 @@ class Mode:
 
     def loss(self, gain: Tensor, excess: Tensor, weight: Tensor | None = None) -> Tensor:
         """`[B]`, what is ascended; `weight` `[B]` of a Lagrangian mode."""
-        if self.score is None or self.policy == TRIES:
-            return gain
         if self.policy == LAGRANGIAN:
             return gain - (1.0 if weight is None else weight) * excess.clamp_min(-MARGIN)
         if self.policy == PENALTY:
             return gain - self.penalty * excess.clamp_min(0)
-        return torch.where(excess > -MARGIN, -excess, gain)
+        return gain
 
     def weighed(self, weight: Tensor | None, excess: Tensor) -> Tensor | None:
         """The Lagrangian weights of the next step, given those of this one and the excess at it, `[B]` each;
@@ -82,11 +89,11 @@ class Mode:
             return None
         if weight is None:
             return torch.ones_like(excess)
-        return torch.where(excess > -MARGIN, weight * RAISED, weight / RAISED).clamp(*WEIGHTS)
+        return torch.where(excess > -MARGIN, weight * RAISED, weight / LOWERED).clamp(*WEIGHTS)
 
     def rough(self, target: Target) -> bool:
         """Whether it looks at the target in half precision."""
-        return target.rough and all(way.rough for way in self.ways)
+        return target.rough and not self.exact and all(way.rough for way in self.ways)
 
     @property
     def ways(self) -> list[Way]:
@@ -131,18 +138,17 @@ class Modes:
                 assert inner is not None
                 self.surrogate = distil(inner)
                 self._score_ways = ["surrogate", "queries"]
+        self._exact: frozenset[str] = frozenset()
+        if probe.rough:
+            self._exact = frozenset(mode.name for mode in self.of(probe) if not _agrees(probe, mode))
 
     def of(self, target: Target) -> list[Mode]:
-        """The modes for a batch, those of the curve first."""
+        """The modes for a batch, those of the curve last."""
         if target.detector is None:
-            return [*(Mode(way.name, way) for way in self._gains(target)), *self._evading(target)]
-        modes = [self._weighed(target, weight) for weight in self.penalties]
-        for gain in self._gains(target):
-            for name in self._score_ways:
-                score = self._score_way(target, name)
-                own = _named(SELECTIVE, target, gain, score)
-                modes.append(Mode(own, gain, score, SELECTIVE, excess=target.excess))
-        return [*modes, *self._further(target)]
+            modes = [*(Mode(way.name, way) for way in self._gains(target)), *self._evading(target)]
+        else:
+            modes = [*self._judged(target), *(self._weighed(target, weight) for weight in self.penalties)]
+        return [replace(mode, exact=mode.name in self._exact) for mode in modes]
 
     def curve(self, target: Target) -> dict[float, str]:
         """By penalty, the name of the mode that it stands for."""
@@ -153,31 +159,34 @@ class Modes:
         name = _named(f"{PENALTY}={penalty:g}", target, gain, score)
         return Mode(name, gain, score, PENALTY, penalty, target.excess)
 
-    def _further(self, target: Target) -> Iterator[Mode]:
-        """Other policies, through the first gradients alone."""
-        gain, score = self._gains(target)[0], self._score_way(target, self._score_ways[0])
-        name = _named(LAGRANGIAN, target, gain, score)
-        yield Mode(name, gain, score, LAGRANGIAN, excess=target.excess)
+    def _judged(self, target: Target) -> Iterator[Mode]:
+        """Every way to the gain with every way to the score that is to be kept low."""
+        for gain in self._gains(target):
+            for name in self._score_ways:
+                score = self._score_way(target, name)
+                own = _named(LAGRANGIAN, target, gain, score)
+                yield Mode(own, gain, score, LAGRANGIAN, excess=target.excess)
         if self.surrogate is not None:
             # No score to follow at all: each step is one more try, and what passed is kept.
-            seen = search.only_seen(target)
+            gain, seen = self._gains(target)[0], search.only_seen(target)
             yield Mode(_named(TRIES, target, gain, seen), gain, seen, TRIES, excess=target.excess)
 
     def _evading(self, target: Target) -> list[Mode]:
-        """Under its gate a defense does nothing: what is gained there is gained for good."""
+        """Under its gate a defense does nothing: what is gained there is gained for good. Jointly, the gain
+        is what is expected of a soft gate: under it that of the image, over it that of the restored one."""
         inner = _judged_by(target)
         if inner is None:
             return []
         plain = through(inner, "autograd")
         free = Way(plain.name, plain.value, False)  # true of the gate, not of the defense
-        first = self._score_way(inner, self._score_ways[0])
-        return [
-            *(
-                Mode(f"evade via {name}", free, self._score_way(inner, name), excess=inner.excess)
-                for name in self._score_ways
-            ),
-            Mode(f"evade, {LAGRANGIAN} via {first.name}", free, first, LAGRANGIAN, excess=inner.excess),
-        ]
+        modes = []
+        for name in self._score_ways:
+            score = self._score_way(inner, name)
+            modes.append(Mode(f"evade via {name}", free, score, LAGRANGIAN, excess=inner.excess))
+            if score.true:
+                behind = self._gains(target)[0]
+                modes.append(Mode(f"joint via {behind.name}+{name}", _joint(inner, plain, behind, score)))
+        return modes
 
     def _gains(self, target: Target) -> list[Way]:
         if target.defense is None:
@@ -211,6 +220,29 @@ def _judged_by(target: Target) -> Target | None:
     if target.detector is not None:
         return target
     return None if target.gated is None else choices.behind_gate(target)
+
+
+def _joint(inner: Target, plain: Way, behind: Way, score: Way) -> Way:
+    """The gain behind a soft gate: `plain` under it, `behind` over it."""
+
+    def value(x: Tensor, draw: SampleRng) -> Tensor:
+        under = torch.sigmoid(-inner.excess(score.value(x, draw)) / SOFT)
+        return under * plain.value(x, draw) + (1 - under) * behind.value(x, draw)
+
+    return Way("joint", value, False, behind.refresh, rough=behind.rough and score.rough)
+
+
+def _agrees(target: Target, mode: Mode) -> bool:
+    """Whether half precision shows where the gain, and the score, of a mode go."""
+    for way in mode.ways:
+        if way.refresh is not None:
+            way.refresh(target.oblivious)
+    weight = mode.weighed(None, torch.zeros_like(target.score_unit))
+    rough, exact = (
+        look(target, one, target.oblivious, 0, weight).gradient.flatten(1)
+        for one in (mode, replace(mode, exact=True))
+    )
+    return bool(torch.cosine_similarity(rough, exact).mean() >= AGREES)
 
 
 def _named(policy: str, target: Target, gain: Way, score: Way) -> str:

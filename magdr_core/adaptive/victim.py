@@ -54,7 +54,8 @@ class PipelineVerdict:
     """What the real pipeline made of a batch; of a stochastic one, means over its draws.
 
     Attributes:
-        gain: `[B]`, how far the aim was reached, in units of the oblivious attack's undefended gain.
+        gain: `[B]`, how far the aim was reached; 1 is what the oblivious attack, or the strongest that is
+            known, reaches undefended.
         disruption: `[B]`, MSE of the final output from the clean one, [-1,1] units.
         score: `[B]`, of the detector; 0 without one.
         excess: `[B]`, `(score - threshold) / unit`; -1 without a detector.
@@ -101,6 +102,8 @@ class Target:
         rng: the attacker's draws; the defender's are others.
         draws: see `DRAWS`; 1 where nothing is stochastic.
         rough: let G compute in bfloat16 while directions are looked for. Verdicts are exact all the same.
+        strongest: `[B,3,H,W]`, the images that do most to G alone: a gain of 1 is theirs; of the oblivious
+            ones if None.
     """
 
     def __init__(
@@ -117,6 +120,7 @@ class Target:
         rng: SampleRng,
         draws: int = DRAWS,
         rough: bool = False,
+        strongest: Tensor | None = None,
     ) -> None:
         self.G, self.clean, self.aim, self.eps = generator, clean, aim, eps
         self.detector, self.threshold, self.defense = detector, threshold, defense
@@ -131,7 +135,8 @@ class Target:
         with torch.no_grad():
             # What the aim is worth on clean outputs: 0 for Eq. 1.
             self._zero = self._aimed(aim.reference)
-            reached = self._aimed(generator(oblivious, self.c)) - self._zero
+            most = oblivious if strongest is None else strongest
+            reached = self._aimed(generator(most, self.c)) - self._zero
             self.gain_unit = reached.clamp_min(LEAST_GAIN)
             self.score_unit = torch.ones_like(reached)
             if detector is not None:
@@ -140,6 +145,18 @@ class Target:
 
     def __len__(self) -> int:
         return len(self.x)
+
+    def select(self, rows: Tensor) -> Target:
+        """The same of some images, by their indices `[n]`."""
+        some = copy(self)
+        ids = tuple(self.clean.ids[i] for i in rows.tolist())
+        some.clean = Samples(self.x[rows], self.c[rows], ids)
+        some.x, some.c = some.clean.images, some.clean.conditions
+        some.aim, some.rng = self.aim.select(rows), self.rng.select(rows)
+        for name in ("oblivious", "_zero", "gain_unit", "score_unit"):
+            setattr(some, name, getattr(self, name)[rows])
+        some._made = some._ran = None
+        return some
 
     def _aimed(self, y: Tensor) -> Tensor:
         if self.aim.target is None:

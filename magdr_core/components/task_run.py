@@ -110,6 +110,7 @@ class TaskRun(OneTask, Protocol):
     Attributes:
         images: what the cells share.
         calibrator: gives calibrated detectors and defenses.
+        store: keeps results.
         yardsticks: measure restored images and outputs against the clean ones.
     """
 
@@ -120,6 +121,9 @@ class TaskRun(OneTask, Protocol):
     def calibrator(self) -> Any: ...
 
     @property
+    def store(self) -> Any: ...
+
+    @property
     def roles(self) -> Mapping[str, Any]: ...
 
     @property
@@ -127,6 +131,10 @@ class TaskRun(OneTask, Protocol):
 
     @property
     def encoder(self) -> str | None: ...
+
+    def key(self, cell: Any) -> str:
+        """The key of a cell's result: a hash of everything that it depends on."""
+        ...
 
     def component(self, cell: Any) -> Any:
         """A cell's component, ready. Raises MagdrError if it cannot be had."""

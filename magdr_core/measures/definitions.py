@@ -154,9 +154,19 @@ def _detectors() -> Iterator[Figure]:
         role="detector",
         better="lower",
         threshold=_SHARE,
-        needs=("disruption", "flagged", "oblivious/disruption", "clean:flagged"),
+        needs=("disruption", "flagged", "strongest/disruption", "clean:flagged"),
         statistic="kept_at_95_evasion",
-        summary="disruption that evades 95% of the time, as a share of the oblivious attack's",
+        summary="disruption that evades 95% of the time, as a share of the strongest undefended one",
+        modes=False,
+    )
+    yield Figure(
+        name="kept_targeted",
+        role="detector",
+        better="lower",
+        threshold=_SHARE,
+        needs=("targeted/progress", "targeted/flagged", "strongest/progress", "clean:flagged"),
+        statistic="kept_at_95_evasion",
+        summary="the same of how much nearer outputs come to a target: the attack's own, or the input",
         modes=False,
     )
     yield replace(_forwards("detector"), off=("noise", "benign"))
@@ -233,6 +243,28 @@ def _defenses() -> Iterator[Figure]:
     for figure in (flagged, let_pass):
         yield figure
         yield _median(figure)
+    for name, needs, summary in (
+        (
+            "kept",
+            ("mse_o", "strongest/disruption"),
+            "output error under an attack that knows all, as a share of the strongest undefended one",
+        ),
+        (
+            "kept_targeted",
+            ("targeted/progress", "strongest/progress"),
+            "the same of how much nearer outputs come to a target: the attack's own, or the input",
+        ),
+    ):
+        yield Figure(
+            name=name,
+            role="defense",
+            better="lower",
+            threshold=_SHARE,
+            needs=needs,
+            statistic=name,
+            summary=summary,
+            modes=False,
+        )
     yield replace(
         measures["mse"],
         name="mse_o_difference",

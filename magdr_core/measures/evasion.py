@@ -34,14 +34,14 @@ def success_undetected(disruption: Array, flagged: Array) -> Any:
 
 
 def kept_share(disruption: Array, flagged: Array, whole: Array, clean_flagged: Array) -> Any:
-    """The disruption that evades 95% of the time, as a share of the undefended attack's.
+    """The disruption that evades 95% of the time, as a share of an undefended one.
 
     Flagged images keep nothing. An image that nothing evades is sent as it is, without any disruption; it is
     flagged only if it is a false alarm.
 
     Args:
         disruption, flagged: `[..., n]` of the images that evade best.
-        whole: `[..., n]` disruption by the attack that knows nothing.
+        whole: `[..., n]` the strongest disruption that anything found where nothing defends.
         clean_flagged: `[..., n]` false alarms on the same faces.
 
     Returns:
@@ -51,3 +51,16 @@ def kept_share(disruption: Array, flagged: Array, whole: Array, clean_flagged: A
     total = whole.sum(-1)
     enough = (total > 0) & (1 - caught.mean(-1) >= EVASION)
     return np.where(enough, left.sum(-1) / np.where(total > 0, total, 1.0), np.nan)
+
+
+def kept_behind(reached: Array, whole: Array) -> Any:
+    """What an attack reaches behind a defense, `[...]`, as a share of the most that is reached without one.
+
+    Args:
+        reached, whole: `[..., n]`, in the same units.
+
+    Returns:
+        NaN where nothing is reached without one.
+    """
+    total = whole.sum(-1)
+    return np.where(total > 0, reached.sum(-1) / np.where(total > 0, total, 1.0), np.nan)

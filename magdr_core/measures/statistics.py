@@ -15,7 +15,8 @@ from scipy.stats import rankdata
 from magdr_core.components.figure import Figure
 from magdr_core.errors import MagdrError, one_line, suggestion
 from magdr_core.isolation import interrupts
-from magdr_core.measures.evasion import kept_share, mean_undetected, success_undetected
+from magdr_core.measures.definitions import LEVELS_PER_UNIT
+from magdr_core.measures.evasion import kept_behind, kept_share, mean_undetected, success_undetected
 from magdr_core.measures.thresholds import Array, scores_needed, threshold_at_fpr
 
 Statistic = Callable[..., Any]
@@ -242,6 +243,8 @@ STATISTICS: Mapping[str, Statistic] = {
     "mean_undetected": mean_undetected,
     "success_undetected": success_undetected,
     "kept_at_95_evasion": kept_share,
+    "kept": lambda errors, whole: kept_behind(errors / LEVELS_PER_UNIT**2, whole),
+    "kept_targeted": kept_behind,
 }
 """What a :class:`~magdr_core.components.figure.Figure` may name as its statistic: functions of arrays
 `[..., n]` in the order of the figure's `needs`, which give `[...]`."""

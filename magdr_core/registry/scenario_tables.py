@@ -71,7 +71,7 @@ class Adaptive(BaseModel):
     defenses: Labels = ()
     others: Labels = ()
     behind: str = ""
-    steps: Annotated[int, Field(ge=1)] = 50
+    steps: Annotated[int, Field(ge=1)] = 150
     restarts: Annotated[int, Field(ge=1)] = 1
     penalties: tuple[Annotated[float, Field(ge=0, allow_inf_nan=False)], ...] = (0.1, 0.3, 1.0, 3.0)
     queries: Annotated[int, Field(ge=0)] = 100

@@ -57,6 +57,16 @@ class Store:
             os.rmdir(path)  # an empty folder stands in nobody's way
         write_atomically(path, lambda p: p.write_bytes(content))
 
+    def remove(self, name: str) -> None:
+        """Remove a file, by its name inside the store, if it is there and can be removed."""
+        with suppress(OSError):
+            os.remove(self.root / name)
+
+    def forget(self, kind: str, key: str) -> None:
+        """Remove a result and the images with its key, which nobody needs any longer."""
+        self.remove(_name(kind, key, ".json"))
+        self.remove(_name("images", key, ".safetensors"))
+
     def sweep(self) -> None:
         """Remove what killed processes left half-written; those that write at present are not disturbed."""
         for folder in [self.root, *self.root.glob("*"), *self.root.glob("*/*")]:
@@ -159,6 +169,9 @@ class AwayStore(Store):
 
     def write(self, name: str, content: bytes) -> None:
         self._made[name] = content
+
+    def remove(self, name: str) -> None:
+        self._made.pop(name, None)
 
     def sweep(self) -> None:
         """There is nothing to sweep: it writes nothing."""

@@ -154,7 +154,8 @@ def test_a_random_defense_needs_the_expectation_over_its_draws(pipeline):
         found = attack(pipeline(f, 6, **options)).pooled.images
         fresh = pipeline(f, 6, name="defender", **options | {"draws": 100})
         reached[draws] = fresh.judge(found).disruption.mean()
-    assert reached[20] > 1.15 * reached[1]
+    # Momentum is a mean over draws, too: with one draw a step there is less to gain than there was.
+    assert reached[20] > 1.05 * reached[1]
 
 
 def swapped(x, c, G):
@@ -176,7 +177,8 @@ def test_a_defense_without_gradient_is_followed_through_a_fitted_stand_in(pipeli
     found = attack(pipeline(halves, 3, **options))
     network, identity = attack.modes.reproduction.error
     assert network < 0.5 * identity
-    assert set(found.modes) == {"oblivious", "bpda", "bpda-fitted"}
+    plain = {"oblivious", "bpda", "bpda-fitted", "finish"}
+    assert set(found.modes) == plain | {"low-frequency, bpda", "concentrated, bpda"}
 
 
 def test_the_fitted_stand_in_has_the_defenses_values_and_its_own_gradient(pipeline):
@@ -257,11 +259,11 @@ def test_a_detector_without_gradient_is_evaded_by_stand_in_and_by_queries(pipeli
     attack, found = attacked(pipeline, detector=out_of_sight, threshold=0.5 * LEVEL, steps=20)
     assert attack.modes.surrogate is not None
     assert not any(seen.usable for seen in attack.probed.values())
-    assert found.modes["selective via queries"].verdict.feasible.all()
-    assert found.modes["selective via surrogate"].verdict.feasible.any()
+    assert found.modes["lagrangian via queries"].verdict.feasible.all()
+    assert found.modes["lagrangian via surrogate"].verdict.feasible.any()
     # Scaled down, nothing is left at this threshold; knowing where the score goes keeps much more.
     assert (found.modes["scaled"].verdict.gain < 0.01).all()
-    assert (found.modes["selective via queries"].verdict.gain > 0.4).all()
+    assert (found.modes["lagrangian via queries"].verdict.gain > 0.4).all()
 
 
 def test_the_random_search_needs_no_gradient(pipeline):

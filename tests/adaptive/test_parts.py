@@ -3,11 +3,12 @@
 import pytest
 import torch
 
-from magdr_core.adaptive.apgd import Ascent, marks
 from magdr_core.adaptive.black_box import square_search
 from magdr_core.adaptive.discrete_choice import _softmin
 from magdr_core.adaptive.gradient_paths import through
 from magdr_core.adaptive.gradient_unmasking import Lifted
+from magdr_core.adaptive.shapes import SHAPES
+from magdr_core.adaptive.sign_steps import Ascent, length
 from magdr_core.components.rng import SampleRng
 from tests.adaptive.conftest import EPS
 
@@ -63,33 +64,64 @@ def test_gradients_are_off_again_where_they_were_off_before():
         assert not torch.is_grad_enabled()
 
 
-def test_marks_are_those_of_apgd():
-    # .22, .41, .57, .70, .80, .87, .93, .99 of 100 (Croce and Hein 2020, section 4.1).
-    assert marks(100) == [22, 41, 57, 70, 80, 87, 93, 99]
+def test_steps_fall_by_a_cosine_from_three_eighths_of_the_radius_to_a_twenty_fourth():
+    lengths = [length(n, 101) * 6 for n in range(101)]
+    assert lengths[0] == pytest.approx(2.25)
+    assert lengths[50] == pytest.approx(1.25)
+    assert lengths[100] == pytest.approx(0.25)
+    assert lengths == sorted(lengths, reverse=True)
+    assert length(0, 1) == pytest.approx(3 / 8)
 
 
-def test_steps_halve_where_progress_stalls_and_only_there():
+def test_a_step_goes_along_the_signs_and_stays_in_the_ball():
     clean = torch.full((2, 3, 4, 4), 0.5)
-    ascent = Ascent(clean, clean, EPS, 100)
-    for n in range(60):
-        # The first image gets better with every step, the second never does.
-        ascent.move(torch.tensor([float(n), -float(n)]), torch.randn(2, 3, 4, 4))
-    assert ascent.step[0] == pytest.approx(2 * EPS)
-    assert ascent.step[1] == pytest.approx(2 * EPS / 8)
+    ascent = Ascent(clean, clean, EPS, 30)
+    slope = torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    ascent.move(slope)
+    assert torch.allclose(ascent.x - clean, 3 / 8 * EPS * slope.sign(), atol=1e-7)
+    for _ in range(29):
+        ascent.move(slope)
+    assert torch.allclose(ascent.x - clean, EPS * slope.sign(), atol=1e-6)
 
 
-def test_a_restart_goes_back_to_the_best_point():
+def test_the_momentum_is_of_gradients_of_equal_size_whatever_their_scale():
+    """A gradient a thousand times as large as the one before does not decide alone."""
     clean = torch.full((1, 3, 4, 4), 0.5)
-    ascent = Ascent(clean, clean, EPS, 100)
-    best = None
-    for n in range(22):
-        if n == 5:
-            best = ascent.x.clone()
-        ascent.move(torch.tensor([1.0 if n == 5 else 0.0]), torch.randn(1, 3, 4, 4))
-    gradient = torch.zeros(1, 3, 4, 4)
-    ascent.move(torch.tensor([0.0]), gradient)
-    assert (ascent.x - best).abs().max() <= 2 * EPS
-    assert ascent.step.item() == pytest.approx(EPS)
+    ascent = Ascent(clean, clean, EPS, 3)
+    ascent.move(torch.full((1, 3, 4, 4), 1e-6))
+    ascent.move(torch.full((1, 3, 4, 4), 1e-3))
+    x = ascent.x.clone()
+    ascent.move(torch.full((1, 3, 4, 4), -1e3))  # .75 + .75^2 > 1: the two before still win
+    assert (ascent.x >= x).all()
+
+
+def test_a_gradient_of_nought_leaves_the_momentum_alone():
+    clean = torch.full((1, 3, 4, 4), 0.5)
+    ascent = Ascent(clean, clean, EPS, 10)
+    ascent.move(torch.ones(1, 3, 4, 4))
+    x = ascent.x.clone()
+    ascent.move(torch.zeros(1, 3, 4, 4))
+    assert (ascent.x > x).all()
+
+
+def test_a_low_frequency_shape_leaves_no_fine_pattern():
+    x = torch.arange(16)
+    fine = ((x[:, None] + x[None]) % 2 * 2.0 - 1).expand(1, 3, 16, 16)
+    coarse = (x < 8).float()[:, None].expand(1, 3, 16, 16) * 2 - 1
+    seen = SHAPES["low-frequency"]()(fine + coarse)
+    assert torch.equal(seen[..., 2:-2, :].sign(), coarse[..., 2:-2, :])
+
+
+def test_a_concentrated_shape_keeps_to_a_quarter_of_the_pixels_where_the_first_gradient_was_largest():
+    shape = SHAPES["concentrated"]()
+    slope = torch.ones(2, 3, 16, 16) * 0.01
+    slope[0, :, :8, :8] = 1.0
+    slope[1, :, 8:, 8:] = -1.0
+    kept = shape(slope) != 0
+    assert kept.float().mean().item() == pytest.approx(0.25, abs=0.03)  # ties stay
+    assert kept[0, :, :7, :7].all()
+    assert kept[1, :, 9:, 9:].all()
+    assert torch.equal(shape(-slope.flip(0)) != 0, kept)
 
 
 def test_softmin_weighs_low_scores_most_and_screened_ones_never():

@@ -86,14 +86,19 @@ def test_rows_name_the_mode_and_the_pool_has_none(done):
     assert {"", "oblivious", "eq3", "square", "autograd", "bpda"} <= jpeg
     magdr = {r["variant"] for r in rows if (r["component"], r["metric"]) == ("magdr", "mse_o")}
     assert {"", "oblivious", "frozen", "softmin", "bpda", "evade via autograd"} <= magdr
-    assert "evade, lagrangian via autograd" in magdr
+    assert {"joint via frozen+autograd", "finish", "targeted, frozen", "targeted, finish"} <= magdr
     recall = {r["variant"] for r in rows if (r["component"], r["metric"]) == ("distortion", "recall")}
     assert {
         "fpr1",
         "best-f1",
         "fpr1, penalty=0.1 via autograd",
-        "fpr1, selective via autograd",
         "fpr1, lagrangian via autograd",
+        "fpr1, low-frequency, lagrangian via autograd",
+        "fpr1, concentrated, lagrangian via autograd",
+        "fpr1, finish",
+        "fpr1, undefended",
+        "fpr1, targeted",
+        "fpr1, targeted, lagrangian via autograd",
         "fpr1, scaled",
     } <= recall
     assert {r["metric"] for r in rows if r["role"] == "attack"} == {"mse_o", "median_mse_o", "success"}
@@ -103,6 +108,7 @@ def test_the_pool_disrupts_a_defense_at_least_as_much_as_each_mode(done):
     (cell,) = cells(done.first, "defense", "jpeg")
     pool = np.asarray(cell.values["mse_o"])
     modes = [k for k in cell.values if k.endswith("/mse_o")]
+    assert "targeted, autograd/mse_o" in modes
     assert len(modes) >= 5
     for mode in modes:
         assert (pool >= np.asarray(cell.values[mode]) * (1 - 1e-5) - 1e-3).all(), mode
@@ -250,6 +256,80 @@ def test_the_suites_name_is_in_the_manifest_and_in_every_threat_card(done):
     assert json.loads((done.first.folder / "manifest.json").read_text())["adaptive_suite"] == name
     told = json.loads((done.first.folder / "cells.json").read_text())
     assert {c["threat"]["suite"] for c in told if c["facts"]["knowledge"] == "adaptive"} == {name}
+
+
+def test_shares_are_of_the_strongest_that_anything_found_without_a_defense(done):
+    (detected,), (defended,), (bare,) = (
+        cells(done.first, role, component)
+        for role, component in (("detector", "distortion"), ("defense", "jpeg"), ("defense", "identity"))
+    )
+    for cell in (detected, defended):
+        strongest = cell.array("strongest/disruption")
+        assert (strongest >= bare.array("undefended/mse_o") / 127.5**2 * (1 - 1e-4)).all()
+    every = [detected.array(k) for k in detected.values if k.endswith("/disruption")]
+    assert (detected.array("strongest/disruption") >= np.max(every, 0) * (1 - 1e-5)).all()
+    rows = {
+        (r["role"], r["component"], r["metric"]): float(r["value"])
+        for r in rows_of(done.first)
+        if r["knowledge"] == "adaptive" and not r["variant"]
+    }
+    kept = defended.array("mse_o").sum() / 127.5**2 / defended.array("strongest/disruption").sum()
+    assert rows["defense", "jpeg", "kept"] == pytest.approx(kept)
+    reached = defended.array("targeted/progress").sum() / defended.array("strongest/progress").sum()
+    assert rows["defense", "jpeg", "kept_targeted"] == pytest.approx(reached)
+
+
+def test_a_targeted_pool_comes_nearer_to_the_target_than_the_other_one(done):
+    """The second aim is the input, for an attack whose own has no target: the edit does not happen."""
+    (cell,) = cells(done.first, "defense", "identity")
+    assert (cell.array("targeted/mse_o") <= cell.array("mse_o") * (1 + 1e-5)).all()
+    assert (cell.array("targeted/progress") > 0).all()
+    assert (cell.array("strongest/progress") >= cell.array("targeted/progress") * (1 - 1e-4)).all()
+
+
+class Killed(BaseException):
+    """As a signal would."""
+
+
+def test_a_killed_cell_goes_on_with_the_runs_that_it_had_finished(done, monkeypatch):
+    from magdr_core.adaptive import attack as module
+
+    text = edited(ADAPTIVE, ('defenses = ["jpeg", "magdr"]', 'defenses = ["jpeg"]'))
+    (cell,) = cells(done.first, "detector", "distortion")
+    lost = done.folder / "cache" / "cells" / cell.key[:2] / f"{cell.key}.json"
+    kept = lost.read_bytes()
+    lost.unlink()
+    real, ran = module.ascend, []
+
+    def until_killed(target, mode, *args):
+        if len(ran) == 3:
+            raise Killed
+        ran.append(mode.name)
+        return real(target, mode, *args)
+
+    monkeypatch.setattr(module, "ascend", until_killed)
+    with pytest.raises(Killed):
+        done.run(text, out="killed")
+    again = []
+
+    def counted(target, mode, *args):
+        again.append(mode.name)
+        return real(target, mode, *args)
+
+    monkeypatch.setattr(module, "ascend", counted)
+    resumed = done.run(text, out="resumed")
+    (after,) = cells(resumed, "detector", "distortion")
+    assert after.values == cell.values
+    assert after.attack_forwards == pytest.approx(cell.attack_forwards)
+    monkeypatch.setattr(module, "ascend", real)
+    whole = len(ran) + len(again)
+    lost.unlink()
+    again.clear()
+    monkeypatch.setattr(module, "ascend", counted)
+    done.run(text, out="whole")
+    assert len(again) == whole
+    assert not list((done.folder / "cache" / "runs").rglob("*.json")), "nothing is left of what a cell holds"
+    lost.write_bytes(kept)
 
 
 def test_kept_counts_flagged_images_as_nothing():

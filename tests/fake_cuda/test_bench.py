@@ -78,8 +78,8 @@ WAITS = {
     "magdr_core.isolation.shared_tensors:_unchanged": "what cells share is verified before one is stored",
     "magdr_core.magdr.loop:MagDR._run": "which images go on to another round decides what is computed at all",
     "magdr_core.magdr.standardise:target_names": "figures are kept by the name of a target region",
-    "magdr_core.adaptive.attack:AdaptiveAttack._ascend": SEARCH,
-    "magdr_core.adaptive.attack:_pooled": SEARCH,
+    "magdr_core.adaptive.run:ascend": SEARCH,
+    "magdr_core.adaptive.attack:pooled": SEARCH,
     "magdr_core.adaptive.discrete_choice:_worthwhile.<locals>.<dictcomp>": SEARCH,
     "magdr_core.adaptive.discrete_choice:softmin.<locals>.value": SEARCH,
     "magdr_core.adaptive.gradient_unmasking:Lifted.__torch_function__": "reads of what is attacked",
@@ -104,7 +104,7 @@ WAITS = {
 }
 FEW = "some numbers an image"
 DOUBLES = {
-    "magdr_core.adaptive.apgd": FEW,
+    "magdr_core.adaptive.sign_steps": FEW,
     "magdr_core.adaptive.attack": FEW,
     "magdr_core.adaptive.victim": FEW,
     "magdr_core.adaptive.gradient_paths": "whether two gradients point the same way, once an attack",

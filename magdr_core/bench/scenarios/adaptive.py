@@ -7,8 +7,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from torch import Tensor
+
+from magdr_core.adaptive.attack import NAME, VERSION
+from magdr_core.bench.scenarios.adaptive_aims import (
+    AWAY,
+    TARGETED,
+    aim_of,
+    attack_undefended,
+    oblivious,
+    undefended,
+)
 from magdr_core.bench.scenarios.adaptive_cells import AdaptiveCells, suite_of
 from magdr_core.bench.scenarios.attack import ByAttack, attack_slice
+from magdr_core.components.batch import Samples
 from magdr_core.components.cells import PlannedCell
 from magdr_core.components.role import Role
 from magdr_core.components.scenario import Scenario
@@ -68,7 +80,8 @@ class AdaptiveScenario(ByAttack):
 
     def images_before(self, plan: Planning, part: Slice) -> tuple[Slice, ...]:
         labels = dict.fromkeys((part.label, *plan.profile.adaptive.others))
-        return tuple(attack_slice(plan, label) for label in labels)
+        aims = (undefended(part, aim) for aim in (AWAY, TARGETED))
+        return (*(attack_slice(plan, label) for label in labels), *aims)
 
     def fits(self, plan: Planning, role: Role) -> Sequence[tuple[str, str]]:
         behind = self._behind(plan.profile, role)
@@ -100,7 +113,20 @@ class AdaptiveScenario(ByAttack):
     # -- cells ------------------------------------------------------------------------------------------
 
     def images_key(self, images: SharedImages, part: Slice) -> Mapping[str, Any]:
-        return Scenario.images_key(self, images, part)  # each cell has images of its own: see `cell_key`
+        if aim_of(part) is None:
+            return Scenario.images_key(self, images, part)  # each cell has images of its own: see `cell_key`
+        options = images.profile.adaptive.model_dump(include={"steps", "restarts", "precision"})
+        told = {
+            "version": [NAME, VERSION],
+            "aim": aim_of(part),
+            "start": images.key(oblivious(part)),
+            **options,
+        }
+        return {**super().images_key(images, part), "undefended": told}
+
+    def make(self, images: SharedImages, part: Slice, clean: Samples) -> Mapping[Slice, Tensor]:
+        attack = images.toolkit.build("attack", part.label)
+        return {part: attack_undefended(images, part, clean, attack, images.profile.adaptive)}
 
     def prepare(self, images: SharedImages, part: Slice) -> None:
         pass

@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from magdr_core.adaptive import AdaptiveAttack, Attacked, Target
-from magdr_core.adaptive.attack import REFRESH, SCALINGS, summary
+from magdr_core.adaptive import AdaptiveAttack, Target
+from magdr_core.adaptive.aims import AllAims, attack_all
+from magdr_core.adaptive.attack import NAME, SCALINGS, VERSION, summary
+from magdr_core.adaptive.run import REFRESH
 from magdr_core.adaptive.victim import DRAWS, MOST_FLAGGED
 from magdr_core.bench import evaluate
+from magdr_core.bench.scenarios.adaptive_aims import (
+    AWAY,
+    OBLIVIOUS,
+    TARGETED,
+    aims_of,
+    oblivious,
+    progress_made,
+    undefended,
+)
+from magdr_core.bench.scenarios.adaptive_runs import KeptRuns
 from magdr_core.components.batch import Samples
 from magdr_core.components.cells import PlannedCell, UnderAttack
 from magdr_core.components.fingerprints import digest
+from magdr_core.components.objective import ObjectiveName, build_objective, symmetric_mse
 from magdr_core.components.rng import SampleRng
 from magdr_core.components.role import Role
 from magdr_core.components.slice import Measured, Slice
@@ -24,11 +38,8 @@ from magdr_core.errors import MagdrError, components_own
 from magdr_core.guards import GuardedAttack
 from magdr_core.measures.evasion import key_of
 from magdr_core.registry.scenario_tables import Adaptive
-from magdr_core.runtime.samples import attack_samples, draw_samples, objective_of
+from magdr_core.runtime.samples import attack_samples, draw_samples
 from magdr_core.toolkit import Toolkit
-
-VERSION = 2
-"""Raised whenever the attack can find other images; part of every adaptive cell's key."""
 
 PROBED = 4
 """Calibration faces on which gradients are tried."""
@@ -39,24 +50,28 @@ FITTED = 32
 SETTINGS = {"steps", "restarts", "penalties", "queries", "precision"}
 """What a profile says of how hard the attack tries."""
 
-OBLIVIOUS = "attack"
-"""The scenario whose images each attack starts from."""
+UNDEFENDED = "undefended"
+"""The mode of the images that the same effort finds without a defense."""
+
+STRONGEST = "strongest"
+"""What values of a cell are called that are of whatever does most where nothing defends."""
 
 
 def suite_of(toolkit: Toolkit, options: Adaptive) -> str:
     """A name of the whole suite of attacks: two runs with the same one faced the same attacks.
 
-    It changes with the attack's version and constants, its settings, and the attacks that it starts from and
-    is pooled with; not with what is attacked, on which faces, or by which labels.
+    It tells the suite's version, whether its settings are the suite's own, and by a hash the settings and the
+    attacks that it starts from and is pooled with; not what is attacked, on which faces, or by which labels.
     """
+    settings = options.model_dump(include=SETTINGS)
     told = {
-        "version": VERSION,
-        "settings": options.model_dump(include=SETTINGS),
+        "settings": settings,
         "attacks": sorted(_identified(toolkit, label) for label in options.attacks),
         "others": sorted(_identified(toolkit, label) for label in options.others),
         "constants": [PROBED, FITTED, DRAWS, REFRESH, SCALINGS, MOST_FLAGGED],
     }
-    return digest(told)[:16]
+    own = settings == Adaptive(attacks=options.attacks).model_dump(include=SETTINGS)
+    return f"{NAME} {VERSION}{'' if own else ', other settings'} ({digest(told)[:8]})"
 
 
 def _identified(toolkit: Toolkit, attack: str) -> str:
@@ -87,8 +102,8 @@ class AdaptiveCells:
         """What the images of an adaptive cell depend on besides the component that they are aimed at."""
         options = self.options
         return {
-            "version": VERSION,
-            "start": self.images.key(_oblivious(cell.slice)),
+            "version": [NAME, VERSION],
+            "start": self.images.key(oblivious(cell.slice)),
             "others": [self.images.key(part) for part in self._others(cell)],
             "settings": options.model_dump(include=SETTINGS),
             "faces": [PROBED, FITTED],
@@ -101,12 +116,11 @@ class AdaptiveCells:
         Args:
             rng: the defender's draws.
         """
-        for part in (_oblivious(cell.slice), *self._others(cell)):
-            self.images.of(part)  # shared by cells: no cost of the one that comes first
+        for part in self.shared(cell):
+            self.images.of(part)  # no cost of the cell that comes first
         self._take_passes()
         name = f"{cell.role}/{digest(role.identity(self.run, cell))}"  # like the key, it knows no label
-        found, attack = self.attack(cell, defended, name)
-        spent = self._take_passes()
+        found, attack, runs = self.attack(cell, defended, name)
         clean = self.images.clean(defended.oracle)
         images = images_of(found)
         values: dict[str, list[float]] = {}
@@ -123,11 +137,33 @@ class AdaptiveCells:
             flags = [float(score > defended.threshold) for score in scores]
             errors = zip(flags, values["mse_o"], strict=True)
             values |= {"flagged": flags, "undetected_mse_o": [0.0 if f else e for f, e in errors]}
+        values |= self._undefended_values(cell, clean, images)
+        values[key_of(TARGETED, "progress")] = torch.cat([f.reached[TARGETED] for f in found]).tolist()
         self._take_passes()
         self.G.passes = passes  # the component's own cost; the attack's is told apart
-        told = facts_of(found, attack) | {"attack_forwards": spent / len(clean)}
+        told = facts_of(found, attack) | {"attack_forwards": runs.passes / len(clean)}
         told |= {"threat": self._threat(cell, defended)}
+        runs.forget()
         return Measured(values, told, {"images": images[""]})
+
+    def _undefended_values(
+        self, cell: PlannedCell, clean: Samples, images: Mapping[str, Tensor]
+    ) -> dict[str, list[float]]:
+        """The most that any of these images, or those of the same effort, do to the generator alone: their
+        distance from the clean outputs, and how much nearer to the target they come, in [-1,1] units."""
+        kinds = aims_of(self.toolkit.build("attack", cell.slice.label), self.G)
+        aim = build_objective(kinds[TARGETED], self.G, clean.images, clean.conditions, self.images.reference)
+        most = {"disruption": torch.zeros(0), "progress": torch.zeros(0)}
+        for x in (*images.values(), *(self.images.of(undefended(cell.slice, a)) for a in kinds)):
+            y = evaluate.outputs(x, clean, self.G)
+            here = {"disruption": symmetric_mse(y, aim.reference), "progress": progress_made(aim, y)}
+            most = {n: torch.maximum(most[n], v) if len(most[n]) else v for n, v in here.items()}
+        return {key_of(STRONGEST, name): values.tolist() for name, values in most.items()}
+
+    def shared(self, cell: PlannedCell) -> list[Slice]:
+        """The images that a cell's attack starts from, besides its own."""
+        aims = (undefended(cell.slice, aim) for aim in (AWAY, TARGETED))
+        return [oblivious(cell.slice), *self._others(cell), *aims]
 
     def _take_passes(self) -> int:
         passes: int = self.G.take_passes() + self.toolkit.take_inner_passes()
@@ -152,13 +188,14 @@ class AdaptiveCells:
 
     def attack(
         self, cell: PlannedCell, defended: UnderAttack, name: str
-    ) -> tuple[list[Attacked], AdaptiveAttack]:
-        """The attacked test images, batch by batch.
+    ) -> tuple[list[AllAims], AdaptiveAttack, KeptRuns]:
+        """The attacked test images, batch by batch, and the runs that they are from.
 
         Args:
             name: of the attacker's random streams.
         """
         options = self.options
+        kinds = aims_of(self.toolkit.build("attack", cell.slice.label), self.G)
 
         def calibration(first: int, count: int) -> Target:
             clean, _ = draw_samples(
@@ -174,7 +211,7 @@ class AdaptiveCells:
                 before = self.G.passes
                 self._probes[made] = self._made(cell.slice, clean)
                 self.G.passes = before  # no cost of the cell that came first
-            return self._target(clean, self._probes[made], cell, defended, name)
+            return self._target(clean, self._probes[made], cell, defended, name, kinds[AWAY])
 
         attack = AdaptiveAttack(
             calibration(0, PROBED),
@@ -185,17 +222,31 @@ class AdaptiveCells:
             queries=options.queries,
         )
         clean = self.images.clean(defended.oracle)
-        start = self.images.of(_oblivious(cell.slice))
+        start = self.images.of(oblivious(cell.slice))
         others = {part.name: self.images.of(part) for part in self._others(cell)}
-        found = []
+        strongest = {aim: self.images.of(undefended(cell.slice, aim)) for aim in kinds}
         together = clean.together("test")
+        kept = KeptRuns(self.run.store, self._take_passes, self.run.key(cell))
+        told: _PassesLeft | None = None
+        found = []
         for at in range(0, len(clean), together):
             rows = slice(at, at + together)
-            target = self._target(clean[rows], start[rows], cell, defended, name)
-            found.append(attack(target, {k: v[rows] for k, v in others.items()}))
-            done = min(at + together, len(clean))
-            self.run.progress(f"adaptive attack on {cell.component}", done, len(clean))
-        return found, attack
+            targets = {
+                aim: self._target(clean[rows], start[rows], cell, defended, name, kind, strongest[aim][rows])
+                for aim, kind in kinds.items()
+            }
+            beside = {label: images[rows] for label, images in others.items()}
+            starts = {aim: {**beside, UNDEFENDED: strongest[aim][rows]} for aim in kinds}
+            if told is None:
+                steps = sum(
+                    attack.cost(target, [*starts[aim]], thorough=not aim) for aim, target in targets.items()
+                )
+                what = f"adaptive attack on {cell.component}, passes"
+                told = _PassesLeft(partial(self.run.progress, what), kept, steps * len(clean))
+            told.images = len(clean[rows])
+            found.append(attack_all(attack, targets, starts, kept.of(clean[rows]), told))
+        kept.count()
+        return found, attack, kept
 
     def _others(self, cell: PlannedCell) -> list[Slice]:
         """The further attacks of the cell's strength."""
@@ -216,13 +267,19 @@ class AdaptiveCells:
         return torch.cat(made)
 
     def _target(
-        self, clean: Samples, start: Tensor, cell: PlannedCell, defended: UnderAttack, name: str
+        self,
+        clean: Samples,
+        start: Tensor,
+        cell: PlannedCell,
+        defended: UnderAttack,
+        name: str,
+        kind: ObjectiveName,
+        strongest: Tensor | None = None,
     ) -> Target:
-        attack: GuardedAttack = self.toolkit.build("attack", cell.slice.label)
         return Target(
             self.G,
             clean,
-            objective_of(attack, self.G, clean),
+            build_objective(kind, self.G, clean.images, clean.conditions),
             start,
             cell.slice.eps,
             detector=defended.guarded,
@@ -230,27 +287,47 @@ class AdaptiveCells:
             defense=defended.defense,
             rough=self.options.precision == "bfloat16",
             rng=SampleRng(self.seed, f"adaptive/{name}", clean.ids, device=clean.images.device),
+            strongest=strongest,
         )
 
 
-def _oblivious(part: Slice) -> Slice:
-    return replace(part, scenario=OBLIVIOUS)
+class _PassesLeft:
+    """Tells how many of the generator's passes a cell's attack has taken, of how many it will take.
+
+    Args:
+        told: takes (done, total).
+        steps: gradient steps, times images, of the whole attack.
+
+    Attributes:
+        images: how many the next runs are of.
+    """
+
+    def __init__(self, told: Callable[[int, int], None], kept: KeptRuns, steps: int) -> None:
+        self._told, self._kept, self._steps = told, kept, steps
+        self._done = 0
+        self.images = 0
+
+    def __call__(self, steps: int) -> None:
+        self._done += steps * self.images
+        passes = self._kept.count()
+        self._told(passes, max(passes, round(passes * self._steps / self._done)))
 
 
 # -- values of cells ------------------------------------------------------------------------------------
 
 
-def images_of(found: list[Attacked]) -> dict[str, Tensor]:
-    """By mode the images `[n,3,H,W]`, the pool's under an empty name."""
+def images_of(found: list[AllAims]) -> dict[str, Tensor]:
+    """By mode the images `[n,3,H,W]`, the pools' by aim, the first one's under an empty name."""
+    pools = {aim: torch.cat([f.pooled[aim].images for f in found]) for aim in found[0].pooled}
     by_mode = {name: torch.cat([f.modes[name].images for f in found]) for name in found[0].modes}
-    return {"": torch.cat([f.pooled.images for f in found]), **by_mode}
+    return {**pools, **by_mode}
 
 
-def facts_of(found: list[Attacked], attack: AdaptiveAttack) -> dict[str, Any]:
+def facts_of(found: list[AllAims], attack: AdaptiveAttack) -> dict[str, Any]:
     """What is kept beside the values: where the pool's images are from, the curve, and the gradients."""
-    sizes = [len(f.which) for f in found]
+    sizes = [len(f.which[AWAY]) for f in found]
     return {
-        "which": [name for f in found for name in f.which],
+        "which": [name for f in found for name in f.which[AWAY]],
         "curve": {f"{penalty:g}": name for penalty, name in attack.curve.items()},
         "probed": summary(attack),
         "bad_gradients": {
