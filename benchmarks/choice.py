@@ -6,7 +6,7 @@ For each attack: output MSE (0 to 255 squared) after one pass of Rec-Net, whatev
 same when every chain that pre-training tried is judged in full (`magdr-exhaustive`); of the per-image
 oracle over those chains; and of MagDR as a whole. Generator passes per image; the share of the gap between
 undefended and oracle that is closed; and the rank correlation (Spearman, mean over images) between the
-scores that choose and the true errors of Eq. 8. Intervals are bootstrapped over images. The exhaustive
+scores that choose and the true errors of Eq. 8. Intervals are over images. The exhaustive
 search is calibrated first, which takes some minutes on a CPU.
 """
 
@@ -21,7 +21,8 @@ from scipy.stats import spearmanr
 
 from magdr_core import Toolkit
 from magdr_core.functional import mse
-from magdr_core.measures.statistics import bootstrap
+from magdr_core.measures.intervals import interval
+from magdr_core.measures.statistics import MEAN
 from magdr_core.runtime.samples import attack_samples, draw_samples
 
 TASK = "editing"
@@ -38,7 +39,8 @@ def correlation(scores, errors):
 
 
 def told(values):
-    mean, low, high = bootstrap(lambda rows: float(np.nanmean(values[rows])), np.arange(len(values)), 0)
+    known = values[~np.isnan(values)]
+    mean, low, high = interval(MEAN, [known], np.arange(len(known)), 0)
     return f"{mean:8.2f} [{low:.2f}, {high:.2f}]"
 
 

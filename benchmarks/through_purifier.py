@@ -3,7 +3,7 @@
     python benchmarks/through_purifier.py [SAMPLES]
 
 Prints output MSE (0 to 255 squared): undefended, through the purifier alone, and through MagDR, with
-bootstrap intervals. This is no adaptive attack on MagDR: its detector and its choice are not attacked.
+95% intervals. This is no adaptive attack on MagDR: its detector and its choice are not attacked.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from magdr_core import Toolkit
 from magdr_core.components.batch import Condition
 from magdr_core.components.objective import DisruptionObjective
 from magdr_core.functional import mse
-from magdr_core.measures.statistics import bootstrap
+from magdr_core.measures.intervals import interval
+from magdr_core.measures.statistics import MEAN
 from magdr_core.runtime.samples import draw_samples
 
 PURIFIER = "purifier-editing"
@@ -59,7 +60,7 @@ def main(samples: int) -> None:
                 values.setdefault(name, []).append(255**2 * mse(G(image, batch.conditions), reference))
     for name, parts in values.items():
         errors = torch.cat(parts).double().cpu().numpy()
-        mean, low, high = bootstrap(lambda rows, e=errors: float(e[rows].mean()), np.arange(samples), 0)
+        mean, low, high = interval(MEAN, [errors], np.arange(samples), 0)
         print(f"{name:18} {mean:7.1f} [{low:.1f}, {high:.1f}]  median {np.median(errors):.1f}")
     print(f"n = {samples}, seed 0, test faces from {FIRST} on; MagDR flagged {flagged / samples:.0%}")
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from magdr_core.measures.statistics import FLIPS, Array, Statistic, bootstrap_values
+from magdr_core.measures.intervals import Statistic, difference_interval
+from magdr_core.measures.statistics import FLIPS
+from magdr_core.measures.thresholds import Array
 
 _BLOCK = 1000
 _ENOUGH = 200
@@ -30,17 +31,13 @@ class Paired:
 def difference(
     statistic: Statistic, a: Sequence[Array], b: Sequence[Array], identities: Array, seed: int
 ) -> Paired:
-    """Percentile bootstrap over identities; both runs are given the same draws.
+    """What B is above A, with its interval over identities; both runs are given the same draws.
 
     Args:
         a, b: per-sample arrays `[n]` that the statistic takes, of the same samples in the same order.
     """
-
-    def of_rows(rows: Array, *, axis: int) -> Any:
-        return statistic(*(v[rows] for v in b)) - statistic(*(v[rows] for v in a))
-
-    value, low, high = bootstrap_values(np.arange(len(identities)), of_rows, identities, seed)
-    return Paired(float(statistic(*a)), float(statistic(*b)), value, low, high)
+    found = difference_interval(statistic, a, b, identities, seed)
+    return Paired(float(statistic(*a)), float(statistic(*b)), *found)
 
 
 def exchange_p(

@@ -47,7 +47,7 @@ class Compared:
     """One figure in both runs.
 
     Attributes:
-        difference, low, high: B minus A with its 95% bootstrap interval.
+        difference, low, high: B minus A with its 95% interval.
         p, p_adjusted: of the permutation test, before and after Holm's adjustment; None where nothing was
             tested.
         n: samples that both runs have; `n_a` and `n_b` are each run's own.

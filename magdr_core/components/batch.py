@@ -32,7 +32,7 @@ class Batch:
         attributes: name to `[B]` float32 of 0/1 (CelebA's names where they exist).
         masks: exact soft masks `[B,19,H,W]` in the face parser's class order, where the dataset has them.
         action_units: `[B,17]` in [0,1], in OpenFace's order, where the dataset has them.
-        identities: `[B]` int64; bootstrap intervals resample identities.
+        identities: `[B]` int64; intervals are over identities.
         annotations: anything else, by name: `[B, ...]` each. What stands under one of the names above, or
             under `attribute:NAME`, is the same as if it was given so.
 

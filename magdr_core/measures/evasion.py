@@ -18,19 +18,19 @@ def key_of(mode: str, metric: str) -> str:
     return f"{mode}/{metric}" if mode else metric
 
 
-def mean_undetected(disruption: Array, flagged: Array) -> Any:
-    """Mean disruption `[...]` that gets past a detector.
+def undetected(disruption: Array, flagged: Array) -> Array:
+    """Disruption `[..., n]` that gets past a detector.
 
     Args:
         disruption: `[..., n]` undefended output MSE, [-1,1] units.
         flagged: bool `[..., n]`; these count as 0.
     """
-    return np.where(flagged, 0.0, disruption).mean(-1)
+    return np.where(flagged, 0.0, disruption)
 
 
 def success_undetected(disruption: Array, flagged: Array) -> Any:
     """Share `[...]` of images that disrupt by more than .05 and are not flagged; both are `[..., n]`."""
-    return (np.where(flagged, 0.0, disruption) > SUCCESS).mean(-1)
+    return (undetected(disruption, flagged) > SUCCESS).mean(-1)
 
 
 def kept_share(disruption: Array, flagged: Array, whole: Array, clean_flagged: Array) -> Any:
@@ -47,7 +47,7 @@ def kept_share(disruption: Array, flagged: Array, whole: Array, clean_flagged: A
     Returns:
         `[...]`; NaN where even so fewer than 95% go undetected, or there is no disruption to keep.
     """
-    left, caught = np.where(flagged, 0.0, disruption), flagged & clean_flagged
+    left, caught = undetected(disruption, flagged), flagged & clean_flagged
     total = whole.sum(-1)
     enough = (total > 0) & (1 - caught.mean(-1) >= EVASION)
     return np.where(enough, left.sum(-1) / np.where(total > 0, total, 1.0), np.nan)

@@ -1,7 +1,4 @@
-"""Figures of merit and their bootstrap intervals.
-
-Intervals resample identities: two pictures of one person are not two independent observations.
-"""
+"""Figures of merit by name, and tests of their differences."""
 
 from __future__ import annotations
 
@@ -16,70 +13,14 @@ from magdr_core.components.figure import Figure
 from magdr_core.errors import MagdrError, one_line, suggestion
 from magdr_core.isolation import interrupts
 from magdr_core.measures.definitions import LEVELS_PER_UNIT
-from magdr_core.measures.evasion import kept_behind, kept_share, mean_undetected, success_undetected
+from magdr_core.measures.evasion import kept_behind, kept_share, success_undetected, undetected
+from magdr_core.measures.intervals import Known, Ratio, Share, Statistic, mean_of
 from magdr_core.measures.thresholds import Array, scores_needed, threshold_at_fpr
 
-Statistic = Callable[..., Any]
-"""A figure of per-sample arrays along their last axis, `statistic(*arrays)`."""
-
-Reduce = Callable[..., Any]
-"""A figure of values along an axis, `reduce(values, axis=-1)`, such as `np.mean`."""
-
-RESAMPLES = 1000
-LEVEL = 0.95
 FLIPS = 9999
 
 TPR_RATES = {"tpr_at_1fpr": 0.01, "tpr_at_5fpr": 0.05}
 """False-positive rates by the metrics that are shares found at them."""
-
-
-def bootstrap(
-    statistic: Callable[[Array], float], identities: Array, seed: int, resamples: int = RESAMPLES
-) -> tuple[float, float, float]:
-    """(value, low, high) of `statistic(rows)`, where rows are indices of samples.
-
-    Percentile bootstrap over identities. With one identity there is no interval: (value, nan, nan).
-    """
-    everything = np.arange(len(identities))
-    value = statistic(everything)
-    names, group = np.unique(identities, return_inverse=True)
-    if len(names) < 2:
-        return value, float("nan"), float("nan")
-    members = [everything[group == i] for i in range(len(names))]
-    # One picture per identity is the usual case, and indexing is much faster than joining.
-    single = np.concatenate(members) if len(names) == len(identities) else None
-    rng = np.random.Generator(np.random.PCG64(seed))
-    draws = []
-    for _ in range(resamples):
-        chosen = rng.integers(0, len(names), len(names))
-        rows = np.concatenate([members[i] for i in chosen]) if single is None else single[chosen]
-        draws.append(statistic(rows))
-    return value, *_interval(np.asarray(draws))
-
-
-def bootstrap_values(
-    values: Array, reduce: Reduce, identities: Array, seed: int, resamples: int = RESAMPLES
-) -> tuple[float, float, float]:
-    """:func:`bootstrap` of `reduce(values[rows], axis=-1)`: the same figures, all resamples at once."""
-    n = len(identities)
-    _, first = np.unique(identities, return_index=True)
-    if len(first) < n or n < 2:
-        return bootstrap(lambda rows: float(reduce(values[rows], axis=-1)), identities, seed, resamples)
-    rng = np.random.Generator(np.random.PCG64(seed))
-    # One row of draws after the other, as `bootstrap` makes them; in blocks, for the memory's sake.
-    block = max(1, 2**22 // n)
-    draws = [
-        reduce(values[first[rng.integers(0, n, (min(block, resamples - start), n))]], axis=-1)
-        for start in range(0, resamples, block)
-    ]
-    low, high = _interval(np.concatenate(draws))
-    return float(reduce(values, axis=-1)), low, high
-
-
-def _interval(draws: Array) -> tuple[float, float]:
-    tail = 100 * (1 - LEVEL) / 2
-    low, high = np.nanpercentile(draws, [tail, 100 - tail])
-    return float(low), float(high)
 
 
 def sign_flip_p(differences: Array, identities: Array, seed: int, flips: int = FLIPS) -> float:
@@ -220,34 +161,67 @@ def table2_law(error: Any) -> Any:
     return TABLE_2_FACTOR * np.sqrt(error)
 
 
+def f1_of_all(positives: Array, negatives: Array) -> Any:
+    """F1 `[...]` of flagging all of `[..., p]` attacked and `[..., n]` clean images: 2/3 of as many."""
+    p, n = positives.shape[-1], negatives.shape[-1]
+    return _plain(np.full(positives.shape[:-1], 2 * p / (2 * p + n)))
+
+
 def _decision(name: str) -> Statistic:
-    return lambda flagged, clean_flagged: decisions(flagged, clean_flagged)[name]
+    return Share(
+        lambda flagged, clean_flagged: decisions(flagged, clean_flagged)[name],
+        found=_FOUND.get(name, float),
+    )
 
 
 def _tpr_at(fpr: float) -> Statistic:
-    return lambda positives, negatives: tpr_at_fpr(negatives, positives, fpr)
+    return Share(lambda positives, negatives: tpr_at_fpr(negatives, positives, fpr), smooth=False)
+
+
+def _pooled(of: Statistic, then: Callable[[float], Any]) -> Statistic:
+    """A monotone function of the mean error."""
+    return Ratio(of, MEAN.terms, then)
+
+
+MEAN = mean_of(lambda values: values)
+
+_FOUND: Mapping[str, Callable[[float], float]] = {
+    "f1": lambda recall: 2 * recall / (1 + recall),
+    "precision": lambda recall: 1.0,  # where nothing is flagged nothing is known
+}
+"""What figures that are 0 because nothing was found may be at most at a recall above 0."""
 
 
 STATISTICS: Mapping[str, Statistic] = {
-    "mean": lambda values: np.mean(values, axis=-1),
+    "mean": MEAN,
+    "share": Share(lambda values: np.mean(values, axis=-1)),
     "median": lambda values: np.median(values, axis=-1),
-    "mean_difference": lambda values, others: np.mean(values - others, axis=-1),
-    "psnr_pooled": psnr_pooled,
-    "l2_table2": l2_table2,
-    "auroc": lambda positives, negatives: auroc(negatives, positives),
+    "mean_difference": mean_of(lambda values, others: values - others),
+    "psnr_pooled": _pooled(psnr_pooled, lambda error: psnr_pooled(np.array([error]))),
+    "l2_table2": _pooled(l2_table2, table2_law),
+    "auroc": Share(lambda positives, negatives: auroc(negatives, positives)),
+    "f1_of_all": Known(f1_of_all),
     **{name: _tpr_at(rate) for name, rate in TPR_RATES.items()},
     **{
         name: _decision(name)
         for name in ("precision", "f1", "precision_weighted", "recall_weighted", "f1_weighted", "accuracy")
     },
-    "mean_undetected": mean_undetected,
-    "success_undetected": success_undetected,
-    "kept_at_95_evasion": kept_share,
-    "kept": lambda errors, whole: kept_behind(errors / LEVELS_PER_UNIT**2, whole),
-    "kept_targeted": kept_behind,
+    "mean_undetected": mean_of(undetected, most=lambda disruption, flagged: disruption),
+    "success_undetected": Share(success_undetected),
+    "kept_at_95_evasion": Ratio(
+        kept_share,
+        lambda disruption, flagged, whole, clean_flagged: (undetected(disruption, flagged), whole),
+        most=lambda disruption, flagged, whole, clean_flagged: disruption,
+    ),
+    "kept": Ratio(
+        lambda errors, whole: kept_behind(errors / LEVELS_PER_UNIT**2, whole),
+        lambda errors, whole: (errors / LEVELS_PER_UNIT**2, whole),
+    ),
+    "kept_targeted": Ratio(kept_behind, lambda reached, whole: (reached, whole)),
 }
 """What a :class:`~magdr_core.components.figure.Figure` may name as its statistic: functions of arrays
-`[..., n]` in the order of the figure's `needs`, which give `[...]`."""
+`[..., n]` in the order of the figure's `needs`, which give `[...]`. What they are decides on their
+intervals (:mod:`magdr_core.measures.intervals`)."""
 
 
 def statistic_of(figure: Figure) -> Statistic:

@@ -94,7 +94,7 @@ class CellResult:
     Attributes:
         key: of its result in the store; empty of a failed cell.
         ids: stable names of the samples, n.
-        identities: `[n]`, whose pictures they are; bootstraps resample these.
+        identities: `[n]`, whose pictures they are; intervals are over these.
         values: `[n]` by name, a variant's as `variant/name`.
         forwards: generator passes per image.
         seconds: that it took when it was computed.

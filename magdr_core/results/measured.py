@@ -10,7 +10,9 @@ import numpy as np
 
 from magdr_core.components.figure import Figure
 from magdr_core.measures.definitions import DEFINITIONS, FORWARDS, Definitions
-from magdr_core.measures.statistics import Array, Statistic, bootstrap_values, statistic_of
+from magdr_core.measures.intervals import Statistic, interval
+from magdr_core.measures.statistics import statistic_of
+from magdr_core.measures.thresholds import Array
 from magdr_core.results.cell import CellResult
 from magdr_core.results.variant import BEST_F1, Variant
 
@@ -46,17 +48,10 @@ class FigureInputs:
         return float(self.statistic(*self.arrays))
 
     def interval(self, seed: int) -> tuple[float, float, float]:
-        """(value, low, high): the 95% bootstrap interval over identities; NaN ends where there is none."""
+        """(value, low, high): the 95% interval over identities; NaN ends where there is none."""
         if not self.arrays:
             return self.value, math.nan, math.nan
-        statistic = self.statistic
-
-        def of_rows(rows: Array, *, axis: int) -> Array:
-            found: Array = statistic(*(values[rows] for values in self.arrays))
-            return found
-
-        rows = np.arange(len(self.cell.ids))
-        return bootstrap_values(rows, of_rows, self.cell.of_identities, seed)
+        return interval(self.statistic, self.arrays, self.cell.of_identities, seed)
 
 
 class Siblings:

@@ -30,7 +30,7 @@ class CellValues:
 
     Attributes:
         ids: stable names of the samples, n.
-        identities: `[n]`, whose pictures they are; bootstraps resample these.
+        identities: `[n]`, whose pictures they are; intervals are over these.
         values: float64 `[n]` by name, a variant's as `variant/name`.
         thresholds, fpr: a detector's; empty and None otherwise.
     """

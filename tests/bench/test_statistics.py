@@ -1,10 +1,9 @@
-import math
-
 import numpy as np
 import pytest
 from scipy.stats import mannwhitneyu, permutation_test
 from sklearn.metrics import (
     accuracy_score,
+    f1_score,
     precision_recall_fscore_support,
     roc_auc_score,
     roc_curve,
@@ -12,9 +11,8 @@ from sklearn.metrics import (
 
 from magdr_core.calibration import best_f1_threshold
 from magdr_core.measures.statistics import (
+    STATISTICS,
     auroc,
-    bootstrap,
-    bootstrap_values,
     decisions,
     holm,
     sign_flip_p,
@@ -72,6 +70,13 @@ def test_auroc_and_tpr_equal_scikit_learn():
         assert tpr_at_fpr(negatives, positives, wanted) == pytest.approx(kept)
 
 
+def test_f1_of_flagging_everything_equals_scikit_learn():
+    assert STATISTICS["f1_of_all"](np.zeros(12), np.zeros(30)) == pytest.approx(
+        f1_score(np.repeat([1, 0], [12, 30]), np.ones(42))
+    )
+    assert STATISTICS["f1_of_all"](np.zeros((5, 9)), np.zeros((5, 9))) == pytest.approx(np.full(5, 2 / 3))
+
+
 def test_nothing_flagged_gives_zero_not_nan():
     d = decisions(np.zeros(3, dtype=bool), np.zeros(3, dtype=bool))
     assert (d["precision"], d["recall"], d["f1"]) == (0.0, 0.0, 0.0)
@@ -98,50 +103,6 @@ def test_tpr_at_fpr_is_not_told_from_too_few_negatives():
     assert np.isnan(tpr_at_fpr(np.zeros(98), np.ones(5), 0.01))
     assert np.isnan(tpr_at_fpr(np.zeros(18), np.ones(5), 0.05))
     assert tpr_at_fpr(np.zeros(19), np.ones(5), 0.05) == 1.0
-
-
-def test_bootstrap_is_reproducible_and_covers_the_mean():
-    values = RNG.normal(3.0, 1.0, 200)
-
-    def mean(rows):
-        return float(values[rows].mean())
-
-    first, again = (bootstrap(mean, np.arange(200), seed=1) for _ in range(2))
-    assert first == again
-    value, low, high = first
-    assert low < value < high
-    # A 95% interval of a mean is about +-1.96 standard errors.
-    assert high - low == pytest.approx(2 * 1.96 * values.std() / math.sqrt(200), rel=0.15)
-
-
-def test_bootstrap_resamples_identities_not_pictures():
-    # Ten pictures of each of 20 persons, all alike: the effective sample size is 20.
-    person = np.repeat(RNG.normal(size=20), 10)
-    identities = np.repeat(np.arange(20), 10)
-
-    def mean(rows):
-        return float(person[rows].mean())
-
-    _, low, high = bootstrap(mean, identities, seed=0)
-    _, low_wrong, high_wrong = bootstrap(mean, np.arange(200), seed=0)
-    assert high - low > 2 * (high_wrong - low_wrong)
-
-
-def test_one_identity_has_no_interval():
-    value, low, high = bootstrap(lambda rows: 1.5, np.zeros(4), seed=0)
-    assert value == 1.5
-    assert math.isnan(low)
-    assert math.isnan(high)
-
-
-@pytest.mark.parametrize("reduce", [np.mean, np.median])
-@pytest.mark.parametrize("identities", [np.arange(37), np.arange(37)[::-1], np.arange(37) // 2, np.zeros(37)])
-def test_all_resamples_at_once_are_the_same_bootstrap(reduce, identities):
-    values = RNG.normal(size=37)
-    slow = bootstrap(lambda rows: float(reduce(values[rows])), identities, seed=2**60 + 5)
-    assert bootstrap_values(values, reduce, identities, seed=2**60 + 5) == pytest.approx(
-        slow, rel=1e-14, nan_ok=True
-    )
 
 
 def test_the_sign_flip_p_is_scipys_exact_permutation_test():

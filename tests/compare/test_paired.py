@@ -4,16 +4,17 @@ from scipy.stats import permutation_test
 from sklearn.metrics import f1_score
 
 from magdr_core.compare.paired import difference, exchange_p, fewest_identities
-from magdr_core.measures.statistics import STATISTICS, bootstrap_values, sign_flip_p
+from magdr_core.measures.intervals import interval
+from magdr_core.measures.statistics import STATISTICS, sign_flip_p
 
 MEAN, MEDIAN, F1 = (STATISTICS[name] for name in ("mean", "median", "f1"))
 RNG = np.random.default_rng(0)
 
 
-def test_the_difference_of_means_is_the_bootstrap_of_paired_differences():
+def test_the_difference_of_means_has_the_interval_of_paired_differences():
     a, b, identities = RNG.normal(size=30), RNG.normal(0.5, size=30), np.arange(30)
     found = difference(MEAN, [a], [b], identities, seed=3)
-    expected = bootstrap_values(b - a, np.mean, identities, seed=3)
+    expected = interval(MEAN, [b - a], identities, seed=3)
     assert (found.difference, found.low, found.high) == pytest.approx(expected)
     assert (found.a, found.b) == pytest.approx((a.mean(), b.mean()))
 
@@ -28,7 +29,8 @@ def test_pictures_of_one_person_are_drawn_together():
     a, identities = np.zeros(6), np.array([0, 0, 0, 1, 1, 1])
     b = np.array([1.0, 1, 1, 0, 0, 0])
     found = difference(MEAN, [a], [b], identities, seed=0)
-    assert (found.difference, found.low, found.high) == (0.5, 0.0, 1.0)
+    expected = interval(MEAN, [np.array([1.0, 0.0])], np.arange(2), seed=0)
+    assert (found.difference, found.low, found.high) == pytest.approx(expected)
 
 
 def test_one_person_gives_no_interval():

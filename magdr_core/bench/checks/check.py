@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 
 from magdr_core.components.fingerprints import digest
-from magdr_core.measures.statistics import Array, bootstrap_values
+from magdr_core.measures.intervals import interval
+from magdr_core.measures.statistics import MEAN
+from magdr_core.measures.thresholds import Array
 from magdr_core.results.checked import Verdict
 
 STANDS_FOR = "checks"
@@ -131,7 +133,8 @@ def everything_at_one(reached: Array, *, doubt: str = "", name: str = "eps-1") -
 
 def paired(a: Array, b: Array, about: str) -> dict[str, float]:
     """Mean of `b - a` with its 95% interval, and both means, of at least two images."""
-    mean, low, high = bootstrap_values(b - a, np.mean, np.arange(len(a)), int(digest([about, len(a)]), 16))
+    gain = (b - a).astype(np.float64)
+    mean, low, high = interval(MEAN, [gain], np.arange(len(a)), int(digest([about, len(a)]), 16))
     return {"before": float(a.mean()), "after": float(b.mean()), "gain": mean, "low": low, "high": high}
 
 
