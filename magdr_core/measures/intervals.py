@@ -96,7 +96,7 @@ def mean_of(terms: Callable[..., Array], **more: Any) -> Ratio:
     """The mean of one value a sample, `terms(*arrays)` of shape `[..., n]`."""
 
     def both(*arrays: Array) -> tuple[Array, Array]:
-        values = terms(*arrays)
+        values = np.asarray(terms(*arrays), dtype=np.float64)
         return values, np.ones(len(values))
 
     return Ratio(lambda *arrays: np.mean(terms(*arrays), axis=-1), both, **more)
