@@ -49,6 +49,7 @@ def _attacks() -> Iterator[Figure]:
         role="attack",
         threshold=_SHARE,
         needs=("success",),
+        statistic="share",
         summary="share of images over .05 (untargeted), or within .05 of the target",
     )
 
@@ -71,7 +72,7 @@ def _decisions() -> Iterator[Figure]:
 
     yield decision("precision", "share of what is flagged that was attacked")
     recall = decision("recall", "share of attacked images that are flagged")
-    yield replace(recall, needs=("flagged",), statistic="mean", modes=True)
+    yield replace(recall, needs=("flagged",), statistic="share", modes=True)
     yield decision("f1", "harmonic mean of precision and recall")
     yield decision("precision_weighted", "of both classes, weighted by their sizes")
     yield decision("recall_weighted", "of both classes, weighted by their sizes")
@@ -100,12 +101,21 @@ def _detectors() -> Iterator[Figure]:
     for percent in (1, 5):
         name, summary = f"tpr_at_{percent}fpr", f"share found at {percent}% false alarms of the run's own"
         yield replace(ranked, name=name, threshold=_SHARE, statistic=name, summary=summary)
+    yield replace(
+        ranked,
+        name="f1_of_all",
+        better="neither",
+        threshold=_SHARE,
+        statistic="f1_of_all",
+        summary="F1 of flagging every image, attacked or clean; an F1 that is no higher says nothing",
+    )
     alarms = Figure(
         name="fpr_clean",
         role="detector",
         better="lower",
         threshold=_SMALL,
         needs=("flagged",),
+        statistic="share",
         summary="share of clean images over the threshold",
         points=True,
         modes=False,
@@ -232,6 +242,7 @@ def _defenses() -> Iterator[Figure]:
         role="defense",
         threshold=_SHARE,
         needs=("flagged",),
+        statistic="share",
         summary="share of images that the detector before the defense flags",
     )
     let_pass = replace(

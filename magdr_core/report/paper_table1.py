@@ -46,6 +46,7 @@ def detection(
             of("precision", "Precision", "best-F1 threshold", FINE_POINT),
             of("recall", "Recall", "best-F1 threshold", FINE_POINT),
             of("f1", "F1", "best-F1 threshold", FINE_POINT),
+            of("f1_of_all", "F1", "of flagging every image", marked=False),
             of("f1_weighted", "F1 weighted", "over both classes", FINE_POINT),
             of("recall", "Recall", point_name(point), point, show=percent),
             of("fpr_clean", "False alarms", "on clean", point, CLEAN_IMAGES, show=percent),
