@@ -133,7 +133,10 @@ def figure3(rows: FigureTable, task: str, attack: str) -> str:
 
 def main(path: Path) -> None:
     rows = FigureTable.read(path)
-    print(f"n = {min(rows.names('n'))} a task and seed; 95% intervals in brackets\n")
+    free = rows.where(metric="f1_of_all").number(".3f")
+    print(
+        f"n = {min(rows.names('n'))} a task and seed; 95% intervals in brackets; F1 of flagging all: {free}\n"
+    )
     print(f"## What the attacks do undefended\n\n{attacked(rows)}\n")
     sweeps = {r["attack"] for r in rows.rows if variant_of(r).steps is not None}
     for task in [t for t in TASKS if rows.where(task=t).rows]:

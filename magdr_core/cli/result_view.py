@@ -131,8 +131,10 @@ def _detector_table(
 ) -> None:
     point = figures.rows.where(role="detector").strict
     head = " ".join(filter(None, ("detection", by)))
+    free = figures.rows.where(role="detector").number(".2f", metric="f1_of_all")
     table = Table(
-        title=f"{task}: {head} (n = {n} clean and {n} attacked; recall at threshold {str(point) or MISSING})"
+        title=f"{task}: {head} (n = {n} clean and {n} attacked; recall at threshold {str(point) or MISSING}; "
+        f"flagging all has F1 {free})"
     )
     table.add_column("detector", no_wrap=True)
     table.add_column("clean FPR", justify="right")

@@ -6,6 +6,9 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
+from magdr_core.measures.statistics import f1_of_all
 from magdr_core.results.cell import CellResult, as_cells
 from magdr_core.results.columns import Row
 from magdr_core.results.variant import BEST_F1, Variant
@@ -13,11 +16,8 @@ from magdr_core.results.variant import BEST_F1, Variant
 CHANCE = 0.5
 """AUROC of a score that knows nothing."""
 
-PREVALENCE = 0.5
-"""Share of attacked images in detection figures: as many as clean ones."""
-
-FLAG_ALL = 2 * PREVALENCE / (1 + PREVALENCE)
-"""F1 of flagging every image."""
+FLAG_ALL = f1_of_all(np.zeros(1), np.zeros(1))
+"""F1 of flagging every image, of as many attacked as clean ones."""
 
 
 def remarks(rows: Sequence[Row], cells: Iterable[CellResult | Mapping[str, Any]]) -> dict[str, list[str]]:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 from sklearn.metrics import f1_score, precision_score, roc_auc_score
 
 from magdr_core.components.figure import Figure
@@ -65,9 +66,19 @@ def test_a_detectors_figures_are_those_of_its_scores():
         assert found["precision", variant] == pytest.approx(precision_score(truth, flagged))
     assert found["auroc", ""] == pytest.approx(roc_auc_score(truth, np.concatenate([CLEAN, ATTACKED])))
     assert found["auroc_noise", ""] == pytest.approx(roc_auc_score(truth, np.concatenate([NOISE, ATTACKED])))
+    assert found["f1_of_all", ""] == pytest.approx(f1_score(truth, np.ones(2 * N)))
     assert found["forwards", ""] == 4.0
     assert ("tpr_at_5fpr", "") in found
     assert ("tpr_at_1fpr", "") not in found, "40 clean images cannot tell 1% from more"
+
+
+def test_shares_have_binomial_intervals_and_what_is_not_estimated_has_none():
+    rows = {(r["metric"], r["variant"]): r for r in result_rows("mine", run()) if r["attack"] == "pgd"}
+    row = rows["recall", "fpr1"]
+    expected = binomtest(int((ATTACKED > STRICT).sum()), N).proportion_ci(0.95, "exact")
+    assert (row["ci_low"], row["ci_high"]) == pytest.approx((expected.low, expected.high))
+    for metric in ("f1_of_all", "forwards"):
+        assert np.isnan([rows[metric, ""]["ci_low"], rows[metric, ""]["ci_high"]]).all()
 
 
 def test_false_alarms_are_of_clean_images_and_of_harmless_edits():

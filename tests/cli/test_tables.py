@@ -40,6 +40,7 @@ def result(*, knowing):
             elif attack != "none":
                 rows.append(row(facts, "f1", 0.9 / scale, "best-f1"))
                 rows.append(row(facts, "auroc", 0.8 / scale))
+                rows.append(row(facts, "f1_of_all", 2 / 3))
                 rows.append(row(facts, "recall", 0.7 / scale, "fpr1"))
             else:
                 rows.append(row(facts, "fpr_clean", 0.01, "fpr1"))
@@ -70,6 +71,11 @@ def test_tables_of_attacks_that_know_the_component_come_first_with_their_own_fig
     assert "110 / 110" not in others
     assert "11 / 11" in others
     assert "0.90 / 0.70 / 0.80" in others
+
+
+def test_f1_of_flagging_everything_stands_over_the_f1_of_detectors():
+    told = " ".join(printed(print_tables, result(knowing=False)).split())
+    assert "flagging all has F1 0.67)" in told
 
 
 @pytest.mark.parametrize("knowing", [False, True])

@@ -78,6 +78,13 @@ def test_report_ensemble_has_a_column_where_it_was_measured(whole):
     assert row[1][3].startswith("27.0")
 
 
+def test_report_says_beside_f1_what_flagging_everything_has(whole):
+    said = "Flagging every image, attacked or clean, has an F1 of 0.667."
+    assert said not in page_of(whole).text
+    whole.cell("detector", "magdr", "pgd", {"f1_of_all": 2 / 3})
+    assert page_of(whole).text.count(said) >= 2, "at Table 1 and at a glance"
+
+
 def test_report_overview_shows_damage_beside_each_attack(whole):
     rows = page_of(whole).tables["Table 2 at a glance, editing: mean MSE (O)"]
     assert [h.split()[0] for h in rows[0][1]] == ["Damage", "pgd", "noise", "Forwards", "n"]
