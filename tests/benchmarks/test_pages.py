@@ -1,5 +1,7 @@
 """The pages of measured results say what the scripts make of the committed figures."""
 
+import csv
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -37,3 +39,30 @@ def test_the_drawn_curves_are_of_the_committed_figures(tmp_path):
     printed("adaptive_curves", RESULTS / "faces64-adaptive.csv", tmp_path / "drawn.svg")
     drawn = ROOT / "docs" / "pictures" / "adaptive-curves.svg"
     assert (tmp_path / "drawn.svg").read_text() == drawn.read_text()
+
+
+def test_the_page_of_intervals_has_the_figures_of_its_csv():
+    text = (RESULTS / "intervals" / "coverage.md").read_text(encoding="utf-8")
+    with open(RESULTS / "intervals" / "coverage.csv", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    lines = {}
+    for row in rows:
+        cell = f"{float(row['coverage']):.3f} ({float(row['width']):.3g})"
+        lines.setdefault((row["figure"], row["method"]), []).append(cell)
+    assert len(lines) == 18
+    for (figure, method), cells in lines.items():
+        name = f"**{method}**" if method == "magdr" else method
+        assert f"| {figure} | {name} | {' | '.join(cells)} |" in text
+
+
+def test_the_study_of_intervals_gives_the_same_rows_again(monkeypatch):
+    spec = importlib.util.spec_from_file_location("coverage_study", ROOT / "benchmarks" / "coverage.py")
+    study = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "coverage_study", study)
+    spec.loader.exec_module(study)
+    cases = {name: study.CASES[name] for name in ("mean of errors", "AUROC")}
+    first, again = (list(study.study((8,), 80, cases)) for _ in range(2))
+    assert first == again
+    found = {(figure, method): coverage for figure, _, _, method, coverage, *_ in first}
+    for name in cases:
+        assert found[name, "percentile"] < found[name, "magdr"]
