@@ -73,6 +73,7 @@ def detectors(rows: FigureTable) -> str:
                     known.number(".3f", WITHOUT, metric="mse_o_undetected"),
                     known.text(".3f", metric="mse_o_undetected"),
                     known.text(".2f", metric="kept_at_95_evasion"),
+                    known.text(".2f", metric="kept_targeted"),
                     strongest(known, "mse_o_undetected"),
                 ]
             )
@@ -87,6 +88,7 @@ def detectors(rows: FigureTable) -> str:
             "undetected disruption, oblivious",
             "adaptive",
             "kept at 95% evasion",
+            "kept, towards the target",
             "strongest mode",
         ],
         lines,
@@ -118,10 +120,13 @@ def defenses(rows: FigureTable) -> str:
                     str(known.names("n")[0]),
                     blind.text(".0f", metric="mse_o"),
                     known.text(".0f", metric="mse_o"),
+                    known.text(".2f", metric="kept"),
+                    known.text(".2f", metric="kept_targeted"),
                     strongest(known, "mse_o"),
                 ]
             )
-    return table(["task", "eps", "defense", "n", "oblivious", "adaptive", "strongest mode"], lines)
+    head = ["task", "eps", "defense", "n", "oblivious", "adaptive", "kept", "kept, towards the target"]
+    return table([*head, "strongest mode"], lines)
 
 
 def main(paths: list[Path]) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from magdr_core.adaptive.attack import AdaptiveAttack, Attacked, Found, Memory, judged, pooled
+from magdr_core.adaptive.attack import OBLIVIOUS, AdaptiveAttack, Attacked, Found, Memory, judged, pooled
 from magdr_core.adaptive.run import Ended
 from magdr_core.adaptive.victim import Target
 
@@ -48,6 +48,7 @@ def attack_all(
     modes: dict[str, Found] = {}
     bad: dict[str, float] = {}
     own: dict[str, Attacked] = {}
+    first = next(iter(others.values()))
     for aim, target in targets.items():
 
         def kept(name: str, make: Callable[[], Ended], aim: str = aim) -> Ended:
@@ -55,7 +56,8 @@ def attack_all(
 
         found = attack(target, others[aim], thorough=not aim, memory=kept, told=told)
         own[aim] = found
-        modes |= {named(aim, name): one for name, one in found.modes.items()}
+        same = {OBLIVIOUS, *(n for n, x in others[aim].items() if x is first.get(n))} if aim else set()
+        modes |= {named(aim, n): one for n, one in found.modes.items() if n not in same}
         bad |= {named(aim, name): share for name, share in found.bad_gradients.items()}
     pools: dict[str, Found] = {}
     which: dict[str, list[str]] = {}

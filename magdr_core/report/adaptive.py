@@ -174,7 +174,8 @@ def _detectors(figures: Figures, task: str, attacks: Sequence[AttackCondition]) 
         of("mse_o", "Output MSE", "oblivious, all images"),
         of("mse_o_undetected", "Output MSE", "adaptive, what is flagged as 0"),
         of("success_undetected", "Undetected success", "MSE > .05", show=percent),
-        of("kept_at_95_evasion", "Kept at 95% evasion", "share of the oblivious MSE", show=percent),
+        of("kept_at_95_evasion", "Kept at 95% evasion", "of the strongest undefended MSE", show=percent),
+        of("kept_targeted", "Kept at 95% evasion", "of the way to the target", show=percent),
     ]
     seeds, blocks = len(figures.seeds(task)), []
     for attack in attacks:
@@ -197,6 +198,7 @@ def _detectors(figures: Figures, task: str, attacks: Sequence[AttackCondition]) 
                 get("mse_o_undetected"),
                 get("success_undetected"),
                 get("kept_at_95_evasion"),
+                get("kept_targeted"),
             ]
             failed = figures.failed(task, attack, "detector", component)
             if not failed and not any(own[i] for i in (1, 3, 5)):
@@ -218,6 +220,8 @@ def _defenses(figures: Figures, task: str, attacks: Sequence[AttackCondition]) -
         of("mse_o", "MSE (O)", "adaptive, best of all modes"),
         of("median_mse_o", "MSE (O)", "adaptive, median"),
         of("ssim_o", "SSIM (O)", "adaptive"),
+        of("kept", "Kept", "of the strongest undefended MSE", show=percent),
+        of("kept_targeted", "Kept", "of the way to the target", show=percent),
     ]
     seeds, blocks = len(figures.seeds(task)), []
     for attack in attacks:
@@ -229,6 +233,8 @@ def _defenses(figures: Figures, task: str, attacks: Sequence[AttackCondition]) -
                 figures.get(*about, "mse_o"),
                 figures.get(*about, "median_mse_o"),
                 figures.get(*about, "ssim_o"),
+                figures.get(*about, "kept"),
+                figures.get(*about, "kept_targeted"),
             ]
             failed = figures.failed(*about)
             if not failed and own[1] is None:

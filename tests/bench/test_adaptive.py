@@ -279,6 +279,12 @@ def test_shares_are_of_the_strongest_that_anything_found_without_a_defense(done)
     assert rows["defense", "jpeg", "kept_targeted"] == pytest.approx(reached)
 
 
+def test_an_aim_tells_no_images_that_the_first_one_has_told(done):
+    (cell,) = cells(done.first, "defense", "jpeg")
+    assert "targeted, undefended" in cell.variants
+    assert not {"targeted, oblivious", "targeted, eq3"} & {*cell.variants}
+
+
 def test_a_targeted_pool_comes_nearer_to_the_target_than_the_other_one(done):
     """The second aim is the input, for an attack whose own has no target: the edit does not happen."""
     (cell,) = cells(done.first, "defense", "identity")

@@ -7,7 +7,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from magdr_core.adaptive.attack import OBLIVIOUS
+from magdr_core.bench.scenarios.adaptive_cells import STRONGEST
 from magdr_core.components.figure import ADJUSTED_P, Figure, Threshold
 from magdr_core.errors import MagdrError
 from magdr_core.measures.definitions import DECISIONS, DEFINITIONS, FIGURES, ROLES, Definitions
@@ -45,7 +45,7 @@ def test_every_figure_names_a_statistic_that_is_there_and_every_statistic_is_use
     named = {figure.statistic for figure in FIGURES} - {ADJUSTED_P}
     assert named == set(STATISTICS) - {"recall", "fpr_clean"}
     assert set(TPR_RATES) <= set(STATISTICS)
-    assert f"{OBLIVIOUS}/disruption" in DEFINITIONS["detector", "kept_at_95_evasion"].needs
+    assert f"{STRONGEST}/disruption" in DEFINITIONS["detector", "kept_at_95_evasion"].needs
 
 
 def lower_in_0_2(role, name):

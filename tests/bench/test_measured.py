@@ -91,11 +91,16 @@ def test_false_alarms_are_of_clean_images_and_of_harmless_edits():
 
 def test_what_gets_past_a_detector_is_counted_by_hand():
     disruption, blind = DRAW.random(N), DRAW.random(N)
+    strongest = 1 + DRAW.random(N)
     scores = {
         "score": ATTACKED,
         "disruption": disruption,
         "oblivious/score": CLEAN,
         "oblivious/disruption": blind,
+        "strongest/disruption": strongest,
+        "targeted/score": CLEAN,
+        "targeted/progress": blind,
+        "strongest/progress": 2 * strongest,
     }
     known = cell("detector", scores, "adaptive", knowledge="adaptive")
     found = values([*run(), known], knowledge="adaptive")
@@ -106,7 +111,9 @@ def test_what_gets_past_a_detector_is_counted_by_hand():
     assert found["recall", "fpr1, oblivious"] == pytest.approx((CLEAN > STRICT).mean())
     assert found["mse_o", "oblivious"] == pytest.approx(blind.mean())
     assert ((ATTACKED > STRICT) & (CLEAN > STRICT)).mean() <= 0.05
-    assert found["kept_at_95_evasion", ""] == pytest.approx(left.sum() / blind.sum())
+    assert found["kept_at_95_evasion", ""] == pytest.approx(left.sum() / strongest.sum())
+    nearer = np.where(CLEAN > STRICT, 0.0, blind)
+    assert found["kept_targeted", ""] == pytest.approx(nearer.sum() / (2 * strongest.sum()))
 
 
 def test_a_cell_of_fewer_images_takes_those_of_its_siblings():

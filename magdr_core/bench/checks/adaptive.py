@@ -23,8 +23,8 @@ RIVALS: tuple[tuple[str, str, tuple[Verdict, str]], ...] = (
 )
 """Modes that know less, their names, and what their absence means."""
 
-LESSER = (OBLIVIOUS, "scaled", SEARCH)
-"""Modes of an adaptive cell that follow no gradient of the component."""
+LESSER = (OBLIVIOUS, "scaled", SEARCH, "undefended", "targeted, undefended", "targeted")
+"""Modes of an adaptive cell that follow no gradient of the component, and a pool that has such ones."""
 
 
 def adaptive_checks(row: Mapping[str, Any], cells: Sequence[CellResult]) -> Iterator[SanityCheck]:
@@ -69,6 +69,8 @@ def gains(cell: CellResult) -> dict[str, Array]:
         if metric != measure or mode == "ensemble":
             continue
         gain = np.asarray(own, dtype=float)
+        if detector and f"{mode}/score" not in values and mode:
+            continue  # of whatever does most to the generator alone: nobody asked the detector
         if detector:
             score = np.asarray(values[f"{mode}/score" if mode else "score"], dtype=float)
             gain = np.where(score > cell.thresholds["fpr"], 0.0, gain)

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from magdr_core.adaptive import AdaptiveAttack, Target
+from magdr_core.adaptive.attack import NAME, VERSION
 from magdr_core.bench.checks.engine import Nature, noise
 from magdr_core.bench.checks.victim import Victim
-from magdr_core.bench.scenarios.adaptive_cells import VERSION
 from magdr_core.components.batch import Samples
 from magdr_core.functional import project_linf, round_toward
 
@@ -33,13 +33,13 @@ class AdaptiveEngine:
     """The adaptive attack as an :class:`~magdr_core.bench.checks.engine.AttackEngine`: what a component
     declares is tried and not believed, and every number of steps is a run of its own."""
 
-    name = f"adaptive-{VERSION}"
+    name = f"{NAME}-{VERSION}"
 
     def step(self, own: float, nature: Nature) -> float:
         if nature == "chooser":
             return own + 40  # five modes, which look its choice up every five steps
-        # Two modes; without a gradient also queries, which ask for the score sixteen times a step.
-        return {"detector": 4 * own, "blind detector": 20 * own + 8, "defense": 2 * own + 4}[nature]
+        # One mode; without a gradient also queries, which ask for the score sixteen times a step.
+        return {"detector": 2 * own, "blind detector": 20 * own + 8, "defense": 2 * own + 4}[nature]
 
     def __call__(self, victim: Victim, eps: float, at: Sequence[int], draws: int) -> list[Tensor]:
         """The best images found after each number of steps in `at`, `[B,3,H,W]` each, 8-bit and in the ball.
