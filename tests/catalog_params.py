@@ -7,6 +7,7 @@ PARAMS = {
     ("attack", "eq3"): {"steps": 3},
     ("attack", "joint-classes"): {"steps": 3},
     ("attack", "torchattacks"): {"steps": 3},
+    ("attack", "smooth"): {"steps": 3},
     ("attack", "mixed"): {"attacks": ["noise", "toy"]},
     ("detector", "magnet"): {
         "iterations": 4,

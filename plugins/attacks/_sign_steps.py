@@ -63,15 +63,16 @@ def sign_checkpoints(
     after: dict[int, Tensor] = {}
     for number in range(max(at)):
         loss, gradient = objective.gradient(current)
-        best, best_loss = _better(current, loss, best, best_loss)
+        best, best_loss = better(current, loss, best, best_loss)
         if number in at:
             after[number] = best
         current = project_linf(current + size * gradient.sign(), x, eps)
     loss, _, _ = objective.evaluate(current)
-    after[max(at)] = _better(current, loss, best, best_loss)[0]
+    after[max(at)] = better(current, loss, best, best_loss)[0]
     return [after[number] for number in at]
 
 
-def _better(x: Tensor, loss: Tensor, best: Tensor, best_loss: Tensor) -> tuple[Tensor, Tensor]:
+def better(x: Tensor, loss: Tensor, best: Tensor, best_loss: Tensor) -> tuple[Tensor, Tensor]:
+    """The images of higher loss, `[B,3,H,W]`, and their losses, `[B]`."""
     wins = loss > best_loss
     return torch.where(wins[:, None, None, None], x, best), torch.where(wins, loss, best_loss)
