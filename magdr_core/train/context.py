@@ -55,7 +55,15 @@ class TrainContext:
         """
         recipe = self.recipe
         made_of = repr(
-            (recipe.use, recipe.params, recipe.seed, recipe.pool, self.dataset.fingerprint(), recipe.dataset)
+            (
+                recipe.use,
+                recipe.params,
+                recipe.seed,
+                recipe.pool,
+                self.dataset.fingerprint(),
+                recipe.dataset,
+                recipe.settings,  # of its attacks, too
+            )
         )
         if self.cache.is_file():
             kept = torch.load(self.cache, map_location=self.device, weights_only=True)

@@ -1,5 +1,8 @@
 """Training of purifiers: on noise and a surrogate's perturbations, or on Eq. 8 for one generator.
 
+A share of the attacks is smooth (`plugins/attacks/smooth.py`): what only ever saw perturbations of fine grain
+lets low frequencies through.
+
 A generator-agnostic purifier never meets the generator that it will defend: its adversarial examples are
 those of the face parser. One for a given generator first learns from that generator's own adversarial
 examples by pixels, and then from Eq. 8 itself: what G makes of the purified image must be what it makes of
@@ -8,7 +11,7 @@ the clean one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -27,15 +30,61 @@ MIN_EPS = 2 / 255
 STEPS = 8
 """Sign steps of the training attacks."""
 
+SMOOTH_STEPS = 12
+SMOOTH: tuple[dict[str, Any], ...] = (
+    {"spectrum": "gaussian", "sigma": 0.7},
+    {"spectrum": "gaussian", "sigma": 1.0},
+    {"spectrum": "gaussian", "sigma": 2.0},
+    {"spectrum": "dct", "cutoff": 0.12},
+    {"spectrum": "dct", "cutoff": 0.25},
+    {"spectrum": "dct", "cutoff": 0.5},
+)
+"""The smooth attacks of the training, one after the other. Enlarged grids are left out, to be tested on."""
+
+UNSEEN: dict[str, Any] = {"spectrum": "upsampled", "grid": 24, "eps": 6 / 255}
+"""The smooth attack that the card's quality is measured on."""
+
 ATTACKED, NOISY = 0.65, 0.25
 """Shares of a batch; the rest is clean, and must stay so."""
 
 
+class _Change:
+    """How far an output is from that on the clean images: what training attacks ascend."""
+
+    def __init__(self, output: Callable[[Tensor], Tensor], clean: Tensor) -> None:
+        self.output = output
+        with torch.no_grad():
+            self.reference = output(clean)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Squared change, summed over the output: `[B]` of `[B,3,H,W]`, differentiable."""
+        return (self.output(x) - self.reference).square().flatten(1).sum(1)
+
+    def gradient(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(change `[B]`, its gradient `[B,3,H,W]`), without a graph."""
+        with torch.enable_grad():
+            x = x.detach().requires_grad_(True)
+            change = self(x)
+            (gradient,) = torch.autograd.grad(change.sum(), x)
+        return change.detach(), gradient
+
+    @torch.no_grad()
+    def evaluate(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(change `[B]`, the same, bool `[B]` of ones)."""
+        change = self(x)
+        return change, change, torch.ones(len(x), dtype=torch.bool, device=x.device)
+
+
 class PurifyingTrainer:
+    """`settings`: `eq8`, the weight of Eq. 8, which is 0 for a purifier of no generator's; `eq8_from`, the
+    share of the steps after which it counts; `smooth`, the share of smooth ones among the attacked training
+    images, 0 if left out."""
+
     def __init__(self, context: TrainContext) -> None:
         self.context = context
         self.net = context.net
         self.eq8 = context.recipe.settings["eq8"]
+        self.smooth = context.recipe.settings.get("smooth", 0.0)
         self.generator = context.toolkit.generator("victim")
         self.surrogate = context.toolkit.build("parser", "surrogate")
         # Their networks without the guard, which would not let bfloat16 out.
@@ -57,8 +106,7 @@ class PurifyingTrainer:
             batch = self.context.split[indices]
             c = self._drawn(batch)
             parts["images"].append((batch.images * 255).round().byte())
-            attacked = self._attacked(batch, c, own=self.eq8 > 0, steps=STEPS)
-            parts["attacked"].append((attacked * 255).round().byte())
+            parts["attacked"].append((self._training_attack(batch, c) * 255).round().byte())
             with torch.no_grad():
                 parts["outputs"].append((self.generator(batch.images, c) * 255).round().byte())
             parts["values"].append(c.values)
@@ -73,26 +121,49 @@ class PurifyingTrainer:
     def _rng(self, name: str, batch: Batch) -> SampleRng:
         return SampleRng(self.context.recipe.seed, name, batch.ids, device=self.context.device)
 
+    def _training_attack(self, batch: Batch, c: VectorCondition) -> Tensor:
+        """Attacked images `[B,3,H,W]`: the last ones of a batch by a smooth attack, those before by signs."""
+        own, fine = self.eq8 > 0, len(batch) - round(self.smooth * len(batch))
+        parts = []
+        if fine:
+            parts.append(self._attacked(batch[:fine], c[:fine], own=own, steps=STEPS))
+        if fine < len(batch):
+            parts.append(self._smooth_attack(batch[fine:], c[fine:], own=own))
+        return torch.cat(parts)
+
     def _attacked(self, batch: Batch, c: VectorCondition, *, own: bool, steps: int) -> Tensor:
         """Sign ascent on the change of the output: of the generator to be defended, or of the parser."""
         rng = self._rng("purifier-attack", batch)
         eps = rng.uniform(1, 1, 1, low=MIN_EPS, high=MAX_EPS)
         clean = batch.images
+        change = self._change(batch, c, own=own)
+        x = clean + eps * rng.uniform(*clean.shape[1:], low=-1.0, high=1.0)
+        for _ in range(steps):
+            x = x.clamp(0, 1)
+            x = x + eps / 3 * change.gradient(x)[1].sign()
+            x = torch.minimum(torch.maximum(x, clean - eps), clean + eps)
+        return to_8bit(x.clamp(0, 1))
 
+    def _smooth_attack(
+        self, batch: Batch, c: VectorCondition, *, own: bool, kind: Mapping[str, Any] | None = None
+    ) -> Tensor:
+        """A smooth attack on the same change, of a drawn kind and strength where none is given."""
+        if kind is None:
+            drawn = self._rng("purifier-smooth", batch[:1])
+            strength = float(drawn.uniform(1, low=MIN_EPS, high=MAX_EPS))
+            kind = {**SMOOTH[int(drawn.integers(1, high=len(SMOOTH)))], "eps": strength}
+        attack = self.context.toolkit.sibling("attack", "smooth", steps=SMOOTH_STEPS, **kind).component
+        attacked: Tensor = attack(
+            batch.images, self._change(batch, c, own=own), rng=self._rng("purifier-attack", batch)
+        )
+        return attacked
+
+    def _change(self, batch: Batch, c: VectorCondition, *, own: bool) -> _Change:
         def output(x: Tensor) -> Tensor:
             with self.context.autocast():
                 return (self._G(x, c) if own else self._parser(x)).float()
 
-        with torch.no_grad():
-            reference = output(clean)
-        x = clean + eps * rng.uniform(*clean.shape[1:], low=-1.0, high=1.0)
-        for _ in range(steps):
-            with torch.enable_grad():
-                x = x.clamp(0, 1).requires_grad_(True)
-                (gradient,) = torch.autograd.grad((output(x) - reference).square().sum(), x)
-            x = x.detach() + eps / 3 * gradient.sign()
-            x = torch.minimum(torch.maximum(x, clean - eps), clean + eps)
-        return to_8bit(x.clamp(0, 1))
+        return _Change(output, batch.images)
 
     @staticmethod
     def _noisy(x: Tensor, rng: SampleRng) -> Tensor:
@@ -131,7 +202,8 @@ class PurifyingTrainer:
 
     @torch.no_grad()
     def evaluate(self) -> Mapping[str, float]:
-        """Output MSE (0 to 255 squared) on test faces: undefended and purified, attacked, noisy and clean."""
+        """Output MSE (0 to 255 squared) on test faces: undefended and purified; attacked, attacked smoothly
+        (of a kind that the training does not see), noisy and clean."""
         test = self.context.for_testing()
         sums: dict[str, float] = {}
         for indices in test.chunks(self.context.recipe.tested, 32, TESTED_FROM):
@@ -140,6 +212,7 @@ class PurifyingTrainer:
             reference = self.generator(batch.images, c)
             inputs = {
                 "attacked": self._attacked(batch, c, own=True, steps=20),
+                "smooth": self._smooth_attack(batch, c, own=True, kind=UNSEEN),
                 "noisy": self._noisy(batch.images, self._rng("purifier-test", batch)),
                 "clean": batch.images,
             }

@@ -14,6 +14,9 @@ PAIRED = {"square": 10.0, "region": 3.0, "gradient": 1.0, "adversarial": 0.02}
 
 NETWORK: Mapping[str, Any] = {"width": 32, "blocks": 4, "size": 64}
 
+SMOOTH = 0.4
+"""Share of smooth perturbations among the attacked images that purifiers learn from."""
+
 _SHIPPED = (
     Recipe(
         name="stargan-faces64",
@@ -143,7 +146,7 @@ _SHIPPED = (
         steps=2400,
         pool=2048,
         lr=1e-3,
-        settings={"eq8": 0.0, "eq8_from": 1.0},
+        settings={"eq8": 0.0, "eq8_from": 1.0, "smooth": SMOOTH},
         tested=128,
     ),
     Recipe(
@@ -155,7 +158,7 @@ _SHIPPED = (
         steps=2400,
         pool=2048,
         lr=1e-3,
-        settings={"eq8": 1.0, "eq8_from": 0.4},
+        settings={"eq8": 1.0, "eq8_from": 0.4, "smooth": SMOOTH},
         tested=128,
     ),
     Recipe(

@@ -11,6 +11,7 @@ from magdr_core.errors import MagdrError
 from magdr_core.train import recipes
 from magdr_core.train.editing import change_map
 from magdr_core.train.parsing import iou_counts, part_ious
+from magdr_core.train.purifying import SMOOTH, UNSEEN, PurifyingTrainer
 from magdr_core.train.runner import find_recipe, train
 
 TINY = replace(
@@ -115,3 +116,66 @@ def test_a_purifier_learns_to_take_perturbations_out(tmp_path, monkeypatch, eq8)
     assert last < 0.95 * first
     assert ("eq8" in losses[-1]) == (eq8 > 0)
     assert "eq8" not in losses[0]
+
+
+def drawn(monkeypatch, tmp_path, **settings):
+    """The images that a purifier is trained on, clean and attacked, `[16,3,32,32]` each in levels."""
+    recipe = replace(PURIFIER, steps=1, settings={"eq8": 1.0, "eq8_from": 0.5, **settings})
+    seen = {}
+
+    class Kept(PurifyingTrainer):
+        def _examples(self):
+            seen.update(super()._examples())
+            return seen
+
+    monkeypatch.setitem(recipes.RECIPES, "tiny", replace(recipe, trainer=Kept))
+    train("tiny", out=tmp_path, device="cpu", log=quiet)
+    return seen["images"].float(), seen["attacked"].float()
+
+
+def test_a_purifier_learns_from_smooth_perturbations_too(tmp_path, monkeypatch):
+    clean, mixed = drawn(monkeypatch, tmp_path / "mixed", smooth=0.5)
+    _, fine = drawn(monkeypatch, tmp_path / "fine")
+    assert torch.equal(mixed[:8], fine[:8]), "those before are what they were"
+
+    def roughness(x):
+        delta = x - clean
+        return (delta.diff(dim=3).square().flatten(1).mean(1) / delta.square().flatten(1).mean(1)).sqrt()
+
+    smooth = roughness(mixed)[8:]
+    assert (smooth > 0).all()
+    assert (smooth < 0.7 * roughness(fine)[8:]).all()
+
+
+def test_the_shipped_purifiers_are_trained_on_smooth_perturbations_by_default():
+    for name in ("purifier-faces64", "purifier-editing64"):
+        assert 0 < recipes.RECIPES[name].settings["smooth"] < 1
+
+
+def test_a_purifiers_card_tells_of_a_smooth_attack_that_training_does_not_see(tmp_path, monkeypatch):
+    monkeypatch.setitem(recipes.RECIPES, "tiny", replace(PURIFIER, steps=1))
+    quality = read_card(train("tiny", out=tmp_path, device="cpu", log=quiet))["quality"]
+    assert quality["mse_o_smooth_undefended"] > quality["mse_o_noisy_undefended"]
+    assert UNSEEN["spectrum"] not in {kind["spectrum"] for kind in SMOOTH}
+
+
+def test_training_images_are_drawn_anew_where_settings_differ(tmp_path, monkeypatch):
+    """A training that was stopped leaves its images, and its recipe may be another one now."""
+
+    def stop(done, total, losses):
+        raise KeyboardInterrupt
+
+    counted = []
+
+    class Counted(PurifyingTrainer):
+        def _examples(self):
+            counted.append(self.smooth)
+            return super()._examples()
+
+    for share in (0.5, 0.5, 0.0):
+        settings = {"eq8": 0.0, "eq8_from": 1.0, "smooth": share}
+        recipe = replace(PURIFIER, trainer=Counted, settings=settings)
+        monkeypatch.setitem(recipes.RECIPES, "tiny", recipe)
+        with pytest.raises(KeyboardInterrupt):
+            train("tiny", out=tmp_path, device="cpu", log=quiet, progress=stop)
+    assert counted == [0.5, 0.0]
