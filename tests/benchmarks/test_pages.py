@@ -26,6 +26,7 @@ def printed(script, *arguments):
         ("transfer", "transfer"),
         ("paper_tables", "tables"),
         ("adaptive", "adaptive"),
+        ("cutoff", "cutoff"),
     ],
 )
 def test_a_page_holds_every_printed_row(script, page):
@@ -35,9 +36,13 @@ def test_a_page_holds_every_printed_row(script, page):
     assert not set(rows) - set(text)
 
 
-def test_the_drawn_curves_are_of_the_committed_figures(tmp_path):
-    printed("adaptive_curves", RESULTS / "faces64-adaptive.csv", tmp_path / "drawn.svg")
-    drawn = ROOT / "docs" / "pictures" / "adaptive-curves.svg"
+@pytest.mark.parametrize(
+    ("script", "data", "picture"),
+    [("adaptive_curves", "adaptive", "adaptive-curves"), ("cutoff", "cutoff", "cutoff-curves")],
+)
+def test_the_drawn_curves_are_of_the_committed_figures(tmp_path, script, data, picture):
+    printed(script, RESULTS / f"faces64-{data}.csv", tmp_path / "drawn.svg")
+    drawn = ROOT / "docs" / "pictures" / f"{picture}.svg"
     assert (tmp_path / "drawn.svg").read_text() == drawn.read_text()
 
 
