@@ -39,8 +39,8 @@ SMOOTH: tuple[dict[str, Any], ...] = (
     {"spectrum": "dct", "cutoff": 0.25},
     {"spectrum": "dct", "cutoff": 0.5},
 )
-"""The smooth attacks of the training. One is drawn for each chunk of its images, and a strength. Enlarged grids
-are left out, to be tested on."""
+"""The smooth attacks of the training. One is drawn for each chunk of its images, and a strength. Enlarged
+grids are left out, to be tested on."""
 
 UNSEEN: dict[str, Any] = {"spectrum": "upsampled", "grid": 24, "eps": 6 / 255}
 """The smooth attack that the card's quality is measured on."""
