@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from magdr_core.adaptive.attack import OBLIVIOUS, AdaptiveAttack, Attacked, Found, Memory, judged, pooled
-from magdr_core.adaptive.run import Ended
+from magdr_core.adaptive.attempt import Ended
 from magdr_core.adaptive.victim import Target
 
 

@@ -12,9 +12,9 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from magdr_core.adaptive.attempt import HALF_WAY, RANDOM, SHAPED, Attempt, Ended, ascend, started
 from magdr_core.adaptive.black_box import square_search
 from magdr_core.adaptive.losses import Mode, Modes
-from magdr_core.adaptive.run import HALF_WAY, RANDOM, SHAPED, Ended, Run, ascend, started
 from magdr_core.adaptive.victim import PipelineVerdict, Target
 from magdr_core.functional import round_toward
 
@@ -111,7 +111,7 @@ class AdaptiveAttack:
         """Steps of every run but the last."""
         return max(math.ceil(self.steps * RACE), min(self.steps, LEAST_RACE))
 
-    def runs(self, target: Target, others: Sequence[str] = (), *, thorough: bool = True) -> list[Run]:
+    def runs(self, target: Target, others: Sequence[str] = (), *, thorough: bool = True) -> list[Attempt]:
         """Every run but the last, those of the first mode at the end.
 
         Args:
@@ -120,11 +120,14 @@ class AdaptiveAttack:
         """
         modes = self.modes.of(target)
         first = modes[0].name
-        runs = [Run(mode.name) for mode in modes if thorough or not mode.compromising]
-        runs += [Run(first, start) for start in others]
+        runs = [Attempt(mode.name) for mode in modes if thorough or not mode.compromising]
+        runs += [Attempt(first, start) for start in others]
         if thorough:
-            runs += [Run(first, HALF_WAY), *(Run(first, RANDOM, draw=k) for k in range(self.restarts))]
-            runs += [Run(first, start, shape) for shape, start in SHAPED.items()]
+            runs += [
+                Attempt(first, HALF_WAY),
+                *(Attempt(first, RANDOM, draw=k) for k in range(self.restarts)),
+            ]
+            runs += [Attempt(first, start, shape) for shape, start in SHAPED.items()]
         return runs
 
     def cost(self, target: Target, others: Sequence[str] = (), *, thorough: bool = True) -> int:
@@ -198,7 +201,7 @@ class AdaptiveAttack:
         oblivious attack, of a search or of another attack is in it."""
         best: Found | None = None
         for number, mode in enumerate(self.modes.of(target)):
-            start = started(target, Run(mode.name, RANDOM, draw=number), {})
+            start = started(target, Attempt(mode.name, RANDOM, draw=number), {})
             found = judged(target, ascend(target, mode, start, steps, number).best)
             best = found if best is None else best.better(found)
         assert best is not None

@@ -21,13 +21,13 @@ SHARE = 0.25
 
 
 def everywhere(momentum: Tensor) -> Tensor:
-    """All of it."""
+    """All of it, `[B,3,H,W]` -> same."""
     return momentum
 
 
 def low_frequency(momentum: Tensor) -> Tensor:
-    """Its low frequencies, which many detectors look at least (Guo et al., UAI 2019; Sharma et al., IJCAI
-    2019)."""
+    """Its low frequencies, `[B,3,H,W]` -> same, which many detectors look at least (Guo et al., UAI 2019;
+    Sharma et al., IJCAI 2019)."""
     return blurred(momentum)
 
 
@@ -38,6 +38,7 @@ class Concentrated:
         self._inside: Tensor | None = None
 
     def __call__(self, momentum: Tensor) -> Tensor:
+        """`[B,3,H,W]` -> same; the first call decides where."""
         if self._inside is None:
             strength = blurred(momentum.abs()).sum(1, keepdim=True)
             kept = max(1, round(SHARE * strength[0].numel()))

@@ -98,7 +98,7 @@ def test_what_gets_past_a_detector_is_counted_by_hand():
         "oblivious/score": CLEAN,
         "oblivious/disruption": blind,
         "strongest/disruption": strongest,
-        "targeted/score": CLEAN,
+        "targeted/score": ATTACKED,
         "targeted/progress": blind,
         "strongest/progress": 2 * strongest,
     }
@@ -112,7 +112,7 @@ def test_what_gets_past_a_detector_is_counted_by_hand():
     assert found["mse_o", "oblivious"] == pytest.approx(blind.mean())
     assert ((ATTACKED > STRICT) & (CLEAN > STRICT)).mean() <= 0.05
     assert found["kept_at_95_evasion", ""] == pytest.approx(left.sum() / strongest.sum())
-    nearer = np.where(CLEAN > STRICT, 0.0, blind)
+    nearer = np.where(ATTACKED > STRICT, 0.0, blind)
     assert found["kept_targeted", ""] == pytest.approx(nearer.sum() / (2 * strongest.sum()))
 
 

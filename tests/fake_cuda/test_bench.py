@@ -78,7 +78,7 @@ WAITS = {
     "magdr_core.isolation.shared_tensors:_unchanged": "what cells share is verified before one is stored",
     "magdr_core.magdr.loop:MagDR._run": "which images go on to another round decides what is computed at all",
     "magdr_core.magdr.standardise:target_names": "figures are kept by the name of a target region",
-    "magdr_core.adaptive.run:ascend": SEARCH,
+    "magdr_core.adaptive.attempt:ascend": SEARCH,
     "magdr_core.adaptive.attack:pooled": SEARCH,
     "magdr_core.adaptive.discrete_choice:_worthwhile.<locals>.<dictcomp>": SEARCH,
     "magdr_core.adaptive.discrete_choice:softmin.<locals>.value": SEARCH,

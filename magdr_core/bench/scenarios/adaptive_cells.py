@@ -13,7 +13,7 @@ from torch import Tensor
 from magdr_core.adaptive import AdaptiveAttack, Target
 from magdr_core.adaptive.aims import AllAims, attack_all
 from magdr_core.adaptive.attack import NAME, SCALINGS, VERSION, summary
-from magdr_core.adaptive.run import REFRESH
+from magdr_core.adaptive.attempt import REFRESH
 from magdr_core.adaptive.victim import DRAWS, MOST_FLAGGED
 from magdr_core.bench import evaluate
 from magdr_core.bench.scenarios.adaptive_aims import (

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from magdr_core.adaptive.attack import Memory
-from magdr_core.adaptive.run import Ended
+from magdr_core.adaptive.attempt import Ended
 from magdr_core.components.batch import Samples
 from magdr_core.components.fingerprints import digest
 from magdr_core.results.store import Store

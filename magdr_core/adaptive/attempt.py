@@ -29,7 +29,7 @@ LEVEL = 1 / 255
 
 
 @dataclass(frozen=True)
-class Run:
+class Attempt:
     """A mode with a start and a shape.
 
     Attributes:
@@ -67,7 +67,7 @@ class Ended:
     bad: float
 
 
-def started(target: Target, run: Run, others: Mapping[str, Tensor]) -> Tensor:
+def started(target: Target, run: Attempt, others: Mapping[str, Tensor]) -> Tensor:
     """Where a run starts, `[B,3,H,W]`."""
     x, moved = target.x, target.oblivious - target.x
     if run.start in others:
