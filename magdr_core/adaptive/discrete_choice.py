@@ -41,7 +41,7 @@ def frozen(target: Target) -> Way:
             order.append(rows)
             parts.append(_planned(x[rows], plan, known, state["moved"][rows]))
         back = torch.cat(order).argsort()
-        return target.gain(target.G(torch.cat(parts)[back], target.c))
+        return target.gain(target.output(torch.cat(parts)[back], x, draw))
 
     return Way("frozen", value, False, refresh)
 
@@ -152,7 +152,7 @@ def lazy_straight(target: Target) -> Way:
             state["moved"] = target.restored(x, next(target.forks(0))) - x
 
     def value(x: Tensor, draw: SampleRng) -> Tensor:
-        return target.gain(target.G(_shifted(x, state["moved"]), target.c))
+        return target.gain(target.output(_shifted(x, state["moved"]), x, draw))
 
     return Way("bpda", value, False, refresh)
 
