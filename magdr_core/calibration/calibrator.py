@@ -320,6 +320,7 @@ class Calibrator:
             harmless=self.samples.harmless("learned", oracle),
             progress=lambda done, total: self.progress(what, done, total),
             training=lambda: self._pairs("train", oracle=False),
+            training_harmless=lambda: self.samples.harmless("train", oracle=False),
         )
         return {"state": _kept(guarded, guarded.fit(data, self.generator))}
 

@@ -251,10 +251,11 @@ class FitData:
         held_out: like `attacked`, of yet other faces: for choices that must not be made on what was fitted.
             Empty for detectors, whose thresholds core chooses on those.
         harmless: by name, samples of the same faces as `attacked` that must not be flagged: random noise of
-            the attacks' strengths, and benign edits.
+            the attacks' strengths (`noise@6`, in 255ths), and benign edits (`benign:LABEL`).
         progress: call it with (done, total) now and then.
         training: call it for `(attacked, clean)` samples of the train split by attack label; they are drawn
             and attacked then, which takes a while. For specs that say `supervised`.
+        training_harmless: call it for what `harmless` is, of the faces of the train split.
         objective: call it for what an attack that learns shall maximise on some of `clean`, which are faces
             of the train split then; nothing else is offered to an attack.
     """
@@ -265,6 +266,7 @@ class FitData:
     harmless: Mapping[str, Samples] = field(default_factory=dict)
     progress: Callable[[int, int], None] = lambda done, total: None
     training: Callable[[], Mapping[str, tuple[Samples, Samples]]] = dict
+    training_harmless: Callable[[], Mapping[str, Samples]] = dict
     objective: Callable[[Samples], Objective] = _no_objective
 
 

@@ -19,11 +19,14 @@ from magdr_core.magdr import logistic as learned
 from magdr_core.magdr.evidence import ITSELF, Evidence, Extent, Outputs, Probe
 from magdr_core.magdr.standardise import Standard, Standardised
 
-Form = Literal["learned", "one-sided", "per-edit", "standardised", "literal"]
+Form = Literal["learned", "one-sided", "per-edit", "standardised", "literal", "literal-distances"]
 Use = Literal["both", "distortion", "consistency"]
 
 LEARNED: tuple[Form, ...] = ("learned", "one-sided", "per-edit")
 """Forms whose evidence is weighed by a fit."""
+
+LITERAL: tuple[Form, ...] = ("literal", "literal-distances")
+"""Forms that compute the printed equations on raw criteria."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +35,7 @@ class Inspection:
 
     Attributes:
         score: `[B]`.
-        z: the evidence that it was combined from; None for the literal form.
+        z: the evidence that it was combined from; None for literal forms.
         outputs: of the generator, for whoever needs the same ones next.
     """
 
@@ -47,7 +50,8 @@ class MagDRDetector:
     Args:
         parser, criteria, augmentations: see :class:`~magdr_core.magdr.evidence.Probe`.
         form: `literal` computes Eq. 4 to 7 and 9 as printed (the vote count of Eq. 5 if only distortion is
-            used); `standardised` adds log distances in units of their spread on clean faces, and has never
+            used), `literal-distances` the same with similarities read as distances (1 - SSIM, the error of a
+            PSNR); `standardised` adds log distances in units of their spread on clean faces, and has never
             seen an attack; `learned` weighs them by a fit to attacked, noisy and harmlessly edited faces;
             `one-sided` does so with evidence of which none speaks for an image: an f_k or a region that looks
             cleaner than clean faces cannot make up for another; `per-edit` with consistency in units of clean
@@ -84,7 +88,7 @@ class MagDRDetector:
     @property
     def gradient(self) -> Literal["straight-through", "none"]:
         """What the score's gradient is: votes are counted (Eq. 5), all else is followed where the f_k are."""
-        counting = self.form == "literal" and self.evidence == "distortion"
+        counting = self.form in LITERAL and self.evidence == "distortion"
         return "none" if counting else "straight-through"
 
     def __call__(self, x: Tensor, c: Condition, G: Generator) -> Tensor:
@@ -97,7 +101,7 @@ class MagDRDetector:
 
     def inspect(self, x: Tensor, c: Condition, G: Generator, known: Outputs | None = None) -> Inspection:
         """Score images `[B,3,H,W]` in [0,1]; `known` outputs of G are not computed again."""
-        if self.form == "literal":
+        if self.form in LITERAL:
             return Inspection(self._literal(x, c, G))
         evidence, outputs = self.measure(x, c, G, known=known)
         z = self.standardised(evidence)
@@ -148,7 +152,8 @@ class MagDRDetector:
 
     def _literal(self, x: Tensor, c: Condition, G: Generator) -> Tensor:
         none = () if self.evidence == "distortion" else None
-        d, d_c, others, d_k = self.probe.literal(x, c, G, none)
+        distances = self.form == "literal-distances"
+        d, d_c, others, d_k = self.probe.literal(x, c, G, none, distances=distances)
         if self.evidence == "distortion":
             return equations.votes(d, d_c, others).sum(1).float()
         s_cons = equations.consistency(d_k)[1].mean(1)
@@ -165,7 +170,7 @@ class MagDRDetector:
         Raises:
             ValueError: nothing is left to learn from.
         """
-        if self.form == "literal":
+        if self.form in LITERAL:
             return {}
         standard = self.fit_standard(data, G)
         if self.form == "standardised":
@@ -205,7 +210,7 @@ class MagDRDetector:
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Raises CalibrationError: the state is of other criteria or f_k than these."""
-        if self.form == "literal":
+        if self.form in LITERAL:
             return
         criteria, processings = len(self.probe.criteria), len(self.probe.augmentations)
         if self.evidence == "distortion":

@@ -190,16 +190,32 @@ class Probe:
         return (masks * self.target(c, G)[:, :, None, None]).sum(1, keepdim=True)
 
     def literal(
-        self, x: Tensor, c: Condition, G: Generator, augmentations: Sequence[Any] | None = None
+        self,
+        x: Tensor,
+        c: Condition,
+        G: Generator,
+        augmentations: Sequence[Any] | None = None,
+        *,
+        distances: bool = False,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Evidence as printed: (`d_i` `[B,N,J]`, `d_c` `[B,J]`, others `[B,N]`, `d^k` `[B,K,J]`)."""
+        """Evidence as printed: (`d_i` `[B,N,J]`, `d_c` `[B,J]`, others `[B,N]`, `d^k` `[B,K,J]`).
+
+        Args:
+            distances: orient every criterion as a distance (1 - SSIM, the error of a PSNR); as they are
+                otherwise.
+        """
         augmentations = self.augmentations if augmentations is None else list(augmentations)
         masks = self.masks(x, c)
         outputs = self.outputs(x, c, G, augmentations)
         y, yk = outputs[ITSELF], [outputs[name_of(f)] for f in augmentations]
         each = torch.arange(len(x), device=x.device).repeat_interleave(masks.shape[1])
-        criteria = [m.given(c, G) for m in self.criteria]
-        d = equations.region_differences([m.given(c[each], G) for m in self.criteria], x, y, masks)
+
+        def asked(conditions: Condition) -> list[Any]:
+            given = [m.given(conditions, G) for m in self.criteria]
+            return [m.distance for m in given] if distances else given
+
+        criteria = asked(c)
+        d = equations.region_differences(asked(c[each]), x, y, masks)
         d_c = equations.region_differences(criteria, x, y, self._target_mask(masks, c, G))[:, 0]
         whole = torch.ones_like(masks[:, :1])
         compared = [torch.stack([m(y, other, whole)[:, 0] for m in criteria], 1) for other in yk]

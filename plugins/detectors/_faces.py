@@ -20,6 +20,9 @@ from magdr_core.functional import round_toward
 Array = np.ndarray[Any, Any]
 Pairs = Mapping[str, tuple[Samples, Samples]]
 
+BENIGN = "benign:"
+"""How the names of harmlessly edited faces begin in what `fit` is offered."""
+
 
 @dataclass(frozen=True, eq=False)
 class Faces:
@@ -68,25 +71,36 @@ class Faces:
         return torch.cat(parts)
 
 
-def learning_faces(data: FitData, leave_out: Sequence[str] = (), *, noise: bool = False) -> Faces:
+def learning_faces(
+    data: FitData, leave_out: Sequence[str] = (), *, noise: bool = False, edits: bool = False
+) -> Faces:
     """Faces of the train split, to learn from.
+
+    With noise and edits they are told of everything harmless that the learned form of MagDR is told of.
 
     Args:
         leave_out: attacks that must not be learned from.
         noise: put random signs, as strong as each attack, among the harmless faces.
+        edits: put the calibration's benign edits among the harmless faces.
 
     Raises:
         ValueError: an unknown attack is left out, or nothing is left.
     """
-    return _collect(data.training(), leave_out, noise)
+    return _collect(data.training(), leave_out, noise, _edited(data.training_harmless()) if edits else [])
 
 
-def choosing_faces(data: FitData, leave_out: Sequence[str] = (), *, noise: bool = False) -> Faces:
+def choosing_faces(
+    data: FitData, leave_out: Sequence[str] = (), *, noise: bool = False, edits: bool = False
+) -> Faces:
     """Faces of the calibration split, to choose settings on; arguments and errors as `learning_faces`."""
-    return _collect(data.attacked, leave_out, noise)
+    return _collect(data.attacked, leave_out, noise, _edited(data.harmless) if edits else [])
 
 
-def _collect(pairs: Pairs, leave_out: Sequence[str], noise: bool) -> Faces:
+def _edited(harmless: Mapping[str, Samples]) -> list[Samples]:
+    return [samples for name, samples in harmless.items() if name.startswith(BENIGN)]
+
+
+def _collect(pairs: Pairs, leave_out: Sequence[str], noise: bool, edited: Sequence[Samples]) -> Faces:
     unknown = [name for name in leave_out if name not in pairs]
     if unknown:
         raise ValueError(f"leave_out names {unknown[0]!r}, which the calibration does not attack with")
@@ -95,8 +109,9 @@ def _collect(pairs: Pairs, leave_out: Sequence[str], noise: bool) -> Faces:
         raise ValueError("there is no attack to learn from (is every one left out?)")
     clean = list({pair[1].ids: pair[1] for pair in used}.values())  # usually one set for all attacks
     noisy = [_noisy(*pair) for pair in used] if noise else []
-    parts = [*clean, *noisy, *[pair[0] for pair in used]]
-    harmless = sum(map(len, [*clean, *noisy]))
+    harmless_parts = [*clean, *noisy, *edited]
+    parts = [*harmless_parts, *[pair[0] for pair in used]]
+    harmless = sum(map(len, harmless_parts))
     kinds = [np.zeros(harmless, int), *[np.full(len(p[0]), k) for k, p in enumerate(used, 1)]]
     joined = Samples(
         torch.cat([p.images for p in parts]),

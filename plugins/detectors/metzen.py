@@ -67,7 +67,7 @@ class DetectorNet(nn.Module):
 
 
 class ActivationDetector:
-    """A small network on the generator's activations; `noise` puts noisy faces among the clean.
+    """A small network on the generator's activations; `noise` and `edits`: harmless faces beside the clean.
 
     Log odds of an attack by the generator's features, `[B]`; one generator pass.
 
@@ -85,10 +85,11 @@ class ActivationDetector:
         check_every: Annotated[int, Field(ge=1, le=10_000)] = 30,
         leave_out: tuple[str, ...] = (),
         noise: bool = False,
+        edits: bool = False,
     ) -> None:
         self.layers, self.width = layers, width
         self.schedule = Schedule(lr, steps, check_every, betas=(0.99, 0.999))
-        self.leave_out, self.noise = leave_out, noise
+        self.leave_out, self.noise, self.edits = leave_out, noise, edits
         self.device = torch.device("cpu")
         self.layer = 0
         self.net: DetectorNet | None = None
@@ -105,8 +106,8 @@ class ActivationDetector:
         Raises:
             ValueError: nothing is left to learn from.
         """
-        faces = learning_faces(data, self.leave_out, noise=self.noise)
-        held = choosing_faces(data, self.leave_out, noise=self.noise)
+        faces = learning_faces(data, self.leave_out, noise=self.noise, edits=self.edits)
+        held = choosing_faces(data, self.leave_out, noise=self.noise, edits=self.edits)
         found = []
         for layer in self.layers:
             # Half precision: the maps of all faces are kept, and at 256 px they would fill the memory.

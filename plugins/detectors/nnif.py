@@ -110,7 +110,7 @@ class Index:
 
 
 class NNIF:
-    """Nearness of the training images that influence a label most; `noise`: noisy faces among the clean.
+    """Nearness of the training images that influence a label most; `noise`, `edits`: beside clean ones.
 
     Log odds of an attack on the generator's output, `[B]`; one generator pass.
 
@@ -128,10 +128,11 @@ class NNIF:
         damping: Annotated[float, Field(gt=0)] = 1e-3,
         leave_out: tuple[str, ...] = (),
         noise: bool = False,
+        edits: bool = False,
     ) -> None:
         self.plan = ClassifierPlan(width, epochs, index_size)
         self.neighbours, self.damping = neighbours, damping
-        self.leave_out, self.noise = leave_out, noise
+        self.leave_out, self.noise, self.edits = leave_out, noise, edits
         self.device = torch.device("cpu")
         self.index: Index | None = None
         self.regression: Mapping[str, Any] = {}
@@ -149,8 +150,8 @@ class NNIF:
         Raises:
             ValueError: nothing is left to learn from, or the clean faces are too few.
         """
-        faces = learning_faces(data, self.leave_out, noise=self.noise)
-        held = choosing_faces(data, self.leave_out, noise=self.noise)
+        faces = learning_faces(data, self.leave_out, noise=self.noise, edits=self.edits)
+        held = choosing_faces(data, self.leave_out, noise=self.noise, edits=self.edits)
         images, labels = labelled_outputs(data.clean, G, self.plan.outputs, data)
         sizes = tuple(m for m in self.neighbours if 2 * m <= len(images))
         if not sizes:

@@ -33,7 +33,7 @@ MAGDR_API = 1
 
 
 class OutputClassifier:
-    """A classifier trained to tell disrupted from clean outputs; `noise` puts noisy faces among the clean.
+    """A classifier trained to tell disrupted from clean outputs; `noise` and `edits`: harmless faces beside the clean.
 
     Log odds that an output is disrupted, `[B]`; one generator pass.
 
@@ -50,9 +50,10 @@ class OutputClassifier:
         check_every: Annotated[int, Field(ge=1, le=10_000)] = 50,
         leave_out: tuple[str, ...] = (),
         noise: bool = False,
+        edits: bool = False,
     ) -> None:
         self.width, self.schedule = width, Schedule(lr, steps, check_every, flips=True)
-        self.leave_out, self.noise = leave_out, noise
+        self.leave_out, self.noise, self.edits = leave_out, noise, edits
         self.device = torch.device("cpu")
         self.net: BinaryResNet | None = None
 
@@ -68,8 +69,8 @@ class OutputClassifier:
         Raises:
             ValueError: nothing is left to learn from.
         """
-        faces = learning_faces(data, self.leave_out, noise=self.noise)
-        held = choosing_faces(data, self.leave_out, noise=self.noise)
+        faces = learning_faces(data, self.leave_out, noise=self.noise, edits=self.edits)
+        held = choosing_faces(data, self.leave_out, noise=self.noise, edits=self.edits)
         outputs = faces.measure(G, data)
         size = outputs.shape[-1]
         net = seeded(lambda: BinaryResNet(self.width, 1, size), outputs.device)

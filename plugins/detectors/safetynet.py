@@ -45,7 +45,7 @@ Positive = Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length
 
 
 class SafetyNet:
-    """RBF machine on codes of the generator's activations; `noise` puts noisy faces among the clean.
+    """RBF machine on codes of the generator's activations; `noise` and `edits`: harmless faces beside the clean.
 
     Decision function of the machine, `[B]`, positive on the attacked side; one generator pass.
 
@@ -67,10 +67,11 @@ class SafetyNet:
         gammas: Positive = (0.1, 0.3, 1.0, 3.0),
         leave_out: tuple[str, ...] = (),
         noise: bool = False,
+        edits: bool = False,
     ) -> None:
         self.layers, self.grids, self.levels = layers, grids, levels
         self.costs, self.gammas = costs, gammas
-        self.leave_out, self.noise = leave_out, noise
+        self.leave_out, self.noise, self.edits = leave_out, noise, edits
         self.device = torch.device("cpu")
         self.machine: dict[str, Tensor] = {}
         self.place: Mapping[str, Any] = {}
@@ -90,8 +91,8 @@ class SafetyNet:
         Raises:
             ValueError: nothing is left to learn from.
         """
-        faces = learning_faces(data, self.leave_out, noise=self.noise)
-        held = choosing_faces(data, self.leave_out, noise=self.noise)
+        faces = learning_faces(data, self.leave_out, noise=self.noise, edits=self.edits)
+        held = choosing_faces(data, self.leave_out, noise=self.noise, edits=self.edits)
         found: list[tuple[tuple[float, float], dict[str, Any], dict[str, Tensor]]] = []
         for layer in self.layers:
             look = partial(_features, G, layer, self.grids)
