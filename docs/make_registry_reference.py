@@ -52,7 +52,10 @@ MEANINGS = {
         "grid": "parameter names with the settings that Rec-Net may choose from, at most 128; else its own"
     },
     "AttackTable": {"objective": "what it aims at; else what the generator's task says"},
-    "GeneratorTable": {"dataset": "label of the faces that it is for; else the first dataset"},
+    "GeneratorTable": {
+        "dataset": "label of the faces that it is for; else the first dataset",
+        "attacks": "by the label in a profile the attack that it means on this task; its own if not listed",
+    },
     "CalibrationPolicy": {
         "file": 'file of `magdr calibrate`, relative to the registry; `"auto"`: shipped, else the cache',
         "fit": "clean faces to standardise on",

@@ -29,6 +29,7 @@ class AttackTable(BaseModel):
 
 class GeneratorTable(BaseModel):
     dataset: str = ""
+    attacks: dict[str, str] = {}
 
 
 # -- what the conformance suite has of a kind -----------------------------------------------------------

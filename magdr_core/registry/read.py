@@ -92,6 +92,12 @@ class Instance:
         return self.keys.get("dataset", "")
 
     @property
+    def attacks(self) -> Mapping[str, str]:
+        """Of a generator, by label the attack that a profile's stands for on this task; the label's own where
+        nothing is said."""
+        return self.keys.get("attacks", {})
+
+    @property
     def table(self) -> str:
         return f"[{self.kind}.{self.label}]"
 
@@ -161,6 +167,10 @@ class Registry:
         """The label of the faces that a task's generator is for: its table's, else the first there is."""
         labels = self.labels("dataset")
         return self.instance("generator", task).dataset or (labels[0] if labels else "procedural-faces")
+
+    def attack_on(self, task: str, label: str) -> str:
+        """The label of the attack that a profile's label means on a task."""
+        return self.instance("generator", task).attacks.get(label, label)
 
     def profile(self, name: str) -> Profile:
         """A `[profile.NAME]`; `quick` where the registry has no profile at all.

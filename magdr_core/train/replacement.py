@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from magdr_core.components.batch import Batch, VectorCondition
-from magdr_core.components.objective import SUCCESS, TARGET_TAU, ObjectiveName, build_objective, symmetric_mse
+from magdr_core.components.objective import SUCCESS, ObjectiveName, build_objective, symmetric_mse
 from magdr_core.components.rng import SampleRng
 from magdr_core.guards import GuardedAttack, GuardedGenerator
 from magdr_core.runtime.samples import draw_samples
@@ -25,6 +25,9 @@ from magdr_core.train.pairs import PairsTrainer
 
 DISRUPTED = 64
 """Test faces that the card's disruption is measured on; each is attacked twice."""
+
+CARD_TAU = 0.05
+"""The tau of the shares on a card, output MSE in [-1,1] units; benchmarks ask for more."""
 
 
 class ReplacingSplit(Protocol):
@@ -189,7 +192,7 @@ def replacement_disruption(
         "towards_input_median": float(moved["towards_input"].median()),
         **{f"{name}_to_input": float(values.median()) for name, values in near.items() if name != "pgd"},
         **{
-            f"{name}_success": float((values < TARGET_TAU).float().mean())
+            f"{name}_success": float((values < CARD_TAU).float().mean())
             for name, values in near.items()
             if name != "pgd"
         },

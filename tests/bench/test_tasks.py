@@ -81,10 +81,10 @@ def test_the_generator_says_what_an_attack_aims_at_unless_its_table_does(objecti
 
 def test_a_target_is_reached_within_tau_and_a_disruption_beyond_it(objective):
     replacing, clean = objective("replacement", "pgd")
-    near, far = clean.images + 0.05, clean.images + 0.2  # squared and doubled: .01 and .16
+    near, far = clean.images + 0.05, clean.images + 0.1  # squared and doubled: .01 and .04
     assert symmetric_mse(near, clean.images).max() < TARGET_TAU
     assert replacing.reached(near).all()
-    assert not replacing.reached(far).any()
+    assert not replacing.reached(far).any(), "untouched, a replaced face is not much farther than that"
     editing = objective("editing", "pgd")[0]
     assert not editing.reached(editing.reference + 0.05).any()
     assert editing.reached(editing.reference + 0.2).all()

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from magdr_core.components.batch import Samples
 from magdr_core.components.objective import (
-    SUCCESS,
     DisruptionObjective,
     ObjectiveName,
     build_objective,
@@ -156,8 +155,9 @@ class Victim:
             y, score = self.output(x, rng), self.score(x, rng)
         unnoticed = (score <= 0).float()
         loss, before = self._aimed(y), self._unattacked(draw)
-        missing = self.objective.goal(SUCCESS) - before
-        needed = torch.where(missing > 0, missing, torch.full_like(missing, SUCCESS))
+        line = self.objective.line
+        missing = self.objective.goal(line) - before
+        needed = torch.where(missing > 0, missing, torch.full_like(missing, line))
         moved = (loss - before).clamp_min(0)
         return VictimResponse(
             gain=(loss - self._aimed(self.objective.reference)) * unnoticed,

@@ -26,8 +26,13 @@ class AttackRole(Role):
 
     def check(self, plan: Planning) -> None:
         # The profile's own are looked at when their slices are planned.
-        for label in plan.toolkit.registry.calibration.attacks:
+        registry = plan.toolkit.registry
+        for label in registry.calibration.attacks:
             plan.check(self.kind, label)
+        for task in registry.tasks(plan.profile):
+            for label, own in registry.instance("generator", task).attacks.items():
+                plan.check(self.kind, label)
+                plan.check(self.kind, own)
 
     def labels(self, plan: Planning, part: Slice) -> Sequence[str]:
         return (part.name,)

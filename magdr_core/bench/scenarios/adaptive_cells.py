@@ -252,10 +252,11 @@ class AdaptiveCells:
         """The further attacks of the cell's strength."""
         found = []
         for label in self.options.others:
-            resolved = self.toolkit.resolve("attack", label)
+            own = self.toolkit.registry.attack_on(self.run.task, label)
+            resolved = self.toolkit.resolve("attack", own)
             eps = float(resolved.params["eps"])
             if math.isclose(eps, cell.slice.eps):
-                found.append(Slice(label, OBLIVIOUS, label, resolved.entry.name, eps))
+                found.append(Slice(label, OBLIVIOUS, own, resolved.entry.name, eps))
         return found
 
     def _made(self, part: Slice, clean: Samples) -> Tensor:

@@ -18,16 +18,18 @@ from magdr_core.runtime.samples import attack_samples
 
 
 def attack_slice(plan: Planning, label: str, scenario: str = "attack") -> Slice:
-    """The slice of an attack, as its registry table says.
+    """The slice of an attack, as its registry table says; tables of results call it by the profile's label,
+    whichever attack that means on the task.
 
     Raises:
         RegistryError: there is no such attack.
     """
-    resolved = plan.check("attack", label)
+    own = plan.toolkit.registry.attack_on(plan.task, label)
+    resolved = plan.check("attack", own)
     if resolved is None:  # nobody can say how strong it would have been
-        return Slice(label, scenario, label, plan.used("attack", label))
+        return Slice(label, scenario, own, plan.used("attack", own))
     eps, steps = float(resolved.params["eps"]), int(resolved.params.get("steps", 1))
-    return Slice(label, scenario, label, resolved.entry.name, eps, steps)
+    return Slice(label, scenario, own, resolved.entry.name, eps, steps)
 
 
 class ByAttack(Scenario):

@@ -39,7 +39,7 @@ class SweepScenario(ByAttack):
             return
         for label in sweep.attacks:
             part = attack_slice(plan, label, self.name)
-            if not _steps_are_kept(plan, label):
+            if not _steps_are_kept(plan, part.label):
                 raise plan.fault(
                     f"sweep: attack {label!r} has no checkpoints of a run; "
                     "pgd, ifgsm, eq3 and the class-transferable attacks have"
