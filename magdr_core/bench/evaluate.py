@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,7 +15,7 @@ from magdr_core.components.objective import symmetric_mse
 from magdr_core.components.protocols import ImageMap
 from magdr_core.components.rng import SampleRng
 from magdr_core.errors import MagdrError, components_own
-from magdr_core.functional import mse, to_8bit
+from magdr_core.functional import masked_mean, mse, to_8bit
 from magdr_core.guards import (
     GuardedAttack,
     GuardedDefense,
@@ -22,6 +23,7 @@ from magdr_core.guards import (
     GuardedGenerator,
     GuardedImageMap,
 )
+from magdr_core.magdr.evidence import Probe
 from magdr_core.measures.image_quality import Yardstick
 from magdr_core.registry.composition import composition
 from magdr_core.registry.settings import Profile
@@ -32,22 +34,33 @@ Values = Mapping[str, list[float]]
 
 
 def attack_values(
-    clean: Samples, attacked: Tensor, G: GuardedGenerator, attack: GuardedAttack, reference: Tensor
+    clean: Samples,
+    attacked: Tensor,
+    G: GuardedGenerator,
+    attack: GuardedAttack,
+    reference: Tensor,
+    region: Tensor | None = None,
 ) -> Values:
-    """Disruption of each image: output MSE in [-1,1] units, success, and the largest pixel change in [0,1].
+    """Disruption of each image: output MSE in [-1,1] units, over the image and inside the target; success,
+    and of a targeted attack the output's MSE to what it aims at; the largest pixel change in [0,1].
 
     Args:
         attacked: `[B,3,H,W]`.
         reference: `[B,3,H,W]`, the outputs on the clean images.
+        region: `[B,1,H,W]`, soft mask of the target; None where nobody knows it.
     """
     y = outputs(attacked, clean, G)
-    disruption = symmetric_mse(y, reference)
-    success = objective_of(attack, G, clean, reference).reached(y)
-    return {
-        "mse_o": disruption.tolist(),
-        "success": success.float().tolist(),
-        "linf": (attacked - clean.images).abs().flatten(1).amax(1).tolist(),
+    objective = objective_of(attack, G, clean, reference)
+    values = {
+        "mse_o": symmetric_mse(y, reference),
+        "success": objective.reached(y).float(),
+        "linf": (attacked - clean.images).abs().flatten(1).amax(1),
     }
+    if objective.target is not None:
+        values["mse_aim"] = symmetric_mse(y, objective.target)
+    if region is not None:
+        values["mse_o_target"] = 4.0 * masked_mean((y - reference).square(), region)[:, 0]
+    return {name: v.tolist() for name, v in values.items()}
 
 
 def detector_values(
@@ -147,6 +160,25 @@ def oracle_values(
         best, best_y = torch.where(wins, candidate, best), torch.where(wins, y, best_y)
         best_error = torch.minimum(error, best_error)
     return clean.compare(best, best_y), best, best_y
+
+
+def target_region(clean: Samples, parser: Any, G: GuardedGenerator) -> Tensor | None:
+    """The region M_c that the generator is asked to edit, as a soft mask `[n,1,H,W]`; where the parser finds
+    none of it (glasses to be added) the whole image. None if the parser has nothing of such a region.
+
+    Args:
+        parser: of the clean images.
+    """
+    probe = Probe(parser, (), (), consistency_over="target")
+    with torch.no_grad():
+        try:
+            parts = [
+                probe.compared(probe.masks(b.images, b.conditions), b.conditions, G)
+                for b in clean.batches("test")
+            ]
+        except ValueError:
+            return None
+    return torch.cat(parts)
 
 
 def outputs(images: Tensor, samples: Samples, G: GuardedGenerator) -> Tensor:

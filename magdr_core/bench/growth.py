@@ -152,6 +152,9 @@ class SomeImages:
     def key(self, part: Slice) -> dict[str, Any]:
         return self.whole.key(part)
 
+    def lasting_key(self, part: Slice) -> dict[str, Any]:
+        return self.whole.lasting_key(part)
+
     def some(self, rows: Sequence[int]) -> SharedImages:
         return self.whole.some([self.rows[i] for i in rows])
 
@@ -177,9 +180,16 @@ class SomeRun:
 
 
 def yardsticks(images: SharedImages, encoder: Any) -> evaluate.Yardsticks:
-    """The clean inputs and the outputs on them, to measure restored ones against."""
-    inputs = images.clean(False).images
-    return evaluate.Yardsticks(Yardstick(inputs, encoder), Yardstick(images.reference, encoder))
+    """The clean inputs and the outputs on them, to measure restored ones against.
+
+    Args:
+        encoder: a face parser, or None.
+    """
+    clean = images.clean(False)
+    region = None if encoder is None else evaluate.target_region(clean, encoder, images.G)
+    return evaluate.Yardsticks(
+        Yardstick(clean.images, encoder), Yardstick(images.reference, encoder, region)
+    )
 
 
 def assembled(ids: Sequence[str], rows: Mapping[str, Tensor]) -> Tensor:

@@ -103,6 +103,10 @@ class SharedImages(OneTask, Protocol):
         """Everything that the images of a slice depend on, as JSON."""
         ...
 
+    def lasting_key(self, part: Slice) -> dict[str, Any]:
+        """The same without which images they are."""
+        ...
+
 
 class TaskRun(OneTask, Protocol):
     """The cells of one task and seed, as roles and scenarios see them.

@@ -154,7 +154,7 @@ class Probe:
         outputs = self.outputs(x, c, G, augmentations, known)
         y = outputs[ITSELF]
         reference = x if reference is None else reference
-        where = self._compared(masks, c, G)
+        where = self.compared(masks, c, G)
 
         criteria = [m.given(c, G) for m in self.criteria]
 
@@ -172,9 +172,13 @@ class Probe:
         )
         return evidence, outputs
 
-    def _compared(self, masks: Tensor, c: Condition, G: Generator) -> Tensor:
+    def compared(self, masks: Tensor, c: Condition, G: Generator) -> Tensor:
         """Where outputs are compared, `[B,1 or 2,H,W]`; a target that is not there yet (glasses to be added)
-        is the whole image."""
+        is the whole image.
+
+        Raises:
+            ValueError: as :meth:`target`.
+        """
         whole = torch.ones_like(masks[:, :1])
         if self.consistency_over == "image":
             return whole

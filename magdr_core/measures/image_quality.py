@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from magdr_core.functional import batch_size, in_pieces, mse, psnr, ssim
+from magdr_core.functional import batch_size, in_pieces, masked_mean, mse, psnr, ssim
 from magdr_core.functional.fsim import EdgeMaps, edge_maps, forget_filters, fsim_of_maps
 
 MOST_PSNR = 100.0
@@ -21,18 +21,21 @@ class Yardstick:
     Args:
         images: `[n,3,H,W]` in [0,1].
         encoder: a face parser with `features(x) -> [[B,C,h,w], ...]`, or None: then there is no `featsim`.
+        region: `[n,1,H,W]`, a soft mask of a region that is looked at by itself, or None.
     """
 
-    def __init__(self, images: Tensor, encoder: Any | None) -> None:
+    def __init__(self, images: Tensor, encoder: Any | None, region: Tensor | None = None) -> None:
         self.images = images
         self.encoder = encoder
+        self.region = region
         self._maps: EdgeMaps | None = None
         self._directions: Tensor | None = None
 
     @torch.no_grad()
     def compare(self, other: Tensor, suffix: str) -> Mapping[str, list[float]]:
         """Per image, with names that end in `_suffix`: `mse` (0 to 255 squared), `ssim`, `psnr` (dB), `fsim`
-        and `featsim` (cosine of pooled deep features, from -1 to 1).
+        and `featsim` (cosine of pooled deep features, from -1 to 1); and, in the region alone,
+        `mse_SUFFIX_target`.
 
         Args:
             other: `[n,3,H,W]` in [0,1], to be compared with the images.
@@ -55,7 +58,11 @@ class Yardstick:
                 # For unit vectors 1 - u v = |u - v|^2 / 2, which is exact near 0 where 1 - u v is rounding.
                 apart = self.directions[rows] - self._direction(other[rows])
                 values["featsim"][rows] = 1 - apart.square().sum(1) / 2
-        return {f"{name}_{suffix}": v.tolist() for name, v in values.items()}
+        named = {f"{name}_{suffix}": v for name, v in values.items()}
+        if self.region is not None:
+            inside = masked_mean((clean - other).square(), self.region)[:, 0]
+            named[f"mse_{suffix}_target"] = inside * 255**2
+        return {name: v.tolist() for name, v in named.items()}
 
     def forget(self) -> None:
         """Have everything computed again, after a component was at fault."""
@@ -63,11 +70,14 @@ class Yardstick:
         forget_filters()
 
     def tensors(self) -> Iterator[Tensor]:
-        """What is kept of the images as far as it was needed yet: maps `[n,...]`, directions `[n,D]`."""
+        """What is kept of the images as far as it was needed yet: maps `[n,...]`, directions `[n,D]`, and the
+        region."""
         if self._maps is not None:
             yield from (self._maps.phase, self._maps.gradient)
         if self._directions is not None:
             yield self._directions
+        if self.region is not None:
+            yield self.region
 
     @property
     def _together(self) -> int:

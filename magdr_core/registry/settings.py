@@ -82,11 +82,12 @@ class ProfileTable(BaseModel):
     """A benchmark: which components on how many samples, from index `first` of the split on.
 
     `dataset` takes the place of the ones that generators' tables name. `benign` are augmentations that
-    detectors must not flag; `ensemble` are augmentations over which every
-    defense's output is averaged, undone, as a further variant of its row. `transfer` and `sweep` add attacks
-    with less knowledge and with growing effort, `adaptive` such that know everything. `checks` are sanity
-    checks of attacks and rows. `ours` are the components (as `use` names them) whose rows are the method that
-    the tables are about, and no baselines.
+    detectors must not flag, `noise_l2` attacks (as tables call them) beside which detectors also see noise of
+    the same L2 norm; `ensemble` are augmentations over which every defense's output is averaged, undone, as a
+    further variant of its row. `transfer` and `sweep` add attacks with less knowledge and with growing
+    effort, `adaptive` such that know everything. `checks` are sanity checks of attacks and rows. `ours` are
+    the components (as `use` names them) whose rows are the method that the tables are about, and no
+    baselines.
     """
 
     note: str = ""
@@ -99,6 +100,7 @@ class ProfileTable(BaseModel):
     detectors: Labels = ()
     defenses: Labels = ()
     benign: Labels = ()
+    noise_l2: Labels = ()
     ensemble: Labels = ()
     first: Annotated[int, Field(ge=0)] = 0
     pictures: Annotated[int, Field(ge=0, le=16)] = 6

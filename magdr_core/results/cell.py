@@ -19,6 +19,9 @@ LARGEST = 1e15
 CLEAN, ATTACK, NOISE, BENIGN, SWEEP, ADAPTIVE = "clean", "attack", "noise", "benign", "sweep", "adaptive"
 """What the images of a cell are (`slice_role`)."""
 
+NOISE_L2 = "noise-l2:"
+"""How the column `attack` begins of noise with the L2 norm of the attack that is named behind it."""
+
 IDENTITY = "identity"
 """The defense that does nothing: the undefended row."""
 

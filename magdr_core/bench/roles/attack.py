@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from magdr_core.bench import evaluate
@@ -22,7 +22,11 @@ class AttackRole(Role):
     plural = "attacks"
     kind = "attack"
     figures = tuple(DEFINITIONS.of("attack"))
+    schema = 2  # has `mse_o_target` and `mse_aim`
     grows = True
+
+    def depends_on(self, run: TaskRun, cell: PlannedCell) -> Mapping[str, Any]:
+        return parser_of(run)
 
     def check(self, plan: Planning) -> None:
         # The profile's own are looked at when their slices are planned.
@@ -51,5 +55,7 @@ class AttackRole(Role):
 
     def measure(self, run: TaskRun, cell: PlannedCell, seen: Samples, component: Any, rng: Rng) -> Measured:
         clean = run.images.clean(False, cell.slice)
-        reference = run.images.reference[: len(seen)]
-        return Measured(evaluate.attack_values(clean, seen.images, run.G, component, reference))
+        reference, region = run.images.reference[: len(seen)], run.yardsticks.outputs.region
+        if region is not None:
+            region = region[: len(seen)]
+        return Measured(evaluate.attack_values(clean, seen.images, run.G, component, reference, region))

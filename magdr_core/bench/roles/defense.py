@@ -46,19 +46,24 @@ def defense_label(toolkit: Any, label: str) -> str:
     return label
 
 
+def parser_of(run: TaskRun) -> Mapping[str, Any]:
+    """What measures depend on besides images: the parser that finds the target and compares features."""
+    if run.encoder is None:
+        return {}
+    return {"encoder": run.toolkit.resolve("parser", run.encoder).identity}
+
+
 class Restoring(Role):
     """What restored images are measured by: the rows of defenses."""
 
     rows = "defense"
     kind = "defense"
     figures = tuple(DEFINITIONS.of("defense"))
-    schema = 2  # has `fsim` and `featsim`
+    schema = 3  # has `fsim` and `featsim`, and `mse_o_target`
     grows = True
 
     def depends_on(self, run: TaskRun, cell: PlannedCell) -> Mapping[str, Any]:
-        if run.encoder is None:
-            return {}
-        return {"encoder": run.toolkit.resolve("parser", run.encoder).identity}
+        return parser_of(run)
 
     def processed(self, profile: Any) -> tuple[str, ...]:
         labels: tuple[str, ...] = profile.ensemble

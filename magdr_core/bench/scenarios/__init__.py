@@ -11,6 +11,7 @@ from magdr_core.bench.scenarios.attack import AttackScenario
 from magdr_core.bench.scenarios.benign import BenignScenario
 from magdr_core.bench.scenarios.clean import CleanScenario
 from magdr_core.bench.scenarios.noise import NoiseScenario
+from magdr_core.bench.scenarios.noise_l2 import EqualNormNoiseScenario
 from magdr_core.bench.scenarios.sweep import SweepScenario
 from magdr_core.bench.scenarios.transfer import TransferScenario
 from magdr_core.components.scenario import Scenario
@@ -25,6 +26,7 @@ SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
             SweepScenario(),
             AdaptiveScenario(),
             NoiseScenario(),
+            EqualNormNoiseScenario(),
             BenignScenario(),
         )
     }

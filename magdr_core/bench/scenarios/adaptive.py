@@ -79,7 +79,7 @@ class AdaptiveScenario(ByAttack):
                 yield role.name, label
 
     def images_before(self, plan: Planning, part: Slice) -> tuple[Slice, ...]:
-        labels = dict.fromkeys((part.label, *plan.profile.adaptive.others))
+        labels = dict.fromkeys((part.name, *plan.profile.adaptive.others))
         aims = (undefended(part, aim) for aim in (AWAY, TARGETED))
         return (*(attack_slice(plan, label) for label in labels), *aims)
 
