@@ -19,8 +19,8 @@ LARGEST = 1e15
 CLEAN, ATTACK, NOISE, BENIGN, SWEEP, ADAPTIVE = "clean", "attack", "noise", "benign", "sweep", "adaptive"
 """What the images of a cell are (`slice_role`)."""
 
-NOISE_L2 = "noise-l2:"
-"""How the column `attack` begins of noise with the L2 norm of the attack that is named behind it."""
+NOISE_L2 = "noise-l2"
+"""The same of noise with the L2 norm of an attack's perturbations; the attack `noise-l2:NAME` says whose."""
 
 IDENTITY = "identity"
 """The defense that does nothing: the undefended row."""
@@ -35,7 +35,7 @@ class Facts:
     Attributes:
         task, generator, dataset, attack, eps, steps, knowledge, role, component, seed: as in results.csv; a
             benign edit is the attack `benign:LABEL`.
-        slice_role: what its images are: clean, attack, noise, benign, sweep, adaptive.
+        slice_role: what its images are: clean, attack, noise, noise-l2, benign, sweep, adaptive.
         noise: whether the attack is random noise.
         seen_by_oracle: whether the component was given the exact masks of synthetic faces.
         data: a fingerprint of the pictures; runs are compared on the same ones only.

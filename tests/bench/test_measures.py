@@ -5,7 +5,9 @@ import pytest
 import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from magdr_core.bench.evaluate import encoder_label
+from magdr_core.bench.evaluate import encoder_label, target_region
+from magdr_core.components.batch import Condition, Samples
+from magdr_core.components.regions import Regions
 from magdr_core.functional import fsim
 from magdr_core.measures.image_quality import Yardstick
 from magdr_core.registry.settings import Profile
@@ -65,6 +67,66 @@ def test_measures_of_an_image_do_not_depend_on_the_others(pair):
     for i in (0, 7, 19):
         alone = Yardstick(clean[i : i + 1], Encoder()).compare(noisy[i : i + 1], "o")
         assert {k: v[0] for k, v in alone.items()} == {k: v[i] for k, v in whole.items()}
+
+
+def test_the_region_s_error_is_the_mean_over_its_pixels_weighed_by_a_soft_mask():
+    clean, other = torch.zeros(2, 3, 2, 2), torch.zeros(2, 3, 2, 2)
+    other[:, :, 0, 0], other[:, :, 0, 1], other[:, :, 1, 1] = 0.2, 0.4, 1.0
+    region = torch.tensor([[1.0, 0.5], [0.0, 0.0]]).expand(2, 1, 2, 2)
+    values = Yardstick(clean, None, region).compare(other, "o")
+    # (1 x .04 + .5 x .16) / 1.5 of the range's square; outside, the error of 1 is not counted.
+    assert values["mse_o_target"] == pytest.approx([0.08 * 255**2] * 2, rel=1e-5)
+    assert values["mse_o"] == pytest.approx([(0.04 + 0.16 + 1.0) / 4 * 255**2] * 2, rel=1e-5)
+    assert "mse_i_target" not in Yardstick(clean, None).compare(other, "i")
+
+
+class Halves:
+    """Two regions: hair is the left half, a hat the right one."""
+
+    regions = Regions(("hair", "hat"))
+
+    def __call__(self, x):
+        masks = torch.zeros(len(x), 2, *x.shape[2:])
+        masks[:, 0, :, : x.shape[3] // 2] = masks[:, 1, :, x.shape[3] // 2 :] = 1.0
+        return masks
+
+
+class Hairdresser:
+    """Edits hair by the first condition, the hat by the second."""
+
+    regions = Regions(("hair", "hat"))
+
+    def edited(self, c):
+        return c.changed
+
+
+def test_the_target_region_is_the_parsers_mask_of_what_is_edited():
+    changed = torch.tensor([[True, False], [True, False]])
+    faces = Samples(torch.rand(2, 3, 4, 4), Condition(changed.float(), changed), ("a", "b"))
+    region = target_region(faces, Halves(), Hairdresser())
+    assert region.shape == (2, 1, 4, 4)
+    assert (region[..., :2] == 1).all()
+    assert (region[..., 2:] == 0).all()
+
+
+def test_there_is_no_target_region_where_the_parser_knows_nothing_of_it():
+    class Bald(Halves):
+        regions = Regions(("mouth", "neck"))
+
+    changed = torch.tensor([[True, False]])
+    faces = Samples(torch.rand(1, 3, 4, 4), Condition(changed.float(), changed), ("a",))
+    assert target_region(faces, Bald(), Hairdresser()) is None
+
+
+def test_a_target_that_is_not_in_the_picture_is_measured_over_all_of_it():
+    class Hatless(Halves):
+        def __call__(self, x):
+            hair = torch.ones(len(x), *x.shape[2:])
+            return torch.stack([hair, 0 * hair], 1)
+
+    changed = torch.tensor([[False, True]])
+    faces = Samples(torch.rand(1, 3, 4, 4), Condition(changed.float(), changed), ("a",))
+    assert (target_region(faces, Hatless(), Hairdresser()) == 1).all()
 
 
 def test_without_an_encoder_there_is_no_deep_similarity(pair):

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from magdr_core.bench.run import Bench
-from magdr_core.components.objective import TARGET_TAU, symmetric_mse
+from magdr_core.components.objective import SUCCESS, TARGET_TAU, symmetric_mse
 from magdr_core.errors import MagdrError
 from magdr_core.runtime.samples import draw_samples, objective_of
 from magdr_core.toolkit import Toolkit
@@ -79,6 +79,54 @@ def test_the_generator_says_what_an_attack_aims_at_unless_its_table_does(objecti
     assert objective("replacement", "away")[0].target is None
 
 
+CW = """
+[attack.cw]
+params = { eps = "6/255", steps = 2, searches = 1 }
+
+[attack.nearer]
+use = "cw"
+params = { eps = "6/255", steps = 2, searches = 1, tau = 0.02 }
+
+[profile.quick]
+samples = 4
+attacks = ["cw"]
+"""
+
+
+def with_cw(said='attacks = { cw = "nearer" }'):
+    """The registry whose replacement says what it means by cw."""
+    head = TASKS.partition("[profile.quick]")[0]
+    return edited(head, ('dataset = "person-a"\n', f'dataset = "person-a"\n{said}\n')) + CW
+
+
+def test_a_task_may_mean_another_attack_by_a_profiles_label(bench):
+    result = bench(with_cw())
+    parts = {g.task: next(s for s in g.slices if s.scenario == "attack") for g in result.groups}
+    assert (parts["editing"].name, parts["editing"].label) == ("cw", "cw")
+    assert (parts["replacement"].name, parts["replacement"].label) == ("cw", "nearer")
+    assert {part.component for part in parts.values()} == {"cw"}
+    rows = [c for c in result.run().cells if c.facts.role == "attack"]
+    assert {(c.facts.task, c.facts.attack, c.failed) for c in rows} == {
+        ("editing", "cw", False),
+        ("replacement", "cw", False),
+    }
+
+
+def test_the_images_of_the_other_attack_are_the_ones_that_are_measured(bench, tmp_path):
+    meant = next(c for c in bench(with_cw()).run().cells if c.facts.task == "replacement" and c.values)
+    text = edited(with_cw(""), ('attacks = ["cw"]', 'attacks = ["nearer"]'))
+    told = bench(text).run().cells
+    named = next(c for c in told if c.facts.task == "replacement" and c.facts.attack == "nearer" and c.values)
+    assert meant.key == named.key, "labels are in no key, so the store serves both"
+    assert meant.values == named.values
+
+
+@pytest.mark.parametrize("said", ['attacks = { cw = "neaerr" }', 'attacks = { cww = "nearer" }'])
+def test_what_a_task_means_by_an_attack_must_be_there(bench, said):
+    with pytest.raises(MagdrError, match="did you mean '(nearer|cw)'"):
+        bench(with_cw(said))
+
+
 def test_a_target_is_reached_within_tau_and_a_disruption_beyond_it(objective):
     replacing, clean = objective("replacement", "pgd")
     near, far = clean.images + 0.05, clean.images + 0.1  # squared and doubled: .01 and .04
@@ -88,6 +136,7 @@ def test_a_target_is_reached_within_tau_and_a_disruption_beyond_it(objective):
     editing = objective("editing", "pgd")[0]
     assert not editing.reached(editing.reference + 0.05).any()
     assert editing.reached(editing.reference + 0.2).all()
+    assert (replacing.line, editing.line) == (TARGET_TAU, SUCCESS)
 
 
 def test_every_task_is_run_on_its_own_faces(bench):
@@ -100,6 +149,17 @@ def test_every_task_is_run_on_its_own_faces(bench):
     # Aiming elsewhere gives other pictures of the same faces.
     values = {c.facts.attack: c.values for c in cells if c.facts.task == "replacement"}
     assert values["pgd"]["mse_o"] != values["away"]["mse_o"]
+
+
+def test_of_a_targeted_attack_the_distance_to_its_aim_is_measured_too(bench):
+    result = bench(edited(TASKS, ("steps = 3 }\n\n[attack.away]", "steps = 20 }\n\n[attack.away]"))).run()
+    cells = {(c.facts.task, c.facts.attack): c for c in result.cells if c.facts.role == "attack"}
+    assert all(("mse_aim" in c.values) == (name == ("replacement", "pgd")) for name, c in cells.items())
+    rows = {(r["task"], r["attack"]): r["value"] for r in result.rows if r["metric"] == "mse_aim"}
+    found = cells["replacement", "pgd"].array("mse_aim")
+    assert rows == {("replacement", "pgd"): pytest.approx(found.mean())}
+    reached = cells["replacement", "pgd"].array("success")
+    assert ((found < TARGET_TAU) == (reached > 0)).all()
 
 
 def test_a_profile_s_dataset_takes_the_place_of_the_tasks_own(bench):

@@ -53,6 +53,7 @@ class Learner(Spy):
         return {
             "ids": {k: list(v[0].ids) for k, v in pairs.items()},
             "moved": {k: float((v[0].images - v[1].images).abs().max()) for k, v in pairs.items()},
+            "harmless": {k: list(v.ids) for k, v in data.training_harmless().items()},
         }
 
 
@@ -158,6 +159,8 @@ def test_supervised_baselines_learn_from_attacked_faces_of_the_train_split(
     assert learned["ids"] == {"weak": list(train), "strong": list(train)}
     assert 0 < learned["moved"]["weak"] <= 2 / 255 + 1e-6 < learned["moved"]["strong"]
     assert not set(train) & {*spied["clean"], *spied["attacked"]["weak"]}
+    kinds = ("noise@2", "noise@6", "benign:jpeg", "benign:median")
+    assert learned["harmless"] == dict.fromkeys(kinds, list(train)), "what MagDR's fit is told of as well"
     # How many there are is part of a supervised one's key, and of no other's.
     assert small.key("detector", "learner") != calibrator.key("detector", "learner")
     assert small.key("detector", "spy") == calibrator.key("detector", "spy")

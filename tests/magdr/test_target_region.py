@@ -44,6 +44,51 @@ def test_the_target_has_no_vote_on_itself(received):
     assert votes(*received, Copier()).tolist() == [0.0, 0.0]
 
 
+def test_similarities_vote_the_other_way_round_when_they_are_read_as_distances(received):
+    """The generator copies all but the target: its parts are the more similar ones and the less distant ones."""
+
+    class Similarity(Criterion):
+        def __call__(self, a, b, masks):
+            return 1.0 - l1(a, b, masks)
+
+        distance = Criterion.distance
+
+    def count(form):
+        return MagDRDetector(quarters, [Similarity()], [], form=form, evidence="distortion")(*received, Copier())
+
+    assert count("literal").tolist() == [3.0, 3.0], "each of the three other parts is more similar"
+    assert count("literal-distances").tolist() == [0.0, 0.0]
+
+
+def test_read_as_distances_the_consistency_is_that_of_distances(received):
+    class Similarity(Criterion):
+        def __call__(self, a, b, masks):
+            return 1.0 - 0.5 * l1(a, b, masks)
+
+        distance = Criterion.distance
+
+    def score(form):
+        options = {"form": form, "evidence": "consistency"}
+        return MagDRDetector(quarters, [Similarity()], [flip(), brighter()], **options)(*received, Copier())
+
+    distances, similarities = score("literal-distances"), score("literal")
+    assert (distances > 1e-4).all()
+    assert torch.allclose(distances, 2 * similarities, rtol=1e-4), "half as large differences, half the spread"
+
+
+def brighter():
+    class Brighter:
+        label = "brighter"
+
+        def __call__(self, x):
+            return (x + 0.1).clamp(0, 1)
+
+        def undo(self, y):
+            return y
+
+    return Brighter()
+
+
 def test_the_targets_difference_adds_nothing_to_the_distortion_score(received):
     """Three parts that were copied: half a sigmoid each; the redrawn one would be the fourth."""
     literal = MagDRDetector(quarters, [Criterion()], [flip()], form="literal", distortion_weight=1.0)

@@ -61,12 +61,22 @@ def attacked(clean, levels=12):
     return clean.with_images((clean.images + board).clamp(0, 1).mul(255).round() / 255)
 
 
+def softened(clean):
+    """The faces after a harmless edit: half as much contrast."""
+    return clean.with_images((0.25 + clean.images / 2).mul(255).round() / 255)
+
+
 def fit_data(attributes=2, n=24, training=True):
-    """What core offers to `fit`: two attacks, 24 faces each to learn from, 12 to choose on, 24 clean."""
+    """What core offers to `fit`: two attacks, 24 faces each to learn from, 12 to choose on, 24 clean; noise and
+    a benign edit of the same faces."""
 
     def pairs(first, count):
         clean = faces(count, first, attributes)
         return {"strong": (attacked(clean), clean), "weak": (attacked(clean, 9), clean)}
+
+    def harmless(first, count):
+        clean = faces(count, first, attributes)
+        return {"noise@12": attacked(clean, 1), "benign:soft": softened(clean)}
 
     def refuse():
         raise AssertionError("an unsupervised detector asked for attacked training faces")
@@ -74,5 +84,7 @@ def fit_data(attributes=2, n=24, training=True):
     return FitData(
         clean=faces(n, 0, attributes),
         attacked=pairs(1000, 12),
+        harmless=harmless(1000, 12),
         training=(lambda: pairs(2000, n)) if training else refuse,
+        training_harmless=(lambda: harmless(2000, n)) if training else refuse,
     )

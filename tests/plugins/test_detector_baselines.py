@@ -6,7 +6,7 @@ import random
 import numpy as np
 import pytest
 import torch
-from detector_fakes import attacked, faces, fit_data, generator
+from detector_fakes import attacked, faces, fit_data, generator, softened
 from scipy.stats import mannwhitneyu
 
 from magdr_core.errors import ComponentError
@@ -136,6 +136,24 @@ def test_what_is_left_out_must_be_there(host, name):
     detector = host.find("detector", name).spec.build(leave_out=("pdg",))
     with pytest.raises(ValueError, match="'pdg'"):
         detector.fit(fit_data(), generator())
+
+
+@pytest.mark.parametrize("name", SUPERVISED)
+def test_what_is_told_to_be_harmless_is_less_suspicious_then(host, fitted, name):
+    """Softened faces, which are in no attack and, unless it is told of them, in nothing that is learned."""
+    untold, _ = fitted(name)
+    detector = host.find("detector", name).spec.build(**SMALL[name], noise=True, edits=True)
+    detector.load(json.loads(json.dumps(detector.fit(fit_data(), generator()))))
+    clean = faces(40, 5000)
+    edited, found = softened(clean), attacked(clean)
+
+    def told_apart(of):
+        with torch.no_grad():
+            seen = [of(s.images, s.conditions, generator()) for s in (edited, found)]
+        return auroc(*seen)
+
+    assert told_apart(detector) > 0.9
+    assert told_apart(detector) >= told_apart(untold) - 0.02
 
 
 @pytest.mark.parametrize("name", ["magnet", "nnif"])

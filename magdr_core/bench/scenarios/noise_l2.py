@@ -18,7 +18,7 @@ from magdr_core.components.scenario import Scenario
 from magdr_core.components.slice import Slice
 from magdr_core.components.task_run import Planning, SharedImages
 from magdr_core.functional import to_8bit
-from magdr_core.results.cell import NOISE, NOISE_L2
+from magdr_core.results.cell import NOISE_L2
 
 HALVINGS = 24
 """Of the range in which the noise's scale is looked for."""
@@ -29,14 +29,10 @@ LEVEL = 1 / 255
 class EqualNormNoiseScenario(Scenario):
     """For each attack that the profile names under `noise_l2`, where it has detectors."""
 
-    name = "noise-l2"
+    name = NOISE_L2
     key = "noise_l2"
     main = False
     grows = True
-
-    @property
-    def fact(self) -> str:
-        return NOISE  # like noise of the attack's bound it is a reference, and has no figures of its own
 
     def slices(self, plan: Planning, earlier: Sequence[Slice]) -> Iterator[Slice]:
         attacks = {
@@ -49,7 +45,7 @@ class EqualNormNoiseScenario(Scenario):
                 raise plan.fault(f"noise_l2: {name!r} is no attack of the profile on {plan.task}")
             if self.wanted(plan):
                 part = attacks[name]
-                yield Slice(f"{NOISE_L2}{name}", self.name, "", self.name, part.eps, 1, settings=part)
+                yield Slice(f"{NOISE_L2}:{name}", self.name, "", self.name, part.eps, 1, settings=part)
 
     def images_before(self, plan: Planning, part: Slice) -> tuple[Slice, ...]:
         return (_attack(part), part)
