@@ -92,7 +92,7 @@ MEANINGS = {
         "detectors": "labels",
         "defenses": "labels of defenses, or of restorations as defenses of their own",
         "benign": "labels of augmentations: how often detectors flag them",
-        "noise_l2": "attacks of the profile; detectors also see noise with the L2 norm of their perturbations",
+        "noise_l2": "attacks of the profile; detectors also see noise with the L2 norm of what these add",
         "ensemble": "labels of augmentations over which every defense's output is averaged, as a variant",
         "pictures": "faces of the report",
         "transfer": "attacks by somebody who lacks something: a list of tables, below",

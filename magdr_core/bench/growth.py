@@ -187,9 +187,7 @@ def yardsticks(images: SharedImages, encoder: Any) -> evaluate.Yardsticks:
     """
     clean = images.clean(False)
     region = None if encoder is None else evaluate.target_region(clean, encoder, images.G)
-    return evaluate.Yardsticks(
-        Yardstick(clean.images, encoder), Yardstick(images.reference, encoder, region)
-    )
+    return evaluate.Yardsticks(Yardstick(clean.images, encoder), Yardstick(images.reference, encoder, region))
 
 
 def assembled(ids: Sequence[str], rows: Mapping[str, Tensor]) -> Tensor:

@@ -72,8 +72,8 @@ def command(
 
 
 def _ready(toolkit: Toolkit, task: str, label: str, cache: Path) -> GuardedAttack:
-    """An attack that can be called, the one that the label means on the task: one that learns has learned, from
-    faces of the task's dataset."""
+    """The attack that a label means on a task, ready to be called: one that learns has learned, from faces of
+    the task's dataset."""
     label = toolkit.registry.attack_on(task, label)
     attack: GuardedAttack = toolkit.build("attack", label)
     if not attack.learns:

@@ -23,8 +23,9 @@ SUCCESS = 0.05
 """Output MSE in [-1,1] units above which an untargeted attack counts as successful (Ruiz et al. 2020)."""
 
 TARGET_TAU = 0.02
-"""Output MSE in [-1,1] units to the target image below which a targeted attack counts as successful. Where the
-target is the input, .05 would be next to no attack: without any, a replaced face is .07 from its input."""
+"""Output MSE in [-1,1] units to the target image below which a targeted attack counts as successful. Where
+the target is the input, .05 would be next to no attack: without any, a replaced face is .07 from its
+input."""
 
 
 def symmetric_mse(a: Tensor, b: Tensor) -> Tensor:

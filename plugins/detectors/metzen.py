@@ -67,7 +67,7 @@ class DetectorNet(nn.Module):
 
 
 class ActivationDetector:
-    """A small network on the generator's activations; `noise` and `edits`: harmless faces beside the clean.
+    """A small network on the generator's activations; `noise`, `edits`: such faces count as clean.
 
     Log odds of an attack by the generator's features, `[B]`; one generator pass.
 

@@ -110,7 +110,7 @@ class Index:
 
 
 class NNIF:
-    """Nearness of the training images that influence a label most; `noise`, `edits`: beside clean ones.
+    """Nearness of the training images that influence a label most; `noise`, `edits`: such count as clean.
 
     Log odds of an attack on the generator's output, `[B]`; one generator pass.
 

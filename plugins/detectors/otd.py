@@ -33,7 +33,7 @@ MAGDR_API = 1
 
 
 class OutputClassifier:
-    """A classifier trained to tell disrupted from clean outputs; `noise` and `edits`: harmless faces beside the clean.
+    """A classifier trained to tell disrupted from clean outputs; `noise`, `edits`: such faces count as clean.
 
     Log odds that an output is disrupted, `[B]`; one generator pass.
 

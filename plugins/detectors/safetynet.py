@@ -45,7 +45,7 @@ Positive = Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length
 
 
 class SafetyNet:
-    """RBF machine on codes of the generator's activations; `noise` and `edits`: harmless faces beside the clean.
+    """RBF machine on codes of the generator's activations; `noise`, `edits`: such faces count as clean.
 
     Decision function of the machine, `[B]`, positive on the attacked side; one generator pass.
 

@@ -70,14 +70,19 @@ def test_measures_of_an_image_do_not_depend_on_the_others(pair):
 
 
 def test_the_region_s_error_is_the_mean_over_its_pixels_weighed_by_a_soft_mask():
-    clean, other = torch.zeros(2, 3, 2, 2), torch.zeros(2, 3, 2, 2)
-    other[:, :, 0, 0], other[:, :, 0, 1], other[:, :, 1, 1] = 0.2, 0.4, 1.0
-    region = torch.tensor([[1.0, 0.5], [0.0, 0.0]]).expand(2, 1, 2, 2)
+    clean = torch.zeros(2, 3, 16, 16)
+    other = quarters([0.2, 0.4, 0.0, 1.0]).repeat(2, 3, 1, 1)
+    region = quarters([1.0, 0.5, 0.0, 0.0]).repeat(2, 1, 1, 1)
     values = Yardstick(clean, None, region).compare(other, "o")
     # (1 x .04 + .5 x .16) / 1.5 of the range's square; outside, the error of 1 is not counted.
     assert values["mse_o_target"] == pytest.approx([0.08 * 255**2] * 2, rel=1e-5)
     assert values["mse_o"] == pytest.approx([(0.04 + 0.16 + 1.0) / 4 * 255**2] * 2, rel=1e-5)
     assert "mse_i_target" not in Yardstick(clean, None).compare(other, "i")
+
+
+def quarters(four):
+    """`[1,1,16,16]`: a value for each quarter, row by row."""
+    return torch.tensor(four).reshape(1, 1, 2, 2).repeat_interleave(8, 2).repeat_interleave(8, 3)
 
 
 class Halves:

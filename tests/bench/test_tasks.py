@@ -123,7 +123,7 @@ def test_the_images_of_the_other_attack_are_the_ones_that_are_measured(bench, tm
 
 @pytest.mark.parametrize("said", ['attacks = { cw = "neaerr" }', 'attacks = { cww = "nearer" }'])
 def test_what_a_task_means_by_an_attack_must_be_there(bench, said):
-    with pytest.raises(MagdrError, match="did you mean '(nearer|cw)'"):
+    with pytest.raises(MagdrError, match=r"did you mean '(nearer|cw)'"):
         bench(with_cw(said))
 
 

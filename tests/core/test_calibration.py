@@ -160,7 +160,7 @@ def test_supervised_baselines_learn_from_attacked_faces_of_the_train_split(
     assert 0 < learned["moved"]["weak"] <= 2 / 255 + 1e-6 < learned["moved"]["strong"]
     assert not set(train) & {*spied["clean"], *spied["attacked"]["weak"]}
     kinds = ("noise@2", "noise@6", "benign:jpeg", "benign:median")
-    assert learned["harmless"] == dict.fromkeys(kinds, list(train)), "what MagDR's fit is told of as well"
+    assert learned["harmless"] == {kind: list(train) for kind in kinds}, "what MagDR's fit is told of as well"
     # How many there are is part of a supervised one's key, and of no other's.
     assert small.key("detector", "learner") != calibrator.key("detector", "learner")
     assert small.key("detector", "spy") == calibrator.key("detector", "spy")

@@ -45,7 +45,7 @@ def test_the_target_has_no_vote_on_itself(received):
 
 
 def test_similarities_vote_the_other_way_round_when_they_are_read_as_distances(received):
-    """The generator copies all but the target: its parts are the more similar ones and the less distant ones."""
+    """The generator copies all but the target: the others are more similar, and less distant."""
 
     class Similarity(Criterion):
         def __call__(self, a, b, masks):
@@ -54,7 +54,9 @@ def test_similarities_vote_the_other_way_round_when_they_are_read_as_distances(r
         distance = Criterion.distance
 
     def count(form):
-        return MagDRDetector(quarters, [Similarity()], [], form=form, evidence="distortion")(*received, Copier())
+        return MagDRDetector(quarters, [Similarity()], [], form=form, evidence="distortion")(
+            *received, Copier()
+        )
 
     assert count("literal").tolist() == [3.0, 3.0], "each of the three other parts is more similar"
     assert count("literal-distances").tolist() == [0.0, 0.0]
@@ -73,7 +75,9 @@ def test_read_as_distances_the_consistency_is_that_of_distances(received):
 
     distances, similarities = score("literal-distances"), score("literal")
     assert (distances > 1e-4).all()
-    assert torch.allclose(distances, 2 * similarities, rtol=1e-4), "half as large differences, half the spread"
+    assert torch.allclose(distances, 2 * similarities, rtol=1e-4), (
+        "half as large differences, half the spread"
+    )
 
 
 def brighter():

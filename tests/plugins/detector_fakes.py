@@ -61,14 +61,15 @@ def attacked(clean, levels=12):
     return clean.with_images((clean.images + board).clamp(0, 1).mul(255).round() / 255)
 
 
-def softened(clean):
-    """The faces after a harmless edit: half as much contrast."""
-    return clean.with_images((0.25 + clean.images / 2).mul(255).round() / 255)
+def striped(clean, levels=12):
+    """The faces after a harmless edit, as rough as the attack: every second row lighter."""
+    stripes = (torch.arange(SIZE) % 2 * 2 - 1)[:, None] * levels / 255
+    return clean.with_images((clean.images + stripes).clamp(0, 1).mul(255).round() / 255)
 
 
 def fit_data(attributes=2, n=24, training=True):
-    """What core offers to `fit`: two attacks, 24 faces each to learn from, 12 to choose on, 24 clean; noise and
-    a benign edit of the same faces."""
+    """What core offers to `fit`: two attacks, 24 faces each to learn from, 12 to choose on, 24 clean; a
+    benign edit and noise of the same faces."""
 
     def pairs(first, count):
         clean = faces(count, first, attributes)
@@ -76,7 +77,7 @@ def fit_data(attributes=2, n=24, training=True):
 
     def harmless(first, count):
         clean = faces(count, first, attributes)
-        return {"noise@12": attacked(clean, 1), "benign:soft": softened(clean)}
+        return {"noise@12": attacked(clean, 1), "benign:stripes": striped(clean)}
 
     def refuse():
         raise AssertionError("an unsupervised detector asked for attacked training faces")

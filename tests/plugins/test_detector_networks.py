@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from detector_fakes import attacked, faces, fit_data, softened
+from detector_fakes import attacked, faces, fit_data, striped
 from magdr_plugins.detectors._faces import choosing_faces, learning_faces
 from magdr_plugins.detectors._networks import balanced, compact, frozen
 from magdr_plugins.detectors._resnet import BinaryResNet, ResNet
@@ -98,10 +98,12 @@ def test_noise_is_as_strong_as_each_attack_and_counts_as_harmless():
 def test_benign_edits_count_as_harmless_on_the_faces_to_learn_from_and_to_choose_on():
     found = learning_faces(fit_data(n=6), noise=True, edits=True)
     assert found.kinds.tolist() == [0] * 24 + [1] * 6 + [2] * 6
-    assert torch.equal(found.samples.images[18:24], softened(faces(6, 2000)).images)
+    assert torch.equal(found.samples.images[18:24], striped(faces(6, 2000)).images)
     held = choosing_faces(fit_data(n=6), ("strong",), edits=True)
     assert held.kinds.tolist() == [0] * 24 + [1] * 12
-    assert torch.equal(held.samples.images[12:24], softened(faces(12, 1000)).images), "noise is asked for apart"
+    assert torch.equal(held.samples.images[12:24], striped(faces(12, 1000)).images), (
+        "noise is asked for apart"
+    )
 
 
 def test_quality_is_the_auroc_averaged_over_attacks_and_then_the_margin():

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from magdr_core.bench import evaluate
+from magdr_core.bench.roles.defense import parser_of
 from magdr_core.components.batch import Samples
 from magdr_core.components.cells import PlannedCell
 from magdr_core.components.role import Role

@@ -1,7 +1,7 @@
 """Random noise with the L2 norm of each attacked image's perturbation: as strong as the attack in energy.
 
-Signs at the attack's bound have the largest L2 norm inside it, and an attack that looks for small perturbations
-stays far below that. A detector that tells those two apart may have measured their energy.
+Signs at the attack's bound have the largest L2 norm inside it, and an attack that looks for small
+perturbations stays far below that. A detector that tells those two apart may have measured their energy.
 """
 
 from __future__ import annotations
@@ -81,7 +81,9 @@ def equal_norm_noise(clean: Tensor, attacked: Tensor, rng: SampleRng) -> Tensor:
     """
     wanted, direction = _norm(attacked - clean), rng.normal(*clean.shape[1:]).to(clean)
     low = torch.zeros_like(wanted)
-    high = 4 * wanted / _norm(direction) + LEVEL  # clipping halves the energy at most, rounding is half a level
+    high = (
+        4 * wanted / _norm(direction) + LEVEL
+    )  # clipping halves the energy at most, rounding is half a level
 
     def noisy(scale: Tensor) -> Tensor:
         return to_8bit(clean + scale[:, None, None, None].to(clean) * direction)
