@@ -43,9 +43,10 @@ class AskedMetric:
 
 
 def comparable(figure: Figure) -> bool:
-    """Whether it makes sense to ask if a figure is better: it has a direction, values per sample, and a
-    baseline, if any, that both runs share."""
-    own = figure.needs and not any(need.startswith("baseline:") for need in figure.needs)
+    """Whether it makes sense to ask if a figure is better: it has a direction, values per sample, all samples
+    (those on which an attack succeeds are others in another run), and a baseline, if any, that both runs
+    share."""
+    own = figure.needs and not figure.among and not any(need.startswith("baseline:") for need in figure.needs)
     return bool(own) and figure.better != "neither"
 
 
@@ -58,11 +59,17 @@ def parse_metric(text: str, definitions: Definitions = DEFINITIONS) -> AskedMetr
     """Raises MagdrError for a name that results.csv does not have, or that has no values per sample."""
     name, _, variant = text.partition("@")
     known = names(definitions)
+    if any(figure.among for figure in definitions.named(name)):
+        raise MagdrError(
+            f"metric {name!r} is of images on which an attack succeeds, and these are others in another run"
+        )
     if name not in known and definitions.named(name):
         raise MagdrError(f"metric {name!r} has no values per sample, so there is no paired difference of it")
     if name not in known:
         raise MagdrError(f"no metric {name!r}{suggestion(name, known)}")
-    if name.endswith("_o") or all(figure.role not in _CORE for figure in definitions.named(name)):
+    if name.endswith(("_o", "_o_target")) or all(
+        figure.role not in _CORE for figure in definitions.named(name)
+    ):
         return AskedMetric(name, variant)  # ensembles, the modes of adaptive attacks, what other roles have
     points = (BEST_F1, STRICT) if any(figure.points for figure in definitions.named(name)) else ()
     if variant and variant not in points and not (points and variant.startswith(STRICT)):

@@ -46,15 +46,18 @@ class Figure:
         threshold: what is too small to matter, whatever its interval.
         needs: names of the per-sample values that the statistic is given, in order. `clean:score` is
             of the same component on clean images, `noise:score` on noise of the attack's strength,
-            `oblivious/disruption` of that mode whatever the row's own is, `baseline:mse_o` of the best
-            baseline in the same table. `flagged` is no stored value: it is whether `score` is above the
-            threshold of the row's operating point. A figure without needs is one of the whole cell, such
-            as `forwards`, and has no interval.
+            `noise-l2:score` on noise of its very perturbations' L2 norm, `undefended:success` of the attack
+            itself on the same images; `oblivious/disruption` of that mode whatever the row's own is,
+            `baseline:mse_o` of the best baseline in the same table. `flagged` is no stored value: it is
+            whether `score` is above the threshold of the row's operating point. A figure without needs is
+            one of the whole cell, such as `forwards`, and has no interval.
         statistic: name in :data:`magdr_core.measures.statistics.STATISTICS`, or `module:function`
             of a plugin; called with arrays `[..., n]`, gives `[...]`.
         summary: one line for readers.
         points: it depends on an operating point; a cell has it at each of its own.
         modes: a cell has it of its variants, too, where these have the values.
+        among: a value, 1 or 0, of those samples that the figure is of, named as in `needs`; all samples if
+            empty. The column `n` counts them.
         on, off: the images (`slice_role` of a cell) that it is taken on, all if empty, and not taken on.
     """
 
@@ -69,6 +72,7 @@ class Figure:
     summary: str = ""
     points: bool = False
     modes: bool = True
+    among: str = ""
     on: tuple[str, ...] = ()
     off: tuple[str, ...] = ()
 

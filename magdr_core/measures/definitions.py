@@ -21,8 +21,14 @@ FLAGS = ("flagged", "clean:flagged")
 FORWARDS = "forwards"
 """The one figure of a whole cell."""
 
-_NOT_ATTACKED = ("clean", "noise", "benign")
+_REFERENCES = ("noise", "noise-l2", "benign")
+"""Images that those of attacks are looked at beside."""
+
+_NOT_ATTACKED = ("clean", *_REFERENCES)
 """Images of which nobody can say whether the attack was found."""
+
+SUCCESSFUL = "undefended:success"
+"""Which images an attack succeeds on where nothing defends, as in the paper's tables."""
 
 _SHARE = Threshold(0.02)
 _SMALL = Threshold(0.01)
@@ -44,13 +50,23 @@ def _attacks() -> Iterator[Figure]:
     )
     yield error
     yield _median(error)
+    inside = _inside(error)
+    yield inside
+    yield _median(inside)
     yield Figure(
         name="success",
         role="attack",
         threshold=_SHARE,
         needs=("success",),
         statistic="share",
-        summary="share of images over .05 (untargeted), or within .05 of the target",
+        summary="share of images over .05, or, of a targeted attack, less than half as far from its target",
+    )
+    yield replace(
+        error,
+        name="mse_aim",
+        better="lower",
+        needs=("mse_aim",),
+        summary="of a targeted attack: mean squared error of the output and the image that it aims at",
     )
 
 
@@ -73,7 +89,9 @@ def _decisions() -> Iterator[Figure]:
     yield decision("precision", "share of what is flagged that was attacked")
     recall = decision("recall", "share of attacked images that are flagged")
     yield replace(recall, needs=("flagged",), statistic="share", modes=True)
-    yield decision("f1", "harmonic mean of precision and recall")
+    f1 = decision("f1", "harmonic mean of precision and recall")
+    yield f1
+    yield _successful(f1)
     yield decision("precision_weighted", "of both classes, weighted by their sizes")
     yield decision("recall_weighted", "of both classes, weighted by their sizes")
     yield decision("f1_weighted", "of both classes, weighted by their sizes")
@@ -98,6 +116,13 @@ def _detectors() -> Iterator[Figure]:
         needs=("score", "noise:score"),
         summary="attacked images against random noise of the same bound",
     )
+    yield replace(
+        ranked,
+        name="auroc_noise_l2",
+        needs=("score", "noise-l2:score"),
+        summary="attacked images against random noise with the L2 norm of their perturbations",
+    )
+    yield _successful(ranked)
     for percent in (1, 5):
         name, summary = f"tpr_at_{percent}fpr", f"share found at {percent}% false alarms of the run's own"
         yield replace(ranked, name=name, threshold=_SHARE, statistic=name, summary=summary)
@@ -179,7 +204,7 @@ def _detectors() -> Iterator[Figure]:
         summary="the same of how much nearer outputs come to a target: the attack's own, or the input",
         modes=False,
     )
-    yield replace(_forwards("detector"), off=("noise", "benign"))
+    yield replace(_forwards("detector"), off=_REFERENCES)
 
 
 def _defenses() -> Iterator[Figure]:
@@ -236,6 +261,11 @@ def _defenses() -> Iterator[Figure]:
             statistic="l2_table2",
             summary="4.433 times the root of the pooled error: the unit of the paper's Table 2",
         )
+    error = replace(measures["mse"], name="mse_o", needs=("mse_o",))
+    inside = _inside(error)
+    yield inside
+    yield _median(inside)
+    yield replace(_successful(error), modes=False, off=_NOT_ATTACKED)
     # Of defenses behind a detector, under attacks that know both.
     flagged = Figure(
         name="flagged",
@@ -293,6 +323,22 @@ def _defenses() -> Iterator[Figure]:
         summary="p of a sign-flip test of that difference, Holm-adjusted over the table",
     )
     yield _forwards("defense")
+
+
+def _inside(figure: Figure) -> Figure:
+    """An output's error inside the target alone."""
+    name = f"{figure.name}_target"
+    return replace(figure, name=name, needs=(name,), summary="the same over the region that is edited")
+
+
+def _successful(figure: Figure) -> Figure:
+    """The figure of those images alone that the attack succeeds on, beside the same faces when clean."""
+    return replace(
+        figure,
+        name=f"{figure.name}_successful",
+        among=SUCCESSFUL,
+        summary=f"of images that the attack succeeds on: {figure.summary}",
+    )
 
 
 def _median(figure: Figure) -> Figure:

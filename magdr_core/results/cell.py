@@ -84,6 +84,11 @@ class Facts:
         return NOISE if self.noise else self.slice_role
 
     @property
+    def beside(self) -> str:
+        """The one attack that its images stand beside; empty of those that stand beside any."""
+        return self.attack.removeprefix(f"{NOISE_L2}:") if self.slice_role == NOISE_L2 else ""
+
+    @property
     def besides(self) -> str:
         """What the column `variant` says besides what the figure says: a sweep's point, a harmless edit."""
         edit = self.attack.removeprefix("benign:") if self.slice_role == BENIGN else ""

@@ -27,6 +27,7 @@ class FigureInputs:
     Attributes:
         arrays: `[n]` each, what the statistic is given; none of a figure of the whole cell.
         about: with the cell's key it seeds the resamples of the interval.
+        among: bool, which of the cell's samples these are; all if None.
     """
 
     cell: CellResult
@@ -34,6 +35,13 @@ class FigureInputs:
     variant: Variant
     arrays: tuple[Array, ...]
     about: str
+    among: Array | None = None
+
+    @property
+    def identities(self) -> Array:
+        """`[n]`, whose pictures the samples are."""
+        every = self.cell.of_identities
+        return every if self.among is None else every[self.among]
 
     @property
     def statistic(self) -> Statistic:
@@ -51,7 +59,11 @@ class FigureInputs:
         """(value, low, high): the 95% interval over identities; NaN ends where there is none."""
         if not self.arrays:
             return self.value, math.nan, math.nan
-        return interval(self.statistic, self.arrays, self.cell.of_identities, seed)
+        return interval(self.statistic, self.arrays, self.identities, seed)
+
+
+UNDEFENDED = "undefended"
+"""The sibling of a cell that says what the attack by itself does with the same images."""
 
 
 class Siblings:
@@ -59,15 +71,22 @@ class Siblings:
 
     def __init__(self, cells: Iterable[CellResult]) -> None:
         self._found: dict[tuple[object, ...], list[CellResult]] = {}
+        self._attacks: dict[tuple[object, ...], CellResult] = {}
         for cell in cells:
             self._found.setdefault(_same(cell), []).append(cell)
+            if cell.facts.role == "attack":
+                self._attacks[_images(cell)] = cell
 
     def of(self, cell: CellResult) -> dict[str, CellResult]:
         """The same component's cells by what their images are (:attr:`Facts.images`): on clean ones, say, or
-        on other ones of the cell's own strength, noise."""
+        on other ones of the cell's own strength, noise; and the attack's own cell on its images."""
         found: dict[str, CellResult] = {}
+        if (attack := self._attacks.get(_images(cell))) is not None:
+            found[UNDEFENDED] = attack
         for other in self._found.get(_same(cell), ()):
             images, eps = other.facts.images, other.facts.eps
+            if other.facts.beside not in ("", cell.facts.attack):
+                continue
             if not eps or (images != cell.facts.images and math.isclose(eps, cell.facts.eps)):
                 found[images] = other
         return found
@@ -76,6 +95,11 @@ class Siblings:
 def _same(cell: CellResult) -> tuple[object, ...]:
     facts = cell.facts
     return (facts.task, facts.role, facts.component, facts.seed, facts.dataset)
+
+
+def _images(cell: CellResult) -> tuple[object, ...]:
+    f = cell.facts
+    return (f.task, f.dataset, f.seed, f.attack, f.eps, f.steps, f.slice_role)
 
 
 def measured(
@@ -99,11 +123,22 @@ def measured(
             continue
         for mode in cell.variants if figure.modes else ("",):
             for point in _points(cell, figure, mode):
-                arrays = _arrays(figure, cell, others, mode=mode, point=point)
-                if arrays:
+                arrays = _arrays(figure.needs, cell, others, mode=mode, point=point)
+                among = _among(figure, cell, others)
+                if arrays and (among is None or among.any()):
+                    if among is not None:
+                        arrays = tuple(values[among] for values in arrays)
                     variant = Variant.parse(mode) if point is None else Variant(point.point, mode)
                     about = figure.name if point is None else f"{figure.name} {point}"
-                    yield FigureInputs(cell, figure, _besides(cell, variant), arrays, about)
+                    yield FigureInputs(cell, figure, _besides(cell, variant), arrays, about, among)
+
+
+def _among(figure: Figure, cell: CellResult, others: Mapping[str, CellResult]) -> Array | None:
+    """bool `[n]`, the samples that a figure is of, none if nobody knows which; None if it is of all."""
+    if not figure.among:
+        return None
+    found = _arrays((figure.among,), cell, others)
+    return np.zeros(len(cell.ids), bool) if found is None else found[0] > 0.5
 
 
 def _points(cell: CellResult, figure: Figure, mode: str) -> tuple[Variant | None, ...]:
@@ -120,7 +155,7 @@ def _besides(cell: CellResult, variant: Variant) -> Variant:
 
 
 def _arrays(
-    figure: Figure,
+    needs: Iterable[str],
     cell: CellResult,
     others: Mapping[str, CellResult],
     *,
@@ -129,7 +164,7 @@ def _arrays(
 ) -> tuple[Array, ...] | None:
     """The values that a figure needs, of the cell's samples in its order; None where some are missing."""
     found: list[Array] = []
-    for need in figure.needs:
+    for need in needs:
         sibling, _, name = need.rpartition(":")
         source = others.get(sibling) if sibling else cell
         if source is None:

@@ -78,22 +78,20 @@ def figures_of(
 def _rows_of(registry: str, one: FigureInputs) -> Iterator[Row]:
     """The row of a figure, unless it is not known."""
     if not math.isnan(one.value):
-        yield _row(registry, one.cell, one.figure.name, one.interval(_seed(one.cell, one.about)), one.variant)
+        yield _row(registry, one, one.interval(_seed(one.cell, one.about)))
 
 
-def _row(
-    registry: str, cell: CellResult, metric: str, figures: tuple[float, float, float], variant: Variant
-) -> Row:
-    value, low, high = figures
+def _row(registry: str, one: FigureInputs, figures: tuple[float, float, float]) -> Row:
+    cell, (value, low, high) = one.cell, figures
     return {
         "registry": registry,
         **{name: getattr(cell.facts, name) for name in OF_FACTS},
-        "variant": variant.format(),
-        "metric": metric,
+        "variant": one.variant.format(),
+        "metric": one.figure.name,
         "value": value,
         "ci_low": low,
         "ci_high": high,
-        "n": len(cell.ids),
+        "n": len(one.identities),
         "seconds": cell.seconds,
         **(cell.facts.columns or {}),
     }
@@ -135,7 +133,7 @@ def _difference_rows(
             for one in found
         ]
         for one, adjusted in zip(found, holm(np.array(p)).tolist(), strict=True):
-            yield _row(registry, one.cell, figure.name, (adjusted, math.nan, math.nan), one.variant)
+            yield _row(registry, one, (adjusted, math.nan, math.nan))
 
 
 def _beside_best(

@@ -81,6 +81,54 @@ def test_shares_have_binomial_intervals_and_what_is_not_estimated_has_none():
         assert np.isnan([rows[metric, ""]["ci_low"], rows[metric, ""]["ci_high"]]).all()
 
 
+SUCCESS = DRAW.random(N) < 0.4
+
+
+def with_attack(*cells):
+    return [*run(), cell("attack", {"mse_o": SUCCESS * 0.1, "success": SUCCESS}, component="pgd"), *cells]
+
+
+def test_figures_of_successful_images_are_of_those_faces_alone_and_say_how_many_they_are():
+    kept = int(SUCCESS.sum())
+    clean, found = CLEAN[SUCCESS], ATTACKED[SUCCESS]
+    truth = np.repeat([0, 1], kept)
+    rows = [r for r in result_rows("mine", with_attack()) if r["metric"].endswith("_successful")]
+    assert 0 < kept < N
+    assert {r["n"] for r in rows} == {kept}
+    assert {r["n"] for r in result_rows("mine", with_attack()) if r["metric"] in ("f1", "auroc")} == {N}
+    by_name = {(r["metric"], r["variant"]): r for r in rows}
+    assert set(by_name) == {("auroc_successful", ""), ("f1_successful", "fpr1"), ("f1_successful", "best-f1")}
+    auroc = by_name["auroc_successful", ""]
+    assert auroc["value"] == pytest.approx(roc_auc_score(truth, np.concatenate([clean, found])))
+    for variant, threshold in (("fpr1", STRICT), ("best-f1", FINE)):
+        flagged = np.concatenate([clean, found]) > threshold
+        assert by_name["f1_successful", variant]["value"] == pytest.approx(f1_score(truth, flagged))
+    assert auroc["ci_low"] <= auroc["value"] <= auroc["ci_high"]
+
+
+def test_a_defenses_error_over_successful_images_is_their_mean():
+    errors = DRAW.random(N)
+    cells = with_attack(cell("defense", {"mse_o": errors}, component="jpeg"))
+    found = values(cells, role="defense")
+    assert found["mse_o_successful", ""] == pytest.approx(errors[SUCCESS].mean())
+    assert found["mse_o", ""] == pytest.approx(errors.mean())
+
+
+@pytest.mark.parametrize("attack", [None, np.zeros(N)])
+def test_where_no_attack_succeeds_or_nobody_knows_there_is_no_figure_of_successful_images(attack):
+    cells = run()
+    if attack is not None:
+        cells.append(cell("attack", {"mse_o": attack, "success": attack}, component="pgd"))
+    assert not [r for r in result_rows("mine", cells) if r["metric"].endswith("_successful")]
+
+
+def test_success_is_that_of_the_very_attack():
+    """Another attack of the same strength succeeds on other images."""
+    other = cell("attack", {"mse_o": ~SUCCESS * 0.1, "success": ~SUCCESS}, attack="cw", component="cw")
+    rows = [r for r in result_rows("mine", with_attack(other)) if r["metric"] == "auroc_successful"]
+    assert [r["n"] for r in rows] == [int(SUCCESS.sum())]
+
+
 def test_false_alarms_are_of_clean_images_and_of_harmless_edits():
     found = values(run(), attack="none")
     assert found["fpr_clean", "fpr1"] == pytest.approx((CLEAN > STRICT).mean())

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from magdr_core.bench.run import Bench
-from magdr_core.components.objective import SUCCESS, TARGET_TAU, symmetric_mse
+from magdr_core.components.objective import SUCCESS
 from magdr_core.errors import MagdrError
 from magdr_core.runtime.samples import draw_samples, objective_of
 from magdr_core.toolkit import Toolkit
@@ -127,16 +127,16 @@ def test_what_a_task_means_by_an_attack_must_be_there(bench, said):
         bench(with_cw(said))
 
 
-def test_a_target_is_reached_within_tau_and_a_disruption_beyond_it(objective):
+def test_a_target_is_reached_with_less_than_half_the_error_and_a_disruption_beyond_a_distance(objective):
     replacing, clean = objective("replacement", "pgd")
-    near, far = clean.images + 0.05, clean.images + 0.1  # squared and doubled: .01 and .04
-    assert symmetric_mse(near, clean.images).max() < TARGET_TAU
-    assert replacing.reached(near).all()
-    assert not replacing.reached(far).any(), "untouched, a replaced face is not much farther than that"
+    whole = replacing.reference - clean.images
+    for share, reached in ((0.7, True), (0.72, False), (1.0, False)):  # squared: .49 and .52 of the error
+        assert replacing.reached(clean.images + share * whole).tolist() == [reached] * 2
+    assert replacing.success.tolist() == pytest.approx((-2 * whole.square().mean((1, 2, 3))).tolist())
     editing = objective("editing", "pgd")[0]
     assert not editing.reached(editing.reference + 0.05).any()
     assert editing.reached(editing.reference + 0.2).all()
-    assert (replacing.line, editing.line) == (TARGET_TAU, SUCCESS)
+    assert editing.success.tolist() == pytest.approx([SUCCESS] * 2)
 
 
 def test_every_task_is_run_on_its_own_faces(bench):
@@ -158,8 +158,6 @@ def test_of_a_targeted_attack_the_distance_to_its_aim_is_measured_too(bench):
     rows = {(r["task"], r["attack"]): r["value"] for r in result.rows if r["metric"] == "mse_aim"}
     found = cells["replacement", "pgd"].array("mse_aim")
     assert rows == {("replacement", "pgd"): pytest.approx(found.mean())}
-    reached = cells["replacement", "pgd"].array("success")
-    assert ((found < TARGET_TAU) == (reached > 0)).all()
 
 
 def test_a_profile_s_dataset_takes_the_place_of_the_tasks_own(bench):

@@ -17,12 +17,15 @@ N = 120  # enough to tell 1% of false alarms
 def fill(run):
     """A run with every role and kind of image."""
     measures = [f"{m}_{side}" for m in ("mse", "ssim", "psnr", "fsim", "featsim") for side in "io"]
-    together = [f"ensemble/{name}" for name in measures if name.endswith("o")]
+    measures.append("mse_o_target")
+    together = [f"ensemble/{name}" for name in measures if not name.endswith("_i")]
     noise = {"attack": "noise", "noise": True}
-    run.cell("attack", "pgd", {"mse_o": RNG.random(N), "success": RNG.random(N) < 0.5})
+    errors = {name: RNG.random(N) for name in ("mse_o", "mse_o_target", "mse_aim")}
+    run.cell("attack", "pgd", errors | {"success": RNG.random(N) < 0.5})
     run.cell("detector", "magdr", {"score": RNG.normal(size=N)}, "none")
     run.cell("detector", "magdr", {"score": RNG.normal(2, size=N)})
     run.cell("detector", "magdr", {"score": RNG.normal(0.5, size=N)}, **noise)
+    run.cell("detector", "magdr", {"score": RNG.normal(size=N)}, "noise-l2:pgd", slice_role="noise-l2")
     run.cell(
         "detector", "magdr", {"score": RNG.normal(size=N)}, "benign:jpeg", slice_role="benign", columns=CLEAN
     )
@@ -55,6 +58,7 @@ VARIANTS = {name: [name] for name in NAMES} | {
     "f1": ["f1", "f1@fpr", "f1@fpr1", "f1@best-f1"],
     "fpr_clean": ["fpr_clean", "fpr_clean@best-f1"],
     "mse_o": ["mse_o", "mse_o@ensemble"],
+    "mse_o_target": ["mse_o_target", "mse_o_target@ensemble"],
     "psnr_pooled_o": ["psnr_pooled_o", "psnr_pooled_o@ensemble"],
 }
 
@@ -84,6 +88,7 @@ def test_figures_are_those_of_results_csv(measured, name):
     [
         ("mse", "no metric 'mse'; did you mean 'mse_o'?"),
         ("forwards", "no values per sample"),
+        ("f1_successful", "of images on which an attack succeeds"),
         ("mse_i@ensemble", "no variant 'ensemble'"),
         ("auroc@fpr1", "no variant 'fpr1'"),
         ("f1@best", "no variant 'best'; did you mean 'best-f1'?"),

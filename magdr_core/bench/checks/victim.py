@@ -11,6 +11,7 @@ from torch import Tensor
 
 from magdr_core.components.batch import Samples
 from magdr_core.components.objective import (
+    SUCCESS,
     DisruptionObjective,
     ObjectiveName,
     build_objective,
@@ -155,9 +156,8 @@ class Victim:
             y, score = self.output(x, rng), self.score(x, rng)
         unnoticed = (score <= 0).float()
         loss, before = self._aimed(y), self._unattacked(draw)
-        line = self.objective.line
-        missing = self.objective.goal(line) - before
-        needed = torch.where(missing > 0, missing, torch.full_like(missing, line))
+        missing = self.objective.success - before
+        needed = torch.where(missing > 0, missing, torch.full_like(missing, SUCCESS))
         moved = (loss - before).clamp_min(0)
         return VictimResponse(
             gain=(loss - self._aimed(self.objective.reference)) * unnoticed,
