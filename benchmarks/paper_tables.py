@@ -8,13 +8,23 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from tables import table
+from tables import images, table
 
 from magdr_core.report.paper import CW, PGD, TABLE1, TABLE2, TASKS
-from magdr_core.results.frame import NONE, FigureTable, variant_of
+from magdr_core.results.frame import MISSING, NONE, FigureTable, variant_of
 from magdr_core.results.variant import BEST_F1, ENSEMBLE
 
 ASIDE = ("identity", "oracle")
+
+INSIDE, TO_AIM = "inside the target", "to the attack's target"
+SUCCESSFUL, F1_SUCCESSFUL = "where the attack succeeded", "F1 where the attack succeeded"
+EQUAL_ENERGY = "against noise of equal energy"
+LATER = (INSIDE, TO_AIM, SUCCESSFUL, F1_SUCCESSFUL, EQUAL_ENERGY)
+"""Columns that runs of earlier versions have no figures for."""
+
+RANKED = ("auroc", "auroc_noise", "auroc_noise_l2", "tpr_at_1fpr")
+
+ATTACKED = ("mse_o", "median_mse_o", "mse_o_target", "mse_aim", "success")
 
 
 def bold_best(lines: list[list[str]], best: dict[int, str]) -> None:
@@ -38,9 +48,24 @@ def attacked(rows: FigureTable) -> str:
     for task in TASKS:
         own = rows.where(task=task, role="attack").without_sweeps()
         for attack in own.names("attack"):
-            found = (own.text(".4f", attack=attack, metric=m) for m in ("mse_o", "median_mse_o", "success"))
+            found = (own.text(".4f", attack=attack, metric=m) for m in ATTACKED)
             lines.append([task, attack, *found])
-    return table(["task", "attack", "output MSE, [-1,1]", "median", "success"], lines)
+    head = ["output MSE, [-1,1]", "median", INSIDE, TO_AIM, "success"]
+    return known(["task", "attack", *head], lines)
+
+
+def known(head: list[str], lines: list[list[str]]) -> str:
+    """A table without those of the later columns that the run has no figures for."""
+    kept = [
+        i for i, name in enumerate(head) if name not in LATER or any(line[i] != MISSING for line in lines)
+    ]
+    return table([head[i] for i in kept], [[line[i] for i in kept] for line in lines])
+
+
+def with_count(rows: FigureTable, form: str, variant: str = "") -> str:
+    """A figure that is of fewer images than the other columns, with how many they are."""
+    found = rows.first(variant)
+    return rows.text(form, variant) if found is None else f"{found.text(form)} (n = {found.n})"
 
 
 def detection(rows: FigureTable, task: str, attack: str) -> str:
@@ -62,18 +87,20 @@ def detection(rows: FigureTable, task: str, attack: str) -> str:
             [
                 name,
                 mine.text(".2f", BEST_F1, attack=attack, metric="f1"),
+                with_count(mine.where(attack=attack, metric="f1_successful"), ".2f", BEST_F1),
                 at("precision"),
                 at("recall"),
                 weighted,
-                *(mine.text(".3f", attack=attack, metric=m) for m in ("auroc", "auroc_noise", "tpr_at_1fpr")),
+                *(mine.text(".3f", attack=attack, metric=m) for m in RANKED),
                 mine.text(".3f", mine.strict, attack=NONE, metric="fpr_clean"),
                 mine.text(".0f", attack=attack, metric="forwards"),
                 paper,
             ]
         )
-    bold_best(lines, {1: "max", 5: "max", 6: "max", 7: "max"})
-    head = ["detector", "F1", "P", "R", "weighted P R F1", "AUROC", "AUROC against noise", "TPR at 1% FPR"]
-    return table([*head, "clean FPR, 1% threshold", "passes", "paper P R F1"], lines)
+    bold_best(lines, {1: "max", 2: "max", 6: "max", 7: "max", 8: "max", 9: "max"})
+    head = ["detector", "F1", F1_SUCCESSFUL, "P", "R", "weighted P R F1", "AUROC"]
+    head += ["AUROC against noise", EQUAL_ENERGY, "TPR at 1% FPR"]
+    return known([*head, "clean FPR, 1% threshold", "passes", "paper P R F1"], lines)
 
 
 def reconstruction(rows: FigureTable, task: str, attack: str) -> str:
@@ -105,6 +132,8 @@ def reconstruction(rows: FigureTable, task: str, attack: str) -> str:
                 name,
                 mine.text(".1f", attack=attack, metric="mse_o"),
                 mine.number(".1f", attack=attack, metric="median_mse_o"),
+                mine.text(".1f", attack=attack, metric="mse_o_target"),
+                with_count(mine.where(attack=attack, metric="mse_o_successful"), ".1f"),
                 mine.number(".1f", ENSEMBLE, attack=attack, metric="mse_o"),
                 mine.number(".1f", attack=NONE, metric="mse_o"),
                 against,
@@ -114,10 +143,11 @@ def reconstruction(rows: FigureTable, task: str, attack: str) -> str:
                 paper,
             ]
         )
-    bold_best(lines, {1: "min", 2: "min", 3: "min"})
-    head = ["defense", "MSE (O)", "median", "ensemble", "on clean", "difference to the best baseline"]
+    bold_best(lines, {1: "min", 2: "min", 3: "min", 4: "min", 5: "min"})
+    head = ["defense", "MSE (O)", "median", INSIDE, SUCCESSFUL, "ensemble"]
+    head += ["on clean", "difference to the best baseline"]
     law = '"MSE" / SSIM / PSNR / FSIM'
-    return table([*head, f"(I) {law}", f"(O) {law}", "passes", "paper (I); (O)"], lines)
+    return known([*head, f"(I) {law}", f"(O) {law}", "passes", "paper (I); (O)"], lines)
 
 
 def figure3(rows: FigureTable, task: str, attack: str) -> str:
@@ -134,9 +164,7 @@ def figure3(rows: FigureTable, task: str, attack: str) -> str:
 def main(path: Path) -> None:
     rows = FigureTable.read(path)
     free = rows.where(metric="f1_of_all").number(".3f")
-    print(
-        f"n = {min(rows.names('n'))} a task and seed; 95% intervals in brackets; F1 of flagging all: {free}\n"
-    )
+    print(f"n = {images(rows)} a task and seed; 95% intervals in brackets; F1 of flagging all: {free}\n")
     print(f"## What the attacks do undefended\n\n{attacked(rows)}\n")
     sweeps = {r["attack"] for r in rows.rows if variant_of(r).steps is not None}
     for task in [t for t in TASKS if rows.where(task=t).rows]:

@@ -14,6 +14,11 @@ def table(head: list[str], lines: Iterable[list[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in [head, ["---"] * len(head), *lines])
 
 
+def images(rows: FigureTable) -> int:
+    """How many images a task's figures are of: of all those, not only those on which an attack succeeds."""
+    return min(row["n"] for row in rows.rows if not row["metric"].endswith("_successful"))
+
+
 def defenses(rows: FigureTable, attacks: list[str]) -> str:
     """Output MSE (0 to 255 squared); under each attack also the median and the ensemble."""
     rows = rows.where(role="defense")
@@ -119,7 +124,7 @@ def benign(rows: FigureTable) -> str:
 def main(path: Path) -> None:
     rows = FigureTable.read(path)
     attacks = rows.where(role="attack").names("attack")
-    print(f"n = {min(rows.names('n'))}\n")
+    print(f"n = {images(rows)}\n")
     for part in (
         attacked(rows),
         defenses(rows, attacks),

@@ -14,14 +14,14 @@ from magdr_core.bench.run import RunResult
 from magdr_core.cli.terminal import Terminal, stacked
 from magdr_core.components.figure import Figure
 from magdr_core.measures.definitions import ROLES, Definitions
-from magdr_core.results.cell import ADAPTIVE, BENIGN, CLEAN, NOISE, SWEEP, Facts
+from magdr_core.results.cell import ADAPTIVE, BENIGN, CLEAN, NOISE, NOISE_L2, SWEEP, Facts
 from magdr_core.results.frame import MISSING, NONE, FigureTable
 from magdr_core.results.remarks import remarks
 from magdr_core.results.variant import BEST_F1, PLAIN, Variant
 
 STYLES = {"verified": "green", "unreliable": "red", "incomplete": "yellow", "oblivious-only": "dim"}
 
-_NO_ATTACKS = (CLEAN, NOISE, BENIGN, SWEEP, ADAPTIVE)
+_NO_ATTACKS = (CLEAN, NOISE, NOISE_L2, BENIGN, SWEEP, ADAPTIVE)
 """Images that have no column of their own in the tables of attacks."""
 
 OBLIVIOUS_ONLY = (

@@ -24,8 +24,8 @@ SUCCESS = 0.05
 
 TARGET_SHARE = 0.5
 """A targeted attack counts as successful where the output's squared error to the target is less than this
-share of the clean output's. A fixed distance would be next to no attack on some tasks: undisturbed, a replaced
-face is .07 from its input on [-1,1], and an attack that stops at .05 has done little."""
+share of the clean output's. A fixed distance would be next to no attack on some tasks: undisturbed, a
+replaced face is .07 from its input on [-1,1], and an attack that stops at .05 has done little."""
 
 
 def symmetric_mse(a: Tensor, b: Tensor) -> Tensor:

@@ -6,8 +6,10 @@ from collections.abc import Iterable
 from functools import cache, cached_property
 
 from magdr_core.bench.plan import ORACLE
+from magdr_core.measures.definitions import DEFINITIONS
 from magdr_core.report.load import RunData
 from magdr_core.results.cell import ATTACK, IDENTITY, Facts
+from magdr_core.results.columns import Row
 from magdr_core.results.frame import CLEAN_IMAGES, NONE, AttackCondition, FigureTable, FigureValue, StepCurve
 from magdr_core.results.variant import BEST_F1, ENSEMBLE, OBLIVIOUS, PLAIN, Variant
 
@@ -92,7 +94,8 @@ class Figures:
 
     def samples(self, task: str) -> int | None:
         """Images per seed, as the rows say; the profile's number may have been limited."""
-        return min((row["n"] for row, facts in self.frame.plain if facts.task == task), default=None)
+        counts = (r["n"] for r, facts in self.frame.plain if facts.task == task and not _of_some(r))
+        return min(counts, default=None)
 
     def _attacks(self, task: str) -> list[AttackCondition]:
         """The attacks that have tables, in the profile's order: those with figures, and failed ones."""
@@ -169,3 +172,9 @@ def _ordered(first: Iterable[str], found: Iterable[str]) -> list[str]:
     """What was found: in the given order, then by name."""
     names, order = set(found), list(first)
     return sorted(names, key=lambda name: (_rank(order, name), name))
+
+
+def _of_some(row: Row) -> bool:
+    """Whether a row's figure is of some of the images only."""
+    figure = DEFINITIONS.get(row["role"], row["metric"])
+    return figure is not None and bool(figure.among)

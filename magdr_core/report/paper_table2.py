@@ -43,6 +43,8 @@ def defense(
                 source("defense", "median_mse_o", "MSE (O)", "median"),
                 # With G's output averaged over processed inputs, which any defense can have.
                 source("defense", "mse_o", "MSE (O)", "ensemble", Variant(name=ENSEMBLE)),
+                source("defense", "mse_o_target", "MSE (O)", "inside the target"),
+                source("defense", "mse_o_successful", "MSE (O)", "attack succeeded"),
                 *_similarities("o"),
             ],
         ),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from magdr_core.bench.plan import ORACLE
+from magdr_core.measures.definitions import DEFINITIONS
 from magdr_core.report.checks import badge_of
 from magdr_core.report.figures import CLEAN_IMAGES, IDENTITY, PLAIN, AttackCondition, Figures, Variant
 from magdr_core.report.formatting import (
@@ -127,7 +128,10 @@ def lines(
             where = condition if s.condition is None else s.condition
             figure = figures.get(task, where, role, component, s.metric, s.variant)
             failed = figures.failed(task, where, role, component)
-            line.fields.append(shown(figure, s.column, failed=failed, seeds=seeds))
+            field = shown(figure, s.column, failed=failed, seeds=seeds)
+            if figure is not None and DEFINITIONS[role, s.metric].among:
+                field.note = f"n = {figure.n:,}"  # of fewer images than the row's others
+            line.fields.append(field)
         found.append(line)
     return found
 
@@ -155,14 +159,15 @@ def defense_name(component: str) -> tuple[str, str, Kind]:
 
 def attacks(figures: Figures, task: str) -> Table | None:
     """How much each attack disrupts an undefended generator."""
-    columns = [
-        Column("eps"),
-        Column("Steps"),
-        column("attack", "mse_o", "Output MSE", "mean, [-1,1] units", judged=False),
-        column("attack", "median_mse_o", "Output MSE", "median, [-1,1] units", judged=False),
-        column("attack", "success", "Success", "share of images", show=percent, judged=False),
-        _IMAGES,
+    sources = [
+        source("attack", "mse_o", "Output MSE", "mean, [-1,1] units", judged=False),
+        source("attack", "median_mse_o", "Output MSE", "median, [-1,1] units", judged=False),
+        source("attack", "mse_o_target", "Output MSE", "inside the target", judged=False),
+        source("attack", "mse_aim", "Output MSE", "to the attack's target", judged=False),
+        source("attack", "success", "Success", "share of images", show=percent, judged=False),
     ]
+    sources = present(figures, task, sources)
+    columns = [Column("eps"), Column("Steps"), *(s.column for s in sources), _IMAGES]
     seeds, found = len(figures.seeds(task)), []
     known = figures.components(task, "attack")
     for attack in figures.attacks(task):
@@ -173,13 +178,10 @@ def attacks(figures: Figures, task: str) -> Table | None:
         line = TableLine(attack.label, detail, "reference" if detail else "", badge=badge)
         line.fields = [Shown(text=f"{attack.eps * 255:.4g}/255"), Shown(text=str(attack.steps))]
         failed = figures.failed(task, attack, "attack", attack.attack)
-        own = [
-            figures.get(task, attack, "attack", attack.attack, metric)
-            for metric in ("mse_o", "median_mse_o", "success")
-        ]
-        for head, figure in zip(columns[2:5], own, strict=True):
-            line.fields.append(shown(figure, head, failed=failed, seeds=seeds))
-        line.fields.append(Shown(text=number(0)(own[0].n) if own[0] else MISSING))
+        own = [figures.get(task, attack, "attack", attack.attack, s.metric) for s in sources]
+        for s, figure in zip(sources, own, strict=True):
+            line.fields.append(shown(figure, s.column, failed=failed, seeds=seeds))
+        line.fields.append(Shown(text=number(0)(own[0].n) if own and own[0] else MISSING))
         found.append(line)
     if not found:
         return None
