@@ -84,6 +84,11 @@ class Facts:
         return NOISE if self.noise else self.slice_role
 
     @property
+    def of_attack(self) -> bool:
+        """Whether it is what the attack by itself does, which is a role of its own."""
+        return self.role == "attack"
+
+    @property
     def beside(self) -> str:
         """The one attack that its images stand beside; empty of those that stand beside any."""
         return self.attack.removeprefix(f"{NOISE_L2}:") if self.slice_role == NOISE_L2 else ""

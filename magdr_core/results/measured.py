@@ -74,7 +74,7 @@ class Siblings:
         self._attacks: dict[tuple[object, ...], CellResult] = {}
         for cell in cells:
             self._found.setdefault(_same(cell), []).append(cell)
-            if cell.facts.role == "attack":
+            if cell.facts.of_attack:
                 self._attacks[_images(cell)] = cell
 
     def of(self, cell: CellResult) -> dict[str, CellResult]:

@@ -113,7 +113,9 @@ def test_the_sweep_has_a_point_per_number_of_steps_on_the_same_images(settled):
     assert {(r["attack"], r["steps"]) for r in rows} == {(a, n) for a in ("eq3", "pgd") for n in "124"}
     f1 = {r["variant"] for r in rows if r["metric"] == "f1"}
     assert f1 == {f"{point}, sweep {n}" for point in ("fpr1", "best-f1") for n in (1, 2, 4)}
-    assert {r["metric"] for r in rows if r["role"] == "attack"} == {"mse_o", "median_mse_o", "success"}
+    assert {r["metric"] for r in rows if r["role"] == "attack"} == {
+        *("mse_o", "median_mse_o", "mse_o_target", "median_mse_o_target", "success"),
+    }
     assert {r["component"] for r in rows if r["role"] == "detector"} == {"distortion"}
     assert not [r for r in rows if r["role"] == "defense"]
     cells = [c for c in settled.first.cells if c.facts.slice_role == "sweep"]

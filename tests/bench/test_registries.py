@@ -143,7 +143,7 @@ def test_paper_literal_is_literal_throughout():
     for kind in ("detector", "defense"):
         for label in kit.registry.labels(kind):
             resolved = kit.resolve(kind, label)
-            assert resolved.params.get("form", "literal") == "literal", label
+            assert resolved.params.get("form", "literal") in ("literal", "literal-distances"), label
     assert kit.resolve("attack", "pgd").params["eps"] == pytest.approx(0.05 / 2)
 
 
