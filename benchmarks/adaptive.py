@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tables import table
 
-from magdr_core.results.frame import FigureTable, variant_of
+from magdr_core.results.frame import MISSING, FigureTable, variant_of
 from magdr_core.results.variant import OBLIVIOUS, PLAIN, Variant
 
 KNOWN, BLIND, UNDEFENDED = "adaptive", "oblivious", "none"
@@ -77,22 +77,23 @@ def detectors(rows: FigureTable) -> str:
                     strongest(known, "mse_o_undetected"),
                 ]
             )
-    return table(
-        [
-            "task",
-            "eps",
-            "detector",
-            "n",
-            "F1, oblivious",
-            "F1, adaptive",
-            "undetected disruption, oblivious",
-            "adaptive",
-            "kept at 95% evasion",
-            "kept, towards the target",
-            "strongest mode",
-        ],
-        lines,
-    )
+    head = [
+        "task",
+        "eps",
+        "detector",
+        "n",
+        "F1, oblivious",
+        "F1, adaptive",
+        "undetected disruption, oblivious",
+    ]
+    more = ["adaptive", "kept at 95% evasion", "kept, towards the target", "strongest mode"]
+    return known_columns([*head, *more], lines)
+
+
+def known_columns(head: list[str], lines: list[list[str]]) -> str:
+    """A table without the columns of figures that no row has: earlier versions had fewer."""
+    there = [i for i in range(len(head)) if any(line[i] != MISSING for line in lines)]
+    return table([head[i] for i in there], [[line[i] for i in there] for line in lines])
 
 
 def curves(rows: FigureTable) -> str:
@@ -126,7 +127,7 @@ def defenses(rows: FigureTable) -> str:
                 ]
             )
     head = ["task", "eps", "defense", "n", "oblivious", "adaptive", "kept", "kept, towards the target"]
-    return table([*head, "strongest mode"], lines)
+    return known_columns([*head, "strongest mode"], lines)
 
 
 def main(paths: list[Path]) -> None:
