@@ -59,7 +59,8 @@ def check(registry: Path | None, profile: str | None, device: str | None, block:
         say(fault)
     if found:
         raise SystemExit(2)
-    say(f"{read.path}: {len(read.instances)} components, {len(profiles)} profiles, no fault")
+    several = "" if len(profiles) == 1 else "s"
+    say(f"{read.path}: {len(read.instances)} components, {len(profiles)} profile{several}, no fault")
 
 
 def resolved_text(registry: Registry) -> str:

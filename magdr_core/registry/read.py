@@ -247,6 +247,8 @@ def _includes(data: Mapping[str, Any]) -> bool:
 
 
 def no_such_table(file: str, name: str, known: Iterable[str]) -> RegistryError:
+    if name in _Header.model_fields:  # a key above all tables, most likely: `include = ...`
+        return RegistryError(f"{file}: {name!r} is a key of [registry]: write it below that line")
     return RegistryError(f"{file}: unknown table {_shown(name)}{suggestion(name, known)}")
 
 

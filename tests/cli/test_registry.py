@@ -184,7 +184,7 @@ def test_check_looks_at_every_profile_or_at_the_one_that_is_named(magdr):
     (line,) = done.out.splitlines()
     assert "the profile takes 99999999" in line
     sound = magdr("registry", "check", "two.toml", "--profile", "quick")
-    assert (sound.code, sound.out) == (0, "two.toml: 10 components, 1 profiles, no fault\n")
+    assert (sound.code, sound.out) == (0, "two.toml: 10 components, 1 profile, no fault\n")
     unknown = magdr("registry", "check", "two.toml", "--profile", "quik")
     assert (unknown.code, unknown.err) == (2, "magdr: two.toml: no profile 'quik'; did you mean 'quick'?\n")
 

@@ -117,6 +117,11 @@ def test_registry_is_frozen():
         ("[atack.pgd]", "bad.toml: unknown table [atack]; did you mean 'attack'?"),
         ("[xyz]", "bad.toml: unknown table [xyz]; known: attack, augmentation, calibration, "),
         ("year = 3", "bad.toml: unknown table [year]; known: "),
+        (
+            "include = 'builtin:faces64'",
+            "bad.toml: 'include' is a key of [registry]: write it below that line",
+        ),
+        ("seed = 3\n[registry]", "bad.toml: 'seed' is a key of [registry]"),
         ("attack = 3", "bad.toml: 'attack' must be a table, got 3"),
         ("[attack]\neps = 3", "bad.toml [attack.eps]: must be a table, got 3"),
         ("[[attack.pgd]]", "bad.toml [attack.pgd]: must be a table, got [{}]"),
@@ -190,7 +195,7 @@ def test_registry_profile_lookup():
     with pytest.raises(RegistryError) as e:
         parse(FULL).profile("quik")
     assert str(e.value) == "bad.toml: no profile 'quik'; did you mean 'quick'?"
-    with pytest.raises(RegistryError, match=r"no profile 'full'$"):
+    with pytest.raises(RegistryError, match=r"no profile 'full'; known: quick$"):
         parse("").profile("full")
 
 
