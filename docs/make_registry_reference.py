@@ -348,7 +348,8 @@ def cell(text: str) -> str:
 
 
 def escape(text: str) -> str:
-    return re.sub(r"([<>\[\]*])", r"\\\1", " ".join(text.split()))
+    # Nothing is special inside backticks; a backslash would show there.
+    return re.sub(r"(`[^`]*`)|([<>\[\]*])", lambda m: m[1] or f"\\{m[2]}", " ".join(text.split()))
 
 
 if __name__ == "__main__":

@@ -66,8 +66,10 @@ def purifier(
     weights: Weights = "builtin:purifier-faces64",
     width: Annotated[int, Field(ge=4, le=128)] = 16,
 ) -> Purifier:
-    """Learned purifier. `purifier-faces64` never saw a face editor: it was trained on noise and on
-    perturbations of the face parser. `purifier-editing64` was trained on Eq. 8 for the shipped editor."""
+    """A network trained to take perturbations out of a picture. `[B,3,H,W]` -> same.
+
+    `purifier-faces64` never saw a face editor: it was trained on noise and on perturbations of the face
+    parser. `purifier-editing64` was trained on Eq. 8 for the shipped editor."""
     net = Purifier(width)
     load_state(net, weights)
     return net.eval()

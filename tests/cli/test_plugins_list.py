@@ -55,3 +55,8 @@ def test_what_no_component_is_called_is_told(magdr, arguments, words):
 def test_list_shows_the_first_sentence_whole_where_it_names_an_equation(magdr):
     (line,) = (text for text in magdr("plugins", "list", "eq3").out.splitlines() if " eq3 " in text)
     assert line.endswith("before or behind the generator (Eq. 3)")
+
+
+def test_every_built_in_summary_is_a_whole_sentence(magdr):
+    summaries = {e["name"]: e["summary"] for e in magdr("plugins", "list", "--json").document}
+    assert {name: text for name, text in summaries.items() if not text.endswith(".")} == {}

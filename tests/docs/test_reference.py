@@ -88,6 +88,12 @@ def test_the_registry_reference_is_up_to_date():
     assert written == page, "run: python docs/make_registry_reference.py"
 
 
+def test_the_registry_reference_shows_no_backslash_inside_backticks():
+    lines = (DOCS / "registry.md").read_text(encoding="utf-8").splitlines()
+    prose = [line for line in lines if not line.startswith("|")]  # in a table `\\|` is how to write `|`
+    assert [line for line in prose if any("\\" in code for code in line.split("`")[1::2])] == []
+
+
 def test_every_column_of_the_results_is_documented():
     assert tuple(first_cells(section(RESULTS, "results.csv"))) == COLUMNS
 
