@@ -105,6 +105,11 @@ class Matching:
         """What only B has, in words."""
         return summarised(self.only_b, self.all_a)
 
+    @property
+    def alike(self) -> int:
+        """How many that only A has pair with such of B by label: the attack has another strength or steps."""
+        return len({place.labels() for place in self.only_a} & {place.labels() for place in self.only_b})
+
 
 def keyed(cells: Sequence[CellResult], by: By) -> dict[Place, CellResult]:
     """Cells by what they are paired by; those that labels do not tell apart by their whole places."""

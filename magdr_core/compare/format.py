@@ -81,6 +81,9 @@ def rule_lines(comparison: Comparison) -> list[str]:
         apart = told_apart(comparison.matching.pairs, comparison.changes)
         differ = f"these differ: {'; '.join(apart)}" if apart else "no parameter differs"
         lines.append(f"paired by label, whatever the parameters; {differ}")
+    elif alike := comparison.matching.alike:
+        cells = plural(alike, "cell")
+        lines.append(f"not compared: {cells} with the same labels but other settings; --by label pairs them")
     if rule.correction == "none":
         lines.append(
             "no correction for multiple comparisons: of many differences that are none, one in twenty has an "

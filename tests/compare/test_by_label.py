@@ -70,6 +70,17 @@ def test_a_stronger_attack_of_the_same_label_is_paired_by_label_alone(stronger):
     assert row.place.eps == pytest.approx(6 / 255), "A's"
 
 
+def test_cells_that_only_labels_would_pair_are_told(stronger):
+    a, b = stronger()
+    usual = compare_folders(a, b, a / "none")
+    count = len(usual.matching.only_a)
+    assert count > 1
+    assert [line for line in rule_lines(usual) if "--by label" in line] == [
+        f"not compared: {count} cells with the same labels but other settings; --by label pairs them"
+    ]
+    assert not any("--by label" in line for line in rule_lines(compare_folders(a, b, a / "none", LABEL)))
+
+
 def test_what_differs_is_said_plainly(stronger):
     a, b = stronger()
     comparison = compare_folders(a, b, a / "none", LABEL)
