@@ -178,8 +178,9 @@ def _images_kept(result: RunResult) -> str:
 
 def _run(bench: Bench, console: Terminal, progress: RunProgress, *, tables: bool) -> RunResult:
     registry, profile = bench.toolkit.registry, bench.profile
+    samples = "sample" if profile.samples == 1 else "samples"
     console.print(
-        f"{registry.name}, profile {bench.name}: {profile.samples} samples, {bench.total} cells, "
+        f"{registry.name}, profile {bench.name}: {profile.samples} {samples}, {bench.total} cells, "
         f"{bench.toolkit.device}",
     )
     if profile.note:

@@ -36,7 +36,7 @@ def rate_kept(n: int, fpr: float) -> str:
         return ""
     return (
         f"a threshold on {n} clean faces keeps {promised_fpr(n, fpr):.1%} of false alarms, "
-        f"not {100 * fpr:g}%: that takes {scores_needed(fpr)}"
+        f"not {100 * fpr:g}%: that takes {scores_needed(fpr)} of them"
     )
 
 

@@ -60,6 +60,6 @@ def test_threshold_at_fpr_takes_leading_axes():
 
 
 def test_a_rate_that_cannot_be_promised_is_said_with_what_it_takes():
-    said = "a threshold on 20 clean faces keeps 4.8% of false alarms, not 1%: that takes 99"
+    said = "a threshold on 20 clean faces keeps 4.8% of false alarms, not 1%: that takes 99 of them"
     assert rate_kept(20, 0.01) == said
     assert rate_kept(99, 0.01) == rate_kept(20, 0.05) == ""
