@@ -42,7 +42,8 @@ def test_every_profile_can_be_planned(path, tmp_path):
     for name, profile in kit.registry.profiles.items():
         bench = Bench(kit, name, out=tmp_path / "run", cache=tmp_path / "cache")
         roles = {c.role for g in bench.groups for c in g.cells}
-        assert roles == {"attack", "detector"} | ({"defense"} if profile.defenses else set())
+        parts = {"detector": profile.detectors, "defense": profile.defenses}
+        assert roles == {"attack", *(role for role, labels in parts.items() if labels)}
         assert all(c.component != "oracle" or c.role == "defense" for g in bench.groups for c in g.cells)
     assert not list(tmp_path.iterdir()), "planning writes nothing"
 
@@ -75,12 +76,18 @@ def test_the_adaptive_registry_has_the_sizes_and_the_strengths_that_are_shown():
     profiles = kit.registry.profiles
     sizes = {name: (p.samples, p.adaptive.steps) for name, p in profiles.items()}
     both = {"quick-adaptive": (8, 30), "adaptive-gpu": (256, 500)}
-    assert sizes == {**both, "adaptive": (32, 50), "adaptive-12": (8, 30)}
+    own = {"adaptive": (16, 150), "adaptive-editor": (16, 150)}
+    assert sizes == {**both, **own, "adaptive-12": (8, 30)}
+    assert all("other settings" not in suite_of(kit, profiles[name].adaptive) for name in own)
+    assert profiles["adaptive-editor"].first == profiles["adaptive"].first, "the same faces"
+    assert profiles["adaptive-editor"].generators == ("hardened",)
 
     def strengths(labels):
         return {round(255 * kit.resolve("attack", label).params["eps"]) for label in labels}
 
     for name, profile in profiles.items():
+        if name == "adaptive-editor":
+            continue
         assert set(profile.generators) == set(TASKS)
         assert set(profile.adaptive.detectors) <= set(profile.detectors), "oblivious figures stand beside"
         assert set(profile.adaptive.defenses) <= set(profile.defenses)

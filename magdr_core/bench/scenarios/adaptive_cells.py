@@ -70,7 +70,8 @@ def suite_of(toolkit: Toolkit, options: Adaptive) -> str:
         "others": sorted(_identified(toolkit, label) for label in options.others),
         "constants": [PROBED, FITTED, DRAWS, REFRESH, SCALINGS, MOST_FLAGGED],
     }
-    own = settings == Adaptive(attacks=options.attacks).model_dump(include=SETTINGS)
+    effort = SETTINGS - {"precision"}  # of directions alone: whatever is found is judged exactly
+    own = options.model_dump(include=effort) == Adaptive(attacks=options.attacks).model_dump(include=effort)
     return f"{NAME} {VERSION}{'' if own else ', other settings'} ({digest(told)[:8]})"
 
 
