@@ -1,0 +1,137 @@
+"""Training of twins: what they are shown and held to, and that the recipes run."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from magdr_core.components.rng import SampleRng
+from magdr_core.components.weights import read_card
+from magdr_core.train import recipes, runner
+from magdr_core.train.twin import Difficulty, TwinTrainer, blurred
+
+TWINS = ("twin-editing64", "twin-reenactment64", "twin-replacement64")
+
+
+def short(name):
+    return replace(recipes.RECIPES[name], pool=8, batch=4, steps=2, tested=1)
+
+
+def made(name, tmp_path):
+    context = runner._context(short(name), "cpu", tmp_path / "images.pt", lambda message: None)
+    return TwinTrainer(context)
+
+
+@pytest.fixture
+def trainer(tmp_path):
+    return made("twin-editing64", tmp_path)
+
+
+def attacked(trainer, settings=None, seed=0):
+    rows = slice(0, 8)
+    clean = trainer.images.float() / 255
+    rng = SampleRng(seed, "attack", [str(i) for i in range(8)])
+    target = trainer.made[rows].float(), trainer.copied[rows].float()
+    return clean, trainer.attacked(clean, trainer.conditions[rows], *target, rng)
+
+
+def test_perturbations_stay_in_the_ball_and_move_the_twin(trainer):
+    clean, seen = attacked(trainer)
+    assert not seen.requires_grad
+    assert 3 / 255 < (seen - clean).abs().amax((1, 2, 3)).min()
+    assert (seen - clean).abs().max() <= 8 / 255 + 1e-6
+    assert 0 <= seen.min() <= seen.max() <= 1
+    assert all(p.grad is None for p in trainer.net.parameters())
+
+
+def test_attacks_move_the_twin_more_than_noise(trainer, monkeypatch):
+    def error(kinds):
+        monkeypatch.setattr("magdr_core.train.twin.SMOOTH", kinds[0])
+        monkeypatch.setattr("magdr_core.train.twin.NOISY", kinds[1])
+        clean, seen = attacked(trainer)
+        with torch.no_grad():
+            return (trainer.net(seen, trainer.conditions) - trainer.made.float()).square().mean()
+
+    sharp, smooth, noise = error((0.0, 0.0)), error((1.0, 0.0)), error((0.0, 1.0))
+    assert sharp > noise
+    assert smooth > noise
+
+
+def test_a_smooth_perturbation_has_little_between_neighbours(trainer, monkeypatch):
+    monkeypatch.setattr("magdr_core.train.twin.NOISY", 0.0)
+
+    def roughness(share):
+        monkeypatch.setattr("magdr_core.train.twin.SMOOTH", share)
+        clean, seen = attacked(trainer)
+        d = seen - clean
+        return (d[..., 1:] - d[..., :-1]).abs().mean() / d.abs().mean()
+
+    assert roughness(1.0) < 0.7 * roughness(0.0)
+
+
+def test_a_blurred_direction_is_bounded_and_keeps_its_sign():
+    x = torch.full((1, 3, 16, 16), 1e-9)
+    x[..., 8:] = -1e-9
+    y = blurred(x, 1.0)
+    assert y.abs().max() <= 1
+    assert (y[..., :6] > 0.9).all() and (y[..., 10:] < -0.9).all()
+
+
+def test_faces_that_disagree_are_drawn_more_often():
+    difficulty = Difficulty(4)
+    difficulty.update(torch.tensor([0.0, 0.0, 0.0, 1.0]))
+    drawn = difficulty.draw((torch.arange(800) + 0.5) / 800)
+    assert torch.bincount(drawn).tolist() == [100, 100, 100, 500]
+    difficulty.update(torch.zeros(4))
+    assert torch.bincount(difficulty.draw((torch.arange(800) + 0.5) / 800)).tolist() == [200] * 4
+
+
+def test_the_target_is_the_generators_own_output_on_the_clean_face(trainer):
+    x, c = trainer.images.float() / 255, trainer.conditions
+    with torch.no_grad():
+        y = trainer.generator(x, c)
+    assert torch.allclose(trainer.made.float() + trainer.copied.float() * x, y, atol=2e-3)
+    assert not trainer.copied.any()
+
+
+def test_what_an_attention_network_copies_is_no_disagreement(tmp_path):
+    """The twin starts as the generator itself: on what is merely copied it is where it should be."""
+    trainer = made("twin-reenactment64", tmp_path)
+    x, c = trainer.images.float() / 255, trainer.conditions
+    assert trainer.copied.shape == (8, 1, 64, 64)
+    with torch.no_grad():
+        assert torch.allclose(trainer.made + trainer.copied * x, trainer.generator(x, c), atol=2e-3)
+    assert trainer._disagreement().max() < 1e-3
+
+
+@pytest.mark.parametrize("name", TWINS)
+def test_the_recipe_trains_from_shipped_weights_and_writes_the_card(name, tmp_path, monkeypatch):
+    monkeypatch.setitem(recipes.RECIPES, name, short(name))
+    path = runner.train(name, out=tmp_path, device="cpu", log=lambda message: None)
+    card = read_card(path)
+    assert card["training"]["start"].startswith("builtin:")
+    assert card["quality"]["gap_clean"] < 40
+    assert card["quality"]["disrupted_faces"] == 1
+
+
+def test_a_continued_training_knows_the_difficult_faces(tmp_path, monkeypatch):
+    recipe = replace(short("twin-editing64"), steps=4)
+    monkeypatch.setitem(recipes.RECIPES, recipe.name, recipe)
+    monkeypatch.setattr("magdr_core.train.twin.REFRESHED", 1)
+
+    class Stopped(Exception):
+        pass
+
+    def stop(done, total, losses):
+        if done == 3:
+            raise Stopped
+
+    def run(folder, **options):
+        return runner.train(
+            recipe.name, out=folder, device="cpu", log=lambda m: None, checkpoint_every=2, **options
+        )
+
+    whole = run(tmp_path / "whole").read_bytes()
+    with pytest.raises(Stopped):
+        run(tmp_path / "parts", progress=stop)
+    assert run(tmp_path / "parts").read_bytes() == whole
