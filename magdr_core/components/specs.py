@@ -36,6 +36,8 @@ class Need:
             instead of one component.
         calibrated: a detector that is injected with its threshold, so that it can decide.
         optional: where the table names none, None is injected (else the registry's first of the kind is).
+        later: an optional need that came after results were kept. Where it is None the component's identity
+            does not mention it, so that those results and calibrations are found still.
     """
 
     kind: str
@@ -43,6 +45,7 @@ class Need:
     family: bool = False
     calibrated: bool = False
     optional: bool = False
+    later: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,6 +26,9 @@ class GuardedDefense(Fitted):
     ) -> Tensor:
         """`output(x, c, G)` of a defense that acts on the output too, else `G(restored, c)`; `[B,3,H,W]`.
 
+        One whose output follows from what it restored has `output_on(restored, x, c, G)` in its place, and
+        need not restore twice.
+
         Args:
             restored: `[B,3,H,W]`, what the defense made of `x`.
             x: `[B,3,H,W]` in [0,1], the received images.
@@ -34,6 +37,9 @@ class GuardedDefense(Fitted):
         Raises:
             ComponentError: another shape or range than that of `x`, or it fails.
         """
+        if hasattr(self.component, "output_on"):
+            y = self.call(self.component.output_on, restored, x, c, G, **self.arguments(rng))
+            return self.images(y, x, "output_on returned")
         if not hasattr(self.component, "output"):
             return G(restored, c)
         y = self.call(self.component.output, x, c, G, **self.arguments(rng))

@@ -36,7 +36,11 @@ class CalibrationImages:
 
     def errors(self, candidates: Tensor) -> Tensor:
         """Eq. 8, `[M]`: MSE between what G makes of the candidates and of the clean images."""
-        return (_outputs(candidates, self.c, self._G) - self._wanted).square().flatten(1).mean(1)
+        return self.output_errors(_outputs(candidates, self.c, self._G))
+
+    def output_errors(self, outputs: Tensor) -> Tensor:
+        """The same of outputs `[M,3,H,W]` that are there already."""
+        return (outputs - self._wanted).square().flatten(1).mean(1)
 
 
 def _outputs(x: Tensor, c: Condition, G: Generator) -> Tensor:

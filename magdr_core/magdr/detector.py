@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from copy import copy
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -17,10 +18,11 @@ from magdr_core.errors import CalibrationError
 from magdr_core.magdr import equations, fitted
 from magdr_core.magdr import logistic as learned
 from magdr_core.magdr.evidence import ITSELF, Evidence, Extent, Outputs, Probe
+from magdr_core.magdr.second_opinions import SecondOpinions
 from magdr_core.magdr.standardise import Standard, Standardised
 
 Form = Literal["learned", "one-sided", "per-edit", "standardised", "literal", "literal-distances"]
-Use = Literal["both", "distortion", "consistency"]
+Use = Literal["both", "distortion", "consistency", "opinions"]
 
 LEARNED: tuple[Form, ...] = ("learned", "one-sided", "per-edit")
 """Forms whose evidence is weighed by a fit."""
@@ -56,12 +58,15 @@ class MagDRDetector:
             `one-sided` does so with evidence of which none speaks for an image: an f_k or a region that looks
             cleaner than clean faces cannot make up for another; `per-edit` with consistency in units of clean
             faces with the same target region, as distortion always is.
-        evidence: which half is used.
+        evidence: which half is used; `both` asks for second opinions too, `opinions` for nothing else.
         distortion_weight: lambda of Eq. 9 (not of the learned form, which has weights of its own).
         leave_out: attacks of the calibration that the learned form must not see.
         consistency_over: where outputs are compared: the image, the target region, or both (the literal form
             compares images).
         oracle: use exact masks (benchmarks only; tables say so).
+        twins: second generators, see :class:`~magdr_core.magdr.second_opinions.SecondOpinions`.
+        opinion: a restoration whose effect on the output is asked for, a purifier. With it or with twins the
+            score is the largest of what is known, each in spreads of harmless images.
     """
 
     def __init__(
@@ -76,12 +81,17 @@ class MagDRDetector:
         leave_out: tuple[str, ...] = (),
         consistency_over: Extent = "image",
         oracle: bool = False,
+        twins: Sequence[Generator] | None = None,
+        opinion: Any | None = None,
     ) -> None:
         self.probe = Probe(parser, criteria, augmentations, consistency_over=consistency_over, oracle=oracle)
         self.form = form
         self.evidence = evidence
         self.distortion_weight = distortion_weight
         self.leave_out = leave_out
+        # The literal form is the paper's, and half of the evidence is half of it.
+        asked = form not in LITERAL and evidence in ("both", "opinions")
+        self.second = SecondOpinions(self.probe, *((twins or (), opinion) if asked else ()))
         self.standard: Standard | None = None
         self._learned: Mapping[str, Any] = {}
 
@@ -103,9 +113,23 @@ class MagDRDetector:
         """Score images `[B,3,H,W]` in [0,1]; `known` outputs of G are not computed again."""
         if self.form in LITERAL:
             return Inspection(self._literal(x, c, G))
+        if self.evidence == "opinions":
+            outputs = self.probe.outputs(x, c, G, (), known)
+            opinions = self.second(x, c, G, outputs[ITSELF])
+            return Inspection(opinions.amax(1), None, outputs)
         evidence, outputs = self.measure(x, c, G, known=known)
         z = self.standardised(evidence)
-        return Inspection(self.score(z), z, outputs)
+        score = self.score(z)
+        if self.second.state:
+            opinions = self.second(x, c, G, outputs[ITSELF])
+            score = torch.maximum(self.second.first(score), opinions.amax(1))
+            z = replace(z, processings=torch.cat([z.processings, opinions], 1))
+        return Inspection(score, z, outputs)
+
+    def processing_names(self, G: Generator) -> tuple[str, ...]:
+        """The f_k's labels, then those of second opinions: of the columns of `Standardised.processings`."""
+        f = tuple(f.label for f in self.probe.augmentations)
+        return (*f, *self.second.names(G)) if self.second.state else f
 
     def measure(self, x: Tensor, c: Condition, G: Generator, **options: Any) -> tuple[Evidence, Outputs]:
         """Raw evidence on images `[B,3,H,W]` and the outputs behind it; only the half that is used costs
@@ -172,10 +196,17 @@ class MagDRDetector:
         """
         if self.form in LITERAL:
             return {}
+        if self.evidence == "opinions":
+            return {"opinions": self.second.fit(data, G, None)}
         standard = self.fit_standard(data, G)
-        if self.form == "standardised":
-            return standard.state
-        return {**standard.state, **self._learn(data, G, standard)}
+        state = {**standard.state, **({} if self.form == "standardised" else self._learn(data, G, standard))}
+        if not self.second.names(G):
+            return state
+        alone = copy(self)
+        alone.second = SecondOpinions(self.probe)
+        alone.load(state)
+        scores = torch.cat([alone(b.images, b.conditions, G) for b in data.clean.batches("learn")])
+        return {**state, "opinions": self.second.fit(data, G, scores.double().cpu().numpy())}
 
     def fit_standard(self, data: FitData, G: Generator, **options: Any) -> Standard:
         """Standardise on the clean faces; `options` as for `measure`."""
@@ -209,8 +240,11 @@ class MagDRDetector:
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
-        """Raises CalibrationError: the state is of other criteria or f_k than these."""
+        """Raises CalibrationError: the state is of other criteria, f_k or second opinions than these."""
         if self.form in LITERAL:
+            return
+        self.second.load(state.get("opinions"))
+        if self.evidence == "opinions":
             return
         criteria, processings = len(self.probe.criteria), len(self.probe.augmentations)
         if self.evidence == "distortion":

@@ -97,6 +97,7 @@ class MagDR:
                 regional=regional,
                 literal=form == "literal",
             )
+        self.output_above: float | None = None
 
     # -- defending --------------------------------------------------------------------------------------
 
@@ -111,6 +112,21 @@ class MagDR:
             return self._nothing(x)
         every = torch.arange(len(x), device=x.device).split(batch_size(x.shape, "defend", x.device))
         return Outcome.cat([self._run(x[idx], c[idx], G) for idx in every])
+
+    def output_on(self, restored: Tensor, x: Tensor, c: Condition, G: Generator) -> Tensor:
+        """The output behind the defense, `[B,3,H,W]`: a twin's, where it and G still disagree.
+
+        Without a twin, or where none was calibrated, `G(restored, c)`.
+
+        Args:
+            restored: `[B,3,H,W]`, what was made of `x`.
+            x: `[B,3,H,W]` in [0,1], as received.
+        """
+        y = G(restored, c)
+        if self.output_above is None:
+            return y
+        own, disagreement = self.evidence.second.twin_output(restored, c, G, y)
+        return torch.where((disagreement > self.output_above)[:, None, None, None], own, y)
 
     def inspect(self, x: Tensor, c: Condition, G: Generator) -> Outcome:
         """Detect alone, images `[B,3,H,W]` of any number: `restored` is what came in."""
@@ -135,7 +151,7 @@ class MagDR:
         )
 
     def _run(self, x: Tensor, c: Condition, G: Generator) -> Outcome:
-        before = G.passes
+        before = G.passes + self.evidence.second.passes()
         seen = self.evidence.inspect(x, c, G)
         score, outputs = seen.score, dict(seen.outputs)
         threshold = self.detector.threshold
@@ -185,10 +201,10 @@ class MagDR:
             round_scores=torch.stack(history),
             plans=plans,
             covered=torch.ones_like(active) if z is None else self.evidence.covered(z),
-            forwards=(G.passes - before) / max(1, len(x)),
+            forwards=(G.passes + self.evidence.second.passes() - before) / max(1, len(x)),
             regions=None if z is None else z.regions,
             processings=None if z is None else z.processings,
-            processing_names=tuple(f.label for f in self.evidence.probe.augmentations),
+            processing_names=self.evidence.processing_names(G),
             region_names=self.evidence.probe.regions.names,
             choices=tuple(choice for choice in choices if choice is not None),
         )
@@ -224,24 +240,60 @@ class MagDR:
     def fit(self, data: FitData, G: Generator) -> Mapping[str, Any]:
         """Pre-train Rec-Net and whatever scores its candidates; then choose the gate on held-out faces."""
         state = dict(self.reconstructor.fit(data, G))
-        if self.gate_by == "error" and data.held_out:
-            state["gate"] = self._fit_gate(state, data, G)
+        by_error, by_twin = self.gate_by == "error", bool(self.evidence.second.of(G))
+        if not data.held_out or not (by_error or by_twin):
+            return state
+        seen = CalibrationImages(data.held_out, G)
+        if by_error:
+            state["gate"] = self._fit_gate(state, seen, G)
+        if by_twin:
+            state["output_above"] = self._fit_output(state, seen, G)
         return state
 
-    def _fit_gate(self, state: Mapping[str, Any], data: FitData, G: Generator) -> float:
-        worker = copy(self)
-        worker.reconstructor = copy(self.reconstructor)
-        worker.load(state)
+    def _fit_gate(self, state: Mapping[str, Any], seen: CalibrationImages, G: Generator) -> float:
+        worker = self._loaded(state)
         worker.gate = -torch.inf
-        seen = CalibrationImages(data.held_out, G)
         outcome = worker.run(seen.x, seen.c, G)
         columns = (outcome.score, seen.errors(seen.x), seen.errors(outcome.restored), seen.attacked)
         scores, kept, restored, attacked = (t.cpu().numpy() for t in columns)
         return choose_gate(scores, kept, restored, attacked, self.detector.threshold)
 
+    def _fit_output(self, state: Mapping[str, Any], seen: CalibrationImages, G: Generator) -> float:
+        """The disagreement above which the twin's output is the better one, chosen as the gate is."""
+        restored = self._loaded(state).run(seen.x, seen.c, G).restored
+        twins, disagreements = [], []
+        for idx in torch.arange(len(restored), device=restored.device).split(
+            batch_size(restored.shape, "output", restored.device)
+        ):
+            y = G(restored[idx], seen.c[idx])
+            own, disagreement = self.evidence.second.twin_output(restored[idx], seen.c[idx], G, y)
+            twins.append(own)
+            disagreements.append(disagreement)
+        columns = (
+            torch.cat(disagreements),
+            seen.errors(restored),
+            seen.output_errors(torch.cat(twins)),
+            seen.attacked,
+        )
+        scores, kept, twin, attacked = (t.cpu().numpy() for t in columns)
+        return choose_gate(scores, kept, twin, attacked, self.detector.threshold)
+
+    def _loaded(self, state: Mapping[str, Any]) -> MagDR:
+        worker = copy(self)
+        worker.reconstructor = copy(self.reconstructor)
+        worker.load(state)
+        return worker
+
     def load(self, state: Mapping[str, Any]) -> None:
+        """Raises CalibrationError: a state of another composition."""
         self.reconstructor.load(state)
-        gate = state.get("gate", self.gate)
-        if not isinstance(gate, int | float):
-            raise CalibrationError(f"gate: expected a number, got a {type(gate).__name__}")
-        self.gate = gate
+        self.gate = _number(state, "gate", self.gate)
+        self.output_above = _number(state, "output_above") if "output_above" in state else None
+
+
+def _number(state: Mapping[str, Any], key: str, default: float = 0.0) -> float:
+    """Raises CalibrationError if something else stands there."""
+    value = state.get(key, default)
+    if not isinstance(value, int | float):
+        raise CalibrationError(f"{key}: expected a number, got a {type(value).__name__}")
+    return value

@@ -52,8 +52,8 @@ class Standardised:
     covered: Tensor
 
 
-def _moments(values: Tensor, valid: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Mean, standard deviation and count over the first dimension, of the valid entries."""
+def moments(values: Tensor, valid: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean, standard deviation (0.001 at least) and count over the first dimension, of the valid entries."""
     weight = valid.double()
     count = weight.sum(0)
     mean = (values.double() * weight).sum(0) / count.clamp_min(1)
@@ -101,9 +101,9 @@ class Standard:
             if len(members) < MIN_COUNT:
                 continue
             rows = constant(members, log_d.device)
-            mean, std, count = _moments(log_d[rows], valid[rows])
+            mean, std, count = moments(log_d[rows], valid[rows])
             patterns[name] = {"mean": mean.tolist(), "std": std.tolist(), "count": count.tolist()}
-            mean, std, _ = _moments(log_k[rows], all_k[rows])
+            mean, std, _ = moments(log_k[rows], all_k[rows])
             processings[name] = {"mean": mean.tolist(), "std": std.tolist()}
         state: dict[str, Any] = {
             "regions": patterns,

@@ -174,13 +174,14 @@ class Resolver:
             inner[name] = self.identities(need, needs[name], (*above, mark), defaults)
             if need.family and need.depth == 2 and inner[name] is not None:
                 _check_search(name, inner[name])
+        kept = {k: v for k, v in inner.items() if v is not None or not spec.needs[k].later}
         identity = {
             "kind": instance.kind,
             "use": entry.name,
             "version": spec.version,
             "source": entry.origin.source,
             "params": {k: told.get(k, v) for k, v in params.items()},
-            "needs": inner,
+            "needs": kept,
         }
         identity.update(self.host.kind(instance.kind).identity(spec, instance))
         return Resolved(instance, entry, params, needs, identity, defaults)

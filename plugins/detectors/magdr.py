@@ -1,4 +1,4 @@
-"""MagDR's detector as a plugin: distortion, consistency or both, calibrated or as printed."""
+"""MagDR's detector as a plugin: distortion, consistency, second opinions, calibrated or as printed."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ def magdr_detectors() -> list[DetectorSpec]:
                 "parser": Need("parser"),
                 "criteria": Need("metric", depth=1),
                 "augmentations": Need("augmentation", depth=1),
+                "twins": Need("generator", depth=1, optional=True, later=True),
+                "opinion": Need("restoration", optional=True, later=True),
             },
         )
     ]

@@ -1,0 +1,237 @@
+"""Second opinions on an output: a twin of the generator, and the generator itself on a purified input.
+
+A twin G' is a second network for the generator's task that was trained to stand still under attack
+(`magdr train twin-editing64`). On clean and on noisy images the two agree; where G was disrupted they do not:
+a consistency over models, beside the one over processings f_k. A purifier P asks the same of the input: is
+G(P(x)) what G(x) is?
+
+Either is the log RMS of a difference, in units of clean faces with the same target region, and then on one
+scale with whatever else is known of an image. The largest of them is the score. A sum would let an attacker
+pay for one with another: cleaner than clean here, worse there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from magdr_core.components.batch import Condition, Samples
+from magdr_core.components.protocols import FitData, Generator, ImageMap
+from magdr_core.errors import CalibrationError
+from magdr_core.functional import constant
+from magdr_core.magdr.evidence import Probe
+from magdr_core.magdr.standardise import MIN_COUNT, POOLED, moments, target_names
+
+FLOOR = 1e-3
+"""RMS below it, a quarter of an 8-bit level, is rounding."""
+
+UPPER, UPPER_Z = 0.95, 1.645
+"""A scale is set by the median and this quantile, which is so many spreads above it if values are normal."""
+
+Array = np.ndarray[Any, Any]
+
+
+class SecondOpinions:
+    """Whom to ask beside the generator, and what their answers mean.
+
+    Args:
+        probe: knows the target regions.
+        twins: guarded generators. Those that take the conditions of the generator at hand are its twins; a
+            registry with several tasks lists the twins of all.
+        purifier: a guarded restoration, or None.
+
+    Attributes:
+        state: fitted units and scales, JSON-able; empty where nobody is asked.
+    """
+
+    def __init__(
+        self, probe: Probe, twins: Sequence[Generator] = (), purifier: ImageMap | None = None
+    ) -> None:
+        self.probe = probe
+        self.twins = tuple(twins)
+        self.purifier = purifier
+        self.state: Mapping[str, Any] = {}
+
+    def of(self, G: Generator) -> list[Generator]:
+        """The twins of a generator."""
+        named = tuple(G.condition_names)
+        return [t for t in self.twins if tuple(t.condition_names) == named and t.size == G.size]
+
+    def names(self, G: Generator) -> list[str]:
+        """What each opinion is called in a verdict: the component's label."""
+        asked: list[Any] = [*self.of(G), *([] if self.purifier is None else [self.purifier])]
+        return [getattr(one, "label", "") or f"opinion {i}" for i, one in enumerate(asked, 1)]
+
+    def passes(self) -> int:
+        """Images that went through twins so far."""
+        return sum(twin.passes for twin in self.twins)
+
+    # -- asking -----------------------------------------------------------------------------------------
+
+    def ask(self, x: Tensor, c: Condition, G: Generator, y: Tensor) -> Tensor:
+        """The log RMS of each opinion's difference from `y`, `[B,F]`; a pass each.
+
+        Args:
+            x: `[B,3,H,W]` in [0,1].
+            y: `G(x,c)`, `[B,3,H,W]`.
+        """
+        others = [twin(x, c) for twin in self.of(G)]
+        if self.purifier is not None:
+            others.append(G(self.purifier(x), c))
+        return log_rms(y, others)
+
+    def __call__(self, x: Tensor, c: Condition, G: Generator, y: Tensor) -> Tensor:
+        """Opinions in spreads of harmless images, `[B,F]`; arguments as for `ask`.
+
+        Raises:
+            CalibrationError: not fitted, or for another number of opinions.
+        """
+        logs = self.ask(x, c, G, y)
+        wanted = len(self.state["scales"]) - 1 if self.state else 0
+        if logs.shape[1] != wanted:
+            raise CalibrationError(
+                f"calibrated with {wanted} second opinions, asked for {logs.shape[1]}: run `magdr calibrate`"
+            )
+        return self._in_spreads(logs, c, G)
+
+    def first(self, scores: Tensor) -> Tensor:
+        """The score of the evidence that they are second to, `[B]`, in spreads of clean images."""
+        return on_scales(self.state["scales"][:1], scores[:, None])[:, 0]
+
+    def twin_output(self, x: Tensor, c: Condition, G: Generator, y: Tensor) -> tuple[Tensor, Tensor]:
+        """What the twins make of images, `[B,3,H,W]` in [0,1], on average; and how far `y = G(x,c)` is from
+        the one that it is furthest from, `[B]` in spreads of harmless images.
+
+        Raises:
+            CalibrationError: G has no twin, or none was calibrated.
+        """
+        others = [twin(x, c) for twin in self.of(G)]
+        if not others or not self.state:
+            raise CalibrationError("this detector has no twin of the generator, or none that is calibrated")
+        return torch.stack(others).mean(0), self._in_spreads(log_rms(y, others), c, G).amax(1)
+
+    def _in_spreads(self, logs: Tensor, c: Condition, G: Generator) -> Tensor:
+        """The first n opinions, as measured `[B,n]`."""
+        z = in_units(self.state["units"], logs, self._edits(c, G))
+        return on_scales(self.state["scales"][1 : 1 + logs.shape[1]], z)
+
+    def _edits(self, c: Condition, G: Generator) -> list[str]:
+        return target_names(self.probe.target(c, G), self.probe.regions.names)
+
+    # -- calibration ------------------------------------------------------------------------------------
+
+    def fit(self, data: FitData, G: Generator, first: Array | None) -> Mapping[str, Any]:
+        """Units and scales; :meth:`load` takes them.
+
+        Units are those of clean faces. What is harmless sets the scales: noise of the attacks' strengths and
+        benign edits beside clean faces. Where a purifier finds nothing to do, its clean spread is next to
+        nothing, and in its units all noise would be an attack.
+
+        Args:
+            first: `[N]`, scores of clean images by the evidence that these are second to; None if there is
+                none.
+
+        Raises:
+            ValueError: there is nobody to ask.
+        """
+        if not self.names(G):
+            raise ValueError("evidence = 'opinions' needs `twins` of this generator, or an `opinion`")
+        kinds = [data.clean, *data.harmless.values()]
+        logs = [self._logs(samples, G) for samples in kinds]
+        edits = [self._edits(samples.conditions, G) for samples in kinds]
+        units = fit_units(logs[0], edits[0])
+        z = [
+            in_units(units, own, names).double().cpu().numpy() for own, names in zip(logs, edits, strict=True)
+        ]
+        scales = [fit_scale([of[:, i] for of in z]) for i in range(logs[0].shape[1])]
+        return {"units": units, "scales": [[0.0, 1.0] if first is None else fit_scale([first]), *scales]}
+
+    def _logs(self, samples: Samples, G: Generator) -> Tensor:
+        batches = samples.batches("learn")
+        return torch.cat([self.ask(b.images, b.conditions, G, G(b.images, b.conditions)) for b in batches])
+
+    def load(self, state: Mapping[str, Any] | None) -> None:
+        """Take what was fitted; None where nobody was asked, as for a task whose twin is not listed.
+
+        Raises:
+            CalibrationError: units and scales that do not belong together, or of opinions that nobody gives.
+        """
+        fault = CalibrationError("opinions: it was made for another composition")
+        if state is None:
+            if self.purifier is not None:
+                raise fault
+            self.state = {}
+            return
+        try:
+            counts = {len(u[key]) for u in state["units"].values() for key in ("mean", "std")}
+            count = len(state["scales"]) - 1
+            fits = counts == {count} and POOLED in state["units"]
+            fits = fits and all(len(scale) == 2 for scale in state["scales"])
+        except (KeyError, TypeError, AttributeError):
+            raise fault from None
+        if not fits or not 1 <= count <= len(self.twins) + (self.purifier is not None):
+            raise fault
+        self.state = state
+
+
+def log_rms(y: Tensor, others: Sequence[Tensor]) -> Tensor:
+    """Log RMS of the differences of `y` from each of F others, `[B,3,H,W]` each: `[B,F]`."""
+    squares = [(y - other).square().flatten(1).mean(1) for other in others]
+    together = torch.stack(squares, 1) if squares else y.new_zeros(len(y), 0)
+    return 0.5 * (together + FLOOR**2).log()
+
+
+def fit_units(logs: Tensor, names: Sequence[str]) -> Mapping[str, Any]:
+    """Means and spreads of clean faces' opinions.
+
+    Args:
+        logs: `[N,F]`.
+        names: of the faces' target regions, as :func:`~magdr_core.magdr.standardise.target_names` has them.
+
+    Returns:
+        JSON-able: by target region of which there are enough faces, and of all of them.
+    """
+    units = {}
+    for name in [POOLED, *sorted(set(names))]:
+        members = [i for i, given in enumerate(names) if name in (POOLED, given)]
+        if name != POOLED and len(members) < MIN_COUNT:
+            continue
+        values = logs[constant(members, logs.device)]
+        mean, std, _ = moments(values, torch.ones_like(values, dtype=torch.bool))
+        units[name] = {"mean": mean.tolist(), "std": std.tolist()}
+    return units
+
+
+def in_units(units: Mapping[str, Any], logs: Tensor, names: Sequence[str]) -> Tensor:
+    """The first n opinions `[B,n]` in spreads of clean faces with the same target region."""
+    n = logs.shape[1]
+    figures = [units.get(name, units[POOLED]) for name in names]
+    mean, std = (
+        constant([f[key][:n] for f in figures], logs.device, logs.dtype).reshape(-1, n)
+        for key in ("mean", "std")
+    )
+    return (logs - mean) / std
+
+
+def fit_scale(harmless: Sequence[Array]) -> list[float]:
+    """Where harmless images lie and how far they reach, of the kinds of them that lie furthest out.
+
+    Args:
+        harmless: scores `[N]` of each kind of harmless images, clean ones among them.
+
+    Returns:
+        Middle and spread.
+    """
+    middle = max(float(np.median(values)) for values in harmless)
+    upper = max(float(np.quantile(values, UPPER)) for values in harmless)
+    return [middle, max((upper - middle) / UPPER_Z, 1e-3)]
+
+
+def on_scales(scales: Sequence[Sequence[float]], scores: Tensor) -> Tensor:
+    """Scores `[B,F]` in spreads of harmless images, by a middle and a spread for each."""
+    figures = constant([list(scale) for scale in scales], scores.device, scores.dtype).reshape(-1, 2)
+    return (scores - figures[:, 0]) / figures[:, 1]
