@@ -21,4 +21,5 @@ PARAMS = {
     ("detector", "otd"): {"width": 8, "steps": 12, "check_every": 6},
     ("detector", "safetynet"): {"layers": (0, 1)},
     ("defense", "magnet-reformer"): {"steps": 8},
+    ("defense", "twin"): {"twins": ["toy"]},
 }

@@ -29,3 +29,15 @@ class Method(Protocol):
 
     def reconstruct(self, x: Tensor, c: Condition, G: Generator) -> Reconstruction:
         """Restore images `[B,3,H,W]` that are known to be disrupted."""
+
+
+def output_behind(method: object, restored: Tensor, x: Tensor, c: Condition, G: Generator) -> Tensor:
+    """The output behind a defense, `[B,3,H,W]`: its own, where it has one, else G's on what it restored.
+
+    Args:
+        restored: `[B,3,H,W]`, what the method made of `x`.
+        x: `[B,3,H,W]` in [0,1], as received.
+    """
+    own = getattr(method, "output_on", None)
+    y: Tensor = G(restored, c) if own is None else own(restored, x, c, G)
+    return y

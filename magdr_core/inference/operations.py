@@ -11,7 +11,7 @@ from torch import Tensor
 
 from magdr_core.components.batch import Condition
 from magdr_core.guards import GuardedGenerator
-from magdr_core.inference.method import Method
+from magdr_core.inference.method import Method, output_behind
 from magdr_core.magdr import Outcome, Verdict
 
 Panels = list[tuple[str, Tensor]]
@@ -24,7 +24,7 @@ class Result:
     Attributes:
         facts: the evidence, JSON-able.
         changed: `[3,S,S]`, the cut that takes the place of the received one.
-        output: `[3,S,S]`, the generator's output on it.
+        output: `[3,S,S]`, the output on it.
         panels: for the side-by-side picture.
         verdict: of a job that judges.
     """
@@ -126,7 +126,8 @@ class Defend(JudgingJob):
             restored: `[B,3,S,S]`, what takes their place.
             facts: B of them, for the results.
         """
-        before, after = self.generator(x, c), self.generator(restored, c)
+        before = self.generator(x, c)
+        after = output_behind(self.pipeline.magdr, restored, x, c, self.generator)
         return [
             Result(
                 facts[i],

@@ -15,7 +15,7 @@ from magdr_core.functional import batch_size
 from magdr_core.guards import GuardedGenerator
 from magdr_core.inference.asked import Edits, Has, condition_asked
 from magdr_core.inference.followed import Step
-from magdr_core.inference.method import Method
+from magdr_core.inference.method import Method, output_behind
 from magdr_core.inference.module import MagDRModule, ValueRange, full_precision
 from magdr_core.inference.operations import Defend, Detect, FaceJob
 from magdr_core.inference.photos import Photo, photo_of, treated
@@ -192,7 +192,7 @@ class Pipeline:
         x, c = self._asked(images, c, edits, has, whole)
         restored = self.defend(x, c).restored
         with full_precision(self.device):
-            return self.generator(restored, c) if len(x) else x
+            return output_behind(self.magdr, restored, x, c, self.generator) if len(x) else x
 
     def _told(self, outcome: Outcome) -> Outcome:
         return replace(outcome, doubtful=bool(self.doubt))

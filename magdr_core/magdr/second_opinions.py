@@ -58,6 +58,8 @@ class SecondOpinions:
 
     def of(self, G: Generator) -> list[Generator]:
         """The twins of a generator."""
+        if not self.twins:
+            return []
         named = tuple(G.condition_names)
         return [t for t in self.twins if tuple(t.condition_names) == named and t.size == G.size]
 

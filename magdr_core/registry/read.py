@@ -151,17 +151,25 @@ class Registry:
         return self.instances.get((kind, label)) or Instance(kind, label, label, MappingProxyType({}))
 
     def tasks(self, profile: Profile | None = None) -> list[str]:
-        """The labels of the generators that are defended: all but those that are only attackers' surrogates.
+        """The labels of the generators that are defended: all but attackers' surrogates and others' twins.
 
         Args:
             profile: its `generators` if it names some.
         """
         if profile is not None and profile.generators:
             return list(profile.generators)
-        spare = _only_surrogates(self.profiles.values())
+        spare = _only_surrogates(self.profiles.values()) | self._twins()
         if profile is not None:
             spare |= _only_surrogates([profile])
         return [label for label in self.labels("generator") if label not in spare]
+
+    def _twins(self) -> set[str]:
+        """Generators that components take as second ones, by `twins`, and that no profile calls a task."""
+        lists = [self.composition.get("twins"), *(i.params.get("twins") for i in self.instances.values())]
+        labels = {
+            label for given in lists if isinstance(given, list) for label in given if isinstance(label, str)
+        }
+        return labels - {label for p in self.profiles.values() for label in p.generators or ()}
 
     def dataset_of(self, task: str) -> str:
         """The label of the faces that a task's generator is for: its table's, else the first there is."""

@@ -21,9 +21,8 @@ TWIN: Mapping[str, Any] = {
     "kind": "generator",
     "trainer": "magdr_core.train.twin:TwinTrainer",
     "params": NETWORK,
-    "pool": 3072,
+    "pool": 2048,
     "batch": 8,
-    "steps": 900,
     "settings": {"eps_from": 4 / 255, "eps_to": 8 / 255, "attack_steps": 2.0},
 }
 """What the twins of the three generators have in common."""
@@ -127,16 +126,26 @@ _SHIPPED = (
         },
     ),
     # Second networks, whose difference from the first tells that the first was disrupted.
-    Recipe(name="twin-editing64", use="stargan", start="builtin:stargan-hardened64", lr=4e-4, **TWIN),
+    Recipe(
+        name="twin-editing64", use="stargan", start="builtin:stargan-hardened64", lr=4e-4, steps=1500, **TWIN
+    ),
     Recipe(
         name="twin-replacement64",
         use="cyclegan",
         start="builtin:cyclegan-faces64",
         dataset={"size": 64, "identity": "A"},
         lr=7e-4,
+        steps=1000,
         **TWIN,
     ),
-    Recipe(name="twin-reenactment64", use="ganimation", start="builtin:ganimation-faces64", lr=5e-4, **TWIN),
+    Recipe(
+        name="twin-reenactment64",
+        use="ganimation",
+        start="builtin:ganimation-faces64",
+        lr=5e-4,
+        steps=1000,
+        **TWIN,
+    ),
     Recipe(
         name="parser-faces64",
         kind="parser",

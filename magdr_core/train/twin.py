@@ -40,7 +40,7 @@ SIGMAS = (1.0, 4.0)
 STEP = 0.75
 """Length of an attack's step, in strengths."""
 
-REFRESHED = 5
+REFRESHED = 4
 """How often in a training it is found out on which faces the networks agree worst."""
 
 DISRUPTED = 64

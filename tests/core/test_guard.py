@@ -237,6 +237,15 @@ def test_guard_defense_output(images, conditions):
     with pytest.raises(ComponentError, match="output returned values in"):
         acting.output(x, x, c, lambda x, c: x + 2)
 
+    class Follows(Acts):
+        def output_on(self, restored, x, c, G):
+            return 0.5 * (restored + G(x, c))
+
+    following = guard.GuardedDefense(Follows(), WHERE)
+    assert torch.equal(following.output(x / 4, x, c, lambda x, c: x / 2), 0.5 * (x / 4 + x / 2))
+    with pytest.raises(ComponentError, match="output_on returned values in"):
+        following.output(x, x, c, lambda x, c: x + 2)
+
 
 # -- attacks --------------------------------------------------------------------------------------------
 

@@ -88,6 +88,15 @@ def test_a_generator_that_is_only_a_surrogate_is_no_task():
     assert r.tasks(r.profile("full")) == ["editing", "other"]
 
 
+def test_a_generator_that_is_only_a_twin_is_no_task():
+    head = "[generator.editing]\n[generator.second]\n[generator.third]\n[profile.quick]\n"
+    twins = '[magdr]\ntwins = ["second"]\n[detector.asking]\nuse = "magdr"\nparams = { twins = ["third"] }\n'
+    r = parse(head + twins)
+    assert r.tasks() == r.tasks(r.profile("quick")) == ["editing"]
+    r = parse(head + 'generators = ["second"]\n' + twins)
+    assert r.tasks() == ["editing", "second"], "some profile defends it"
+
+
 def test_registry_empty_file_is_a_registry():
     r = parse("")
     assert (r.name, r.seed, r.device) == ("bad", 0, "auto")
