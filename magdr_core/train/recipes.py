@@ -21,7 +21,6 @@ TWIN: Mapping[str, Any] = {
     "kind": "generator",
     "trainer": "magdr_core.train.twin:TwinTrainer",
     "params": NETWORK,
-    "pool": 2048,
     "batch": 8,
     "settings": {"eps_from": 4 / 255, "eps_to": 8 / 255, "attack_steps": 2.0},
 }
@@ -127,7 +126,13 @@ _SHIPPED = (
     ),
     # Second networks, whose difference from the first tells that the first was disrupted.
     Recipe(
-        name="twin-editing64", use="stargan", start="builtin:stargan-hardened64", lr=4e-4, steps=1500, **TWIN
+        name="twin-editing64",
+        use="stargan",
+        start="builtin:stargan-hardened64",
+        lr=4e-4,
+        steps=900,
+        pool=2048,
+        **TWIN,
     ),
     Recipe(
         name="twin-replacement64",
@@ -135,7 +140,8 @@ _SHIPPED = (
         start="builtin:cyclegan-faces64",
         dataset={"size": 64, "identity": "A"},
         lr=7e-4,
-        steps=1000,
+        steps=450,
+        pool=1536,
         **TWIN,
     ),
     Recipe(
@@ -143,7 +149,8 @@ _SHIPPED = (
         use="ganimation",
         start="builtin:ganimation-faces64",
         lr=5e-4,
-        steps=1000,
+        steps=500,
+        pool=1536,
         **TWIN,
     ),
     Recipe(

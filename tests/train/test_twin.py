@@ -13,8 +13,8 @@ from magdr_core.train.twin import Difficulty, TwinTrainer, blurred
 TWINS = ("twin-editing64", "twin-reenactment64", "twin-replacement64")
 
 
-def short(name):
-    return replace(recipes.RECIPES[name], pool=8, batch=4, steps=2, tested=1)
+def short(name, pool=8):
+    return replace(recipes.RECIPES[name], pool=pool, batch=4, steps=2, tested=1)
 
 
 def made(name, tmp_path):
@@ -22,9 +22,9 @@ def made(name, tmp_path):
     return TwinTrainer(context)
 
 
-@pytest.fixture
-def trainer(tmp_path):
-    return made("twin-editing64", tmp_path)
+@pytest.fixture(scope="module")
+def trainer(tmp_path_factory):
+    return made("twin-editing64", tmp_path_factory.mktemp("twin"))
 
 
 def attacked(trainer, settings=None, seed=0):
@@ -107,7 +107,7 @@ def test_what_an_attention_network_copies_is_no_disagreement(tmp_path):
 
 @pytest.mark.parametrize("name", TWINS)
 def test_the_recipe_trains_from_shipped_weights_and_writes_the_card(name, tmp_path, monkeypatch):
-    monkeypatch.setitem(recipes.RECIPES, name, short(name))
+    monkeypatch.setitem(recipes.RECIPES, name, short(name, pool=4))
     path = runner.train(name, out=tmp_path, device="cpu", log=lambda message: None)
     card = read_card(path)
     assert card["training"]["start"].startswith("builtin:")
@@ -116,9 +116,10 @@ def test_the_recipe_trains_from_shipped_weights_and_writes_the_card(name, tmp_pa
 
 
 def test_a_continued_training_knows_the_difficult_faces(tmp_path, monkeypatch):
-    recipe = replace(short("twin-editing64"), steps=4)
+    recipe = replace(short("twin-editing64", pool=4), steps=4)
     monkeypatch.setitem(recipes.RECIPES, recipe.name, recipe)
     monkeypatch.setattr("magdr_core.train.twin.REFRESHED", 1)
+    monkeypatch.setattr(TwinTrainer, "evaluate", lambda self: {})
 
     class Stopped(Exception):
         pass
