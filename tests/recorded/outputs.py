@@ -36,7 +36,8 @@ MORE: dict[tuple[str, str], dict[str, dict[str, Any]]] = {
     ("detector", "magdr"): {
         name: {"form": name} for name in ("one-sided", "per-edit", "standardised", "literal")
     }
-    | {name: {"evidence": name} for name in ("distortion", "consistency")},
+    | {name: {"evidence": name} for name in ("distortion", "consistency")}
+    | {"opinion": {"opinion": "median"}},
     ("defense", "magdr"): {"standardised": {"form": "standardised"}, "literal": {"form": "literal"}},
     ("dataset", "procedural-faces"): {"person": {"identity": "A", "size": 32}},
 }
