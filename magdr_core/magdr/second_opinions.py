@@ -5,9 +5,9 @@ A twin G' is a second network for the generator's task that was trained to stand
 a consistency over models, beside the one over processings f_k. A purifier P asks the same of the input: is
 G(P(x)) what G(x) is?
 
-Either is the log RMS of a difference, in units of clean faces with the same target region, and then on one
-scale with whatever else is known of an image. The largest of them is the score. A sum would let an attacker
-pay for one with another: cleaner than clean here, worse there.
+Either is the log RMS of a difference, in units of clean faces with the same edit, and then on one scale with
+whatever else is known of an image. The largest of them is the score. A sum would let an attacker pay for one
+with another: cleaner than clean here, worse there.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from magdr_core.components.batch import Condition, Samples
+from magdr_core.components.batch import Condition, Samples, VectorCondition
 from magdr_core.components.protocols import FitData, Generator, ImageMap
 from magdr_core.errors import CalibrationError
 from magdr_core.functional import constant
@@ -29,10 +29,15 @@ from magdr_core.magdr.standardise import MIN_COUNT, POOLED, moments, target_name
 FLOOR = 1e-3
 """RMS below it, a quarter of an 8-bit level, is rounding."""
 
-UPPER, UPPER_Z = 0.95, 1.645
-"""A scale is set by the median and this quantile, which is so many spreads above it if values are normal."""
+TAIL, TAIL_Z, TAIL_EXCESS = 0.9, 1.2816, 0.4733
+"""A scale is set by what lies above this quantile. Of normal values the quantile is so many spreads above the
+mean, and what lies above it is further out by so many spreads on average."""
 
 Array = np.ndarray[Any, Any]
+
+Edit = tuple[str, ...]
+"""Names of an edit from the narrowest on: its target region with the entries that it sets, its target region.
+Black hair can be a matter of guesses where blond hair is none."""
 
 
 class SecondOpinions:
@@ -121,8 +126,13 @@ class SecondOpinions:
         z = in_units(self.state["units"], logs, self._edits(c, G))
         return on_scales(self.state["scales"][1 : 1 + logs.shape[1]], z)
 
-    def _edits(self, c: Condition, G: Generator) -> list[str]:
-        return target_names(self.probe.target(c, G), self.probe.regions.names)
+    def _edits(self, c: Condition, G: Generator) -> list[Edit]:
+        regions = target_names(self.probe.target(c, G), self.probe.regions.names)
+        if not isinstance(c, VectorCondition):
+            return [(region,) for region in regions]
+        told = list(G.condition_names)
+        entries = target_names(c.changed & (c.values > 0.5), told)
+        return [(f"{region}/{set_to}", region) for region, set_to in zip(regions, entries, strict=True)]
 
     # -- calibration ------------------------------------------------------------------------------------
 
@@ -187,19 +197,19 @@ def log_rms(y: Tensor, others: Sequence[Tensor]) -> Tensor:
     return 0.5 * (together + FLOOR**2).log()
 
 
-def fit_units(logs: Tensor, names: Sequence[str]) -> Mapping[str, Any]:
+def fit_units(logs: Tensor, edits: Sequence[Edit]) -> Mapping[str, Any]:
     """Means and spreads of clean faces' opinions.
 
     Args:
         logs: `[N,F]`.
-        names: of the faces' target regions, as :func:`~magdr_core.magdr.standardise.target_names` has them.
+        edits: of the N faces.
 
     Returns:
-        JSON-able: by target region of which there are enough faces, and of all of them.
+        JSON-able: by each name of edits of which there are enough faces, and of all of them.
     """
     units = {}
-    for name in [POOLED, *sorted(set(names))]:
-        members = [i for i, given in enumerate(names) if name in (POOLED, given)]
+    for name in [POOLED, *sorted({name for names in edits for name in names})]:
+        members = [i for i, names in enumerate(edits) if name in (POOLED, *names)]
         if name != POOLED and len(members) < MIN_COUNT:
             continue
         values = logs[constant(members, logs.device)]
@@ -208,10 +218,10 @@ def fit_units(logs: Tensor, names: Sequence[str]) -> Mapping[str, Any]:
     return units
 
 
-def in_units(units: Mapping[str, Any], logs: Tensor, names: Sequence[str]) -> Tensor:
-    """The first n opinions `[B,n]` in spreads of clean faces with the same target region."""
+def in_units(units: Mapping[str, Any], logs: Tensor, edits: Sequence[Edit]) -> Tensor:
+    """The first n opinions `[B,n]` in spreads of clean faces with the same edit, as narrow as is known."""
     n = logs.shape[1]
-    figures = [units.get(name, units[POOLED]) for name in names]
+    figures = [units[next((name for name in names if name in units), POOLED)] for names in edits]
     mean, std = (
         constant([f[key][:n] for f in figures], logs.device, logs.dtype).reshape(-1, n)
         for key in ("mean", "std")
@@ -220,17 +230,25 @@ def in_units(units: Mapping[str, Any], logs: Tensor, names: Sequence[str]) -> Te
 
 
 def fit_scale(harmless: Sequence[Array]) -> list[float]:
-    """Where harmless images lie and how far they reach, of the kinds of them that lie furthest out.
+    """A middle and a spread with which the upper tail is that of normal values.
+
+    False alarms are a matter of tails alone, and those of different evidence differ: by the spread of all
+    values, whichever has the heaviest tail would make most of the false alarms, and raise the threshold for
+    the others.
 
     Args:
-        harmless: scores `[N]` of each kind of harmless images, clean ones among them.
-
-    Returns:
-        Middle and spread.
+        harmless: scores `[N]` of each kind of harmless images, clean ones among them; the kinds that lie and
+            reach furthest out count.
     """
-    middle = max(float(np.median(values)) for values in harmless)
-    upper = max(float(np.quantile(values, UPPER)) for values in harmless)
-    return [middle, max((upper - middle) / UPPER_Z, 1e-3)]
+    above = max(float(np.quantile(values, TAIL)) for values in harmless)
+    excess = max(_mean_excess(values) for values in harmless)
+    spread = max(excess / TAIL_EXCESS, 1e-3)
+    return [above - TAIL_Z * spread, spread]
+
+
+def _mean_excess(values: Array) -> float:
+    over = values - np.quantile(values, TAIL)
+    return float(over[over > 0].mean()) if (over > 0).any() else 0.0
 
 
 def on_scales(scales: Sequence[Sequence[float]], scores: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """Second opinions: a twin that stands still, a purifier that changes the output, and the score of all."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -174,23 +175,45 @@ def test_verdicts_name_second_opinions_beside_the_processings():
     assert (seen.z.processings[:, 1] > 3).all()
 
 
-def test_units_are_those_of_the_same_edit():
+def test_units_are_those_of_the_narrowest_edit_that_is_known():
     logs = torch.cat([torch.randn(20, 1), 5 + 2 * torch.randn(20, 1), torch.zeros(3, 1)])
-    names = ["hair"] * 20 + ["mouth"] * 20 + ["rare"] * 3
-    units = fit_units(logs, names)
-    assert set(units) == {"any", "hair", "mouth"}
-    z = in_units(units, logs, names)
+    edits = [("hair/Black", "hair")] * 20 + [("hair/Blond", "hair")] * 20 + [("hair/Gray", "hair")] * 3
+    units = fit_units(logs, edits)
+    assert set(units) == {"any", "hair", "hair/Black", "hair/Blond"}
+    z = in_units(units, logs, edits)
     assert z[:20].mean().abs() < 1e-5
     assert z[20:40].std() == pytest.approx(1.0, abs=1e-5)
-    pooled = units["any"]
+    pooled = units["hair"]
     assert z[40].item() == pytest.approx(-pooled["mean"][0] / pooled["std"][0], rel=1e-5)
+    unknown = in_units(units, logs[:1], [("mouth/Smiling", "mouth")])
+    assert unknown.item() == pytest.approx(
+        (logs[0].item() - units["any"]["mean"][0]) / units["any"]["std"][0]
+    )
+
+
+def test_an_edit_is_named_by_what_it_sets():
+    values, changed = torch.tensor([[1.0], [0.0]]), torch.ones(2, 1, dtype=torch.bool)
+    second = fitted(Editor(), opinion=Calm()).second
+    edits = second._edits(Condition(values, changed), Editor())
+    assert edits == [("background/edit", "background"), ("background/none", "background")]
+
+
+def normal(seed, size=20_000):
+    return np.random.default_rng(seed).normal(size=size)
+
+
+def test_a_scale_gives_every_tail_the_same_false_alarms():
+    light, heavy = normal(0), np.exp(0.5 * normal(1))
+    rates = [float(((v - m) / s > 2.33).mean()) for v in (light, heavy) for m, s in [fit_scale([v])]]
+    assert rates == pytest.approx([0.01, 0.01], abs=0.004)
+    by_spread = float(((heavy - heavy.mean()) / heavy.std() > 2.33).mean())
+    assert by_spread > 1.8 * rates[1]
 
 
 def test_a_scale_is_set_by_the_harmless_kind_that_lies_furthest_out():
-    near, far = torch.linspace(-1, 1, 101).numpy(), torch.linspace(3, 5, 101).numpy()
-    middle, spread = fit_scale([near, far])
-    assert middle == pytest.approx(4.0)
-    assert spread == pytest.approx(0.9 / 1.645)
+    middle, spread = fit_scale([normal(0), 4 + 2 * normal(1)])
+    assert middle == pytest.approx(4.0, abs=0.15)
+    assert spread == pytest.approx(2.0, rel=0.05)
     assert on_scales([[4.0, 0.5], [0.0, 1.0]], torch.tensor([[5.0, 2.0]])).tolist() == [[2.0, 2.0]]
 
 
