@@ -18,7 +18,7 @@ from magdr_core.errors import CalibrationError
 from magdr_core.magdr import equations, fitted
 from magdr_core.magdr import logistic as learned
 from magdr_core.magdr.evidence import ITSELF, Evidence, Extent, Outputs, Probe
-from magdr_core.magdr.second_opinions import SecondOpinions
+from magdr_core.magdr.second_opinions import SecondOpinions, folds
 from magdr_core.magdr.standardise import Standard, Standardised
 
 Form = Literal["learned", "one-sided", "per-edit", "standardised", "literal", "literal-distances"]
@@ -198,15 +198,41 @@ class MagDRDetector:
             return {}
         if self.evidence == "opinions":
             return {"opinions": self.second.fit(data, G, None)}
-        standard = self.fit_standard(data, G)
-        state = {**standard.state, **({} if self.form == "standardised" else self._learn(data, G, standard))}
+        clean = self._evidence(data.clean, data, G)
+        attacked, harmless = ([], []) if self.form == "standardised" else self._learned_from(data, G)
+        state = self._fitted(clean, attacked, harmless)
         if not self.second.names(G):
             return state
-        alone = copy(self)
-        alone.second = SecondOpinions(self.probe)
-        alone.load(state)
-        scores = torch.cat([alone(b.images, b.conditions, G) for b in data.clean.batches("learn")])
-        return {**state, "opinions": self.second.fit(data, G, scores.double().cpu().numpy())}
+        return {**state, "opinions": self.second.fit(data, G, self._unseen(clean, attacked, harmless))}
+
+    def _fitted(
+        self, clean: Evidence, attacked: Sequence[Evidence], harmless: Sequence[Evidence]
+    ) -> Mapping[str, Any]:
+        """The state without second opinions; of the standardised form where there are no attacks."""
+        standard = Standard.fit(clean, per_edit=self.form == "per-edit")
+        if not attacked:
+            return standard.state
+
+        def features(evidence: Evidence) -> Any:
+            return self.features(standard.apply(evidence)).double().cpu().numpy()
+
+        positives, negatives = [features(e) for e in attacked], [features(e) for e in harmless]
+        return {
+            **standard.state,
+            "logistic": learned.fit_logistic(np.concatenate(positives), negatives),
+            "familiarity": learned.fit_familiarity(np.concatenate([*positives, *negatives])),
+        }
+
+    def _unseen(self, clean: Evidence, attacked: Sequence[Evidence], harmless: Sequence[Evidence]) -> Tensor:
+        """Scores of the clean images by fits that did not see them, `[N]`: on those that it saw a fit makes
+        fewer false alarms."""
+        worker = copy(self)
+        worker.second = SecondOpinions(self.probe)
+        scores = []
+        for part, rest in folds(len(clean.distortion), clean.distortion.device):
+            worker.load(self._fitted(clean.rows(rest), attacked, harmless))
+            scores.append(worker.score(worker.standardised(clean.rows(part))))
+        return torch.cat(scores)
 
     def fit_standard(self, data: FitData, G: Generator, **options: Any) -> Standard:
         """Standardise on the clean faces; `options` as for `measure`."""
@@ -220,24 +246,17 @@ class MagDRDetector:
             data.progress(min(len(parts) * together, len(samples)), len(samples))
         return Evidence.cat(parts)
 
-    def _learn(self, data: FitData, G: Generator, standard: Standard) -> Mapping[str, Any]:
-        def features(samples: Samples) -> Any:
-            return self.features(standard.apply(self._evidence(samples, data, G))).double().cpu().numpy()
-
+    def _learned_from(self, data: FitData, G: Generator) -> tuple[list[Evidence], list[Evidence]]:
+        """Evidence of attacked images, and of harmless ones by kind."""
         unknown = [name for name in self.leave_out if name not in data.attacked]
         if unknown:
             raise ValueError(f"leave_out names {unknown[0]!r}, which the calibration does not attack with")
         attacked = {k: v for k, v in data.attacked.items() if k not in self.leave_out}
         if not attacked:
             raise ValueError("every attack of the calibration is left out")
-        positives = [features(pair[0]) for pair in attacked.values()]
         clean = {v[1].ids: v[1] for v in attacked.values()}  # usually the same faces for every attack
-        negatives = [features(s) for s in (*clean.values(), *data.harmless.values())]
-        logistic = learned.fit_logistic(np.concatenate(positives), negatives)
-        return {
-            "logistic": logistic,
-            "familiarity": learned.fit_familiarity(np.concatenate([*positives, *negatives])),
-        }
+        positives = [self._evidence(pair[0], data, G) for pair in attacked.values()]
+        return positives, [self._evidence(s, data, G) for s in (*clean.values(), *data.harmless.values())]
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Raises CalibrationError: the state is of other criteria, f_k or second opinions than these."""

@@ -46,6 +46,11 @@ class Evidence:
     target: Tensor
     names: tuple[str, ...] = FACE_PARTS.names
 
+    def rows(self, idx: Tensor) -> Evidence:
+        """That of some of the images: `idx` is `[n]` indices."""
+        measured = {f.name: getattr(self, f.name)[idx] for f in fields(Evidence) if f.name != "names"}
+        return Evidence(**measured, names=self.names)
+
     @staticmethod
     def cat(parts: Sequence[Evidence]) -> Evidence:
         measured = [f.name for f in fields(Evidence) if f.name != "names"]

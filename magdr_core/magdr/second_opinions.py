@@ -12,7 +12,7 @@ with another: cleaner than clean here, worse there.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,9 +29,12 @@ from magdr_core.magdr.standardise import MIN_COUNT, POOLED, moments, target_name
 FLOOR = 1e-3
 """RMS below it, a quarter of an 8-bit level, is rounding."""
 
-TAIL, TAIL_Z, TAIL_EXCESS = 0.9, 1.2816, 0.4733
-"""A scale is set by what lies above this quantile. Of normal values the quantile is so many spreads above the
-mean, and what lies above it is further out by so many spreads on average."""
+TAIL, TAIL_Z, TAIL_EXCESS, WORST_Z = 0.9, 1.2816, 0.4733, 2.3263
+"""A scale is set by what lies above this quantile. Of normal values it is so many spreads above the mean,
+what lies above it is so many further out on average, and the worst percent begins at the last."""
+
+FOLDS = 4
+"""Parts of the clean faces, each scored by what was fitted on the others."""
 
 Array = np.ndarray[Any, Any]
 
@@ -136,12 +139,12 @@ class SecondOpinions:
 
     # -- calibration ------------------------------------------------------------------------------------
 
-    def fit(self, data: FitData, G: Generator, first: Array | None) -> Mapping[str, Any]:
+    def fit(self, data: FitData, G: Generator, first: Tensor | None) -> Mapping[str, Any]:
         """Units and scales; :meth:`load` takes them.
 
-        Units are those of clean faces. What is harmless sets the scales: noise of the attacks' strengths and
-        benign edits beside clean faces. Where a purifier finds nothing to do, its clean spread is next to
-        nothing, and in its units all noise would be an attack.
+        Units are those of clean faces, and so are the scales of twins, for which noise is like clean. The
+        scale of a purifier's opinion is set by noise of the attacks' strengths and by benign edits, too:
+        where it finds nothing to do its clean spread is next to nothing, and all noise would be an attack.
 
         Args:
             first: `[N]`, scores of clean images by the evidence that these are second to; None if there is
@@ -152,15 +155,17 @@ class SecondOpinions:
         """
         if not self.names(G):
             raise ValueError("evidence = 'opinions' needs `twins` of this generator, or an `opinion`")
-        kinds = [data.clean, *data.harmless.values()]
-        logs = [self._logs(samples, G) for samples in kinds]
-        edits = [self._edits(samples.conditions, G) for samples in kinds]
-        units = fit_units(logs[0], edits[0])
-        z = [
-            in_units(units, own, names).double().cpu().numpy() for own, names in zip(logs, edits, strict=True)
-        ]
-        scales = [fit_scale([of[:, i] for of in z]) for i in range(logs[0].shape[1])]
-        return {"units": units, "scales": [[0.0, 1.0] if first is None else fit_scale([first]), *scales]}
+        clean, edits = self._logs(data.clean, G), self._edits(data.clean.conditions, G)
+        units = fit_units(clean, edits)
+        # Clean faces are judged in units of others.
+        kinds = [_unseen(clean, edits)]
+        for samples in data.harmless.values():
+            kinds.append(in_units(units, self._logs(samples, G), self._edits(samples.conditions, G)))
+        z = [values.double().cpu().numpy() for values in kinds]
+        twins = len(self.of(G))
+        scales = [fit_scale([of[:, i] for of in (z[:1] if i < twins else z)]) for i in range(clean.shape[1])]
+        own = [0.0, 1.0] if first is None else fit_scale([first.double().cpu().numpy()])
+        return {"units": units, "scales": [own, *scales]}
 
     def _logs(self, samples: Samples, G: Generator) -> Tensor:
         batches = samples.batches("learn")
@@ -229,6 +234,26 @@ def in_units(units: Mapping[str, Any], logs: Tensor, edits: Sequence[Edit]) -> T
     return (logs - mean) / std
 
 
+def folds(n: int, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
+    """Each part of n images, and the rest of them, as indices; all of them twice where there are too few."""
+    every = torch.arange(n, device=device)
+    if n < 2 * MIN_COUNT:
+        yield every, every
+        return
+    for k in range(FOLDS):
+        part = every % FOLDS == k
+        yield every[part], every[~part]
+
+
+def _unseen(logs: Tensor, edits: Sequence[Edit]) -> Tensor:
+    """Opinions of clean faces `[N,F]` in units of such that they had no part in."""
+    z = []
+    for part, rest in folds(len(logs), logs.device):
+        units = fit_units(logs[rest], [edits[i] for i in rest.tolist()])
+        z.append(in_units(units, logs[part], [edits[i] for i in part.tolist()]))
+    return torch.cat(z)
+
+
 def fit_scale(harmless: Sequence[Array]) -> list[float]:
     """A middle and a spread with which the upper tail is that of normal values.
 
@@ -237,18 +262,16 @@ def fit_scale(harmless: Sequence[Array]) -> list[float]:
     the others.
 
     Args:
-        harmless: scores `[N]` of each kind of harmless images, clean ones among them; the kinds that lie and
-            reach furthest out count.
+        harmless: scores `[N]` of each kind of harmless images, clean ones among them; the kind whose worst
+            percent lies furthest out counts.
     """
-    above = max(float(np.quantile(values, TAIL)) for values in harmless)
-    excess = max(_mean_excess(values) for values in harmless)
-    spread = max(excess / TAIL_EXCESS, 1e-3)
-    return [above - TAIL_Z * spread, spread]
-
-
-def _mean_excess(values: Array) -> float:
-    over = values - np.quantile(values, TAIL)
-    return float(over[over > 0].mean()) if (over > 0).any() else 0.0
+    scales = []
+    for values in harmless:
+        above = float(np.quantile(values, TAIL))
+        over = values[values > above] - above
+        spread = max(float(over.mean()) if len(over) else 0.0, 1e-3) / TAIL_EXCESS
+        scales.append([above - TAIL_Z * spread, spread])
+    return max(scales, key=lambda scale: scale[0] + WORST_Z * scale[1])
 
 
 def on_scales(scales: Sequence[Sequence[float]], scores: Tensor) -> Tensor:

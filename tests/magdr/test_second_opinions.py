@@ -9,7 +9,7 @@ from magdr_core.components.protocols import FitData
 from magdr_core.errors import CalibrationError
 from magdr_core.functional import PARTS
 from magdr_core.magdr import MagDRDetector
-from magdr_core.magdr.second_opinions import fit_scale, fit_units, in_units, log_rms, on_scales
+from magdr_core.magdr.second_opinions import fit_scale, fit_units, folds, in_units, log_rms, on_scales
 from tests.magdr.test_target_region import Criterion
 
 FACES = 40
@@ -196,6 +196,16 @@ def test_an_edit_is_named_by_what_it_sets():
     second = fitted(Editor(), opinion=Calm()).second
     edits = second._edits(Condition(values, changed), Editor())
     assert edits == [("background/edit", "background"), ("background/none", "background")]
+
+
+@pytest.mark.parametrize(("n", "parts"), [(FACES, 4), (23, 1)])
+def test_every_face_is_in_one_part_and_not_in_its_rest(n, parts):
+    found = list(folds(n, torch.device("cpu")))
+    assert len(found) == parts
+    assert torch.cat([part for part, _ in found]).sort().values.tolist() == list(range(n))
+    if parts > 1:
+        assert all(set(part.tolist()).isdisjoint(rest.tolist()) for part, rest in found)
+        assert all(len(part) + len(rest) == n for part, rest in found)
 
 
 def normal(seed, size=20_000):

@@ -14,7 +14,7 @@ def useless():
 
 
 def defense(detector, **options):
-    calibrated = CalibratedDetector(detector, {"fpr": 2.0, "f1": 2.0})
+    calibrated = CalibratedDetector(detector, {"fpr": 6.0, "f1": 6.0})
     return MagDR(calibrated, [[useless()]], [Still()], candidates=1, finalists=1, **options)
 
 

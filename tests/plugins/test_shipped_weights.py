@@ -106,6 +106,30 @@ def test_the_hardened_editor_edits_like_the_shipped_one_and_is_disrupted_less(to
     assert objective.evaluate(hard)[1].mean() < 0.5 * shipped_one.evaluate(attacked)[1].mean()
 
 
+@pytest.mark.parametrize(
+    ("task", "use"), [("editing", "stargan"), ("reenactment", "ganimation"), ("replacement", "cyclegan")]
+)
+def test_a_twin_agrees_on_clean_and_noisy_faces_and_stands_still_on_attacked_ones(toolkit, pgd, task, use):
+    G = toolkit.generator(task)
+    twin = toolkit.sibling("generator", use, weights=f"builtin:twin-{task}64")
+    split = toolkit.build("dataset", toolkit.registry.dataset_of(task)).split("test")
+    clean = draw_samples(split, G, first=500, count=8, seed=0)[0]
+    x, c = clean.images, clean.conditions
+    objective = build_objective("untargeted", G, x, c)
+    attacked = pgd(x, objective, rng=toolkit.rng("test", clean.ids))
+    noisy = toolkit.build("attack", "noise")(x, objective, rng=toolkit.rng("test", clean.ids))
+
+    def rms(a, b):
+        return (a - b).square().flatten(1).mean(1).sqrt().median()
+
+    with torch.no_grad():
+        gap, noisy_gap, attacked_gap = (rms(G(seen, c), twin(seen, c)) for seen in (x, noisy, attacked))
+        moved, stood = rms(G(attacked, c), G(x, c)), rms(twin(attacked, c), twin(x, c))
+    assert noisy_gap < 1.5 * gap
+    assert attacked_gap > 2 * gap
+    assert stood < 0.5 * moved
+
+
 @pytest.mark.parametrize("seen", ["clean", "noisy"])
 def test_the_parser_finds_the_parts(toolkit, samples, seen):
     split = toolkit.build("dataset", "faces").split("test")
