@@ -29,9 +29,15 @@ from magdr_core.magdr.standardise import MIN_COUNT, POOLED, moments, target_name
 FLOOR = 1e-3
 """RMS below it, a quarter of an 8-bit level, is rounding."""
 
-TAIL, TAIL_Z, TAIL_EXCESS, WORST_Z = 0.9, 1.2816, 0.4733, 2.3263
-"""A scale is set by what lies above this quantile. Of normal values it is so many spreads above the mean,
-what lies above it is so many further out on average, and the worst percent begins at the last."""
+TAIL = {0.9: 1.2816, 0.95: 1.6449}
+"""Quantiles that set a scale, and how many spreads above the mean they are of normal values. Further out are
+outliers, which a few hundred faces are too few to measure."""
+
+WORST_Z = 2.3263
+"""Of normal values one in 100 lies further out."""
+
+FURTHEST_Z = 2.5758
+"""Of normal values one in 200 lies further out."""
 
 FOLDS = 4
 """Parts of the clean faces, each scored by what was fitted on the others."""
@@ -164,7 +170,7 @@ class SecondOpinions:
         z = [values.double().cpu().numpy() for values in kinds]
         twins = len(self.of(G))
         scales = [fit_scale([of[:, i] for of in (z[:1] if i < twins else z)]) for i in range(clean.shape[1])]
-        own = [0.0, 1.0] if first is None else fit_scale([first.double().cpu().numpy()])
+        own = [0.0, 1.0] if first is None else _modest(first.double().cpu().numpy())
         return {"units": units, "scales": [own, *scales]}
 
     def _logs(self, samples: Samples, G: Generator) -> Tensor:
@@ -265,13 +271,23 @@ def fit_scale(harmless: Sequence[Array]) -> list[float]:
         harmless: scores `[N]` of each kind of harmless images, clean ones among them; the kind whose worst
             percent lies furthest out counts.
     """
+    (low, low_z), (high, high_z) = TAIL.items()
     scales = []
     for values in harmless:
-        above = float(np.quantile(values, TAIL))
-        over = values[values > above] - above
-        spread = max(float(over.mean()) if len(over) else 0.0, 1e-3) / TAIL_EXCESS
-        scales.append([above - TAIL_Z * spread, spread])
+        above, further = np.quantile(values, [low, high]).tolist()
+        spread = max((further - above) / (high_z - low_z), 1e-3)
+        scales.append([above - low_z * spread, spread])
     return max(scales, key=lambda scale: scale[0] + WORST_Z * scale[1])
+
+
+def _modest(values: Array) -> list[float]:
+    """The scale of the first score, on which no clean face lies beyond what one in so many does.
+
+    Of evidence with outliers the tail is underestimated as often as not; it would then make most of the false
+    alarms and raise the threshold for the second opinions, which are what an attacker finds hard to evade.
+    """
+    middle, spread = fit_scale([values])
+    return [middle, max(spread, (float(values.max()) - middle) / FURTHEST_Z)]
 
 
 def on_scales(scales: Sequence[Sequence[float]], scores: Tensor) -> Tensor:
