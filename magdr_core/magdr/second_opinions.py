@@ -36,8 +36,8 @@ outliers, which a few hundred faces are too few to measure."""
 WORST_Z = 2.3263
 """Of normal values one in 100 lies further out."""
 
-FURTHEST_Z = 2.5758
-"""Of normal values one in 200 lies further out."""
+FURTHEST_Z = 2.0
+"""The furthest of some hundred clean faces by the first score lies no further out, below any threshold."""
 
 FOLDS = 4
 """Parts of the clean faces, each scored by what was fitted on the others."""
@@ -281,10 +281,10 @@ def fit_scale(harmless: Sequence[Array]) -> list[float]:
 
 
 def _modest(values: Array) -> list[float]:
-    """The scale of the first score, on which no clean face lies beyond what one in so many does.
+    """The scale of the first score, on which it makes the fewest of the false alarms.
 
-    Of evidence with outliers the tail is underestimated as often as not; it would then make most of the false
-    alarms and raise the threshold for the second opinions, which are what an attacker finds hard to evade.
+    Those that it makes raise the threshold for the second opinions, which are what an attacker finds hard to
+    evade: to an attack on the largest of both, a higher threshold of a twin is all that counts.
     """
     middle, spread = fit_scale([values])
     return [middle, max(spread, (float(values.max()) - middle) / FURTHEST_Z)]

@@ -233,9 +233,9 @@ def test_an_outlier_of_the_evidence_leaves_the_false_alarms_to_second_opinions()
     scores[3] = 40.0
     second = fitted(G, twins=[Editor(steady=True)]).second
     middle, spread = second.fit(data(), G, scores)["scales"][0]
-    assert (40.0 - middle) / spread <= 2.58
+    assert (40.0 - middle) / spread <= 2.01
     calm = second.fit(data(), G, torch.from_numpy(normal(0, FACES)))["scales"][0]
-    assert calm == pytest.approx([0.0, 1.0], abs=0.5)
+    assert calm[1] < spread / 5
 
 
 @pytest.mark.parametrize(
