@@ -111,9 +111,11 @@ def around(target: Target, x: Tensor, soft: Tensor, draw: SampleRng) -> Tensor:
     """The gain with the defense's values and the gradient of `soft`, `[B,3,H,W]`, in its place."""
     with torch.no_grad():
         hard = target.restored(x, draw)
-    through_soft = target.G(straight_through(hard, soft), target.c)
-    if not hasattr(getattr(target.defense, "component", None), "output"):
-        return target.gain(through_soft)  # its values are the pipeline's own
+    component = getattr(target.defense, "component", None)
+    given = straight_through(hard, soft)
+    if hasattr(component, "output_on") or not hasattr(component, "output"):
+        return target.gain(target.output(given, x, draw))  # its values are the pipeline's own
+    through_soft = target.G(given, target.c)
     with torch.no_grad():
         y = target.output(hard, x, draw)
     return target.gain(straight_through(y, through_soft))

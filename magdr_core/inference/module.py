@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from magdr_core.components.batch import Condition, VectorCondition
 from magdr_core.errors import DataError
+from magdr_core.inference.method import output_behind
 from magdr_core.magdr import Outcome
 
 ValueRange = Literal["unit", "symmetric"]
@@ -26,6 +27,7 @@ def full_precision(device: torch.device) -> torch.autocast:
 class DefendingPipeline(Protocol):
     """What the module asks of a pipeline."""
 
+    magdr: Any
     generator: Any
     device: torch.device
 
@@ -98,7 +100,14 @@ class MagDRModule(nn.Module):
             if not len(x):
                 return self._back(self.outcome.restored, x)
             with full_precision(self.magdr.device):
-                return self._back(self.magdr.generator(self.outcome.restored, condition), x)
+                made = output_behind(
+                    self.magdr.magdr,
+                    self.outcome.restored,
+                    self._unit(x).float().to(self.magdr.device),
+                    condition,
+                    self.magdr.generator,
+                )
+                return self._back(made, x)
         if c is None:
             y: Tensor = self.generator(restored)
             return y
