@@ -129,7 +129,8 @@ def lines(
             figure = figures.get(task, where, role, component, s.metric, s.variant)
             failed = figures.failed(task, where, role, component)
             field = shown(figure, s.column, failed=failed, seeds=seeds)
-            if figure is not None and DEFINITIONS[role, s.metric].among:
+            defined = DEFINITIONS.get(role, s.metric)  # None of a plugin's role
+            if figure is not None and defined is not None and defined.among:
                 field.note = f"n = {figure.n:,}"  # of fewer images than the row's others
             line.fields.append(field)
         found.append(line)

@@ -476,7 +476,7 @@ def test_the_checks_attack_the_whole_of_magdr(done, monkeypatch):
     suite = Suite(run, Checks(faces=2, steps=2, draws=1, passes=100_000), Threats(run))
     magdr = [c for c in done.first.cells if c.facts.component == "magdr"]
     (row,) = [suite.row(job) for job in suite._component_jobs(magdr)]
-    assert row["how"]["engine"].startswith("adaptive")
+    assert row["how"]["engine"].startswith("magdr-standard")
     found = {c["name"]: c["verdict"] for c in row["checks"]}
     assert "run" not in found
     assert found["eps-0"] == "pass"

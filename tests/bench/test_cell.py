@@ -76,7 +76,7 @@ def test_facts_that_are_not_known_are_left_out():
     known = {**FACTS, "data": "v1", "baseline": False, "seen_by_oracle": True}
     assert Facts.from_json(known).as_json() == known
     assert Facts.from_json({**known, "colour": "red"}) == Facts.from_json(known)
-    assert Facts.from_json(FACTS).edit == "jpeg"
+    assert Facts.from_json(FACTS).besides == "jpeg"
 
 
 def test_values_are_arrays_of_64_bits():

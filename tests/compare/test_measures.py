@@ -31,9 +31,11 @@ def fill(run):
     )
     adaptive = {"slice_role": "adaptive", "knowledge": "adaptive"}
     told = [f"{mode}{name}" for mode in ("", "oblivious/") for name in ("score", "disruption")]
+    shares = ["strongest/disruption", "targeted/progress", "strongest/progress"]
+    told += ["targeted/score", *shares]
     run.cell("detector", "magdr", {name: 2 * RNG.random(N) for name in told}, "cw", **adaptive)
-    behind = {name: RNG.random(N) for name in ("mse_o", "oblivious/mse_o", "flagged", "undetected_mse_o")}
-    run.cell("defense", "jpeg", behind, "cw", **adaptive)
+    behind = ["mse_o", "oblivious/mse_o", "flagged", "undetected_mse_o", *shares]
+    run.cell("defense", "jpeg", {name: RNG.random(N) for name in behind}, "cw", **adaptive)
     for component in ("identity", "jpeg"):
         for attack in ("none", "pgd"):
             run.cell("defense", component, {name: RNG.random(N) for name in (*measures, *together)}, attack)

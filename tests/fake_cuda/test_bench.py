@@ -80,13 +80,16 @@ WAITS = {
     "magdr_core.magdr.standardise:target_names": "figures are kept by the name of a target region",
     "magdr_core.adaptive.attempt:ascend": SEARCH,
     "magdr_core.adaptive.attack:pooled": SEARCH,
+    "magdr_core.adaptive.attack:AdaptiveAttack._finish": SEARCH,
     "magdr_core.adaptive.discrete_choice:_worthwhile.<locals>.<dictcomp>": SEARCH,
     "magdr_core.adaptive.discrete_choice:softmin.<locals>.value": SEARCH,
     "magdr_core.adaptive.gradient_unmasking:Lifted.__torch_function__": "reads of what is attacked",
     "magdr_core.adaptive.gradient_paths:_probe": SEARCH,
     "magdr_core.adaptive.gradient_paths:_same": SEARCH,
     "magdr_core.bench.roles.defense:DefenseRole.attacked_values": STORED,
-    "magdr_core.bench.evaluate:attack_values": STORED,
+    "magdr_core.bench.evaluate:attack_values.<locals>.<dictcomp>": STORED,
+    "magdr_core.bench.scenarios.adaptive_cells:AdaptiveCells._undefended_values.<locals>.<dictcomp>": STORED,
+    "magdr_core.bench.scenarios.adaptive_cells:AdaptiveCells.values": STORED,
     "magdr_core.bench.evaluate:detector_values": STORED,
     "magdr_core.measures.image_quality:Yardstick.compare": "of equal images all is known: once a cell",
     "magdr_core.measures.image_quality:Yardstick.compare.<locals>.<dictcomp>": STORED,
@@ -104,7 +107,7 @@ WAITS = {
 }
 FEW = "some numbers an image"
 DOUBLES = {
-    "magdr_core.adaptive.sign_steps": FEW,
+    "magdr_core.adaptive.attempt": FEW,
     "magdr_core.adaptive.attack": FEW,
     "magdr_core.adaptive.victim": FEW,
     "magdr_core.adaptive.gradient_paths": "whether two gradients point the same way, once an attack",
