@@ -241,7 +241,8 @@ def in_units(units: Mapping[str, Any], logs: Tensor, edits: Sequence[Edit]) -> T
 
 
 def folds(n: int, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
-    """Each part of n images, and the rest of them, as indices; all of them twice where there are too few."""
+    """Each part of n images, and the rest of them, as indices `[k]`; all of them twice where there are too
+    few."""
     every = torch.arange(n, device=device)
     if n < 2 * MIN_COUNT:
         yield every, every

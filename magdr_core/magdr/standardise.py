@@ -53,7 +53,8 @@ class Standardised:
 
 
 def moments(values: Tensor, valid: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Mean, standard deviation (0.001 at least) and count over the first dimension, of the valid entries."""
+    """Mean, standard deviation (0.001 at least) and count `[...]` of values `[N,...]`, where they are valid
+    (bool `[N,...]`)."""
     weight = valid.double()
     count = weight.sum(0)
     mean = (values.double() * weight).sum(0) / count.clamp_min(1)
