@@ -130,8 +130,8 @@ _SHIPPED = (
         use="stargan",
         start="builtin:stargan-hardened64",
         lr=4e-4,
-        steps=900,
-        pool=2048,
+        steps=2600,
+        pool=4096,
         **TWIN,
     ),
     Recipe(
@@ -140,8 +140,8 @@ _SHIPPED = (
         start="builtin:cyclegan-faces64",
         dataset={"size": 64, "identity": "A"},
         lr=7e-4,
-        steps=450,
-        pool=1536,
+        steps=2400,
+        pool=3072,
         **TWIN,
     ),
     Recipe(

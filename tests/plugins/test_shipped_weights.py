@@ -106,9 +106,7 @@ def test_the_hardened_editor_edits_like_the_shipped_one_and_is_disrupted_less(to
     assert objective.evaluate(hard)[1].mean() < 0.5 * shipped_one.evaluate(attacked)[1].mean()
 
 
-@pytest.mark.parametrize(
-    ("task", "use"), [("editing", "stargan"), ("reenactment", "ganimation"), ("replacement", "cyclegan")]
-)
+@pytest.mark.parametrize(("task", "use"), [("editing", "stargan"), ("replacement", "cyclegan")])
 def test_a_twin_agrees_on_clean_and_noisy_faces_and_stands_still_on_attacked_ones(toolkit, pgd, task, use):
     G = toolkit.generator(task)
     twin = toolkit.sibling("generator", use, weights=f"builtin:twin-{task}64")
@@ -127,7 +125,7 @@ def test_a_twin_agrees_on_clean_and_noisy_faces_and_stands_still_on_attacked_one
         moved, stood = rms(G(attacked, c), G(x, c)), rms(twin(attacked, c), twin(x, c))
     assert noisy_gap < 1.5 * gap
     assert attacked_gap > 2 * gap
-    assert stood < 0.5 * moved
+    assert stood < 0.3 * moved
 
 
 @pytest.mark.parametrize("seen", ["clean", "noisy"])
