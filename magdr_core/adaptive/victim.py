@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, fields
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -34,19 +33,15 @@ MARGIN = 1e-3
 _JUDGED = 1 << 20
 
 
-class _Rough:
-    """A generator that computes in bfloat16 where autocast would, with float32 images at both ends."""
+def _rough(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """A generator's pass that computes in bfloat16 where autocast would, with float32 images at both ends."""
 
-    def __init__(self, component: Any) -> None:
-        self.component = component
-
-    def __call__(self, x: Tensor, c: Condition) -> Tensor:
+    def passed(x: Tensor, c: Condition, **streams: SampleRng) -> Tensor:
         with torch.autocast(x.device.type, torch.bfloat16):
-            y = self.component(x, c)
+            y = forward(x, c, **streams)
         return clamp_inclusive(y.float())
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.component, name)
+    return passed
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,7 +174,8 @@ class Target:
     def roughly(self) -> Iterator[None]:
         """Inside it G is the rough one."""
         exact, quick = self.G, copy(self.G)
-        quick.component, quick.memory, quick.passes = _Rough(exact.component), None, 0
+        # What the guard runs is `forward`: the component, or a faster form of it.
+        quick.forward, quick.memory, quick.passes = _rough(exact.forward), None, 0
         self.G = quick
         try:
             yield
