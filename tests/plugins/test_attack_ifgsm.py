@@ -8,6 +8,7 @@ from magdr_plugins.attacks.ifgsm import JITTER
 
 from magdr_core.components.batch import Condition
 from magdr_core.components.objective import build_objective
+from tests.plugins.attack_fakes import Scripted
 
 
 @pytest.fixture
@@ -49,26 +50,10 @@ def test_ifgsm_beats_noise(case, kind):
     assert (objective(x_hat) > objective(noisy)).all()
 
 
-class Spy:
-    """An objective with scripted losses; the gradient always points up, and every image seen is kept."""
-
-    def __init__(self, script):
-        self.script = torch.tensor(script)
-        self.seen = []
-
-    def gradient(self, x):
-        self.seen.append(x)
-        return self.script[len(self.seen) - 1], torch.ones_like(x)
-
-    def evaluate(self, x):
-        loss, _ = self.gradient(x)
-        return loss, loss, torch.ones(len(x), dtype=torch.bool)
-
-
 def test_ifgsm_starts_at_the_image_and_steps_by_a_fifth_of_eps(case):
     kit, x, _, ids = case(eps=10 / 255, steps=2, batch=2)
     x = x * 0.5 + 0.25  # no clipping at the range's ends
-    spy = Spy([[0.0, 0.0], [1.0, 1.0], [2.0, 2.0]])
+    spy = Scripted([[0.0, 0.0], [1.0, 1.0], [2.0, 2.0]])
     kit.build("attack", "ifgsm").component(x, spy, rng=kit.rng("a", ids))
     first, second, third = spy.seen
     jitter = (first - x).abs()
@@ -81,7 +66,7 @@ def test_ifgsm_starts_at_the_image_and_steps_by_a_fifth_of_eps(case):
 
 def test_ifgsm_keeps_the_best_iterate_of_each_image(case):
     kit, x, _, ids = case(steps=2, batch=3)
-    spy = Spy([[9.0, 0.0, 0.0], [1.0, 5.0, 0.0], [2.0, 2.0, 7.0]])
+    spy = Scripted([[9.0, 0.0, 0.0], [1.0, 5.0, 0.0], [2.0, 2.0, 7.0]])
     x_hat = kit.build("attack", "ifgsm").component(x, spy, rng=kit.rng("a", ids))
     for image, best in enumerate((0, 1, 2)):
         assert torch.equal(x_hat[image], spy.seen[best][image])

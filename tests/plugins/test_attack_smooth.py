@@ -11,6 +11,7 @@ from magdr_core.components.batch import Condition
 from magdr_core.components.objective import build_objective
 from magdr_core.errors import RegistryError
 from magdr_core.functional import gaussian_blur
+from tests.plugins.attack_fakes import Scripted
 
 SIZE = 32
 KINDS = {
@@ -132,22 +133,6 @@ def test_further_starts_are_kept_where_they_are_better(case):
     (first, objective), (best, _) = (run(kit, x, c, ids) for kit in (once[0], more[0]))
     assert (objective(best) >= objective(first)).all()
     assert (objective(best) > objective(first)).any()
-
-
-class Scripted:
-    """An objective whose loss follows a script, per image and call; the gradient always points up."""
-
-    def __init__(self, script):
-        self.script = torch.tensor(script)
-        self.seen = []
-
-    def gradient(self, x):
-        self.seen.append(x)
-        return self.script[len(self.seen) - 1], torch.ones_like(x)
-
-    def evaluate(self, x):
-        loss, _ = self.gradient(x)
-        return loss, loss, torch.ones(len(x), dtype=torch.bool)
 
 
 def test_the_best_iterate_of_each_image_is_kept(case):

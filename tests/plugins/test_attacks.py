@@ -9,6 +9,7 @@ import torch
 
 from magdr_core.components.batch import Condition
 from magdr_core.components.objective import build_objective
+from tests.plugins.attack_fakes import Scripted
 
 TABLES = """
 [attack.pgd]
@@ -91,23 +92,6 @@ def test_attack_result_is_per_image_and_per_seed(case, label):
     back, _ = run(kit, label, x.flip(0), c[[4, 3, 2, 1, 0]], ids[::-1])
     assert torch.equal(back.flip(0), whole), "in another order"
     assert not torch.equal(run(kit, label, x, c, ids, seed=1)[0], whole)
-
-
-class Scripted:
-    """An objective whose loss follows a script, per image and call; the gradient always points up."""
-
-    def __init__(self, script):
-        self.script = torch.tensor(script)
-        self.seen = []
-
-    def gradient(self, x):
-        self.seen.append(x)
-        return self.script[len(self.seen) - 1], torch.ones_like(x)
-
-    def evaluate(self, x):
-        self.seen.append(x)
-        loss = self.script[len(self.seen) - 1]
-        return loss, loss, torch.ones(len(x), dtype=torch.bool)
 
 
 def test_attack_pgd_keeps_the_best_iterate_of_each_image(case):
