@@ -23,8 +23,9 @@ FLAG_ALL = f1_of_all(np.zeros(1), np.zeros(1))
 def remarks(rows: Sequence[Row], cells: Iterable[CellResult | Mapping[str, Any]]) -> dict[str, list[str]]:
     """Sentences by task, one per detector and fault, over all attacks and seeds; 95% intervals decide.
 
-    An AUROC is called inverted if its whole interval is below one half; an F1 is called free unless its whole
-    interval is above that of flagging everything. Random noise is no attack that has to be detected.
+    An AUROC is called inverted if its whole interval is below one half. An F1 is called free if it is no
+    higher than that of flagging everything, and unsure if it is higher and its interval is not. Random noise
+    is no attack that has to be detected.
     """
     noises = {cell.facts.attack for cell in as_cells(cells) if cell.facts.noise}
     found: dict[tuple[str, str, str], list[Row]] = {}
@@ -42,6 +43,7 @@ _FAULTS = {
     "(higher must be more suspicious), or the attack makes images look cleaner than clean ones",
     "free": f"{{}}: F1 not above {FLAG_ALL:.3f} with all of its interval ({{}}); flagging every image gets "
     f"{FLAG_ALL:.3f}",
+    "unsure": f"{{}}: too few images to tell its F1 ({{}}) from the {FLAG_ALL:.3f} of flagging every image",
 }
 
 
@@ -53,7 +55,7 @@ def _fault(row: Row) -> str:
         return "inverted"
     # A NaN is no F1 at all and said elsewhere.
     if row["metric"] == "f1" and variant == Variant(BEST_F1) and low <= FLAG_ALL:
-        return "free"
+        return "unsure" if row["value"] > FLAG_ALL else "free"
     return ""
 
 

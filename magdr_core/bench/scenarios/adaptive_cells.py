@@ -154,12 +154,12 @@ class AdaptiveCells:
         distance from the clean outputs, and how much nearer to the target they come, in [-1,1] units."""
         kinds = aims_of(self.toolkit.build("attack", cell.slice.label), self.G)
         aim = build_objective(kinds[TARGETED], self.G, clean.images, clean.conditions, self.images.reference)
-        most = {"disruption": torch.zeros(0), "progress": torch.zeros(0)}
+        found: dict[str, list[Tensor]] = {"disruption": [], "progress": []}
         for x in (*images.values(), *(self.images.of(undefended(cell.slice, a)) for a in kinds)):
             y = evaluate.outputs(x, clean, self.G)
-            here = {"disruption": symmetric_mse(y, aim.reference), "progress": progress_made(aim, y)}
-            most = {n: torch.maximum(most[n], v) if len(most[n]) else v for n, v in here.items()}
-        return {key_of(STRONGEST, name): values.tolist() for name, values in most.items()}
+            found["disruption"].append(symmetric_mse(y, aim.reference))
+            found["progress"].append(progress_made(aim, y))
+        return {key_of(STRONGEST, name): torch.stack(each).amax(0).tolist() for name, each in found.items()}
 
     def shared(self, cell: PlannedCell) -> list[Slice]:
         """The images that a cell's attack starts from, besides its own."""
