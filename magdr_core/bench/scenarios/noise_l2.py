@@ -81,9 +81,8 @@ def equal_norm_noise(clean: Tensor, attacked: Tensor, rng: SampleRng) -> Tensor:
     """
     wanted, direction = _norm(attacked - clean), rng.normal(*clean.shape[1:]).to(clean)
     low = torch.zeros_like(wanted)
-    high = (
-        4 * wanted / _norm(direction) + LEVEL
-    )  # clipping halves the energy at most, rounding is half a level
+    # Clipping halves the energy at most, rounding is half a level.
+    high = 4 * wanted / _norm(direction) + LEVEL
 
     def noisy(scale: Tensor) -> Tensor:
         return to_8bit(clean + scale[:, None, None, None].to(clean) * direction)
