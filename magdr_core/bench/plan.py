@@ -60,9 +60,7 @@ def plan(toolkit: Toolkit, profile: Profile, name: str = "") -> list[Group]:
 
 
 def _plan(toolkit: Toolkit, profile: Profile, name: str) -> list[Group]:
-    tasks = toolkit.registry.tasks(profile)
-    if not tasks:
-        raise RegistryError(f"{toolkit.registry.path.name}: no [generator.TASK] table")
+    tasks = toolkit.registry.defended(profile)
     whole = planning(toolkit, profile)
     table = f"[profile.{name}]" if name else "the profile"
     _check_further_keys(whole, table)

@@ -141,10 +141,7 @@ def _tasks(toolkit: Toolkit, profile: Profile, task: str | None) -> list[str]:
                 f"{toolkit.registry.path.name} has no [generator.{task}]{suggestion(task, known)}"
             )
         return [task]
-    tasks = toolkit.registry.tasks(profile)
-    if not tasks:
-        raise RegistryError(f"{toolkit.registry.path.name}: no [generator.TASK] table")
-    return tasks
+    return toolkit.registry.defended(profile)
 
 
 def _say_thresholds(display: ProgressDisplay, task: str, label: str, thresholds: Any) -> None:

@@ -16,7 +16,13 @@ from magdr_core.files.toml_text import to_toml, value_text
 from magdr_core.files.user_files import parse_toml
 from magdr_core.registry.composition import DEFAULTS
 from magdr_core.registry.include import PACKAGED, packaged_registry
-from magdr_core.registry.named import Named, named_by_calibration, named_by_profile, placed
+from magdr_core.registry.named import (
+    Named,
+    named_by_calibration,
+    named_by_generators,
+    named_by_profile,
+    placed,
+)
 from magdr_core.registry.read import Registry, default_registry, read_registry
 from magdr_core.registry.settings import Profile
 from magdr_core.toolkit import Toolkit
@@ -121,6 +127,7 @@ def faults(toolkit: Toolkit, profiles: Mapping[str, Profile]) -> Iterator[str]:
         except MagdrError as e:
             yield one_line(e)
     yield from _not_there(toolkit, named_by_calibration(registry))
+    yield from _not_there(toolkit, named_by_generators(registry))
     for name, profile in profiles.items():
         yield from _not_there(toolkit, named_by_profile(registry, profile, name, toolkit.host.roles))
         try:

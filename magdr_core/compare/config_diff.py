@@ -11,6 +11,7 @@ from magdr_core.compare.align import Pair, Place
 from magdr_core.compare.load import ComparedRun
 from magdr_core.components.kind import RESERVED
 from magdr_core.measures.definitions import ROLES
+from magdr_core.registry.settings import Profile
 from magdr_core.results.cell import BENIGN
 
 Kind = Literal["added", "removed", "changed"]
@@ -25,6 +26,9 @@ _PLACE = "base"
 folder sets. A file at such a path that is another one shows in what is computed."""
 
 _ABSENT = "(default)"
+
+_DEFAULTS = Profile().model_dump(mode="json")
+"""What a profile of a version that did not have a key did."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,7 @@ def changes(a: ComparedRun, b: ComparedRun) -> list[Change]:
     profiles = f"[profile.{a.manifest['profile']}]", f"[profile.{b.manifest['profile']}]"
     if profiles[0] != profiles[1]:
         found.append(Change("profile", "name", "changed", profiles[0], profiles[1]))
-    found += _keys(profiles[1], _flat(a.settings), _flat(b.settings))
+    found += _keys(profiles[1], *(_flat({**_DEFAULTS, **run.settings}) for run in (a, b)))
     found += _keys("environment", _environment(a), _environment(b))
     return found
 

@@ -91,6 +91,8 @@ class MagDRDetector:
         self.leave_out = leave_out
         # The literal form is the paper's, and half of the evidence is half of it.
         asked = form not in LITERAL and evidence in ("both", "opinions")
+        if evidence == "opinions" and not twins and opinion is None:
+            raise ValueError("evidence = 'opinions' needs `twins` or an `opinion`")
         self.second = SecondOpinions(self.probe, *((twins or (), opinion) if asked else ()))
         self.standard: Standard | None = None
         self._learned: Mapping[str, Any] = {}

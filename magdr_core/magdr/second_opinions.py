@@ -71,11 +71,19 @@ class SecondOpinions:
         self.state: Mapping[str, Any] = {}
 
     def of(self, G: Generator) -> list[Generator]:
-        """The twins of a generator."""
+        """The twins of a generator.
+
+        Raises:
+            CalibrationError: one takes images of another size.
+        """
         if not self.twins:
             return []
         named = tuple(G.condition_names)
-        return [t for t in self.twins if tuple(t.condition_names) == named and t.size == G.size]
+        found = [t for t in self.twins if tuple(t.condition_names) == named]
+        for twin in found:
+            if twin.size != G.size:
+                raise CalibrationError(f"a twin takes {twin.size} px, its generator {G.size} px")
+        return found
 
     def names(self, G: Generator) -> list[str]:
         """What each opinion is called in a verdict: the component's label."""

@@ -23,6 +23,14 @@ def named_by_calibration(registry: Registry) -> Iterator[Named]:
         yield "[calibration] benign", "augmentation", label
 
 
+def named_by_generators(registry: Registry) -> Iterator[Named]:
+    """The attacks that generators' tables name."""
+    for task in registry.labels("generator"):
+        for label, own in registry.instance("generator", task).attacks.items():
+            yield f"[generator.{task}] attacks", "attack", label
+            yield f"[generator.{task}] attacks, {label}", "attack", own
+
+
 def named_by_profile(
     registry: Registry, profile: Profile, name: str, roles: Mapping[str, Role]
 ) -> Iterator[Named]:
@@ -66,6 +74,7 @@ def with_place(
     registry: Registry = toolkit.registry
     for place, kind, label in (
         *named_by_calibration(registry),
+        *named_by_generators(registry),
         *named_by_profile(registry, profile, name, roles),
     ):
         try:

@@ -8,7 +8,7 @@ registry's text then is the resolved one: what it says is what runs.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -158,18 +158,43 @@ class Registry:
         """
         if profile is not None and profile.generators:
             return list(profile.generators)
-        spare = _only_surrogates(self.profiles.values()) | self._twins()
+        defended = {label for p in self.profiles.values() for label in p.generators or ()}
+        spare = _only_surrogates(self.profiles.values()) | {label for _, label in self._twins()} - defended
         if profile is not None:
             spare |= _only_surrogates([profile])
         return [label for label in self.labels("generator") if label not in spare]
 
-    def _twins(self) -> set[str]:
-        """Generators that components take as second ones, by `twins`, and that no profile calls a task."""
-        lists = [self.composition.get("twins"), *(i.params.get("twins") for i in self.instances.values())]
-        labels = {
-            label for given in lists if isinstance(given, list) for label in given if isinstance(label, str)
-        }
-        return labels - {label for p in self.profiles.values() for label in p.generators or ()}
+    def defended(self, profile: Profile | None = None) -> list[str]:
+        """The tasks, as of `tasks`.
+
+        Raises:
+            RegistryError: there is none, or a list of twins has one twice, or one that is no twin of any.
+        """
+        tasks, listed = self.tasks(profile), list(self._twins())
+        if not tasks:
+            only = "; those that `twins` list are none" if listed else ""
+            raise RegistryError(f"{self.path.name}: no [generator.TASK] table{only}")
+        every = dict.fromkeys([*tasks, *self.tasks()])
+        uses = {task: self.instance("generator", task).use for task in every}
+        for place, label in listed:
+            if listed.count((place, label)) > 1:
+                raise RegistryError(f"{self.path.name} {place} twins: {label!r} is listed twice")
+            own = self.instances.get(("generator", label))
+            if own is not None and own.use not in uses.values():
+                known = ", ".join(f"{task} is {use}" for task, use in uses.items())
+                raise RegistryError(
+                    f"{self.path.name} {place} twins: {label!r} is {own.use}, which no task is ({known})"
+                )
+        return tasks
+
+    def _twins(self) -> Iterator[tuple[str, str]]:
+        """(table, label) of generators that components take as second ones, by `twins`."""
+        tables = {"[magdr]": self.composition.get("twins")}
+        tables |= {f"[{i.kind}.{i.label}]": i.params.get("twins") for i in self.instances.values()}
+        for place, given in tables.items():
+            for label in given if isinstance(given, list) else ():
+                if isinstance(label, str):
+                    yield place, label
 
     def dataset_of(self, task: str) -> str:
         """The label of the faces that a task's generator is for: its table's, else the first there is."""

@@ -104,6 +104,11 @@ def test_show_without_a_file_shows_the_packaged_registry_and_says_whose_it_is(ma
             "mine.toml [calibration] attacks: no attack named 'pdg'; did you mean 'pgd'?",
         ),
         (
+            "[generator.g]\nuse = 'stargan'\nattacks = { pgd = 'pdg' }\n"
+            "params = { weights = 'random', width = 8, blocks = 1 }",
+            "mine.toml [generator.g] attacks, pgd: no attack named 'pdg'; did you mean 'pgd'?",
+        ),
+        (
             "[magdr]\nlayer = [['nlm']]",
             "mine.toml [magdr]: this table has no key 'layer'; did you mean 'lay",
         ),

@@ -55,6 +55,13 @@ def test_a_list_tells_what_it_gained_or_lost(changed):
     ]
 
 
+def test_a_key_that_an_older_version_did_not_have_had_its_default(changed):
+    assert changed(settings={"samples": 24, "defenses": ["jpeg"], "noise_l2": []}) == []
+    assert changed(settings={"samples": 24, "defenses": ["jpeg"], "noise_l2": ["pgd"]}) == [
+        "[profile.quick] noise_l2: added (pgd)"
+    ]
+
+
 def test_a_label_said_twice_is_no_change(changed):
     assert changed(("[detector.magdr]", '[detector.magdr]\nuse = "magdr"')) == []
 

@@ -97,6 +97,33 @@ def test_a_generator_that_is_only_a_twin_is_no_task():
     assert r.tasks() == ["editing", "second"], "some profile defends it"
 
 
+@pytest.mark.parametrize(
+    ("twins", "message"),
+    [
+        ('["editing"]', "bad.toml: no [generator.TASK] table; those that `twins` list are none"),
+        ('["second", "second"]', "bad.toml [magdr] twins: 'second' is listed twice"),
+        (
+            '["second", "third"]',
+            "bad.toml [magdr] twins: 'third' is cyclegan, which no task is (editing is stargan)",
+        ),
+    ],
+)
+def test_a_list_of_twins_that_cannot_be_meant_is_refused(twins, message):
+    tables = {"editing": "stargan", "second": "stargan", "third": "cyclegan"}
+    heads = [f"[generator.{label}]\nuse = '{use}'\n" for label, use in tables.items() if label in twins]
+    own = "" if "editing" in twins else "[generator.editing]\nuse = 'stargan'\n"
+    registry = parse(own + "".join(heads) + f"[magdr]\ntwins = {twins}")
+    with pytest.raises(RegistryError) as e:
+        registry.defended()
+    assert str(e.value) == message
+
+
+def test_the_tasks_that_are_defended_have_no_twins_among_them():
+    head = "[generator.editing]\nuse = 'stargan'\n[generator.second]\nuse = 'stargan'\n"
+    r = parse(head + '[magdr]\ntwins = ["second"]\n[profile.q]\ngenerators = ["editing"]')
+    assert r.defended() == r.defended(r.profile("q")) == ["editing"]
+
+
 def test_registry_empty_file_is_a_registry():
     r = parse("")
     assert (r.name, r.seed, r.device) == ("bad", 0, "auto")

@@ -244,12 +244,12 @@ def test_an_outlier_of_the_evidence_leaves_the_false_alarms_to_second_opinions()
         ({"units": {"any": {"mean": [0.0], "std": [1.0]}}, "scales": [[0.0, 1.0]]}, {"twins": [Editor()]}),
         ({"units": {}, "scales": [[0.0, 1.0], [0.0, 1.0]]}, {"twins": [Editor()]}),
         ({"scales": 3}, {"twins": [Editor()]}),
-        ({"units": {"any": {"mean": [0.0], "std": [1.0]}}, "scales": [[0.0, 1.0]] * 2}, {}),
+        ({"units": {"any": {"mean": [0.0], "std": [1.0]}}, "scales": [[0.0, 1.0]] * 2}, {"evidence": "both"}),
         (None, {"opinion": Calm()}),
     ],
 )
 def test_a_state_of_another_composition_is_refused(state, options):
-    detector = MagDRDetector(halves, [Criterion()], [Still()], evidence="opinions", **options)
+    detector = MagDRDetector(halves, [Criterion()], [Still()], **{"evidence": "opinions", **options})
     with pytest.raises(CalibrationError, match="opinions"):
         detector.load({} if state is None else {"opinions": state})
 
@@ -264,4 +264,15 @@ def test_half_of_the_evidence_and_the_printed_form_ask_nobody():
 
 def test_opinions_alone_need_somebody_to_ask():
     with pytest.raises(ValueError, match="twins"):
-        MagDRDetector(halves, [Criterion()], [], evidence="opinions").fit(data(), Editor())
+        MagDRDetector(halves, [Criterion()], [], evidence="opinions")
+    other = Editor(steady=True)
+    other.condition_names = ("another edit",)
+    with pytest.raises(ValueError, match="twins"):
+        MagDRDetector(halves, [Criterion()], [], evidence="opinions", twins=[other]).fit(data(), Editor())
+
+
+def test_a_twin_of_another_size_is_refused():
+    twin = Editor(steady=True)
+    twin.size = 16
+    with pytest.raises(CalibrationError, match="a twin takes 16 px, its generator 8 px"):
+        fitted(Editor(), twins=[twin])
