@@ -129,7 +129,7 @@ class Calibrator:
                 "generator": self.toolkit.resolve("generator", self.task).identity,
                 "data": self.data.fingerprint(),
                 "policy": policy,
-                "attacks": [self.attack_identity(a) for a in self.policy.attacks],
+                "attacks": [self.attack_identity(a) for a in self.samples.attacks.values()],
                 "benign": [self.toolkit.resolve("augmentation", a).identity for a in self.policy.benign],
             }
         )

@@ -56,6 +56,7 @@ class CalibrationSamples:
     Attributes:
         partition: which faces are for what.
         shared: what components share: verified before anything that was computed beside it is kept.
+        attacks: by label of the policy, that of the attack which it means on this task.
     """
 
     def __init__(
@@ -80,6 +81,8 @@ class CalibrationSamples:
         self.partition = CalibrationPartition.of(self.policy)
         self.shared = SharedTensors()
         self.shared.add_networks("the generator", find_networks(generator))
+        registry = toolkit.registry
+        self.attacks = {a: registry.attack_on(generator.label, a) for a in self.policy.attacks}
         self._attacks: dict[tuple[str, PartName, bool], tuple[Samples, Samples]] = {}
 
     def clean(self, name: PartName, oracle: bool) -> Samples:
@@ -105,12 +108,13 @@ class CalibrationSamples:
         """(attacked, clean) samples of a part, from the store where they are there; the caller's own copies.
 
         Args:
-            label: of the attack.
+            label: of the policy's attack.
 
         Raises:
             ComponentError: the attack fails, or changes what components share.
             DataError: as for :meth:`clean`.
         """
+        label = self.attacks[label]
         memo = (label, name, oracle)
         if memo not in self._attacks:
             clean = self.clean(name, oracle)
@@ -157,7 +161,7 @@ class CalibrationSamples:
         """
         clean = self.clean(name, oracle)
         edited: dict[str, Samples] = {}
-        strengths = [float(self.toolkit.resolve("attack", a).params["eps"]) for a in self.policy.attacks]
+        strengths = [float(self.toolkit.resolve("attack", a).params["eps"]) for a in self.attacks.values()]
         for eps in dict.fromkeys(strengths):
             noise = self.toolkit.sibling("attack", "noise", eps=eps)
             parts = [

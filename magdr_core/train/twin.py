@@ -2,8 +2,8 @@
 
 A twin G' is held to what G itself makes of the clean face, also where it is shown the face attacked, noisy
 or smoothly perturbed. So G(x) and G'(x) differ little on clean and on noisy images, and much where G was
-disrupted. How small a disruption that tells is set by the faces on which the two agree worst, and those are
-drawn more often.
+disrupted. How small a disruption that tells is set by the faces on which the two agree worst, clean or
+attacked, and those are drawn more often.
 
 What a network with an attention mask copies from its input is not its doing: a twin is to copy as much of
 the perturbation as G does on the clean face. It would call all noise an attack otherwise.
@@ -37,33 +37,45 @@ SMOOTH, NOISY = 0.25, 0.15
 SIGMAS = (1.0, 4.0)
 """Standard deviations of the blurs, in pixels."""
 
+LATELY = 0.02
+"""Weight of the newest batch in what error is usual."""
+
 STEP = 0.75
 """Length of an attack's step, in strengths."""
-
-REFRESHED = 4
-"""How often in a training it is found out on which faces the networks agree worst."""
 
 DISRUPTED = 64
 """Test faces that the card's figures under attack are measured on."""
 
 
 class Difficulty(nn.Module):
-    """How often each training face is drawn; a module, so that checkpoints have it."""
+    """How often each training face is drawn: half of the draws are even, half in proportion to the squared
+    error that the face was last seen with. A module, so that checkpoints have it."""
 
-    weight: Tensor
+    error: Tensor
+    usual: Tensor
 
     def __init__(self, faces: int) -> None:
         super().__init__()
-        self.register_buffer("weight", torch.ones(faces))
-
-    def update(self, errors: Tensor) -> None:
-        """Half of the draws are even, half in proportion to the squared errors `[n]`, if there are any."""
-        self.weight.copy_(0.5 + 0.5 * errors / errors.mean().clamp_min(1e-12))
+        self.register_buffer("error", torch.ones(faces))
+        self.register_buffer("usual", torch.zeros(2))
 
     def draw(self, u: Tensor) -> Tensor:
         """Indices for numbers `u` `[B]` in [0,1)."""
-        ends = self.weight.double().cumsum(0)
+        ends = (0.5 + 0.5 * self.error / self.error.mean().clamp_min(1e-12)).double().cumsum(0)
         return torch.searchsorted(ends, u.double() * ends[-1]).clamp_max(len(ends) - 1)
+
+    def note(self, pick: Tensor, errors: Tensor, attacked: Tensor) -> None:
+        """Take the squared errors `[B]` of drawn faces, in units of what is usual lately for clean faces and
+        for attacked ones (bool `[B]`)."""
+        for kind in (0, 1):
+            rows = attacked == bool(kind)
+            if not rows.any():
+                continue
+            mean = errors[rows].mean().clamp_min(1e-12)
+            self.usual[kind] = mean if self.usual[kind] == 0 else self.usual[kind].lerp(mean, LATELY)
+            # A face that was drawn twice counts with the larger error, on every device.
+            in_units = errors[rows] / self.usual[kind]
+            self.error.scatter_reduce_(0, pick[rows], in_units, "amax", include_self=False)
 
 
 class TwinTrainer:
@@ -113,8 +125,6 @@ class TwinTrainer:
 
     def step(self, i: int) -> dict[str, float]:
         recipe, device = self.context.recipe, self.context.device
-        if i % max(1, math.ceil(recipe.steps / REFRESHED)) == 0:
-            self.difficulty.update(self._disagreement())
         rng = SampleRng(recipe.seed, "twin-step", [str(i)], device=device)
         pick = self.difficulty.draw(rng.uniform(recipe.batch)[0])
         clean, c = self.images[pick].float() / 255, self.conditions[pick]
@@ -132,7 +142,9 @@ class TwinTrainer:
             (a - b).abs().mean() for a, b in zip(image_gradients(y), image_gradients(target), strict=True)
         )
         self._net.step(error.abs().mean() + 10 * error.square().mean() + gradient)
-        rms = error.detach().square().flatten(1).mean(1).sqrt()
+        squared = error.detach().square().flatten(1).mean(1)
+        self.difficulty.note(pick, squared, torch.arange(len(pick), device=device) >= n)
+        rms = squared.sqrt()
         return {"clean": float(rms[:n].mean()), "attacked": float(rms[n:].mean())}
 
     def attacked(
@@ -165,19 +177,6 @@ class TwinTrainer:
             x = x.detach() + STEP * eps * direction
             x = torch.minimum(torch.maximum(x, clean - eps), clean + eps).clamp(0, 1)
         return torch.where(noisy, (clean + eps * noise.sign()).clamp(0, 1), x)
-
-    @torch.no_grad()
-    def _disagreement(self) -> Tensor:
-        """Squared error of the twin on each clean training face, `[pool]`."""
-        errors = []
-        for indices in self.context.chunks(len(self.images), 64):
-            rows = slice(indices[0], indices[-1] + 1)
-            x = self.images[rows].float() / 255
-            with self.context.autocast():
-                y = self.net(x, self.conditions[rows]).float()
-            target = self.made[rows].float() + self.copied[rows].float() * x
-            errors.append((y - target).square().flatten(1).mean(1))
-        return torch.cat(errors)
 
     @torch.no_grad()
     def evaluate(self) -> Mapping[str, float]:

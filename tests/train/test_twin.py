@@ -79,12 +79,27 @@ def test_a_blurred_direction_is_bounded_and_keeps_its_sign():
 
 
 def test_faces_that_disagree_are_drawn_more_often():
+    difficulty, u = Difficulty(4), (torch.arange(800) + 0.5) / 800
+    assert torch.bincount(difficulty.draw(u)).tolist() == [200] * 4
+    every, clean = torch.arange(4), torch.zeros(4, dtype=torch.bool)
+    difficulty.note(every, torch.tensor([0.0, 0.0, 0.0, 1.0]), clean)
+    assert torch.bincount(difficulty.draw(u)).tolist() == [100, 100, 100, 500]
+    difficulty.note(every, torch.zeros(4), clean)
+    assert torch.bincount(difficulty.draw(u)).tolist() == [200] * 4
+
+
+def test_errors_of_attacked_faces_are_compared_with_those_of_attacked_faces():
     difficulty = Difficulty(4)
-    difficulty.update(torch.tensor([0.0, 0.0, 0.0, 1.0]))
-    drawn = difficulty.draw((torch.arange(800) + 0.5) / 800)
-    assert torch.bincount(drawn).tolist() == [100, 100, 100, 500]
-    difficulty.update(torch.zeros(4))
-    assert torch.bincount(difficulty.draw((torch.arange(800) + 0.5) / 800)).tolist() == [200] * 4
+    errors = torch.tensor([0.001, 0.003, 0.1, 0.3])
+    difficulty.note(torch.arange(4), errors, torch.tensor([False, False, True, True]))
+    assert difficulty.error.tolist() == pytest.approx([0.5, 1.5, 0.5, 1.5])
+
+
+def test_a_face_drawn_twice_counts_with_its_larger_error():
+    for errors in ([1.0, 3.0], [3.0, 1.0]):
+        difficulty = Difficulty(2)
+        difficulty.note(torch.tensor([1, 1]), torch.tensor(errors), torch.zeros(2, dtype=torch.bool))
+        assert difficulty.error.tolist() == [1.0, 1.5]
 
 
 def test_the_target_is_the_generators_own_output_on_the_clean_face(trainer):
@@ -101,8 +116,9 @@ def test_what_an_attention_network_copies_is_no_disagreement(tmp_path):
     x, c = trainer.images.float() / 255, trainer.conditions
     assert trainer.copied.shape == (8, 1, 64, 64)
     with torch.no_grad():
-        assert torch.allclose(trainer.made + trainer.copied * x, trainer.generator(x, c), atol=2e-3)
-    assert trainer._disagreement().max() < 1e-3
+        expected = trainer.made + trainer.copied * x
+        assert torch.allclose(expected, trainer.generator(x, c), atol=2e-3)
+        assert (trainer.net(x, c) - expected).square().mean() < 1e-3
 
 
 @pytest.mark.parametrize("name", TWINS)
@@ -118,7 +134,6 @@ def test_the_recipe_trains_from_shipped_weights_and_writes_the_card(name, tmp_pa
 def test_a_continued_training_knows_the_difficult_faces(tmp_path, monkeypatch):
     recipe = replace(short("twin-editing64", pool=4), steps=4)
     monkeypatch.setitem(recipes.RECIPES, recipe.name, recipe)
-    monkeypatch.setattr("magdr_core.train.twin.REFRESHED", 1)
     monkeypatch.setattr(TwinTrainer, "evaluate", lambda self: {})
 
     class Stopped(Exception):
