@@ -15,7 +15,7 @@ from magdr_core.api import Batch, Condition, SampleRng
 
 from ._blur import blur_each
 from ._paste import Forged, feathered, paste, unforged
-from ._regions import parts_of, widened
+from ._regions import or_face, parts_of, widened
 
 PLAINLY = 0.1
 """Of a change in some channel, blurred: what is put on, glasses say, is pasted where no part was; detail that
@@ -39,7 +39,7 @@ class Generated:
 
     @torch.no_grad()
     def __call__(self, batch: Batch, donors: Batch, rng: SampleRng) -> Forged:
-        """Donors are ignored. A mask is empty where G did nothing visible."""
+        """Donors are ignored."""
         c = self.generator.draw(batch, rng.fork(1))
         made = self.generator(batch.images, c)
         region = self._region(batch, c)
@@ -68,7 +68,8 @@ class Generated:
     def _region(self, batch: Batch, c: Any) -> Tensor:
         parts = parts_of(batch)
         target = self.generator.edited(c).to(parts)
-        return (parts * target[:, :, None, None]).sum(1, keepdim=True).clamp(0, 1)
+        region = (parts * target[:, :, None, None]).sum(1, keepdim=True).clamp(0, 1)
+        return or_face(region, parts)
 
     def _alpha(self, region: Tensor) -> Tensor:
         return feathered(region, region.new_full((len(region),), self.feather))

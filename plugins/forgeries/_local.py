@@ -12,7 +12,7 @@ from magdr_core.api import Batch, SampleRng
 from ._blur import blur_each
 from ._colour import colour_moments, pick
 from ._paste import Forged, feathered, paste, unforged
-from ._regions import FACE, Affine, joined, moments, moved, parts_of, pixel_grid, sampled, widened
+from ._regions import FACE, Affine, joined, moments, moved, or_face, parts_of, pixel_grid, sampled, widened
 from ._self_blend import smooth_field
 from ._swap import SPLICED, chosen_part, slightly
 
@@ -105,7 +105,7 @@ class Warped:
         parts = parts_of(batch)
         around = round(3 * parts.shape[-1] / 64)
         named = [widened(joined(parts, names), around) for names in SPLICED]
-        region = pick(rng.integers(high=len(named) + 1), [*named, joined(parts, FACE)])
+        region = or_face(pick(rng.integers(high=len(named) + 1), [*named, joined(parts, FACE)]), parts)
         low, high = ENLARGED
         # Not by about 1, which would be no change.
         scale = torch.where(

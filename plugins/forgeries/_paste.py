@@ -23,10 +23,12 @@ class Forged(NamedTuple):
     Attributes:
         images: `[B,3,H,W]`, 8-bit levels in [0,1].
         masks: `[B,1,H,W]` of 0/1.
+        alpha: `[B,1,H,W]`, 0 where a picture kept its levels to the last bit; None if that is not said.
     """
 
     images: Tensor
     masks: Tensor
+    alpha: Tensor | None = None
 
 
 class Family(Protocol):
@@ -37,6 +39,17 @@ class Family(Protocol):
 
     def innocent(self, batch: Batch, rng: SampleRng) -> Forged:
         """The same processing without a forgery: all masks are empty, and the pictures count as real."""
+
+
+class Innocent:
+    """A null forgery: a family's pipeline without its forgery. What it makes counts as real."""
+
+    def __init__(self, family: Family) -> None:
+        self.family = family
+
+    def __call__(self, batch: Batch, donors: Batch, rng: SampleRng) -> Forged:
+        """Donors are ignored; masks are empty."""
+        return self.family.innocent(batch, rng)
 
 
 def feathered(region: Tensor, sigma: Tensor) -> Tensor:
@@ -51,8 +64,9 @@ def feathered(region: Tensor, sigma: Tensor) -> Tensor:
 def paste(source: Tensor, content: Tensor, alpha: Tensor, strength: Tensor | None = None) -> Forged:
     """Content in place of a picture's own pixels, as far as alpha says.
 
-    Forged is a pixel with alpha above one half within a pixel of one that visibly changed. Where alpha is 0
-    the source keeps its levels to the last bit.
+    Forged is a pixel with alpha above one half within a pixel of one that visibly changed; where a picture
+    has none, the region as far as there is one, since a forgery is somewhere. Where alpha is 0 the source
+    keeps its levels to the last bit.
 
     Args:
         source: `[B,3,H,W]`, 8-bit levels.
@@ -62,7 +76,13 @@ def paste(source: Tensor, content: Tensor, alpha: Tensor, strength: Tensor | Non
     """
     share = alpha if strength is None else alpha * strength[:, None, None, None]
     images = to_8bit(source + share * (content - source))
-    return Forged(images, (alpha > 0.5) * near_a_change(source, images))
+    region = alpha > alpha.amax((2, 3), keepdim=True).clamp_max(1) / 2
+    return Forged(images, _first_not_empty((alpha > 0.5) * near_a_change(source, images), region), alpha)
+
+
+def _first_not_empty(masks: Tensor, otherwise: Tensor) -> Tensor:
+    """`[B,1,H,W]` of 0/1: the one, or the other of pictures where that is empty."""
+    return torch.where(masks.amax((2, 3), keepdim=True) > 0, masks, otherwise.to(masks.dtype))
 
 
 def near_a_change(source: Tensor, images: Tensor) -> Tensor:
@@ -73,4 +93,4 @@ def near_a_change(source: Tensor, images: Tensor) -> Tensor:
 
 def unforged(images: Tensor) -> Forged:
     """Pictures `[B,3,H,W]` that count as real: their masks are empty."""
-    return Forged(images, torch.zeros_like(images[:, :1]))
+    return Forged(images, torch.zeros_like(images[:, :1]), torch.ones_like(images[:, :1]))

@@ -14,6 +14,9 @@ from magdr_core.functional import merge_classes, part_index
 FACE = ("skin", "brows", "eyes", "glasses", "nose", "mouth")
 """What is replaced in a face swap: without ears, hair, neck and what is worn on the head."""
 
+LEAST_AREA = 6
+"""Pixels of a picture of 64 below which a part is not there."""
+
 
 class Moments(NamedTuple):
     """Mean place and covariance of a region, in pixels, x before y.
@@ -57,6 +60,20 @@ def parts_of(batch: Batch) -> Tensor:
 def joined(parts: Tensor, names: tuple[str, ...]) -> Tensor:
     """Some of the parts `[B,12,H,W]` as one region, `[B,1,H,W]` in [0,1]."""
     return parts[:, [part_index(name) for name in names]].sum(1, keepdim=True).clamp(0, 1)
+
+
+def or_face(region: Tensor, parts: Tensor) -> Tensor:
+    """A region `[B,1,H,W]`; the face where a picture has next to nothing of it, and the picture where it
+    shows no face: hair of the bald, say.
+
+    Args:
+        parts: `[B,12,H,W]`.
+    """
+    least = LEAST_AREA * (parts.shape[-1] / 64) ** 2
+    for other in (joined(parts, FACE), torch.ones_like(region)):
+        area = region.sum(-1, keepdim=True).sum(-2, keepdim=True)
+        region = torch.where(area < least, other, region)
+    return region
 
 
 def widened(region: Tensor, pixels: int) -> Tensor:

@@ -48,7 +48,8 @@ class Rerendered:
         indices = [_number(name) - self._first for name in batch.ids]
         images = self._drawn(indices, batch, rng)
         changed = (images != batch.images).any(1, keepdim=True)
-        return Forged(images, changed.to(images.dtype))
+        masks = changed.to(images.dtype)
+        return Forged(images, masks, masks)
 
     def innocent(self, batch: Batch, rng: SampleRng) -> Forged:
         """The pictures themselves, as drawn."""

@@ -19,7 +19,7 @@ from magdr_core.functional import resize
 from ._blur import high_pass
 from ._colour import jittered, pick
 from ._paste import Forged, feathered, paste, unforged
-from ._regions import FACE, Affine, joined, moments, moved, parts_of, pixel_grid, sampled
+from ._regions import FACE, Affine, joined, moments, moved, or_face, parts_of, pixel_grid, sampled
 from ._swap import slightly
 
 LEVEL = 20 / 255
@@ -65,7 +65,8 @@ class SelfBlended:
 
     def _pasted(self, batch: Batch, content: Tensor, rng: SampleRng) -> Forged:
         mask = rng.fork(4)
-        face = elastic(joined(parts_of(batch), FACE), WOBBLE, mask)
+        parts = parts_of(batch)
+        face = elastic(or_face(joined(parts, FACE), parts), WOBBLE, mask)
         low, high = self.feather
         alpha = feathered(face, mask.uniform(1, low=low, high=high)[:, 0])
         strengths = torch.tensor(STRENGTHS, device=rng.device)

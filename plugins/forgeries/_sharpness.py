@@ -30,7 +30,7 @@ class SharpnessMatched:
 
     def __call__(self, batch: Batch, donors: Batch, rng: SampleRng) -> Forged:
         forged = self.family(batch, donors, rng)
-        return Forged(as_sharp(forged.images, batch.images, forged.masks), forged.masks)
+        return Forged(as_sharp(forged.images, batch.images, forged.masks), forged.masks, forged.alpha)
 
     def innocent(self, batch: Batch, rng: SampleRng) -> Forged:
         """As the family's: they count as real, and are not made sharper."""

@@ -9,13 +9,23 @@ from magdr_core.api import Batch, SampleRng
 
 from ._colour import matched, pick
 from ._paste import Forged, feathered, paste, unforged
-from ._regions import FACE, Affine, Moments, aligning, joined, moments, moved, parts_of, root2, widened
+from ._regions import (
+    FACE,
+    LEAST_AREA,
+    Affine,
+    Moments,
+    aligning,
+    joined,
+    moments,
+    moved,
+    or_face,
+    parts_of,
+    root2,
+    widened,
+)
 
 SPLICED: tuple[tuple[str, ...], ...] = (("eyes", "brows"), ("nose",), ("mouth",))
 """The parts that a splice takes; a patch of skin is the fourth choice."""
-
-LEAST_AREA = 6
-"""Pixels of a picture of 64 that a part must have, on both faces, to be spliced."""
 
 WIDENED = 2
 """How far a splice reaches beyond the part, in pixels of a picture of 64."""
@@ -42,20 +52,22 @@ class Swap:
         self.feather = feather
 
     def __call__(self, batch: Batch, donors: Batch, rng: SampleRng) -> Forged:
-        face, other = joined(parts_of(batch), FACE), joined(parts_of(donors), FACE)
+        face, other = (or_face(joined(p, FACE), p) for p in (parts_of(batch), parts_of(donors)))
         by = aligning(moments(face), moments(other))
         return self._pasted(batch.images, face, donors.images, other, by, rng)
 
     def innocent(self, batch: Batch, rng: SampleRng) -> Forged:
         """The picture as its own donor, resampled by less than a pixel."""
-        face = joined(parts_of(batch), FACE)
+        parts = parts_of(batch)
+        face = or_face(joined(parts, FACE), parts)
         by = slightly(rng.fork(1))
         return unforged(self._pasted(batch.images, face, batch.images, face, by, rng).images)
 
     def _pasted(
         self, source: Tensor, face: Tensor, donor: Tensor, other: Tensor, by: Affine, rng: SampleRng
     ) -> Forged:
-        region = face * moved(other, by)
+        both = face * moved(other, by)
+        region = torch.where(both.amax((2, 3), keepdim=True) > 0.5, both, face)
         low, high = self.feather
         alpha = feathered(region, rng.uniform(1, low=low, high=high)[:, 0])
         return paste(source, matched(moved(donor, by), source, region), alpha)
@@ -102,7 +114,7 @@ def chosen_part(parts: Tensor, others: Tensor, rng: SampleRng) -> tuple[Tensor, 
     there = torch.stack([_enough(a, least) & _enough(b, least) for a, b in zip(mine, theirs, strict=True)], 1)
     anyway = torch.ones_like(there[:, :1])
     choice = torch.where(torch.cat([there, anyway], 1), rng.uniform(len(SPLICED) + 1), -1.0).argmax(1)
-    face, other = (joined(p, FACE) for p in (parts, others))
+    face, other = (or_face(joined(p, FACE), p) for p in (parts, others))
     pairs = [*zip(mine, theirs, strict=True), (face, other)]
     by = [aligning(moments(a), moments(b)) for a, b in pairs]
     regions = [*(widened(a, round(WIDENED * parts.shape[-1] / 64)) for a in mine), _patch(face, rng)]
@@ -120,7 +132,9 @@ def _patch(face: Tensor, rng: SampleRng) -> Tensor:
     low, high = PATCH
     radii, angle = rng.uniform(2, low=low, high=high), rng.uniform(2, low=-1.0)
     place = found.mean + (root2(found.spread) * angle[:, None]).sum(-1)
-    return inside_ellipse(face, Moments(place, found.spread), radii) * (face > 0.5)
+    patch = inside_ellipse(face, Moments(place, found.spread), radii)
+    both = patch * (face > 0.5)
+    return torch.where(both.amax((2, 3), keepdim=True) > 0, both, (face > 0.5).to(face.dtype))
 
 
 def inside_ellipse(like: Tensor, about: Moments, radii: Tensor) -> Tensor:

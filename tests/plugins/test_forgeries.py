@@ -11,7 +11,7 @@ from magdr_plugins.forgeries._blur import blur_each, high_pass
 from magdr_plugins.forgeries._colour import colour_moments, matched
 from magdr_plugins.forgeries._generated import Generated
 from magdr_plugins.forgeries._local import Inpainted, Warped, diffused
-from magdr_plugins.forgeries._paste import paste
+from magdr_plugins.forgeries._paste import Innocent, paste
 from magdr_plugins.forgeries._regions import FACE, aligning, joined, moments, moved, parts_of, root2, times2
 from magdr_plugins.forgeries._rerender import Rerendered
 from magdr_plugins.forgeries._self_blend import SelfBlended
@@ -87,12 +87,14 @@ RERENDERED = ("edited", "reenacted", "replaced")
 
 @pytest.mark.parametrize("name", NAMES)
 def test_forged_pictures_are_8_bit_and_differ_inside_their_masks(world, name):
-    images, masks = world.forge(name)
+    images, masks, alpha = world.forge(name)
     source = world.batch(name).images
     assert torch.equal(images, to_8bit(images))
     assert images.shape == source.shape
     assert masks.shape == (COUNT, 1, *source.shape[2:])
     assert masks.unique().tolist() == [0, 1]
+    assert torch.equal(images * (alpha == 0), source * (alpha == 0))
+    assert (alpha[masks > 0] > 0).all()
     assert (masks.flatten(1).sum(1) > 0).all(), "something is forged in every picture"
     change = (images - source).abs().mean(1, keepdim=True)
     inside, outside = ((change * m).sum() / m.sum() for m in (masks, 1 - masks))
@@ -102,9 +104,9 @@ def test_forged_pictures_are_8_bit_and_differ_inside_their_masks(world, name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_forged_picture_is_the_same_in_any_batch(world, name):
-    images, masks = world.forge(name)
+    images, masks, _ = world.forge(name)
     for rows in ([2], [4, 1]):
-        some, theirs = world.forge(name, rows)
+        some, theirs, _ = world.forge(name, rows)
         assert torch.equal(some, images[rows])
         assert torch.equal(theirs, masks[rows])
 
@@ -120,7 +122,7 @@ def test_what_is_forged_is_drawn_by_the_picture_s_own_stream(world, name):
 @pytest.mark.parametrize("name", NAMES)
 def test_the_pipeline_without_a_forgery_counts_as_real(world, name):
     batch = world.batch(name)
-    images, masks = world.families[name].innocent(batch, SampleRng(0, name, batch.ids))
+    images, masks, _ = world.families[name].innocent(batch, SampleRng(0, name, batch.ids))
     assert masks.shape == (COUNT, 1, 64, 64)
     assert masks.sum() == 0
     assert torch.equal(images, to_8bit(images))
@@ -153,7 +155,7 @@ def test_pictures_matched_in_sharpness_have_the_detail_of_their_source_inside_th
 
 @pytest.mark.parametrize("name", RERENDERED)
 def test_the_masks_of_the_renderer_are_exact(world, name):
-    images, masks = world.forge(name)
+    images, masks, _ = world.forge(name)
     assert torch.equal(masks.bool(), (images != world.batch(name).images).any(1, keepdim=True))
 
 
@@ -194,7 +196,7 @@ def test_paste_marks_what_changed_where_alpha_is_above_one_half():
     content[0, 2, 7, 7] = 200 / 255  # where alpha is low
     alpha = torch.ones(1, 1, 9, 9)
     alpha[..., 5:, :] = 0.4
-    images, masks = paste(source, content, alpha)
+    images, masks, _ = paste(source, content, alpha)
     expected = torch.zeros(9, 9)
     expected[1:4, 1:4] = 1
     assert torch.equal(masks[0, 0], expected)
@@ -204,9 +206,41 @@ def test_paste_marks_what_changed_where_alpha_is_above_one_half():
 
 def test_paste_at_half_strength_moves_the_picture_and_not_the_mask():
     source, content = torch.zeros(2, 3, 6, 6), torch.full((2, 3, 6, 6), 200 / 255)
-    images, masks = paste(source, content, torch.ones(2, 1, 6, 6), torch.tensor([1.0, 0.5]))
+    images, masks, _ = paste(source, content, torch.ones(2, 1, 6, 6), torch.tensor([1.0, 0.5]))
     assert (images[:, 0, 0, 0] * 255).tolist() == pytest.approx([200, 100])
     assert masks.all()
+
+
+def test_a_forgery_that_nobody_sees_is_where_it_was_pasted():
+    source = torch.zeros(2, 3, 8, 8)
+    alpha = torch.zeros(2, 1, 8, 8)
+    alpha[0, 0, 2:4, 2:4] = 1
+    alpha[1, 0, 5, 5] = 0.3  # nowhere above one half
+    masks = paste(source, source, alpha).masks
+    assert torch.equal(masks, (alpha > 0).float())
+
+
+@pytest.mark.parametrize(
+    "name", ["editing", "reenactment", "swap", "self-blended", "splice", "inpainted", "warped"]
+)
+def test_a_picture_without_a_face_or_of_one_colour_still_gets_a_mask(world, name):
+    faces, donors = world.faces[range(2)], world.donors[[0, 1]]
+    nobody = torch.zeros_like(faces.masks)
+    nobody[:, 0] = 1
+    known = {k: v for k, v in faces.annotations.items() if k != "masks"}
+    for images, masks in ((faces.images, nobody), (torch.zeros_like(faces.images), faces.masks)):
+        batch = Batch(images, faces.ids, annotations={**known, "masks": masks})
+        made = world.families[name](
+            batch, Batch(images, donors.ids, masks=masks), SampleRng(0, name, batch.ids)
+        )
+        assert made.images.isfinite().all()
+        assert (made.masks.flatten(1).sum(1) > 0).all()
+
+
+def test_an_innocent_family_is_the_pipeline_without_the_forgery(world):
+    batch, family = world.faces[range(2)], world.families["swap"]
+    made = Innocent(family)(batch, batch[[]], SampleRng(0, "swap", batch.ids))
+    assert torch.equal(made.images, family.innocent(batch, SampleRng(0, "swap", batch.ids)).images)
 
 
 def test_paste_keeps_the_source_to_the_last_bit_where_alpha_is_nothing():
@@ -214,7 +248,7 @@ def test_paste_keeps_the_source_to_the_last_bit_where_alpha_is_nothing():
     source = torch.randint(0, 256, (1, 3, 16, 16), generator=draw) / 255
     alpha = torch.zeros(1, 1, 16, 16)
     alpha[..., :8] = 1
-    images, _ = paste(source, torch.rand(1, 3, 16, 16, generator=draw), alpha)
+    images, _, _ = paste(source, torch.rand(1, 3, 16, 16, generator=draw), alpha)
     assert torch.equal(images[..., 8:], source[..., 8:])
 
 
@@ -322,6 +356,6 @@ def test_forgeries_scale_with_the_picture(tmp_path):
     split = kit.build("dataset", "large").split("test")
     batch, donors = split[range(3)], split[range(50, 53)]
     for name, family in (("swap", Swap()), ("inpainted", Inpainted()), ("warped", Warped())):
-        images, masks = family(batch, donors, SampleRng(0, name, batch.ids))
+        images, masks, _ = family(batch, donors, SampleRng(0, name, batch.ids))
         assert torch.equal(images, to_8bit(images))
         assert 0.01 < masks.mean() < 0.5
