@@ -110,7 +110,8 @@ class RecoveryNet(nn.Module):
             nn.Sequential(layer(widths[i + 1] + widths[i], widths[i]), layer(widths[i], widths[i]))
             for i in reversed(range(len(widths) - 1))
         )
-        self.head = nn.Conv2d(width, 4, 3, padding=1)
+        self.head = nn.Conv2d(width, 3, 3, padding=1)
+        self.spread = nn.Conv2d(width, 1, 3, padding=1)
 
     def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """What the masked pixels may have been.
@@ -135,8 +136,9 @@ class RecoveryNet(nn.Module):
             skip = kept.pop()
             y = F.interpolate(y, size=skip.shape[2:], mode="bilinear", align_corners=False)
             y = block(torch.cat([y, skip], 1))
-        y = self.head(y)[..., :height, :width]
-        return (y[:, :3] + 1) / 2, y[:, 3:].clamp(*LOG_VARIANCE)
+        # What is recovered shall not be what is easily foretold: the spread only watches.
+        made, spread = (y[..., :height, :width] for y in (self.head(y), self.spread(y.detach())))
+        return (made + 1) / 2, spread.clamp(*LOG_VARIANCE)
 
     @staticmethod
     def draw_mask(parts: Tensor, rng: SampleRng) -> Tensor:

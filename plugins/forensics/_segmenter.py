@@ -84,7 +84,7 @@ class Segmenter(nn.Module):
         (given,) = self._outside
         return None if given is None else given(x)
 
-    def forward(self, x: Tensor, guide: Tensor | None) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, guide: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Log odds of each pixel `[B,1,H,W]` and of the picture `[B]`.
 
         Args:
