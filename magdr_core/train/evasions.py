@@ -71,7 +71,7 @@ def uniform_blur(x: Tensor, s_min: float) -> Tensor:
 
 
 class RandomBlur(_Untrained):
-    """One drawn blur for each whole picture: what every blurring adversary has to beat.
+    """One drawn blur for each whole picture, `[B,3,H,W]` -> same: what every blurring adversary has to beat.
 
     Args:
         s_min: the least precision of the adversary that it is the control of.
@@ -87,7 +87,7 @@ class RandomBlur(_Untrained):
 
 
 class SignSteps(_Untrained):
-    """Projected sign ascent on the cross entropy, from a random start in the ball.
+    """Projected sign ascent on the cross entropy, from a random start in the ball: `[B,3,H,W]` -> same.
 
     Args:
         eps: the ball's radius in [0,1] units.
@@ -114,7 +114,7 @@ class SignSteps(_Untrained):
 
 
 class BlurSteps(_Untrained):
-    """Ascent on the cross entropy over the blur of each pixel, without a generator.
+    """Ascent on the cross entropy over the blur of each pixel, without a generator: `[B,3,H,W]` -> same.
 
     Args:
         s_min: the least precision, the strongest blur.
@@ -148,7 +148,7 @@ class BlurSteps(_Untrained):
 
 
 class BlurGame:
-    """Two networks, one for real pictures and one for fakes, that learn where to blur.
+    """Two networks, one for real pictures and one for fakes, that learn where to blur: `[B,3,H,W]` -> same.
 
     Args:
         s_min: the least precision, the strongest blur.

@@ -88,7 +88,7 @@ class LocalizingTrainer:
         return {**losses, **{f"held_out_{name}": value for name, value in theirs.items()}}
 
     def split(self, count: int, rng: SampleRng) -> tuple[Tensor, Tensor]:
-        """Indices of pairs of all families but one, and of that one."""
+        """Indices of pairs of all families but one, `[m]`, and of that one, `[n]`: `count` together."""
         keys = list(self.rows)
         out = keys[int(rng.integers(1, high=len(keys))[0, 0])]
         kept = torch.cat([rows for k, rows in self.rows.items() if k != out])
