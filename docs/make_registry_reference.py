@@ -56,6 +56,7 @@ MEANINGS = {
         "dataset": "label of the faces that it is for; else the first dataset",
         "attacks": "by the label in a profile the attack that it means on this task; its own if not listed",
     },
+    "ForgeryTable": {"group": "of its relatives; its component's if left out"},
     "ForensicTable": {
         "families": "forgeries that it learns from, by label; else all of the registry's of a part of a face",
         "leave_out": "forgeries, or groups of them, that it must not see",

@@ -18,6 +18,16 @@ from magdr_core.forensics.guards import GuardedForensic, GuardedForgery
 Labels = list[Annotated[str, Field(min_length=1)]]
 
 
+class ForgeryTable(BaseModel):
+    """Where a forgery belongs that its component cannot know: one that changes what another makes.
+
+    Attributes:
+        group: of its relatives; its component's if None.
+    """
+
+    group: specs.ForgeryGroup | None = None
+
+
 class ForensicTable(BaseModel):
     """What a model that learns is taught on.
 
@@ -73,6 +83,7 @@ FORENSIC_KINDS = (
         guard=_guarded_forgery,
         call="(batch, donors, rng) -> Forged",
         summary="Forgery families: 8-bit fakes of real pictures, with exact masks.",
+        table=ForgeryTable,
         trial=Trial(
             call=_call_forgery,
             shape=lambda given: (len(given.images), 4, *given.images.shape[2:]),

@@ -37,7 +37,20 @@ class GuardedForgery(Guard):
             ComponentError: pictures that are not 8-bit, masks of other values than 0 and 1, a forgery without
                 a mask (or a null one with one), a pixel that changed where nothing is forged, or it fails.
         """
-        made = self.call(self.component, batch, donors, rng)
+        return self._checked(batch, self.call(self.component, batch, donors, rng), null=self.spec.null)
+
+    def innocent(self, batch: Batch, rng: SampleRng) -> Forged:
+        """The pipeline without the forgery, where the component has it as `innocent(batch, rng)`: pictures
+        `[B,3,H,W]`, and masks `[B,1,H,W]` that are empty.
+
+        Raises:
+            ComponentError: it has none, or as of a call of a null forgery.
+        """
+        if not hasattr(self.component, "innocent"):
+            raise self.fail("has no pipeline without a forgery (innocent)")
+        return self._checked(batch, self.call(self.component.innocent, batch, rng), null=True)
+
+    def _checked(self, batch: Batch, made: Any, *, null: bool) -> Forged:
         if not all(hasattr(made, name) for name in ("images", "masks")):
             raise self.fail(f"returned a {type(made).__name__}, expected Forged")
         x, (n, _, height, width) = batch.images, batch.images.shape
@@ -47,10 +60,10 @@ class GuardedForgery(Guard):
         if alpha is not None:
             alpha = self.scores(alpha, (n, 1, height, width))
         if n:
-            self._check(x, images, masks, alpha)
+            self._check(x, images, masks, alpha, null)
         return Forged(images, masks, alpha)
 
-    def _check(self, x: Tensor, images: Tensor, masks: Tensor, alpha: Tensor | None) -> None:
+    def _check(self, x: Tensor, images: Tensor, masks: Tensor, alpha: Tensor | None, null: bool) -> None:
         levels = images * 255
         expect(
             ((levels - levels.round()).abs() <= _OFF_LEVEL).all(),
@@ -61,11 +74,11 @@ class GuardedForgery(Guard):
             lambda: self.fail("returned masks that are not 0 and 1"),
         )
         there = masks.flatten(1).any(1)
-        if self.spec.null:
+        if null:
             expect(~there.any(), lambda: self.fail("is a null forgery, and returned a mask"))
         else:
             expect(there.all(), lambda: self.fail(f"returned an empty mask for image {_first(~there)}"))
-        if self.spec.null or self.spec.group == "whole":
+        if null or self.spec.group == "whole":
             return
         support = grown(masks, self.spec.reach) > 0 if alpha is None else alpha > 0
         moved = (images != x).any(1, keepdim=True) & ~support

@@ -29,8 +29,8 @@ class ForgeryFamily:
 
     Attributes:
         label: of its table.
-        name: registry name of its component.
-        group: of its relatives.
+        name: registry name of its component, with those of the forgeries inside it.
+        group: of its relatives; its table's, else its component's.
         null: it is no forgery.
     """
 
@@ -42,8 +42,16 @@ class ForgeryFamily:
 
 def family_of(toolkit: Any, label: str) -> ForgeryFamily:
     """Raises RegistryError if there is no such forgery."""
-    entry = toolkit.resolve("forgery", label).entry
-    return ForgeryFamily(label, entry.name, entry.spec.group, entry.spec.null)
+    resolved = toolkit.resolve("forgery", label)
+    spec = resolved.entry.spec
+    inside = [
+        family_of(toolkit, resolved.needs[name])
+        for name, need in spec.needs.items()
+        if need.kind == "forgery" and isinstance(resolved.needs[name], str)
+    ]
+    name = " of ".join([resolved.entry.name, *(family.name for family in inside)])
+    group = resolved.instance.keys.get("group") or spec.group
+    return ForgeryFamily(label, name, group, spec.null)
 
 
 def quality_kind(toolkit: Any, label: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from magdr_core.components.batch import Batch
+from magdr_core.components.batch import ATTRIBUTE, Batch
 from magdr_core.components.forensics import ForensicData
 from magdr_core.components.rng import SampleRng
 from magdr_core.functional import CLASSES, gaussian_blur, to_8bit
@@ -33,12 +33,18 @@ _FACE = (
 def known_faces(given: Inputs) -> Batch:
     """The pictures as a dataset would give them that knows all about faces, with exact masks `[B,19,H,W]`."""
     faces = faces_of(given, ())
+    rng = SampleRng(0, "toy people", given.ids)
+    drawn = {
+        name: rng.integers(1, high=2)[:, 0].float() if name.startswith(ATTRIBUTE) else rng.uniform(17)
+        for name in sorted(faces.annotations)
+        if name != "identities"
+    }
     height, width = given.images.shape[2:]
     masks = _masks(given.ids, height, width).to(given.images)
     # One number for each id: a person is the same in any batch.
     people = torch.tensor([int(name.rpartition("-")[2]) for name in given.ids], dtype=torch.int64)
-    known = {**faces.annotations, "masks": masks, "identities": people.to(given.images.device)}
-    return Batch(faces.images, faces.ids, annotations=known)
+    known = {**drawn, "masks": masks, "identities": people}
+    return Batch(given.images, given.ids, annotations=known).to(given.images.device)
 
 
 def donors_of(given: Inputs) -> Batch:

@@ -224,6 +224,18 @@ def pasted(batch: Batch, donors: Batch, rng: SampleRng) -> Forged:
     return Forged(torch.where(inside[:, None], donors.images, batch.images), masks, masks)
 
 
+class Pasted:
+    """A square of another picture."""
+
+    def __call__(self, batch: Batch, donors: Batch, rng: SampleRng) -> Forged:
+        """Images `[B,3,H,W]` and masks `[B,1,H,W]`."""
+        return pasted(batch, donors, rng)
+
+    def innocent(self, batch: Batch, rng: SampleRng) -> Forged:
+        """The pictures `[B,3,H,W]` as they are."""
+        return Forged(batch.images, torch.zeros_like(batch.images[:, :1]))
+
+
 class Rough:
     """Roughness of a picture, and where it is rough; more is more likely forged."""
 
@@ -287,7 +299,7 @@ def magdr_datasets() -> list[DatasetSpec]:
 
 @hookimpl
 def magdr_forgeries() -> list[ForgerySpec]:
-    return [ForgerySpec(name=NAME, build=stateless(pasted), donor=True, group="local")]  # type: ignore[arg-type]
+    return [ForgerySpec(name=NAME, build=Pasted, donor=True, group="local")]
 
 
 @hookimpl

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from magdr_plugins.forensics.constant_mask import ConstantMask
+from magdr_plugins.forensics.statistics import Statistics, global_statistics, logistic_regression
 from scipy.fft import dctn
 from scipy.ndimage import laplace
 from scipy.stats import skew
@@ -12,8 +14,6 @@ from sklearn.linear_model import LogisticRegression
 
 from magdr_core.api import DataError, ForensicData
 from magdr_core.functional import gaussian_blur, luma, to_8bit
-from plugins.forensics.constant_mask import ConstantMask
-from plugins.forensics.statistics import Statistics, global_statistics, logistic_regression
 
 X = to_8bit(gaussian_blur(torch.rand(4, 3, 24, 35, generator=torch.Generator().manual_seed(0)), 0.6))
 
