@@ -66,9 +66,11 @@ class ForensicRole(Role):
         return self._taught(run, label).digest
 
     def _taught(self, run: TaskRun, label: str) -> Taught:
+        def teacher() -> Teacher:
+            return Teacher(run.toolkit, run.images.data, run.store, run.progress)
+
         def teach() -> Taught:
-            told = run.progress
-            return Teacher(run.toolkit, run.images.data, run.store, told).taught(label)
+            return run.cached((self.name, "teacher"), teacher).taught(label)
 
         found: Taught = run.cached((self.name, label), teach)
         return found

@@ -10,10 +10,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from magdr_core.calibration.partition import CalibrationPart, CalibrationPartition
 from magdr_core.components.fingerprints import CORE, digest
@@ -103,6 +104,15 @@ def chosen_families(toolkit: Any, label: str) -> list[ForgeryFamily]:
     return kept
 
 
+class _Forgeries(NamedTuple):
+    """Real pictures `[n,3,H,W]`, fakes `[n,3,H,W]`, their masks `[n,1,H,W]`, and n ids."""
+
+    real: Tensor
+    fake: Tensor
+    masks: Tensor
+    ids: tuple[str, ...]
+
+
 class Teacher:
     """Teaches the forensic models of a run.
 
@@ -117,6 +127,7 @@ class Teacher:
         self.toolkit, self.data, self.store, self.progress = toolkit, data, store, progress
         self.policy = toolkit.registry.calibration
         self.partition = CalibrationPartition.of(self.policy)
+        self._made: dict[tuple[str, str], _Forgeries] = {}
 
     def taught(self, label: str) -> Taught:
         """A model, taught where it learns, with a threshold.
@@ -196,30 +207,27 @@ class Teacher:
 
         Where there are qualities each pair has one of them, or none, drawn by its id.
         """
-        part, seed = self.partition.train, self.policy.seed
-        split = data.split(part.split)
-        said = f"forging {part.split} faces ({about})" if about else "forging"
+        said = f"forging {self.partition.train.split} faces ({about})" if about else "forging"
         reals, fakes, masks = [], [], []
-        names, groups, of, ids = [], [], [], list[str]()
+        names, groups, of, ids = list[str](), list[str](), list[str](), list[str]()
         self.progress(said, 0, len(families))
         for number, family in enumerate(families, 1):
-            for batch in batches(split, part.samples, data.size):
-                forged = forge(self.toolkit, family.label, split, batch, seed)
-                drawn = self._drawn(batch.ids, family, len(qualities))
-                real, fake = batch.images.clone(), forged.images.clone()
-                for i, quality in enumerate(qualities):
-                    rows = [row for row, which in enumerate(drawn) if which == i]
-                    if rows:
-                        own = [batch.ids[row] for row in rows]
-                        real[rows] = degrade(self.toolkit, quality, real[rows], own, seed)
-                        fake[rows] = degrade(self.toolkit, quality, fake[rows], own, seed)
-                reals.append(real)
-                fakes.append(fake)
-                masks.append(forged.masks)
-                names += [family.name] * len(batch)
-                groups += [family.group] * len(batch)
-                of += [qualities[which] if which < len(qualities) else "" for which in drawn]
-                ids += batch.ids
+            made = self._forged(data, family)
+            drawn = self._drawn(made.ids, family, len(qualities))
+            real, fake = made.real.clone(), made.fake.clone()
+            for i, quality in enumerate(qualities):
+                rows = [row for row, which in enumerate(drawn) if which == i]
+                if rows:
+                    own = [made.ids[row] for row in rows]
+                    real[rows] = degrade(self.toolkit, quality, real[rows], own, self.policy.seed)
+                    fake[rows] = degrade(self.toolkit, quality, fake[rows], own, self.policy.seed)
+            reals.append(real)
+            fakes.append(fake)
+            masks.append(made.masks)
+            names += [family.name] * len(made.ids)
+            groups += [family.group] * len(made.ids)
+            of += [qualities[which] if which < len(qualities) else "" for which in drawn]
+            ids += made.ids
             self.progress(said, number, len(families))
         return ForensicData(
             torch.cat(reals),
@@ -229,8 +237,24 @@ class Teacher:
             tuple(groups),
             tuple(of),
             tuple(ids),
-            seed,
+            self.policy.seed,
         )
+
+    def _forged(self, data: Dataset, family: ForgeryFamily) -> _Forgeries:
+        """The part's pictures and their forgeries, made once for all models that learn from them."""
+        memo = (data.fingerprint(), family.label)
+        if memo not in self._made:
+            part = self.partition.train
+            split = data.split(part.split)
+            reals, fakes, masks, ids = [], [], [], list[str]()
+            for batch in batches(split, part.samples, data.size):
+                forged = forge(self.toolkit, family.label, split, batch, self.policy.seed)
+                reals.append(batch.images)
+                fakes.append(forged.images)
+                masks.append(forged.masks)
+                ids += batch.ids
+            self._made[memo] = _Forgeries(torch.cat(reals), torch.cat(fakes), torch.cat(masks), tuple(ids))
+        return self._made[memo]
 
     def _drawn(self, ids: Sequence[str], family: ForgeryFamily, count: int) -> list[int]:
         """For each picture the number of a quality, or `count` of none."""
