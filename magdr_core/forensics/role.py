@@ -11,7 +11,7 @@ from torch import Tensor
 
 from magdr_core.components.batch import Samples
 from magdr_core.components.cells import PlannedCell
-from magdr_core.components.role import Role
+from magdr_core.components.role import PictureName, Role
 from magdr_core.components.scenario import Scenario
 from magdr_core.components.slice import Measured, Slice
 from magdr_core.components.task_run import Planning, Rng, TaskRun, components_aside
@@ -30,6 +30,11 @@ from magdr_core.forensics.teaching import Taught, Teacher, chosen_families
 from magdr_core.functional import to_8bit
 from magdr_core.results.cell import CLEAN as CLEAN_IMAGES
 
+KEPT = 8
+"""Masks of a cell, of its first pictures, that are kept for the report."""
+
+LOCATED = "located"
+
 CLIPS = "clips"
 """The annotation of a dataset that says which clip each picture is a frame of, `[B]` int64."""
 
@@ -41,6 +46,7 @@ class ForensicRole(Role):
     plural = "forensics"
     kind = "forensic"
     figures = FIGURES
+    schema = 2
 
     def check(self, plan: Planning) -> None:
         super().check(plan)
@@ -90,19 +96,38 @@ class ForensicRole(Role):
 
     # -- measuring --------------------------------------------------------------------------------------
 
+    def kept(self, run: TaskRun, cell: PlannedCell, stored: Mapping[str, Any]) -> Mapping[str, int]:
+        count = stored.get(LOCATED, 0)
+        return {LOCATED: count} if count else {}
+
+    def report_pictures(
+        self, store: Any, data: Mapping[str, Any], shown: int
+    ) -> Mapping[PictureName, Tensor]:
+        """Where a model locates the first forgeries, `[n,3,H,W]` in [0,1]."""
+        facts = data["facts"]
+        found = store.images(f"{data['key']}-{LOCATED}") if data.get(LOCATED) else None
+        if found is None:
+            return {}
+        return {(facts["task"], facts["attack"], facts["component"], LOCATED): found[:shown]}
+
     def measure(self, run: TaskRun, cell: PlannedCell, seen: Samples, component: Any, rng: Rng) -> Measured:
         taught: Taught = component
         family = self._family(run, cell.slice)
+        located = self._located(seen.images, taught) if taught.model.locates else None
         if family is None or family.null:
-            values = self._reals(run, cell, seen, taught)
+            values = self._reals(run, cell, seen, taught, located)
         else:
-            values = self._fakes(run, cell, seen, taught)
+            values = self._fakes(run, cell, seen, taught, located)
         mark = self._mark(run, cell)
-        extra = {"thresholds": {"fpr": taught.threshold}, "fpr": taught.fpr}
-        return Measured({f"{mark}/{name}": told for name, told in values.items()}, extra)
+        extra: dict[str, Any] = {"thresholds": {"fpr": taught.threshold}, "fpr": taught.fpr}
+        pictures: dict[str, Tensor] = {}
+        if located is not None and cell.slice.scenario == FORGED:
+            pictures[LOCATED] = located[:KEPT].expand(-1, 3, -1, -1)
+            extra[LOCATED] = len(pictures[LOCATED])
+        return Measured({f"{mark}/{name}": told for name, told in values.items()}, extra, pictures)
 
     def _fakes(
-        self, run: TaskRun, cell: PlannedCell, seen: Samples, taught: Taught
+        self, run: TaskRun, cell: PlannedCell, seen: Samples, taught: Taught, located: Tensor | None
     ) -> dict[str, list[float]]:
         score, real = self._scores(seen.images, taught), self._real_scores(run, cell, taught)
         values = {
@@ -112,23 +137,21 @@ class ForensicRole(Role):
             "real_flagged": (real > taught.threshold).double().tolist(),
         }
         values |= self._of_clips(run, cell, score, real)
-        if taught.model.locates:
-            forged = forged_from(cell.slice)
-            assert forged is not None
-            masks = run.images.of(masks_of(forged))[: len(seen), :1]
-            values |= overlap(self._located(seen.images, taught), masks)
+        forged = forged_from(cell.slice)
+        if located is not None and forged is not None:
+            values |= overlap(located, run.images.of(masks_of(forged))[: len(seen), :1])
         return values
 
     def _reals(
-        self, run: TaskRun, cell: PlannedCell, seen: Samples, taught: Taught
+        self, run: TaskRun, cell: PlannedCell, seen: Samples, taught: Taught, located: Tensor | None
     ) -> dict[str, list[float]]:
         score = self._scores(seen.images, taught)
         values = {"alarm": (score > taught.threshold).double().tolist()}
         if self._is_edited(cell.slice):
             values["edited_score"] = score.tolist()
             values["untouched_score"] = self._real_scores(run, cell, taught).tolist()
-        if taught.model.locates:
-            values |= alarms(self._located(seen.images, taught))
+        if located is not None:
+            values |= alarms(located)
         return values
 
     def _is_edited(self, part: Slice) -> bool:

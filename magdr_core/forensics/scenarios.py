@@ -15,6 +15,7 @@ from magdr_core.components.task_run import Planning, SharedImages
 from magdr_core.errors import MagdrError
 from magdr_core.forensics.making import batches, degrade, forge, quality_kind
 from magdr_core.results.cell import CLEAN as CLEAN_IMAGES
+from magdr_core.results.cell import FORGED as PREFIX
 
 FORGED, QUALITY = "forged", "picture-quality"
 
@@ -67,7 +68,19 @@ class ForgedScenario(Scenario):
         if not self.wanted(plan):
             return
         for label in self.configured(plan.profile) or ():
-            yield Slice(f"forged:{label}", self.name, label, plan.used("forgery", label))
+            yield Slice(f"{PREFIX}{label}", self.name, label, plan.used("forgery", label))
+
+    def report_pictures(self, images: SharedImages, shown: int) -> Mapping[tuple[str, str, str, str], Tensor]:
+        """The fakes and their masks, `[n,3,H,W]` in [0,1] each."""
+        if self.configured(images.profile) is None or not images.profile.extra.get("forensics"):
+            return {}
+        found = {}
+        for label in self.configured(images.profile):
+            name = images.toolkit.resolve("forgery", label).entry.name
+            part = Slice(f"{PREFIX}{label}", self.name, label, name)
+            found[(images.task, part.name, "", "forged")] = images.of(part)[:shown]
+            found[(images.task, part.name, "", "mask")] = images.of(masks_of(part))[:shown]
+        return found
 
     def images_key(self, images: SharedImages, part: Slice) -> Mapping[str, Any]:
         forgery = images.toolkit.resolve("forgery", part.label).identity

@@ -8,7 +8,7 @@ from functools import cache, cached_property
 from magdr_core.bench.plan import ORACLE
 from magdr_core.measures.definitions import DEFINITIONS
 from magdr_core.report.load import RunData
-from magdr_core.results.cell import ATTACK, IDENTITY, Facts
+from magdr_core.results.cell import ATTACK, FORGED, IDENTITY, Facts
 from magdr_core.results.columns import Row
 from magdr_core.results.frame import CLEAN_IMAGES, NONE, AttackCondition, FigureTable, FigureValue, StepCurve
 from magdr_core.results.variant import BEST_F1, ENSEMBLE, OBLIVIOUS, PLAIN, Variant
@@ -102,7 +102,8 @@ class Figures:
         known = [facts for _, facts in self.frame.plain]
         # A cell tells noise and benign edits apart by their role; rows are of clean images or attacks.
         known += [c.facts for c in self.run.cells if c.failed and c.facts.slice_role == ATTACK]
-        found = {self.condition(f) for f in known if f.task == task and f.attack != NONE}
+        attacked = (f for f in known if f.attack != NONE and not f.attack.startswith(FORGED))
+        found = {self.condition(f) for f in attacked if f.task == task}
         order = self.run.listed("attacks")
         return sorted(found, key=lambda c: (_rank(order, c.attack), *c))
 
