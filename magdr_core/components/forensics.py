@@ -6,7 +6,7 @@ generator is given, and sees the generator. A forensic model sees a picture and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -30,6 +30,10 @@ class Forged:
     images: Tensor
     masks: Tensor
     alpha: Tensor | None = None
+
+    def __iter__(self) -> Iterator[Tensor | None]:
+        """Pictures, masks and alpha, `[B,C,H,W]` each, for those who like to unpack them."""
+        return iter((self.images, self.masks, self.alpha))
 
 
 class Forgery(Protocol):

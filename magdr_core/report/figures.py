@@ -10,6 +10,7 @@ from magdr_core.measures.definitions import DEFINITIONS
 from magdr_core.report.load import RunData
 from magdr_core.results.cell import ATTACK, FORGED, IDENTITY, Facts
 from magdr_core.results.columns import Row
+from magdr_core.results.forensic_grid import ROLE as FORENSIC
 from magdr_core.results.frame import CLEAN_IMAGES, NONE, AttackCondition, FigureTable, FigureValue, StepCurve
 from magdr_core.results.variant import BEST_F1, ENSEMBLE, OBLIVIOUS, PLAIN, Variant
 
@@ -162,7 +163,8 @@ class Figures:
 
     @property
     def adaptive(self) -> bool:
-        return any(r["knowledge"] == "adaptive" for r in self.run.rows)
+        """Whether some attack knew what it attacked, or nothing was attacked: forensic models alone."""
+        return set(self.roles) == {FORENSIC} or any(r["knowledge"] == "adaptive" for r in self.run.rows)
 
 
 def _rank(order: list[str], name: str) -> int:

@@ -51,9 +51,11 @@ class Rerendered:
         masks = changed.to(images.dtype)
         return Forged(images, masks, masks)
 
-    def has(self, ids: tuple[str, ...], count: int) -> bool:
-        """Whether pictures of these names are of the split, which has so many."""
-        return all(0 <= _number(name) - self._first < count for name in ids)
+    def has(self, batch: Batch) -> bool:
+        """Whether these are pictures of the split: datasets of different people share their names."""
+        indices = [_number(name) - self._first for name in batch.ids]
+        known = all(0 <= i < len(self.split) for i in indices)
+        return known and bool(torch.equal(self.split[indices].images, batch.images))
 
     def innocent(self, batch: Batch, rng: SampleRng) -> Forged:
         """The pictures themselves, as drawn."""

@@ -37,13 +37,12 @@ class Redrawn:
     """
 
     def __init__(self, *, dataset: Any, how: How = "edited") -> None:
-        self.splits = [dataset.split(name) for name in SPLITS]
-        self.by_split = [Rerendered(split, how) for split in self.splits]
+        self.by_split = [Rerendered(dataset.split(name), how) for name in SPLITS]
 
     def __call__(self, batch: Batch, donors: Batch, rng: SampleRng) -> Forged:
         """Pictures `[B,3,H,W]` with empty masks `[B,1,H,W]`."""
-        for split, family in zip(self.splits, self.by_split, strict=True):
-            if family.has(batch.ids, len(split)):
+        for family in self.by_split:
+            if family.has(batch):
                 return unforged(family(batch, donors, rng).images)
         raise DataError(f"{batch.ids[0]} is no picture of the dataset that should draw it again")
 
