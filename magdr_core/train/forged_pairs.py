@@ -131,7 +131,7 @@ def forged_by(
     for k, name in enumerate(names):
         rows = (family == k).nonzero()[:, 0]
         if len(rows):
-            made = families[name](batch[rows], donors[rows], rng.select(rows).fork(k + 1))
+            made = families[name](batch[rows], donors[rows], rng.select(rows))
             fake[rows], masks[rows] = made.images, made.masks.to(masks)
     return fake, masks
 

@@ -258,7 +258,10 @@ def test_every_arm_makes_one_update_a_step_and_says_what_it_cost(tmp_path, monke
         trainer._net, "step", lambda loss: (updates.append(trainer.net.training), whole(loss))
     )
     trainer.net.register_forward_pre_hook(lambda net, given: seen.append((net.training, len(given[0]))))
+    before = {n: [p.clone() for p in net.parameters()] for n, net in trainer.modules.items()}
     losses = [trainer.step(i) for i in range(3)]
+    for n, net in trainer.modules.items():
+        assert any(not torch.equal(p, q) for p, q in zip(net.parameters(), before[n], strict=True))
     assert updates == [True] * 3
     assert [n for training, n in seen if training] == [8 if name == "plain" else 16] * 3
     assert losses[-1]["gradients"] == gradients
