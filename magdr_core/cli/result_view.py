@@ -168,7 +168,7 @@ def _other_table(
 ) -> None:
     """A plugin's role: its figures with intervals, a column for each kind of images and a row for each
     component and figure."""
-    attacks = list(dict.fromkeys(f.attack for f in order))
+    attacks = list(dict.fromkeys((f.columns or {}).get("attack", f.attack) for f in order))
     table = Table(title=f"{task}: {role}")
     table.add_column(role, no_wrap=True)
     table.add_column("figure")

@@ -20,6 +20,13 @@ from magdr_core.train.context import TrainContext
 FAMILY = "forgery:"
 """How the settings that name forgeries begin: `forgery:swap` holds the share of swaps among the fakes."""
 
+OF_GENERATORS: Mapping[str, Mapping[str, str]] = {
+    "editing": {"generator": "stargan"},
+    "reenactment": {"generator": "ganimation"},
+    "replacement": {"generator": "cyclegan"},
+}
+"""Which generators those forgeries paste from; a training has no tables that say so."""
+
 CHUNK = 32
 """Pictures that are forged together."""
 
@@ -52,7 +59,8 @@ def families_of(context: TrainContext) -> dict[str, MakesFakes]:
     Raises:
         MagdrError: it names none, or one that there is not.
     """
-    return {name: context.toolkit.sibling("forgery", name) for name in shares(context.recipe.settings)}
+    named = shares(context.recipe.settings)
+    return {name: context.toolkit.sibling("forgery", name, **OF_GENERATORS.get(name, {})) for name in named}
 
 
 @dataclass(frozen=True, eq=False)

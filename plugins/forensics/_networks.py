@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from magdr_core.api import TrainedOn
 from magdr_core.functional import in_pieces
 
 Norm = Literal["group", "instance"]
@@ -83,6 +84,8 @@ class PlainNet(nn.Module):
         norm: group or instance norms.
     """
 
+    trained_on = TrainedOn()
+
     def __init__(self, *, width: int = 16, norm: Norm = "group") -> None:
         super().__init__()
         self.trunk = Trunk(6, width, norm)
@@ -112,6 +115,8 @@ class FrequencyNet(nn.Module):
         size: side of the learned masks; pictures of another side are weighted by interpolated ones.
         norm: group or instance norms.
     """
+
+    trained_on = TrainedOn()
 
     def __init__(self, *, width: int = 16, size: int = 64, norm: Norm = "group") -> None:
         super().__init__()

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from magdr_core.api import ComponentError, SampleRng
+from magdr_core.api import ComponentError, SampleRng, TrainedOn
 from magdr_core.functional import in_pieces, part_index
 
 from ._networks import layer
@@ -98,6 +98,8 @@ class RecoveryNet(nn.Module):
         width: channels of the first level.
         parser: `[B,3,H,W]` -> soft parts `[B,12,H,W]`; asked for by `score` and `locate` alone.
     """
+
+    trained_on = TrainedOn()
 
     def __init__(self, *, width: int = 16, parser: Parser | None = None) -> None:
         super().__init__()

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from magdr_core.api import TrainedOn
 from magdr_core.functional import in_pieces, part_index
 
 from ._networks import Verdict, layer, with_detail
@@ -51,7 +52,7 @@ class Recovered:
 
     @torch.no_grad()
     def __call__(self, x: Tensor) -> Tensor:
-        made, _, _ = self.recovery.recovered(x, self.parser(x))
+        made, _, _ = self.recovery.to(x.device).recovered(x, self.parser(x))
         return torch.cat([made, (x - made).abs()], 1)
 
 
@@ -62,6 +63,8 @@ class Segmenter(nn.Module):
         width: channels of the first level; twice and three times as many follow.
         guide: what gives the further channels; None for the picture alone.
     """
+
+    trained_on = TrainedOn()
 
     def __init__(self, *, width: int = 16, guide: FaceBox | Recovered | None = None) -> None:
         super().__init__()

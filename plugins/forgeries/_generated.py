@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from magdr_core.api import Batch, Condition, SampleRng
+from magdr_core.api import Batch, Condition, Forged, SampleRng
 
 from ._blur import blur_each
-from ._paste import Forged, feathered, paste, unforged
+from ._paste import feathered, paste, unforged
 from ._regions import or_face, parts_of, widened
 
 PLAINLY = 0.1

@@ -7,11 +7,11 @@ import math
 import torch
 from torch import Tensor
 
-from magdr_core.api import Batch, SampleRng
+from magdr_core.api import Batch, Forged, SampleRng
 
 from ._blur import blur_each
 from ._colour import colour_moments, pick
-from ._paste import Forged, feathered, paste, unforged
+from ._paste import feathered, paste, unforged
 from ._regions import FACE, Affine, joined, moments, moved, or_face, parts_of, pixel_grid, sampled, widened
 from ._self_blend import smooth_field
 from ._swap import SPLICED, chosen_part, slightly

@@ -2,33 +2,19 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from magdr_core.api import Batch, SampleRng
+from magdr_core.api import Batch, Forged, SampleRng
 from magdr_core.functional import to_8bit
 
 from ._blur import blur_each
 
 VISIBLE = 1.5 / 255
 """A pixel that some channel of changed by more than this is forged: one level may be rounding."""
-
-
-class Forged(NamedTuple):
-    """Forged pictures and what is forged in them.
-
-    Attributes:
-        images: `[B,3,H,W]`, 8-bit levels in [0,1].
-        masks: `[B,1,H,W]` of 0/1.
-        alpha: `[B,1,H,W]`, 0 where a picture kept its levels to the last bit; None if that is not said.
-    """
-
-    images: Tensor
-    masks: Tensor
-    alpha: Tensor | None = None
 
 
 class Family(Protocol):

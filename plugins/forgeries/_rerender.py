@@ -11,9 +11,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from magdr_core.api import Batch, DataError, SampleRng
+from magdr_core.api import Batch, DataError, Forged, SampleRng
 
-from ._paste import Forged, unforged
+from ._paste import unforged
 
 How = Literal["edited", "reenacted", "replaced"]
 
@@ -51,6 +51,10 @@ class Rerendered:
         masks = changed.to(images.dtype)
         return Forged(images, masks, masks)
 
+    def has(self, ids: tuple[str, ...], count: int) -> bool:
+        """Whether pictures of these names are of the split, which has so many."""
+        return all(0 <= _number(name) - self._first < count for name in ids)
+
     def innocent(self, batch: Batch, rng: SampleRng) -> Forged:
         """The pictures themselves, as drawn."""
         return unforged(batch.images)
@@ -82,5 +86,6 @@ def _other_expression(batch: Batch, rng: SampleRng) -> Tensor:
 
 
 def _number(name: str) -> int:
-    """Drawn faces are counted through: `face-17` -> 17."""
-    return int(name.rpartition("-")[2])
+    """Drawn faces are counted through: `face-17` -> 17; -1 of other names."""
+    _, _, number = name.rpartition("face-")
+    return int(number) if number.isdigit() else -1

@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from magdr_core.api import Batch, SampleRng
+from magdr_core.api import Batch, Forged, SampleRng
 from magdr_core.functional import resize
 
 from ._blur import high_pass
 from ._colour import jittered, pick
-from ._paste import Forged, feathered, paste, unforged
+from ._paste import feathered, paste, unforged
 from ._regions import FACE, Affine, joined, moments, moved, or_face, parts_of, pixel_grid, sampled
 from ._swap import slightly
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from magdr_core.api import Batch, SampleRng
+from magdr_core.api import Batch, Forged, SampleRng
 from magdr_core.functional import to_8bit
 
 from ._blur import high_pass
-from ._paste import Family, Forged
+from ._paste import Family
 
 ROUNDS = 5
 """Scaling is done over: clamping and rounding take some of it away again."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from magdr_core.api import Batch, SampleRng
+from magdr_core.api import Batch, Forged, SampleRng
 
 from ._colour import matched, pick
-from ._paste import Forged, feathered, paste, unforged
+from ._paste import feathered, paste, unforged
 from ._regions import (
     FACE,
     LEAST_AREA,
