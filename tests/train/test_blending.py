@@ -9,7 +9,7 @@ from magdr_plugins.forensics._segmenter import Segmenter
 
 from magdr_core.components.rng import SampleRng
 from magdr_core.train.blending import BlendingTrainer, boundary, looks
-from magdr_core.train.forged_pairs import FAMILY
+from magdr_core.train.forensic_recipes import FAMILY
 from tests.train.forensic_world import FAMILIES, Counting, context, seeded
 
 SELF = {f"{FAMILY}self-blended": 1.0}

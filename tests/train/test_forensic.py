@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from magdr_plugins.forensics._networks import PlainNet
@@ -19,9 +21,10 @@ from magdr_core.train.evasions import (
     uniform_blur,
 )
 from magdr_core.train.forensic import ForensicTrainer
-from magdr_core.train.forensic_recipes import FORENSIC_RECIPES, GROUPS, left_out
-from magdr_core.train.forged_pairs import FAMILY, draw_pairs, families_of
+from magdr_core.train.forensic_recipes import FAMILY, FORENSIC_RECIPES, GROUPS, left_out
+from magdr_core.train.forged_pairs import draw_pairs, families_of
 from magdr_core.train.ordinary_augmentation import augmented
+from magdr_core.train.runner import find_recipe
 from tests.train.forensic_world import FAMILIES, Counting, context, seeded
 
 CPU = torch.device("cpu")
@@ -343,6 +346,20 @@ def test_a_group_is_left_out_with_all_its_relatives(group):
     there = {k.removeprefix(FAMILY) for k in recipe.settings if k.startswith(FAMILY)}
     assert there == {name for names in GROUPS.values() for name in names} - set(GROUPS[group])
     assert recipe.settings["s_min"] == 1.0
+
+
+def test_a_name_says_what_is_left_out_and_of_which_seed():
+    found = find_recipe("forensic-blur64-without-local-seed2")
+    assert found.name == "forensic-blur64-without-local-seed2"
+    assert found.seed == 2
+    assert found.settings == left_out(FORENSIC_RECIPES["forensic-blur64"], "local").settings
+    assert find_recipe("recovery64-seed1") == replace(
+        FORENSIC_RECIPES["recovery64"], name="recovery64-seed1", seed=1
+    )
+    assert find_recipe("forensic-plain64-without-blends").seed == 0
+    for wrong in ("forensic-plain-without-local", "forensic-plain64-without-", "forensic-plain64-seed"):
+        with pytest.raises(MagdrError):
+            find_recipe(wrong)
 
 
 def test_nothing_is_left_of_a_recipe_without_all_its_families():
