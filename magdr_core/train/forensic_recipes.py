@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from magdr_core.components.recipe import Recipe
 from magdr_core.errors import MagdrError
-from magdr_core.train.forged_pairs import FAMILY
+
+FAMILY = "forgery:"
+"""How the settings that name forgeries begin: `forgery:swap` holds the share of swaps among the fakes."""
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "generators": ("editing", "reenactment", "replacement"),
@@ -30,7 +33,14 @@ CLASSIFIER: Mapping[str, Any] = {
 }
 """What all arms have in common. Steps are those of the classifier: every arm makes as many."""
 
-ADVERSARY: Mapping[str, float] = {"augment": 1.0, "s_min": 1.0}
+BLENDS: Mapping[str, Any] = {**CLASSIFIER, "pool": 4096}
+"""Of faces that are blended anew each time the masks are kept, which are large."""
+
+BLURRING: Mapping[str, float] = {"augment": 1.0, "s_min": 1.0}
+"""Of the arms that are trained on blurs; `s_min` in a card says that these were."""
+
+RECOVERY: Mapping[str, str] = {"recovery": "builtin:recovery64"}
+"""What the localizers after Delocate are shown comes from a network that is trained before them."""
 
 
 def _arm(name: str, trainer: str, **settings: float) -> Recipe:
@@ -41,11 +51,11 @@ def _arm(name: str, trainer: str, **settings: float) -> Recipe:
 _ARMS = (
     _arm("forensic-plain64", "plain"),
     _arm("forensic-augmented64", "plain", augment=1.0),
-    _arm("forensic-random-blur64", "random_blur", **ADVERSARY),
+    _arm("forensic-random-blur64", "random_blur", **BLURRING),
     # Twice the published strength; at 2/255 an attack is larger than the traces themselves.
-    _arm("forensic-pgd64", "pgd", eps=1 / 255, attack_steps=2.0, **ADVERSARY),
-    _arm("forensic-blur-gradient64", "blur_gradient", attack_steps=2.0, **ADVERSARY),
-    _arm("forensic-blur64", "blur_game", attack_steps=1.0, game_lr=2e-3, **ADVERSARY),
+    _arm("forensic-pgd64", "pgd", eps=1 / 255, attack_steps=2.0, augment=1.0),
+    _arm("forensic-blur-gradient64", "blur_gradient", attack_steps=2.0, **BLURRING),
+    _arm("forensic-blur64", "blur_game", attack_steps=1.0, game_lr=2e-3, **BLURRING),
     Recipe(
         **{**CLASSIFIER, "use": "frequency"},
         name="forensic-frequency64",
@@ -53,13 +63,13 @@ _ARMS = (
         settings={**EVERY, "augment": 1.0},
     ),
     Recipe(
-        **CLASSIFIER,
+        **BLENDS,
         name="forensic-self-blended64",
         trainer="magdr_core.train.blending:BlendingTrainer",
         settings={f"{FAMILY}self-blended": 1.0, "augment": 1.0},
     ),
     Recipe(
-        **{**CLASSIFIER, "use": "segmenter"},
+        **{**BLENDS, "use": "segmenter"},
         name="forensic-x-ray64",
         trainer="magdr_core.train.blending:BlendingTrainer",
         settings={f"{FAMILY}swap": 1.0, "augment": 1.0, "boundary": 100.0},
@@ -72,7 +82,7 @@ _ARMS = (
         params={"width": 16},
         steps=12000,
         batch=16,
-        pool=8192,
+        pool=6144,
         settings={"spread": 0.01},
     ),
     *(
@@ -81,24 +91,45 @@ _ARMS = (
             kind="forensic",
             use=use,
             trainer="magdr_core.train.localizing:LocalizingTrainer",
-            params={"width": 16},
+            params={"width": 16, **recovery},
             steps=6000,
             batch=64,
             pool=8192,
             lr=2e-3,
             settings={**EVERY, "meta": meta, "inner": 1e-3},
         )
-        for name, use, meta in (
-            ("localizer-plain64", "segmenter", 0.0),
-            ("localizer-box64", "segmenter-box", 0.0),
-            ("localizer-recovered64", "delocate", 0.0),
-            ("localizer-meta64", "delocate", 1.0),
+        for name, use, recovery, meta in (
+            ("localizer-plain64", "segmenter", {}, 0.0),
+            ("localizer-box64", "segmenter-box", {}, 0.0),
+            ("localizer-recovered64", "delocate", RECOVERY, 0.0),
+            ("localizer-meta64", "delocate", RECOVERY, 1.0),
         )
     ),
 )
 
 FORENSIC_RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in _ARMS}
 """By name."""
+
+
+WITHOUT, SEED = "-without-", "-seed"
+"""What names of recipes are followed by: a group that is left out, and then another seed."""
+
+_SEEDED = re.compile(rf"(?P<name>.+){SEED}(?P<seed>\d{{1,9}})")
+
+
+def variant(name: str, recipes: Mapping[str, Recipe]) -> Recipe | None:
+    """A recipe without a group of families, or of another seed: `NAME-without-GROUP-seedN`; None of a name
+    that is no such variant.
+
+    Raises:
+        MagdrError: there is no such group, or nothing is left to learn from.
+    """
+    seeded = _SEEDED.fullmatch(name)
+    base, left, group = (seeded["name"] if seeded else name).partition(WITHOUT)
+    if base not in recipes or not (seeded or left):
+        return None
+    recipe = left_out(recipes[base], group) if left else recipes[base]
+    return replace(recipe, name=name, seed=int(seeded["seed"])) if seeded else recipe
 
 
 def left_out(recipe: Recipe, group: str) -> Recipe:
@@ -114,4 +145,4 @@ def left_out(recipe: Recipe, group: str) -> Recipe:
     forged = [k for k in recipe.settings if k.startswith(FAMILY)]
     if forged and not set(forged) - out:
         raise MagdrError(f"{recipe.name} learns from {group} alone: none of it is left")
-    return replace(recipe, name=f"{recipe.name}-without-{group}", settings=settings)
+    return replace(recipe, name=f"{recipe.name}{WITHOUT}{group}", settings=settings)

@@ -16,9 +16,7 @@ from magdr_core.components.batch import Batch
 from magdr_core.components.rng import SampleRng
 from magdr_core.errors import MagdrError
 from magdr_core.train.context import TrainContext
-
-FAMILY = "forgery:"
-"""How the settings that name forgeries begin: `forgery:swap` holds the share of swaps among the fakes."""
+from magdr_core.train.forensic_recipes import FAMILY
 
 OF_GENERATORS: Mapping[str, Mapping[str, str]] = {
     "editing": {"generator": "stargan"},
@@ -139,7 +137,7 @@ def forged_by(
     for k, name in enumerate(names):
         rows = (family == k).nonzero()[:, 0]
         if len(rows):
-            made = families[name](batch[rows], donors[rows], rng.select(rows).fork(k + 1))
+            made = families[name](batch[rows], donors[rows], rng.select(rows))
             fake[rows], masks[rows] = made.images, made.masks.to(masks)
     return fake, masks
 

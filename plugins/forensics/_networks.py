@@ -108,7 +108,7 @@ class FrequencyNet(nn.Module):
     """A classifier on four frequency bands of the picture, each weighted by what is learned.
 
     After F3-Net's frequency-aware decomposition (Qian et al., ECCV 2020, arXiv 2007.09355): the picture's
-    cosine transform, four bands of it, each times `1 + m` with a learned mask m in (-1,1), transformed back.
+    cosine transform, four times over, weighted by a band's 0 or 1 plus a learned mask in (-1,1), and back.
 
     Args:
         width: channels of the first convolution.
@@ -141,7 +141,7 @@ class FrequencyNet(nn.Module):
         v = torch.arange(height, device=x.device, dtype=x.dtype)[:, None] / height
         u = torch.arange(width, device=x.device, dtype=x.dtype)[None] / width
         base = torch.stack([((u + v >= low) & (u + v < high)).to(x.dtype) for low, high in BANDS])
-        return base * (1 + learned)
+        return base + learned
 
     def forward(self, x: Tensor) -> Tensor:
         """Log odds of a forgery, `[B,3,H,W]` in [0,1] -> `[B]`."""

@@ -128,12 +128,14 @@ def test_bands_with_masks_of_nothing_are_the_picture_taken_apart():
 
 
 @torch.no_grad()
-def test_learned_masks_weight_a_band_by_up_to_twice():
+def test_learned_masks_add_up_to_one_to_the_weight_of_any_frequency():
     net = seeded(FrequencyNet)
     x = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-    for value, factor in ((30.0, 2.0), (-30.0, 0.0)):
+    net.masks.zero_()
+    low = net.decomposed(x)[:, :3]
+    for value, added in ((30.0, 1.0), (-30.0, -1.0)):
         net.masks.fill_(value)
-        assert torch.allclose(net.decomposed(x)[:, 9:], factor * (2 * x - 1), atol=1e-4)
+        assert torch.allclose(net.decomposed(x)[:, :3], low + added * (2 * x - 1), atol=1e-4)
 
 
 def test_bands_are_where_the_parts_are(parts):
@@ -189,6 +191,13 @@ def test_what_is_not_masked_is_the_picture_itself(nets, faces, parts):
     assert torch.equal(made * (1 - where), faces.images * (1 - where))
     assert (expected[where == 0] == 1).all()
     assert where.unique().tolist() == [0, 1]
+
+
+@torch.no_grad()
+def test_nothing_is_located_where_nothing_was_recovered(nets, faces, parts):
+    found, where = nets["recovery"].locate(faces.images), nets["recovery"].recovered(faces.images, parts)[2]
+    assert (found[where == 0] == 0).all()
+    assert (found[where > 0] > 0).all()
 
 
 @torch.no_grad()

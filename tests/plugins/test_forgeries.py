@@ -243,6 +243,69 @@ def test_an_innocent_family_is_the_pipeline_without_the_forgery(world):
     assert torch.equal(made.images, family.innocent(batch, SampleRng(0, "swap", batch.ids)).images)
 
 
+@pytest.mark.parametrize("name", ["swap", "splice"])
+def test_another_face_is_brought_to_the_colours_of_the_picture(world, name):
+    """Blue donors, who else would stay blue."""
+    batch, donors = world.faces[range(10)], world.faces[range(40, 50)]
+    blue = donors.images * torch.tensor([0.3, 0.5, 1.0])[:, None, None]
+    known = dict(donors.annotations)
+    made = world.families[name](
+        batch, Batch(blue, donors.ids, annotations=known), SampleRng(0, name, batch.ids)
+    )
+    (forged, _), (own, _) = (colour_moments(x, made.masks) for x in (made.images, batch.images))
+    (theirs, _) = colour_moments(blue, torch.ones_like(made.masks))
+
+    def blueness(mean):
+        return (mean[:, 2] - mean[:, 0]).mean()
+
+    assert blueness(forged) < blueness(own) + 0.6 * (blueness(theirs) - blueness(own))
+
+
+def test_self_blended_faces_have_other_colours_and_are_sharper_or_softer(world):
+    batch = world.faces[range(24)]
+    made = SelfBlended()(batch, batch, SampleRng(0, "s", batch.ids))
+    kept = SelfBlended().innocent(batch, SampleRng(0, "s", batch.ids)).images
+    (forged, _), (own, _), (same, _) = (
+        colour_moments(x, made.masks) for x in (made.images, batch.images, kept)
+    )
+    assert (forged - own).abs().mean() > 5 * (same - own).abs().mean()
+    ratio = detail(made.images, made.masks) / detail(batch.images, made.masks)
+    innocent = detail(kept, made.masks) / detail(batch.images, made.masks)
+    assert (ratio > 1.1 * innocent.max()).any()
+    assert (ratio < 0.8 * innocent.min()).any()
+
+
+def test_self_blended_faces_cover_what_is_under_them_to_a_drawn_extent(world):
+    batch = world.faces[range(24)]
+    black = torch.zeros_like(batch.images)
+    images = SelfBlended()._pasted(batch, black, SampleRng(0, "s", batch.ids)).images
+    left = (images / batch.images.clamp_min(0.1)).flatten(1).amin(1)
+    found = {round(4 * float(v)) for v in left}
+    assert found == {0, 1, 2}, "of the face below nothing, a quarter or a half is left"
+
+
+def test_inpainting_is_by_diffusion_or_by_smoothing(world):
+    batch = world.faces[range(24)]
+    made = Inpainted()(batch, batch, SampleRng(0, "i", batch.ids))
+    inner = 1 - torch.nn.functional.max_pool2d(1 - made.masks, 5, 1, 2)
+    left = (detail(made.images, inner) / detail(batch.images, inner).clamp_min(1e-9))[
+        inner.sum((1, 2, 3)) > 0
+    ]
+    assert (left < 0.002).any()
+    assert (left > 0.01).any()
+
+
+def test_warping_is_affine_or_elastic(world, monkeypatch):
+    """Without the elastic field the elastic ones stay as they were."""
+    monkeypatch.setattr(
+        "magdr_plugins.forgeries._local.smooth_field", lambda x, amount, rng: x.new_zeros(*x[:, 0].shape, 2)
+    )
+    batch = world.faces[range(24)]
+    images = Warped()(batch, batch, SampleRng(0, "w", batch.ids)).images
+    still = (images == batch.images).flatten(1).all(1).float().mean()
+    assert 0.2 < still < 0.8
+
+
 def test_paste_keeps_the_source_to_the_last_bit_where_alpha_is_nothing():
     draw = torch.Generator().manual_seed(0)
     source = torch.randint(0, 256, (1, 3, 16, 16), generator=draw) / 255

@@ -9,7 +9,7 @@ from magdr_plugins.forensics._segmenter import Segmenter
 
 from magdr_core.components.rng import SampleRng
 from magdr_core.train.blending import BlendingTrainer, boundary, looks
-from magdr_core.train.forged_pairs import FAMILY
+from magdr_core.train.forensic_recipes import FAMILY
 from tests.train.forensic_world import FAMILIES, Counting, context, seeded
 
 SELF = {f"{FAMILY}self-blended": 1.0}
@@ -40,6 +40,19 @@ def test_only_real_faces_of_the_pool_are_blended_and_new_fakes_are_made_each_tim
     pool = trainer.images.flatten(1)
     assert all((pool == one.flatten()).all(1).any() for one in shown)
     assert len(set(family.ids[:240])) == 240
+
+
+def test_the_border_is_taught_where_the_pictures_were_blended(x_ray, monkeypatch):
+    trainer, _, _ = x_ray
+    shown = []
+    monkeypatch.setattr(trainer, "_learn", lambda x, fake, wanted: shown.append((x, fake, wanted)))
+    trainer.step(100)
+    x, fake, wanted = shown[0]
+    assert wanted[fake < 0.5].abs().max() == 0
+    changed = ((x[8:] - x[:8]).abs().amax(1, keepdim=True) > 0.05).float()
+    here, there = ((changed * w).sum((1, 2, 3)) for w in (wanted[8:], wanted[8:].flip(3)))
+    assert here.sum() > there.sum() * 1.02
+    assert (here >= there).float().mean() > 0.6
 
 
 def test_a_network_without_a_map_learns_the_verdict_alone(tmp_path):

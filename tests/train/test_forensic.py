@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from magdr_plugins.forensics._networks import PlainNet
@@ -19,10 +21,11 @@ from magdr_core.train.evasions import (
     uniform_blur,
 )
 from magdr_core.train.forensic import ForensicTrainer
-from magdr_core.train.forensic_recipes import FORENSIC_RECIPES, GROUPS, left_out
-from magdr_core.train.forged_pairs import FAMILY, draw_pairs, families_of
+from magdr_core.train.forensic_recipes import FAMILY, FORENSIC_RECIPES, GROUPS, left_out
+from magdr_core.train.forged_pairs import draw_pairs, families_of
 from magdr_core.train.ordinary_augmentation import augmented
-from tests.train.forensic_world import FAMILIES, context, seeded
+from magdr_core.train.runner import find_recipe
+from tests.train.forensic_world import FAMILIES, Counting, context, seeded
 
 CPU = torch.device("cpu")
 TWO = {f"{FAMILY}swap": 1.0, f"{FAMILY}inpainted": 1.0}
@@ -62,6 +65,43 @@ def test_a_batch_holds_reals_and_the_forgeries_of_the_same_scenes(trained):
     assert (same < 1).all()
     assert not torch.equal(x, trainer.drawn(4)[0])
     assert torch.equal(x, trainer.drawn(3)[0])
+
+
+def test_pictures_are_augmented_where_the_recipe_says_so_real_and_fake_each_in_its_way(tmp_path, trained):
+    plain = trained[0].drawn(3)[0]
+    x = ForensicTrainer(context(tmp_path, small(), {**TWO, "augment": 1.0}), families=FAMILIES).drawn(3)[0]
+    changed = (x - plain).abs().flatten(1).amax(1) > 0
+    assert changed.float().mean() > 0.6
+    background = (plain[:8] == plain[8:]).all(1, keepdim=True)
+    apart = ((x[:8] - x[8:]).abs() * background).flatten(1).amax(1)
+    assert (apart > 0.05).sum() >= 4
+
+
+def test_an_adversary_keeps_the_labels(tmp_path, monkeypatch):
+    """With one that changes nothing, the second half of the loss is the first."""
+
+    class Nothing:
+        gradients, modules, optimisers = 0, {}, {}
+
+        def __call__(self, classify, x, fake, rng):
+            return x
+
+        def learn(self, classify, x, fake):
+            pass
+
+    trainer = ForensicTrainer(context(tmp_path, small(), TWO, pool=16, batch=8), Nothing(), FAMILIES)
+    losses = trainer.step(0)
+    assert losses["adversarial"] == pytest.approx(losses["clean"], rel=1e-3)
+
+
+def test_quality_is_measured_on_faces_of_the_test_split(tmp_path):
+    family = Counting(FAMILIES["swap"])
+    settings = {f"{FAMILY}swap": 1.0}
+    trainer = ForensicTrainer(context(tmp_path, small(), settings, pool=16), families={"swap": family})
+    assert set(family.ids) == {f"face-{i}" for i in range(16)}
+    family.ids.clear()
+    trainer.evaluate()
+    assert set(family.ids) == {f"face-{2_010_000 + i}" for i in range(16)}
 
 
 def test_a_family_that_is_not_named_is_neither_built_nor_drawn(tmp_path):
@@ -258,7 +298,10 @@ def test_every_arm_makes_one_update_a_step_and_says_what_it_cost(tmp_path, monke
         trainer._net, "step", lambda loss: (updates.append(trainer.net.training), whole(loss))
     )
     trainer.net.register_forward_pre_hook(lambda net, given: seen.append((net.training, len(given[0]))))
+    before = {n: [p.clone() for p in net.parameters()] for n, net in trainer.modules.items()}
     losses = [trainer.step(i) for i in range(3)]
+    for n, net in trainer.modules.items():
+        assert any(not torch.equal(p, q) for p, q in zip(net.parameters(), before[n], strict=True))
     assert updates == [True] * 3
     assert [n for training, n in seen if training] == [8 if name == "plain" else 16] * 3
     assert losses[-1]["gradients"] == gradients
@@ -279,6 +322,8 @@ def test_augmentation_changes_a_picture_alike_in_any_batch_and_each_in_its_way()
     changes = (y - x).abs().mean((1, 2, 3))
     assert len(changes.unique()) > 15
     same = augmented(x[:1].repeat(24, 1, 1, 1), SampleRng(0, "a", ids))
+    untouched = (same == x[0]).flatten(1).all(1)
+    assert 0 < untouched.sum() < 12, "some come through as they were"
     grey = (same[:, 0] - same[:, 1]).abs().amax((1, 2)) < 0.2
     assert 0 < grey.sum() < 12
 
@@ -301,6 +346,20 @@ def test_a_group_is_left_out_with_all_its_relatives(group):
     there = {k.removeprefix(FAMILY) for k in recipe.settings if k.startswith(FAMILY)}
     assert there == {name for names in GROUPS.values() for name in names} - set(GROUPS[group])
     assert recipe.settings["s_min"] == 1.0
+
+
+def test_a_name_says_what_is_left_out_and_of_which_seed():
+    found = find_recipe("forensic-blur64-without-local-seed2")
+    assert found.name == "forensic-blur64-without-local-seed2"
+    assert found.seed == 2
+    assert found.settings == left_out(FORENSIC_RECIPES["forensic-blur64"], "local").settings
+    assert find_recipe("recovery64-seed1") == replace(
+        FORENSIC_RECIPES["recovery64"], name="recovery64-seed1", seed=1
+    )
+    assert find_recipe("forensic-plain64-without-blends").seed == 0
+    for wrong in ("forensic-plain-without-local", "forensic-plain64-without-", "forensic-plain64-seed"):
+        with pytest.raises(MagdrError):
+            find_recipe(wrong)
 
 
 def test_nothing_is_left_of_a_recipe_without_all_its_families():

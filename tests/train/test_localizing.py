@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from magdr_core.components.rng import SampleRng
 from magdr_core.functional import PARTS
-from magdr_core.train.forged_pairs import FAMILY
+from magdr_core.train.forensic_recipes import FAMILY
 from magdr_core.train.localizing import LocalizingTrainer, localization_loss, overlap
 from tests.train.forensic_world import FAMILIES, context, seeded
 
