@@ -74,12 +74,16 @@ class ForgedScenario(Scenario):
         """The fakes and their masks, `[n,3,H,W]` in [0,1] each."""
         if self.configured(images.profile) is None or not images.profile.extra.get("forensics"):
             return {}
-        found = {}
+        found: dict[tuple[str, str, str, str], Tensor] = {}
         for label in self.configured(images.profile):
-            name = images.toolkit.resolve("forgery", label).entry.name
-            part = Slice(f"{PREFIX}{label}", self.name, label, name)
-            found[(images.task, part.name, "", "forged")] = images.of(part)[:shown]
-            found[(images.task, part.name, "", "mask")] = images.of(masks_of(part))[:shown]
+            try:
+                name = images.toolkit.resolve("forgery", label).entry.name
+                part = Slice(f"{PREFIX}{label}", self.name, label, name)
+                pictures, masks = images.of(part), images.of(masks_of(part))
+            except MagdrError:
+                continue  # its cells say so
+            found[(images.task, part.name, "", "forged")] = pictures[:shown]
+            found[(images.task, part.name, "", "mask")] = masks[:shown]
         return found
 
     def images_key(self, images: SharedImages, part: Slice) -> Mapping[str, Any]:
