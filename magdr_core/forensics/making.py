@@ -20,6 +20,9 @@ from magdr_core.functional import batch_size, to_8bit
 QUALITY_KINDS = ("augmentation", "restoration")
 """Kinds whose components may stand in a list of qualities."""
 
+PARTS_FOUND = "parts"
+"""The annotation that holds what a parser finds."""
+
 _TRIES = 16
 
 
@@ -97,8 +100,31 @@ def forge(toolkit: Any, label: str, split: Split, batch: Batch, seed: int) -> Fo
     """
     forgery: GuardedForgery = toolkit.build("forgery", label)
     name = toolkit.resolve("forgery", label).entry.name
-    others = donors(split, batch, seed) if forgery.spec.donor else batch[:0]
-    return forgery(batch, others, toolkit.rng(f"forgery/{name}", batch.ids, seed))
+    others = with_parts(toolkit, donors(split, batch, seed)) if forgery.spec.donor else batch[:0]
+    return forgery(with_parts(toolkit, batch), others, toolkit.rng(f"forgery/{name}", batch.ids, seed))
+
+
+def parser_of(toolkit: Any) -> str:
+    """The label of the parser that finds the parts of faces of which a dataset knows no masks: the registry's
+    first; empty if it has none."""
+    found: list[str] = toolkit.registry.labels("parser")
+    return found[0] if found else ""
+
+
+def parser_identity(toolkit: Any) -> Any:
+    """What forgeries depend on besides, as JSON; None without a parser."""
+    label = parser_of(toolkit)
+    return toolkit.resolve("parser", label).identity if label else None
+
+
+def with_parts(toolkit: Any, batch: Batch) -> Batch:
+    """A batch whose face parts are known as far as somebody knows them: where the dataset has no masks, those
+    that the parser finds, `[B,12,H,W]`, are its annotation `parts`."""
+    label = parser_of(toolkit)
+    if batch.masks is not None or PARTS_FOUND in batch.annotations or not label or not len(batch):
+        return batch
+    found = toolkit.build("parser", label)(batch.images)
+    return Batch(batch.images, batch.ids, annotations={**batch.annotations, PARTS_FOUND: found})
 
 
 def donors(split: Split, batch: Batch, seed: int) -> Batch:

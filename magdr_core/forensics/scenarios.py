@@ -13,7 +13,7 @@ from magdr_core.components.scenario import Scenario
 from magdr_core.components.slice import CLEAN, Slice
 from magdr_core.components.task_run import Planning, SharedImages
 from magdr_core.errors import MagdrError
-from magdr_core.forensics.making import batches, degrade, forge, quality_kind
+from magdr_core.forensics.making import batches, degrade, forge, parser_identity, quality_kind
 from magdr_core.results.cell import CLEAN as CLEAN_IMAGES
 from magdr_core.results.cell import FORGED as PREFIX
 
@@ -88,7 +88,12 @@ class ForgedScenario(Scenario):
 
     def images_key(self, images: SharedImages, part: Slice) -> Mapping[str, Any]:
         forgery = images.toolkit.resolve("forgery", part.label).identity
-        return {**super().images_key(images, part), "slice": forgery, "shows": part.settings or "pictures"}
+        return {
+            **super().images_key(images, part),
+            "slice": forgery,
+            "shows": part.settings or "pictures",
+            "parser": parser_identity(images.toolkit),
+        }
 
     def make(self, images: SharedImages, part: Slice, clean: Samples) -> Mapping[Slice, Tensor]:
         split = images.data.split(images.profile.split)

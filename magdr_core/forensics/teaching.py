@@ -31,6 +31,7 @@ from magdr_core.forensics.making import (
     family_of,
     forge,
     in_parts,
+    parser_identity,
     quality_kind,
 )
 from magdr_core.measures.thresholds import threshold_at_fpr
@@ -179,6 +180,7 @@ class Teacher:
             "families": [resolve("forgery", f.label).identity for f in families],
             "qualities": [resolve(quality_kind(self.toolkit, q), q).identity for q in qualities],
             "data": [data.fingerprint(), *map(str, (self.partition.train, self.partition.clean))],
+            "parser": parser_identity(self.toolkit) if families else None,
             "fpr": self.policy.fpr,
             "seed": self.policy.seed,
         }

@@ -52,9 +52,13 @@ def parts_of(batch: Batch) -> Tensor:
     Raises:
         DataError: nobody knows the face masks of these pictures.
     """
-    if batch.masks is None:
-        raise DataError("forgeries are made by face masks, and the dataset has none: name a parser for it")
-    return merge_classes(batch.masks)
+    if batch.masks is not None:
+        return merge_classes(batch.masks)
+    if "parts" not in batch.annotations:
+        raise DataError(
+            "forgeries are made by face masks, and the dataset has none: add a [parser.NAME] that finds them"
+        )
+    return batch.annotations["parts"]
 
 
 def joined(parts: Tensor, names: tuple[str, ...]) -> Tensor:

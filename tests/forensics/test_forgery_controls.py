@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
+from magdr_core.components.batch import Batch
 from magdr_core.errors import ComponentError, DataError, RegistryError
 from magdr_core.forensics.making import family_of, forge
 from magdr_core.toolkit import Toolkit
@@ -96,3 +98,17 @@ def test_pictures_of_another_dataset_are_not_redrawn(kit):
     split = kit.build("dataset", "others").split("test")
     with pytest.raises(DataError, match="face-2000000 is no picture of the dataset"):
         forge(kit, "redrawn", split, split[[0]], 0)
+
+
+def test_faces_of_which_nobody_knows_masks_are_parsed_where_the_registry_has_a_parser(kit, tmp_path):
+    split = kit.build("dataset", "faces").split("test")
+    known = split[[0, 1]]
+    bare = {name: value for name, value in known.annotations.items() if name != "masks"}
+    batch = Batch(known.images, known.ids, annotations=bare)
+    with pytest.raises(DataError, match=r"add a \[parser.NAME\]"):
+        forge(kit, "null", split, batch, 0)
+    path = tmp_path / "parsed.toml"
+    path.write_text(f"{REGISTRY}\n[parser.faces]\nuse = 'unet'\n")
+    parsed = Toolkit.from_registry(path, device="cpu")
+    found, exact = (forge(parsed, "swap", split, one, 0).masks for one in (batch, known))
+    assert float((found * exact).sum() / torch.maximum(found, exact).sum()) > 0.5
