@@ -12,6 +12,7 @@ from magdr_core.results.forensic_grid import SEEN, ForensicGrid, family
 from magdr_core.results.frame import MISSING, NONE
 
 UNSEEN = "*"
+UNDER = "under "
 
 
 def forensic_tables(console: Terminal, rows: Iterable[Row], task: str, qualities: Sequence[str]) -> None:
@@ -37,11 +38,10 @@ def forensic_tables(console: Terminal, rows: Iterable[Row], task: str, qualities
             table.add_row(family(attack), *(_field(grid, attack, model, metric) for model in models))
         for quality in grid.qualities:
             of = [NONE] if NONE in attacks else attacks
-            head = family(NONE) if NONE in attacks else "mean"
-            if quality or len(of) > 1:
-                means = (grid.mean(model, metric, quality, attacks=of) for model in models)
+            means = [grid.mean(model, metric, quality, attacks=of) for model in models]
+            if (quality or len(of) > 1) and any(mean is not None for mean in means):
                 fields = (MISSING if mean is None else f"{mean:.2f}" for mean in means)
-                table.add_row(f"{head} at {quality}" if quality else head, *fields)
+                table.add_row(_named("real" if NONE in attacks else "mean", quality), *fields)
         console.print(table)
 
 
@@ -50,3 +50,9 @@ def _field(grid: ForensicGrid, attack: str, model: str, metric: str) -> str:
     if figure is None:
         return MISSING
     return f"{figure.value:.2f}{UNSEEN if grid.mark(attack, model) != SEEN else ''}"
+
+
+def _named(what: str, quality: str) -> str:
+    """`mean at jpeg40`, or `mean under pgd`: what an attack did says so itself."""
+    told = quality if not quality or quality.startswith(UNDER) else f"at {quality}"
+    return f"{what} {told}".strip()

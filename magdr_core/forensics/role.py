@@ -19,6 +19,7 @@ from magdr_core.forensics.figures import FIGURES, ROLE
 from magdr_core.forensics.localization import alarms, overlap
 from magdr_core.forensics.making import ForgeryFamily, batches, family_of, in_parts, quality_kind
 from magdr_core.forensics.scenarios import (
+    EVASION,
     FORGED,
     QUALITY,
     forged_from,
@@ -61,7 +62,15 @@ class ForensicRole(Role):
                 plan.check("dataset", keys["dataset"])
 
     def applies_to(self, scenario: Scenario) -> bool:
-        return scenario.name in (FORGED, QUALITY) or (scenario.main and not scenario.per_cell)
+        return scenario.name in (FORGED, QUALITY, EVASION) or (scenario.main and not scenario.per_cell)
+
+    def labels(self, plan: Planning, part: Slice) -> Sequence[str]:
+        """All of them; against attacks, those that have a gradient to be attacked by."""
+        labels = super().labels(plan, part)
+        if part.scenario != EVASION:
+            return labels
+        found = ((label, plan.check(self.kind, label)) for label in labels)
+        return [label for label, r in found if r is None or r.entry.spec.gradient != "none"]
 
     # -- components -------------------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ from magdr_core.forensics.making import batches, degrade, forge, parser_identity
 from magdr_core.results.cell import CLEAN as CLEAN_IMAGES
 from magdr_core.results.cell import FORGED as PREFIX
 
-FORGED, QUALITY = "forged", "picture-quality"
+FORGED, QUALITY, EVASION = "forged", "picture-quality", "evasion"
 
 _MASKS = "masks"
 """What the settings of a slice say whose images are the masks of another."""
@@ -30,8 +30,14 @@ def masks_of(part: Slice) -> Slice:
 
 def forged_from(part: Slice) -> Slice | None:
     """The slice of the forgeries that a slice shows, at whatever quality; None if it shows reals."""
-    source = part.settings if part.scenario == QUALITY else part
-    return source if isinstance(source, Slice) and source.scenario == FORGED else None
+    source = source_of(part) if part.scenario in (QUALITY, EVASION) else part
+    return source if source.scenario == FORGED else None
+
+
+def source_of(part: Slice) -> Slice:
+    """The slice whose pictures a slice's were made of: degraded, or attacked."""
+    assert isinstance(part.settings, Slice)
+    return part.settings
 
 
 def quality_of(part: Slice) -> str:
@@ -139,13 +145,13 @@ class QualityScenario(Scenario):
                 yield _at(source, label, plan.used(kind, label))
 
     def images_before(self, plan: Planning, part: Slice) -> tuple[Slice, ...]:
-        source, real = _source(part), untouched(part)
+        source, real = source_of(part), untouched(part)
         before = [source] if source.scenario == FORGED else []
         before += [real] if real is not None and real != part else []
         return (*before, part)
 
     def columns(self, part: Slice) -> Mapping[str, Any]:
-        return {"attack": _source(part).name}
+        return {"attack": source_of(part).name}
 
     def variant(self, part: Slice) -> str:
         return part.label
@@ -158,17 +164,12 @@ class QualityScenario(Scenario):
         return {
             **super().images_key(images, part),
             "slice": images.toolkit.resolve(kind, part.label).identity,
-            "of": images.key(_source(part)),
+            "of": images.key(source_of(part)),
         }
 
     def make(self, images: SharedImages, part: Slice, clean: Samples) -> Mapping[Slice, Tensor]:
-        source = clean.with_images(images.of(_source(part)))
+        source = clean.with_images(images.of(source_of(part)))
         made = [
             degrade(images.toolkit, part.label, b.images, b.ids, images.seed) for b in source.batches("test")
         ]
         return {part: torch.cat(made)}
-
-
-def _source(part: Slice) -> Slice:
-    assert isinstance(part.settings, Slice)
-    return part.settings

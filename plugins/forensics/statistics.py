@@ -134,4 +134,4 @@ def logistic_regression(x: Tensor, labels: Tensor, ridge: float) -> Tensor:
 
 @hookimpl
 def magdr_forensics() -> list[ForensicSpec]:
-    return [ForensicSpec(name="statistics", build=Statistics, tags=("control",))]
+    return [ForensicSpec(name="statistics", build=Statistics, gradient="exact", tags=("control",))]

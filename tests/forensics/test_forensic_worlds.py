@@ -158,3 +158,26 @@ def _plain(folder, weights):
     path = folder / "plain.toml"
     path.write_text(f'[forensic.plain]\nparams = {{ weights = "{weights}" }}\n')
     return path
+
+
+def test_evasions_attack_fakes_alone_and_know_the_model(tmp_path):
+    text = edited(
+        REGISTRY,
+        ("[forgery.stamp]\n", "[forgery.stamp]\nparams = { level = 0.4 }\n"),
+        ('["stamp", "sticker", "other", "nothing"]', '["stamp"]'),
+        (
+            "[profile.quick]\n",
+            '[attack.pgd]\nparams = { eps = "8/255", steps = 40 }\n[profile.quick]\nevasions = ["pgd"]\n',
+        ),
+        ('picture_qualities = ["jpeg40", "grainy"]\n', ""),
+    )
+    told = ('name="corner", build=Corner,', 'name="corner", build=Corner, gradient="exact",')
+    run = bench(tmp_path, text, edited(PLUGIN, told))
+    cells = {c.facts.attack: c for c in run.cells if c.facts.component == "corner"}
+    plain, hidden = cells["forged:stamp"], cells["forged:stamp+pgd"]
+    # The score is the mean of the corner, so every pixel of it goes down by all of eps.
+    assert hidden.array("seen/score") == pytest.approx(plain.array("seen/score") - 8 / 255, abs=1e-5)
+    assert hidden.array("seen/real_score").tolist() == plain.array("seen/real_score").tolist()
+    [row] = rows(run, component="corner", variant="seen, under pgd", metric="auc")
+    assert (row["attack"], row["knowledge"], round(255 * row["eps"])) == ("forged:stamp", "adaptive", 8)
+    assert not [c for c in run.cells if c.facts.component == "learner" and "+" in c.facts.attack]
