@@ -35,9 +35,10 @@ REPORT = 50
 
 
 class ForensicTrainer:
-    """`settings` hold the share of each forgery, as `forgery:NAME`; `augment`, 1 for the ordinary
-    augmentation before anything else; `s_min`, the least precision of every blur; `eps`, `attack_steps` and
-    `game_lr` of the adversaries that have them; and `published`, 1 for the published form of an adversary.
+    """`settings` hold the share of each forgery, as `forgery:NAME`; `innocent`, the share of reals that went
+    through a forgery's pipeline without its forgery; `augment`, 1 for the ordinary augmentation before
+    anything else; `s_min`, the least precision of every blur; `eps`, `attack_steps` and `game_lr` of the
+    adversaries that have them; and `published`, 1 for the published form of an adversary.
 
     Args:
         evasion: the adversary; None for none.
@@ -117,11 +118,13 @@ class ForensicTrainer:
 
     @torch.no_grad()
     def evaluate(self) -> Mapping[str, float]:
-        """AUC on test faces against the reals of the same scenes: all forgeries, and each family."""
-        test = self.context.for_testing()
-        pairs = draw_pairs(test, self.families, self.context.recipe.tested, TESTED_FROM)
-        real, fake = (self._scores(x) for x in (pairs.real, pairs.fake))
-        quality = {"auc": float(auroc(real, fake))}
+        """AUC on test faces against the reals of the same scenes: all forgeries, each family, and the
+        pipelines without a forgery: what of it all is nothing but resampling and feathers."""
+        test, tested = self.context.for_testing(), self.context.recipe.tested
+        pairs = draw_pairs(test, self.families, tested, TESTED_FROM)
+        through = draw_pairs(test, self.families, tested, TESTED_FROM, innocent=1.0).real
+        real, fake, innocent = (self._scores(x) for x in (pairs.real, pairs.fake, through))
+        quality = {"auc": float(auroc(real, fake)), "auc_innocent": float(auroc(real, innocent))}
         for k, name in enumerate(pairs.names):
             rows = (pairs.family == k).cpu().numpy()
             if rows.any():

@@ -51,6 +51,9 @@ def _arm(name: str, trainer: str, **settings: float) -> Recipe:
 _ARMS = (
     _arm("forensic-plain64", "plain"),
     _arm("forensic-augmented64", "plain", augment=1.0),
+    # Half of the reals are resampled and feathered as the fakes are, so that this alone tells nothing.
+    _arm("forensic-innocent64", "plain", innocent=0.5),
+    _arm("forensic-innocent-augmented64", "plain", innocent=0.5, augment=1.0),
     _arm("forensic-random-blur64", "random_blur", **BLURRING),
     # Twice the published strength; at 2/255 an attack is larger than the traces themselves.
     _arm("forensic-pgd64", "pgd", eps=1 / 255, attack_steps=2.0, augment=1.0),

@@ -25,6 +25,9 @@ OF_GENERATORS: Mapping[str, Mapping[str, str]] = {
 }
 """Which generators those forgeries paste from; a training has no tables that say so."""
 
+OWN = 1000
+"""Fork of a pair's stream for what no family draws from it."""
+
 CHUNK = 32
 """Pictures that are forged together."""
 
@@ -97,10 +100,16 @@ class Pairs:
         return real, fake, masks
 
 
-def draw_pairs(context: TrainContext, families: Families, count: int, first: int = 0) -> Pairs:
+def draw_pairs(
+    context: TrainContext, families: Families, count: int, first: int = 0, *, innocent: float = 0.0
+) -> Pairs:
     """Forge `count` pictures of the context's split, from an index on.
 
     Which family forges a picture is drawn by its id. Donors are other pictures of the same stretch.
+
+    Args:
+        innocent: share of the real pictures that went through their family's pipeline without its forgery:
+            resampling and feathers tell nothing then.
     """
     share = shares(context.recipe.settings)
     names = tuple(share)
@@ -112,7 +121,12 @@ def draw_pairs(context: TrainContext, families: Families, count: int, first: int
         rng = SampleRng(context.recipe.seed, "forged-pairs", batch.ids, device=context.device)
         family = torch.searchsorted(ends, rng.uniform()).clamp_max(len(names) - 1)
         fake, masks = forged_by(batch, donors, rng, families, names, family)
-        parts["real"].append((batch.images * 255).round().byte())
+        real = batch.images
+        if innocent:
+            through = innocent_by(batch, rng, families, names, family)
+            chosen = rng.fork(OWN).uniform() < innocent
+            real = torch.where(chosen[:, None, None, None], through, real)
+        parts["real"].append((real * 255).round().byte())
         parts["fake"].append((fake * 255).round().byte())
         parts["masks"].append(masks.byte())
         parts["family"].append(family)
@@ -142,11 +156,33 @@ def forged_by(
     return fake, masks
 
 
+@torch.no_grad()
+def innocent_by(
+    batch: Batch, rng: SampleRng, families: Families, names: tuple[str, ...], family: Tensor
+) -> Tensor:
+    """Pictures of a batch after the pipeline of each one's family without its forgery, `[B,3,H,W]`: the
+    pictures themselves, of families that have no such thing.
+
+    Args:
+        family: `[B]`, indices of `names`.
+    """
+    images = batch.images.clone()
+    for k, name in enumerate(names):
+        rows = (family == k).nonzero()[:, 0]
+        own = families[name]
+        through = getattr(getattr(own, "component", own), "innocent", None)  # behind core's wrapper, too
+        if len(rows) and through is not None:
+            images[rows] = through(batch[rows], rng.select(rows)).images
+    return images
+
+
 def kept_pairs(context: TrainContext, families: Families) -> Pairs:
-    """The recipe's pool, kept beside the checkpoint as `drawn_once` does."""
+    """The recipe's pool, kept beside the checkpoint as `drawn_once` does; `innocent` among the settings is a
+    share of its reals."""
 
     def draw() -> dict[str, Tensor]:
-        pairs = draw_pairs(context, families, context.recipe.pool)
+        innocent = context.recipe.settings.get("innocent", 0.0)
+        pairs = draw_pairs(context, families, context.recipe.pool, innocent=innocent)
         return {"real": pairs.real, "fake": pairs.fake, "masks": pairs.masks, "family": pairs.family}
 
     return Pairs(**context.drawn_once(draw), names=tuple(shares(context.recipe.settings)))

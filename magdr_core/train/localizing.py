@@ -35,7 +35,8 @@ class LocalizingTrainer:
     """The network has `guide(x)`, further channels or None, and gives `(mask logits, logit)` for a picture
     and what guides it.
 
-    `settings` hold the share of each forgery, as `forgery:NAME`; `meta`, 1 for a meta-split by family; and
+    `settings` hold the share of each forgery, as `forgery:NAME`; `innocent`, the share of reals that went
+    through a forgery's pipeline without its forgery; `meta`, 1 for a meta-split by family; and
     `inner`, the length of its trial step.
 
     Args:

@@ -51,7 +51,7 @@ def test_a_classifier_learns_to_tell_forgeries_and_is_measured_on_test_faces(tra
     trainer, losses = trained
     assert sum(x["clean"] for x in losses[-5:]) < 0.85 * sum(x["clean"] for x in losses[:5])
     quality = trainer.evaluate()
-    assert set(quality) == {"auc", "auc_swap", "auc_inpainted"}
+    assert set(quality) == {"auc", "auc_swap", "auc_inpainted", "auc_innocent"}
     assert quality["auc"] > 0.6
 
 
@@ -139,6 +139,31 @@ def test_a_pair_does_not_depend_on_which_pairs_are_drawn_with_it(tmp_path, monke
     again = draw_pairs(drawn, FAMILIES, 40)
     assert torch.equal(many.fake, again.fake)
     assert torch.equal(many.masks, again.masks)
+
+
+def test_reals_that_went_through_the_pipeline_have_their_family_s_traces_and_count_as_real(tmp_path):
+    drawn = context(tmp_path, small(), TWO)
+    plain, half, all_of = (draw_pairs(drawn, FAMILIES, 40, innocent=share) for share in (0.0, 0.5, 1.0))
+    assert torch.equal(half.fake, plain.fake)
+    swapped, inpainted = (plain.family == k for k in (0, 1))
+    moved = (all_of.real != plain.real).flatten(1).any(1)
+    assert moved[swapped].all()
+    assert not moved[inpainted].any(), "inpainting without its fill leaves nothing"
+    some = (half.real != plain.real).flatten(1).any(1)
+    assert 0.2 < some[swapped].float().mean() < 0.8
+    assert torch.equal(half.real[some], all_of.real[some])
+    batch = drawn.split[[int(swapped.nonzero()[0])]]
+    rng = SampleRng(0, "forged-pairs", batch.ids)
+    rng.uniform()
+    expected = FAMILIES["swap"].innocent(batch, rng).images
+    assert torch.equal(all_of.real[swapped][:1], (expected * 255).round().byte())
+
+
+def test_a_family_without_an_innocent_form_leaves_its_reals_as_they_are(tmp_path):
+    family = Counting(FAMILIES["swap"])
+    drawn = context(tmp_path, small(), {f"{FAMILY}swap": 1.0})
+    pairs = draw_pairs(drawn, {"swap": family}, 8, innocent=1.0)
+    assert torch.equal(pairs.real, (drawn.split[range(8)].images * 255).round().byte())
 
 
 def test_donors_are_of_the_same_stretch_of_the_split_and_never_the_face_itself(tmp_path):
