@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from magdr_core.bench.run import Bench
-from magdr_core.errors import RegistryError
+from magdr_core.components.batch import Batch
+from magdr_core.errors import DataError, RegistryError
 from magdr_core.forensics.making import degrade, donors, forge
 from magdr_core.forensics.teaching import Teacher
 from magdr_core.results.store import Store
@@ -194,6 +195,16 @@ def test_fakes_are_compared_with_their_own_reals_at_the_same_quality(run):
     assert flagged.tolist() == (real.array("seen/alarm") > 0).tolist()
 
 
+def test_reals_beside_degraded_fakes_are_degraded_too(run, tmp_path):
+    kit = toolkit(tmp_path)
+    batch = kit.build("dataset", "faces").split("test")[list(range(6))]
+    cell = next(
+        c for c in run.cells if c.facts.attack == "forged:stamp@grainy" and c.facts.component == "corner"
+    )
+    expected = degrade(kit, "grainy", batch.images, batch.ids, 0)[:, :, :6, :6].mean((1, 2, 3))
+    assert cell.array("unseen quality/real_score") == pytest.approx(expected.double().numpy(), abs=1e-6)
+
+
 def test_located_pixels_are_measured_on_fakes_and_counted_on_reals(run):
     about = {"component": "corner", "attack": "forged:stamp", "variant": "seen"}
     assert value(run, **about, metric="iou") > 0.8
@@ -275,6 +286,46 @@ def test_a_donor_is_another_face_and_depends_on_the_picture_alone(tmp_path):
     assert not set(found.ids) & set(batch.ids)
     assert donors(split, batch[5:6], 0).ids == (found.ids[5],)
     assert donors(split, batch, 1).ids != found.ids
+
+
+class TwoPeople:
+    """Twenty pictures of two people in turn."""
+
+    def __init__(self, people=2):
+        self.people = people
+
+    def __len__(self):
+        return 20
+
+    def __getitem__(self, indices):
+        who = torch.tensor([i % self.people for i in indices])
+        return Batch(torch.zeros(len(indices), 3, 8, 8), tuple(f"p{i}" for i in indices), identities=who)
+
+
+def test_a_donor_is_another_person_where_people_have_many_pictures():
+    batch = TwoPeople()[list(range(20))]
+    found = donors(TwoPeople(), batch, 0)
+    assert bool((found.identities != batch.identities).all())
+    with pytest.raises(DataError, match="show the same person"):
+        donors(TwoPeople(1), TwoPeople(1)[[0]], 0)
+
+
+def test_what_a_model_learned_is_found_again_for_the_same_families_alone(tmp_path):
+    store, states = Store(tmp_path / "cache"), []
+    for left_out in ("", 'leave_out = ["local"]\n', ""):
+        kit = toolkit(tmp_path, edited(REGISTRY, ('leave_out = ["local"]\n', left_out)))
+        teacher = Teacher(kit, kit.build("dataset", "faces"), store, lambda *told: None)
+        states.append(teacher.taught("learner").model.component.state["families"])
+    assert states == [["acme/other", "acme/stamp"], ["acme/other"], ["acme/other", "acme/stamp"]]
+    assert len(list((tmp_path / "cache" / "forensics").rglob("*.json"))) == 2
+    paler = edited(
+        REGISTRY,
+        ('leave_out = ["local"]\n', ""),
+        ("[forgery.stamp]\n", "[forgery.stamp]\nparams = { level = 0.4 }\n"),
+    )
+    kit = toolkit(tmp_path, paler)
+    Teacher(kit, kit.build("dataset", "faces"), store, lambda *told: None).taught("learner")
+    assert len(list((tmp_path / "cache" / "forensics").rglob("*.json"))) == 3, "other fakes, another model"
 
 
 def test_a_forgery_is_the_same_in_any_batch(tmp_path):
