@@ -56,6 +56,13 @@ MEANINGS = {
         "dataset": "label of the faces that it is for; else the first dataset",
         "attacks": "by the label in a profile the attack that it means on this task; its own if not listed",
     },
+    "ForgeryTable": {"group": "of its relatives; its component's if left out"},
+    "ForensicTable": {
+        "families": "forgeries that it learns from, by label; else all of the registry's of a part of a face",
+        "leave_out": "forgeries, or groups of them, that it must not see",
+        "qualities": "augmentations and restorations that some of its pictures go through",
+        "dataset": "label of the faces that it learns from; else those of the task",
+    },
     "CalibrationPolicy": {
         "file": 'file of `magdr calibrate`, relative to the registry; `"auto"`: shipped, else the cache',
         "fit": "clean faces to standardise on",
@@ -170,6 +177,14 @@ a profile without such a defense has no such row. A registry without any profile
 noise on eight images, `magdr` and `fixed-chain`. `magdr registry show` prints the defaults.
 """
 
+FORENSICS = """### forgeries, picture_qualities, evasions, forensics
+
+Lists of labels, for forensics: `forensics` are the models that are looked at, `forgeries` makes fakes of the
+profile's faces, and `picture_qualities` are augmentations and restorations that real and forged pictures
+alike go through before they are judged. `evasions` are attacks that hide the fakes from each model that has a
+gradient. See [forensics](forensics.md).
+"""
+
 COMPONENTS = """# Built-in components
 
 A label without a table means the component of that name with its defaults. Needs are labels of other
@@ -212,6 +227,7 @@ def tables() -> Iterator[str]:
     for name, info in profiles.ProfileTable.model_fields.items():
         for inner in models_in(info.annotation):
             yield from section(f"### {name}", inner)
+    yield FORENSICS
 
 
 def section(title: str, schema: type[BaseModel]) -> Iterator[str]:

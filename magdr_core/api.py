@@ -6,6 +6,7 @@ from magdr_core.components.batch import Batch, Samples, TensorCondition, VectorC
 from magdr_core.components.batch import Condition as AnyCondition
 from magdr_core.components.cells import PlannedCell, Portion, UnderAttack
 from magdr_core.components.figure import Figure, Threshold
+from magdr_core.components.forensics import ForensicData, Forged
 from magdr_core.components.kind import Kind
 from magdr_core.components.objective import JointObjective
 from magdr_core.components.params import DataPath, Eps, Weights
@@ -44,11 +45,14 @@ from magdr_core.components.specs import (
     DatasetSpec,
     DefenseSpec,
     DetectorSpec,
+    ForensicSpec,
+    ForgerySpec,
     GeneratorSpec,
     MetricSpec,
     Need,
     ParserSpec,
     RestorationSpec,
+    TrainedOn,
     stateless,
 )
 from magdr_core.components.task_run import Planning, SharedImages, TaskRun
@@ -105,6 +109,10 @@ __all__ = [
     "Figure",
     "FitData",
     "FixedChain",
+    "ForensicData",
+    "ForensicSpec",
+    "Forged",
+    "ForgerySpec",
     "Gated",
     "Generator",
     "GeneratorSpec",
@@ -143,6 +151,7 @@ __all__ = [
     "TaskRun",
     "TensorCondition",
     "Threshold",
+    "TrainedOn",
     "Trial",
     "UnderAttack",
     "VectorCondition",

@@ -1,4 +1,4 @@
-"""The nine kinds of component that core knows."""
+"""The kinds of component that core knows: nine, and the two of :mod:`magdr_core.builtin.forensic_kinds`."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import Any
 from pydantic import BaseModel
 
 from magdr_core import guards
+from magdr_core.builtin.forensic_kinds import FORENSIC_KINDS
+from magdr_core.builtin.shipped import shipped
 from magdr_core.components import protocols, specs
 from magdr_core.components.kind import Kind
 from magdr_core.components.objective import ObjectiveName
-from magdr_core.components.specs import ComponentSpec
-from magdr_core.components.trial import Rule, Trial
+from magdr_core.components.trial import Trial
 from magdr_core.guards.dataset import GuardedDataset
 from magdr_core.hosting.hookspecs import hookimpl
 
@@ -33,27 +34,6 @@ class GeneratorTable(BaseModel):
 
 
 # -- what the conformance suite has of a kind -----------------------------------------------------------
-
-
-def _shipped(kind: str, *rules: str) -> dict[str, Any]:
-    """A kind's own rules by name, its toy and its example, each imported when it is asked for."""
-
-    def own_rules() -> Sequence[Rule]:
-        from magdr_core.testing.checks import KIND_RULES
-
-        return [KIND_RULES[name] for name in rules]
-
-    def toy() -> ComponentSpec:
-        from magdr_core.testing.toys import toy
-
-        return toy(kind)
-
-    def example() -> str:
-        from magdr_core.testing.examples import EXAMPLES
-
-        return EXAMPLES[kind]
-
-    return {"rules": own_rules, "toy": toy, "example": example}
 
 
 def _like_images(given: Any) -> tuple[int, ...]:
@@ -152,7 +132,7 @@ KINDS = (
             gradient=lambda spec: "exact" if spec.differentiable else "none",
             moved="others",
         ),
-        **_shipped("metric", "distance"),
+        **shipped("metric", "distance"),
     ),
     Kind(
         name="augmentation",
@@ -163,7 +143,7 @@ KINDS = (
         call="(x) -> x'",
         summary="Image processings f_k of the consistency detector, with `undo` for geometric ones.",
         trial=Trial(call=_call_on_images, shape=_like_images, images=True, any_size=True),
-        **_shipped("augmentation", "undo"),
+        **shipped("augmentation", "undo"),
     ),
     Kind(
         name="restoration",
@@ -182,7 +162,7 @@ KINDS = (
             any_size=True,
             gradient=lambda spec: spec.gradient,
         ),
-        **_shipped("restoration", "grid"),
+        **shipped("restoration", "grid"),
     ),
     Kind(
         name="generator",
@@ -203,7 +183,7 @@ KINDS = (
             gradient=lambda spec: "exact",
             pictures=3,
         ),
-        **_shipped("generator", "conditions", "features"),
+        **shipped("generator", "conditions", "features"),
     ),
     Kind(
         name="parser",
@@ -214,7 +194,7 @@ KINDS = (
         call="(x) -> [B,N,H,W]",
         summary="Face parsers: soft masks over `PARTS` that sum to 1 at each pixel.",
         trial=Trial(call=_call_on_images, shape=_shape_of_masks, any_size=True, network=True),
-        **_shipped("parser", "masks"),
+        **shipped("parser", "masks"),
     ),
     Kind(
         name="attack",
@@ -227,7 +207,7 @@ KINDS = (
         table=AttackTable,
         identity=lambda spec, instance: {"objective": instance.objective or "of the generator"},
         trial=Trial(call=_call_attack, shape=_like_images, images=True, learns=True),
-        **_shipped("attack", "ball", "checkpoints"),
+        **shipped("attack", "ball", "checkpoints"),
     ),
     Kind(
         name="detector",
@@ -244,7 +224,7 @@ KINDS = (
             learns=True,
             gradient=lambda spec: spec.gradient,
         ),
-        **_shipped("detector"),
+        **shipped("detector"),
     ),
     Kind(
         name="defense",
@@ -261,7 +241,7 @@ KINDS = (
             learns=True,
             gradient=lambda spec: spec.gradient,
         ),
-        **_shipped("defense", "own output", "choice"),
+        **shipped("defense", "own output", "choice"),
     ),
     Kind(
         name="dataset",
@@ -271,8 +251,9 @@ KINDS = (
         guard=_guarded_by(GuardedDataset),
         call="split(name) -> split",
         summary="Datasets: splits are sized and give batches with stable ids; `fingerprint()` names them.",
-        **_shipped("dataset", "splits", "images", "ids", "stable", "disjoint", "facts"),
+        **shipped("dataset", "splits", "images", "ids", "stable", "disjoint", "facts"),
     ),
+    *FORENSIC_KINDS,
 )
 
 

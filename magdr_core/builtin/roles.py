@@ -11,5 +11,6 @@ MAGDR_API = 1
 @hookimpl
 def magdr_roles() -> list[Role]:
     from magdr_core.bench.roles import ROLES
+    from magdr_core.forensics.role import ForensicRole
 
-    return list(ROLES.values())
+    return [*ROLES.values(), ForensicRole()]

@@ -11,5 +11,7 @@ MAGDR_API = 1
 @hookimpl
 def magdr_scenarios() -> list[Scenario]:
     from magdr_core.bench.scenarios import SCENARIOS
+    from magdr_core.forensics.evasion import EvasionScenario
+    from magdr_core.forensics.scenarios import ForgedScenario, QualityScenario
 
-    return list(SCENARIOS.values())
+    return [*SCENARIOS.values(), ForgedScenario(), QualityScenario(), EvasionScenario()]

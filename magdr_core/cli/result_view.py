@@ -11,10 +11,12 @@ from rich.table import Table
 from rich.text import Text
 
 from magdr_core.bench.run import RunResult
+from magdr_core.cli.forensic_view import forensic_tables
 from magdr_core.cli.terminal import Terminal, stacked
 from magdr_core.components.figure import Figure
 from magdr_core.measures.definitions import ROLES, Definitions
 from magdr_core.results.cell import ADAPTIVE, BENIGN, CLEAN, NOISE, NOISE_L2, SWEEP, Facts
+from magdr_core.results.forensic_grid import ROLE as FORENSIC
 from magdr_core.results.frame import MISSING, NONE, FigureTable
 from magdr_core.results.remarks import remarks
 from magdr_core.results.variant import BEST_F1, PLAIN, Variant
@@ -70,18 +72,21 @@ def print_tables(console: Terminal, result: RunResult) -> None:
         attacks = list(dict.fromkeys(f.attack for f in order if f.slice_role not in _NO_ATTACKS))
         n = max(figures.rows.names("n"), default=0)
         made = {f.attack for f in order if f.role == "attack"}  # others are a plugin's images
-        _attack_table(console, figures, task, [a for a in attacks if a in made], n)
+        if made or not {f.role for f in order} <= {FORENSIC}:
+            _attack_table(console, figures, task, [a for a in attacks if a in made], n)
         for role, table in (("detector", _detector_table), ("defense", _defense_table)):
             labels = list(dict.fromkeys(f.component for f in order if f.role == role))
             if labels:
                 table(console, figures, task, attacks, labels, n)
-        for role in dict.fromkeys(f.role for f in order if f.role not in ROLES):
+        qualities = result.manifest.get("settings", {}).get("picture_qualities", ())
+        forensic_tables(console, rows.rows, task, qualities)
+        for role in dict.fromkeys(f.role for f in order if f.role not in (*ROLES, FORENSIC)):
             _other_table(console, figures, task, role, [f for f in order if f.role == role], definitions)
         _sweep_table(console, rows, task)
     for task, said in remarks(result.rows, cells).items():
         for line in said:
             console.print(f"note: {task} / {line}", style="yellow", soft_wrap=True)
-    if every.rows and ADAPTIVE not in every.names("knowledge"):
+    if {*every.names("role")} - {FORENSIC} and ADAPTIVE not in every.names("knowledge"):
         console.print(OBLIVIOUS_ONLY, soft_wrap=True)
 
 
@@ -168,7 +173,7 @@ def _other_table(
 ) -> None:
     """A plugin's role: its figures with intervals, a column for each kind of images and a row for each
     component and figure."""
-    attacks = list(dict.fromkeys(f.attack for f in order))
+    attacks = list(dict.fromkeys((f.columns or {}).get("attack", f.attack) for f in order))
     table = Table(title=f"{task}: {role}")
     table.add_column(role, no_wrap=True)
     table.add_column("figure")

@@ -237,6 +237,61 @@ class DatasetSpec(ComponentSpec):
     kind: ClassVar[str] = "dataset"
 
 
+@dataclass(frozen=True)
+class TrainedOn:
+    """What a forensic model has seen, as far as somebody knows; by it a benchmark marks rows seen or unseen.
+
+    Attributes:
+        families: names of forgeries.
+        qualities: names of what their pictures went through: an augmentation or a restoration.
+        dataset: name of the dataset of their real pictures; empty: that of whoever asks.
+    """
+
+    families: tuple[str, ...] = ()
+    qualities: tuple[str, ...] = ()
+    dataset: str = ""
+
+
+ForgeryGroup = Literal["generators", "blends", "local", "whole"]
+"""Families whose traces are alike. One that is unseen is unseen together with its relatives."""
+
+MaskDefinition = Literal["blend", "changed", "region"]
+"""What a forged mask says: where a blend gives the forgery more than half of the weight, which pixels are
+others, or where the forger worked, whether or not anything changed there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForgerySpec(ComponentSpec):
+    """A forgery family: `(batch, donors, rng) -> Forged`.
+
+    `donor` asks for a face of another person for each picture; else `donors` is empty. `definition` says what
+    its masks mean and `group` which families are its relatives. A `null` one is no forgery: the pipeline, or
+    a harmless edit, after which a picture still counts as real; its masks are empty. `reach` is how far from
+    its mask a forgery may change pixels if it does not say where (`Forged.alpha`).
+    """
+
+    kind: ClassVar[str] = "forgery"
+    donor: bool = False
+    definition: MaskDefinition = "blend"
+    group: ForgeryGroup = "blends"
+    null: bool = False
+    reach: int = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForensicSpec(ComponentSpec):
+    """A forensic model: `score(x) -> [B]`, higher is more likely forged; optional `locate(x) -> [B,1,H,W]`.
+
+    A component with `fit(data) -> state` and `load(state)` is taught by core on forged faces of the train
+    split, as its table says. `trained_on` is of one that comes with weights; a component's own attribute of
+    that name goes before it.
+    """
+
+    kind: ClassVar[str] = "forensic"
+    trained_on: TrainedOn = TrainedOn()
+    gradient: Gradient = "none"
+
+
 SPECS: dict[str, type[ComponentSpec]] = {
     spec.kind: spec
     for spec in (
@@ -249,6 +304,8 @@ SPECS: dict[str, type[ComponentSpec]] = {
         DetectorSpec,
         DefenseSpec,
         DatasetSpec,
+        ForgerySpec,
+        ForensicSpec,
     )
 }
 """Spec types of the kinds that core brings, by kind. All that core knows of these stands in

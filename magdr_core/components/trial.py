@@ -48,6 +48,8 @@ class Trial:
         network: components are slow, and core calls them in pieces (`in_pieces`).
         own_conditions: conditions are for the component itself: a generator.
         learns: components may have `fit` and `load`.
+        taught: `(subject, component) -> state`: calls `fit` as core does; None for `fit(data, G)` with
+            calibration faces, as detectors and defenses have it.
         gradient: `(spec) -> "exact" | "straight-through" | "none"`, what is claimed.
         moved: the argument that gradients are with respect to.
         pictures: in the batch of most calls.
@@ -61,6 +63,7 @@ class Trial:
     network: bool = False
     own_conditions: bool = False
     learns: bool = False
+    taught: Callable[[Any, Any], Any] | None = None
     gradient: Callable[[Any], str] = no_gradient
     moved: Literal["images", "others"] = "images"
     pictures: int = 5

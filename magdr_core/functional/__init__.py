@@ -34,6 +34,7 @@ from magdr_core.functional.masks import (
     part_index,
     resize_masks,
 )
+from magdr_core.functional.pixelwise import pixelwise_blur
 from magdr_core.functional.resample import down_up, flip, resize, shift
 from magdr_core.functional.similarity import mae, mse, psnr, ssim, ssim_map
 from magdr_core.functional.warp import rotate, zoom
@@ -78,6 +79,7 @@ __all__ = [
     "mse",
     "nlm",
     "part_index",
+    "pixelwise_blur",
     "project_linf",
     "psnr",
     "quantisation_tables",

@@ -39,6 +39,14 @@ def core_owner(plugin: str) -> str:
 
 
 @cache
+def core_profile_keys() -> frozenset[str]:
+    """What a profile may say for roles and scenarios that are there without any plugin."""
+    roles, scenarios = core_module("roles").magdr_roles(), core_module("scenarios").magdr_scenarios()
+    keys = {role.plural for role in roles} | {scenario.key for scenario in scenarios}
+    return frozenset(keys - {""})
+
+
+@cache
 def core_kinds() -> Mapping[str, Kind]:
     """The kinds that are there without any plugin, by name."""
     kinds: list[Kind] = core_module("kinds").magdr_kinds()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
@@ -260,4 +261,5 @@ def statistic_of(figure: Figure) -> Statistic:
             )
         return _plain(value)
 
-    return checked
+    # One that says what it is keeps the interval that goes with it.
+    return replace(found, of=checked) if isinstance(found, Known | Share | Ratio) else checked

@@ -25,7 +25,7 @@ from magdr_core.files.names import LONGEST, unsafe
 from magdr_core.files.toml_text import to_toml
 from magdr_core.files.user_files import parse_toml, read_text
 from magdr_core.guards.accelerate import Speed
-from magdr_core.hosting.core import core_kinds
+from magdr_core.hosting.core import core_kinds, core_profile_keys
 from magdr_core.hosting.hookspecs import MAGDR_API
 from magdr_core.registry.include import merged, packaged_registry, read_included
 from magdr_core.registry.settings import (
@@ -366,12 +366,14 @@ class Reader:
         return Instance(kind.name, label, use, params, base, values)
 
     def profile(self, place: str, table: Any) -> Profile:
-        """A `[profile.NAME]` table; keys that a plugin may know are in `extra`."""
+        """A `[profile.NAME]` table; keys of other roles and scenarios, such as a plugin's, are in `extra`."""
         known = ProfileTable.model_fields
         further = {}
-        if self.plugins and isinstance(table, dict):
+        if isinstance(table, dict):
             further = {key: value for key, value in table.items() if key not in known}
-            table = {key: value for key, value in table.items() if key in known}
+            if further and not self.plugins:  # what nobody knows is told with the others
+                further = {key: value for key, value in further.items() if key in core_profile_keys()}
+            table = {key: value for key, value in table.items() if key not in further}
         return Profile(**self.table(ProfileTable, place, table), extra=further)
 
     def left(self, kind: str, tables: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -8,8 +8,9 @@ from functools import cache, cached_property
 from magdr_core.bench.plan import ORACLE
 from magdr_core.measures.definitions import DEFINITIONS
 from magdr_core.report.load import RunData
-from magdr_core.results.cell import ATTACK, IDENTITY, Facts
+from magdr_core.results.cell import ATTACK, FORGED, IDENTITY, Facts
 from magdr_core.results.columns import Row
+from magdr_core.results.forensic_grid import ROLE as FORENSIC
 from magdr_core.results.frame import CLEAN_IMAGES, NONE, AttackCondition, FigureTable, FigureValue, StepCurve
 from magdr_core.results.variant import BEST_F1, ENSEMBLE, OBLIVIOUS, PLAIN, Variant
 
@@ -102,7 +103,8 @@ class Figures:
         known = [facts for _, facts in self.frame.plain]
         # A cell tells noise and benign edits apart by their role; rows are of clean images or attacks.
         known += [c.facts for c in self.run.cells if c.failed and c.facts.slice_role == ATTACK]
-        found = {self.condition(f) for f in known if f.task == task and f.attack != NONE}
+        attacked = (f for f in known if f.attack != NONE and not f.attack.startswith(FORGED))
+        found = {self.condition(f) for f in attacked if f.task == task}
         order = self.run.listed("attacks")
         return sorted(found, key=lambda c: (_rank(order, c.attack), *c))
 
@@ -161,7 +163,8 @@ class Figures:
 
     @property
     def adaptive(self) -> bool:
-        return any(r["knowledge"] == "adaptive" for r in self.run.rows)
+        """Whether some attack knew what it attacked, or nothing was attacked: forensic models alone."""
+        return set(self.roles) == {FORENSIC} or any(r["knowledge"] == "adaptive" for r in self.run.rows)
 
 
 def _rank(order: list[str], name: str) -> int:

@@ -6,6 +6,7 @@ from magdr_core.measures.definitions import ROLES
 from magdr_core.report.figures import CLEAN_IMAGES, Figures
 from magdr_core.report.formatting import Block, Table
 from magdr_core.report.table_model import NOISE, Source, lines, source, table
+from magdr_core.results.forensic_grid import ROLE as FORENSIC
 
 
 def other_roles(figures: Figures, task: str) -> list[tuple[str, Table]]:
@@ -13,7 +14,7 @@ def other_roles(figures: Figures, task: str) -> list[tuple[str, Table]]:
     and one per attack, a column per figure and variant."""
     found = []
     for role in figures.roles:
-        if role in ROLES:
+        if role in ROLES or role == FORENSIC:  # which has tables of its own
             continue
         sources = _sources(figures, task, role)
         blocks = []

@@ -11,6 +11,7 @@ from magdr_core.report import paper_table1 as table1
 from magdr_core.report import paper_table2 as table2
 from magdr_core.report.adaptive import Adapted, adapted
 from magdr_core.report.figures import Figures
+from magdr_core.report.forensic import Forensics, forensics
 from magdr_core.report.formatting import Table
 from magdr_core.report.hardest_attack import strongest
 from magdr_core.report.other_roles import other_roles
@@ -34,6 +35,7 @@ class Section:
         attack: name of the strongest attack, which the open tables are of; empty without attacks.
         tables: by what the template calls them; those without rows are left out.
         other_roles: headings and tables of the roles that plugins bring.
+        forensics: tables and pictures of forensic models; None without such.
     """
 
     task: str
@@ -43,6 +45,7 @@ class Section:
     attack: str
     tables: dict[str, Table]
     other_roles: list[tuple[str, Table]]
+    forensics: Forensics | None
     figure3: list[Figure3]
     tradeoff: Markup | None
     adaptive: Adapted | None
@@ -78,6 +81,8 @@ def _section(figures: Figures, task: str, index: int, budget: int) -> Section:
     }
     failing = worst(figures, task, main, budget // _WORST) if main else None
     spent = failing.pictures.characters if failing and failing.pictures else 0
+    found = forensics(figures, task, (budget - spent) // 2)
+    spent += found.gallery.characters if found and found.gallery else 0
     return Section(
         task=task,
         summary=task_summary(figures, task),
@@ -86,6 +91,7 @@ def _section(figures: Figures, task: str, index: int, budget: int) -> Section:
         attack=main.label if main else "",
         tables={name: table for name, table in tables.items() if table is not None},
         other_roles=other_roles(figures, task),
+        forensics=found,
         figure3=figure3(figures, task, f"figure3-{index}"),
         tradeoff=tradeoff(figures, task, main, f"tradeoff-{index}") if main else None,
         adaptive=adapted(figures, task, f"adaptive-{index}"),

@@ -16,6 +16,7 @@ from magdr_core.report.figures import (
 )
 from magdr_core.report.formatting import Format, count, number, percent
 from magdr_core.report.hardest_attack import KNOWING, hardest, strongest
+from magdr_core.results.forensic_grid import ROLE as FORENSIC
 
 FEW = 100
 """Below so many images per seed a reader is told that the intervals are wide."""
@@ -32,6 +33,12 @@ def headline(figures: Figures) -> str:
     detectors = {d for t in tasks for d in figures.components(t, "detector")}
     if not tasks:
         return "This run holds no figures at all."
+    models = {m for t in tasks for m in figures.components(t, FORENSIC)}
+    if models and not (defenses or detectors or attacks):
+        return (
+            f"This run asks {_many(len(models), 'forensic model')} which faces are forged, and where, on "
+            f"{_many(len(tasks), 'task')} ({', '.join(tasks)})."
+        )
     return (
         f"This run sets {_many(len(detectors), 'detector')} and {_many(len(defenses), 'defense')} against "
         f"{_many(len(attacks), 'attack')} that {'disrupts' if len(attacks) == 1 else 'disrupt'} a face "
@@ -56,6 +63,8 @@ def task_summary(figures: Figures, task: str) -> list[tuple[str, str]]:
     """What is to be said of a task, as headed paragraphs: setting, disruption, detection, defense, cost."""
     attack = strongest(figures, task)
     setting = ("Setting", f"{_setting(figures, task)}{_size(figures, task)}.")
+    if attack is None and figures.components(task, FORENSIC):
+        return [setting]
     if attack is None:
         nothing = "No attack was run, so nothing can be said about disruption or defense."
         return [setting, ("Disruption", nothing)]

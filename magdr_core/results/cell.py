@@ -22,6 +22,9 @@ CLEAN, ATTACK, NOISE, BENIGN, SWEEP, ADAPTIVE = "clean", "attack", "noise", "ben
 NOISE_L2 = "noise-l2"
 """The same of noise with the L2 norm of an attack's perturbations; the attack `noise-l2:NAME` says whose."""
 
+FORGED = "forged:"
+"""How the attack of forged pictures begins: `forged:swap`. No attack made them."""
+
 IDENTITY = "identity"
 """The defense that does nothing: the undefended row."""
 

@@ -11,7 +11,14 @@ from pathlib import Path
 from magdr_core.components.kind import Kind
 from magdr_core.components.trial import Rule
 from magdr_core.errors import DataError, MagdrError, WeightsError, one_line
-from magdr_core.testing import dataset_rules, fitting, gradient_rules, kind_rules, rules
+from magdr_core.testing import (
+    dataset_rules,
+    fitting,
+    forensic_rules,
+    gradient_rules,
+    kind_rules,
+    rules,
+)
 from magdr_core.testing.rules import CommonRule
 from magdr_core.testing.subject import Subject
 
@@ -25,7 +32,9 @@ COMMON: tuple[CommonRule, ...] = (
 )
 """Asked of every kind that is called, in the order of judging."""
 
-KIND_RULES: dict[str, Rule] = {rule.name: rule for rule in (*kind_rules.RULES, *dataset_rules.RULES)}
+KIND_RULES: dict[str, Rule] = {
+    rule.name: rule for rule in (*kind_rules.RULES, *dataset_rules.RULES, *forensic_rules.RULES)
+}
 """Those that core's kinds have of their own, by name."""
 
 EVERY_RULE: tuple[Rule, ...] = (*COMMON, *KIND_RULES.values())

@@ -215,6 +215,60 @@ def magdr_datasets():
     return [DatasetSpec(name="discs", build=Discs)]
 '''
 
+FORGERY = '''\
+"""A strip of another face across the picture, with hard edges."""
+from typing import Annotated
+import torch
+from magdr_core.api import Field, Forged, ForgerySpec, hookimpl, stateless
+
+MAGDR_API = 1
+
+def strip(batch, donors, rng, *, height: Annotated[float, Field(gt=0, lt=1)] = 0.25):
+    """Rows of the donor in place of the picture's own, somewhere. Images [B,3,H,W], masks [B,1,H,W]."""
+    x = batch.images
+    top = rng.uniform(1, high=1 - height)[:, :, None, None]
+    rows = ((torch.arange(x.shape[2], device=x.device) + 0.5) / x.shape[2])[:, None]
+    inside = ((rows >= top) & (rows < top + height)).expand(-1, -1, -1, x.shape[3])
+    masks = inside.to(x.dtype)
+    return Forged(torch.where(inside, donors.images, x), masks, masks)
+
+@hookimpl
+def magdr_forgeries():
+    return [ForgerySpec(name="strip", build=stateless(strip), donor=True, group="local")]
+'''
+
+FORENSIC = '''\
+"""Forged is what is smoother than its surroundings."""
+from typing import Annotated
+from magdr_core.api import Field, ForensicSpec, hookimpl
+from magdr_core.functional import gaussian_blur
+
+MAGDR_API = 1
+
+class Smooth:
+    """Compares the fine detail of each place with that of the whole picture."""
+    def __init__(self, *, sigma: Annotated[float, Field(gt=0, le=5)] = 1.0):
+        self.sigma = sigma
+
+    def detail(self, x):
+        """Smoothed distance from a blurred picture. [B,3,H,W] -> [B,1,H,W]."""
+        fine = (x - gaussian_blur(x, self.sigma)).abs().mean(1, keepdim=True)
+        return gaussian_blur(fine, 2 * self.sigma)
+
+    def score(self, x):
+        """How uneven the detail is. [B,3,H,W] -> [B], higher is more likely forged."""
+        return self.detail(x).std((1, 2, 3))
+
+    def locate(self, x):
+        """Where there is less detail than elsewhere. [B,3,H,W] -> [B,1,H,W] in [0,1]."""
+        fine = self.detail(x)
+        return 1 / (1 + fine / (fine.mean((2, 3), keepdim=True) + 1e-6))
+
+@hookimpl
+def magdr_forensics():
+    return [ForensicSpec(name="smooth", build=Smooth, gradient="exact")]
+'''
+
 EXAMPLES = {
     "metric": METRIC,
     "augmentation": AUGMENTATION,
@@ -225,5 +279,7 @@ EXAMPLES = {
     "detector": DETECTOR,
     "defense": DEFENSE,
     "dataset": DATASET,
+    "forgery": FORGERY,
+    "forensic": FORENSIC,
 }
 """By kind, the text of a module."""

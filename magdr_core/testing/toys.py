@@ -21,6 +21,9 @@ from magdr_core.api import (
     DefenseSpec,
     DetectorSpec,
     Eps,
+    ForensicSpec,
+    Forged,
+    ForgerySpec,
     Generator,
     GeneratorSpec,
     MetricSpec,
@@ -210,6 +213,41 @@ def dataset() -> ToyDataset:
     return ToyDataset()
 
 
+def pasted(batch: Batch, donors: Batch, rng: SampleRng) -> Forged:
+    """A square of the donor, somewhere in the middle half: images `[B,3,H,W]`, masks `[B,1,H,W]`."""
+    height, width = batch.images.shape[2:]
+    corner = rng.uniform(2, low=0.25, high=0.5)
+    rows = torch.arange(height, device=rng.device) / height - corner[:, :1]
+    columns = torch.arange(width, device=rng.device) / width - corner[:, 1:]
+    inside = ((rows >= 0) & (rows < 0.25))[:, :, None] & ((columns >= 0) & (columns < 0.25))[:, None, :]
+    masks = inside[:, None].to(batch.images.dtype)
+    return Forged(torch.where(inside[:, None], donors.images, batch.images), masks, masks)
+
+
+class Pasted:
+    """A square of another picture."""
+
+    def __call__(self, batch: Batch, donors: Batch, rng: SampleRng) -> Forged:
+        """Images `[B,3,H,W]` and masks `[B,1,H,W]`."""
+        return pasted(batch, donors, rng)
+
+    def innocent(self, batch: Batch, rng: SampleRng) -> Forged:
+        """The pictures `[B,3,H,W]` as they are."""
+        return Forged(batch.images, torch.zeros_like(batch.images[:, :1]))
+
+
+class Rough:
+    """Roughness of a picture, and where it is rough; more is more likely forged."""
+
+    def score(self, x: Tensor) -> Tensor:
+        """Mean distance of pictures `[B,3,H,W]` from themselves blurred, `[B]`."""
+        return (x - gaussian_blur(x, 0.7)).abs().mean((1, 2, 3))
+
+    def locate(self, x: Tensor) -> Tensor:
+        """That distance in each pixel, `[B,1,H,W]`."""
+        return (4 * (x - gaussian_blur(x, 0.7)).abs().mean(1, keepdim=True)).clamp(0, 1)
+
+
 @hookimpl
 def magdr_metrics() -> list[MetricSpec]:
     return [MetricSpec(name=NAME, build=stateless(l1))]
@@ -259,6 +297,16 @@ def magdr_datasets() -> list[DatasetSpec]:
     return [DatasetSpec(name=NAME, build=dataset)]
 
 
+@hookimpl
+def magdr_forgeries() -> list[ForgerySpec]:
+    return [ForgerySpec(name=NAME, build=Pasted, donor=True, group="local")]
+
+
+@hookimpl
+def magdr_forensics() -> list[ForensicSpec]:
+    return [ForensicSpec(name=NAME, build=Rough)]
+
+
 def toy(kind: str) -> ComponentSpec:
     """The toy of one of core's kinds."""
     everything = [
@@ -271,5 +319,7 @@ def toy(kind: str) -> ComponentSpec:
         *magdr_detectors(),
         *magdr_defenses(),
         *magdr_datasets(),
+        *magdr_forgeries(),
+        *magdr_forensics(),
     ]
     return next(spec for spec in everything if spec.kind == kind)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from magdr_core.components.recipe import Recipe
+from magdr_core.train.forensic_recipes import FORENSIC_RECIPES
 
 __all__ = ["RECIPES", "Recipe"]
 
@@ -216,5 +217,5 @@ _SHIPPED = (
     ),
 )
 
-RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in _SHIPPED}
+RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in _SHIPPED} | FORENSIC_RECIPES
 """By name."""

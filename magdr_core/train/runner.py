@@ -27,11 +27,19 @@ from magdr_core.files.disk import write_atomically
 from magdr_core.registry.read import parse_registry
 from magdr_core.toolkit import Toolkit
 from magdr_core.train.context import TESTED_FROM, Log, TrainContext, Trainer, save_tensors
+from magdr_core.train.forensic_recipes import variant
 from magdr_core.train.recipes import RECIPES, Recipe
 
 
 def find_recipe(name: str, recipes: Mapping[str, Recipe] = RECIPES) -> Recipe:
-    """Raises MagdrError for an unknown name."""
+    """The recipe of a name; of `NAME-without-GROUP-seedN` too, see
+    :func:`magdr_core.train.forensic_recipes.variant`.
+
+    Raises:
+        MagdrError: an unknown name.
+    """
+    if name not in recipes and (found := variant(name, recipes)) is not None:
+        return found
     if name not in recipes:
         raise MagdrError(f"nothing to train named {name!r}{suggestion(name, recipes)}")
     return recipes[name]

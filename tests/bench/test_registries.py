@@ -43,7 +43,8 @@ def test_every_profile_can_be_planned(path, tmp_path):
         bench = Bench(kit, name, out=tmp_path / "run", cache=tmp_path / "cache")
         roles = {c.role for g in bench.groups for c in g.cells}
         parts = {"detector": profile.detectors, "defense": profile.defenses}
-        assert roles == {"attack", *(role for role, labels in parts.items() if labels)}
+        forensic = {"forensic"} if "forensics" in profile.extra else {"attack"}
+        assert roles == {*forensic, *(role for role, labels in parts.items() if labels)}
         assert all(c.component != "oracle" or c.role == "defense" for g in bench.groups for c in g.cells)
     assert not list(tmp_path.iterdir()), "planning writes nothing"
 

@@ -22,6 +22,7 @@ measures runtime
 inference results
 calibration
 toolkit
+forensics
 bench train
 testing
 compare

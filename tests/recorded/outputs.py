@@ -6,7 +6,6 @@ it has to be raised.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,11 +16,11 @@ from torch.nn import functional as F
 
 from magdr_core.components.fingerprints import CORE
 from magdr_core.components.objective import build_objective
-from magdr_core.components.protocols import Fittable
 from magdr_core.components.rng import SampleRng
 from magdr_core.magdr.gate import choose_gate
 from magdr_core.measures.image_quality import Yardstick
 from magdr_core.runtime.samples import attack_samples, draw_samples
+from magdr_core.testing.fitting import learn
 from magdr_core.testing.inputs import make_inputs
 from magdr_core.testing.subject import Subject
 from magdr_core.testing.world import World
@@ -29,7 +28,7 @@ from tests.catalog_params import PARAMS
 
 FILE = Path(__file__).with_name("outputs.json")
 
-FROM_FILES = {"celeba", "celebamask-hq", "faceforensics", "folder", "video"}
+FROM_FILES = {"celeba", "celebamask-hq", "faceforensics", "folder", "video", "redrawn"}
 """Datasets whose pictures are the user's; their fingerprints are of the files."""
 
 MORE: dict[tuple[str, str], dict[str, dict[str, Any]]] = {
@@ -69,10 +68,7 @@ def recordings() -> Iterator[tuple[str, int, Compute]]:
 def of_component(subject: Subject) -> list[float]:
     if subject.kind.name == "dataset":
         return of_dataset(subject.guarded)
-    component = subject.component
-    if isinstance(component, Fittable):
-        state = component.fit(subject.fit_data(), subject.toy_generator)
-        component.load(json.loads(json.dumps(state)))
+    learn(subject)
     given = subject.batch[range(SHOWN)]
     with torch.no_grad():
         return numbers(subject.compute(given), given.images)

@@ -228,6 +228,14 @@ CASES = [
     ("dataset", "ids=ids,", 'ids=tuple(f"{one}-of-{len(ids)}" for one in ids),', "stable", "in a batch"),
     ("dataset", "disc-{self.name}-{i}", "disc-{i}", "disjoint", "is in train and in calibration"),
     ("dataset", ").float()\n        return", ").float() * 2\n        return", "facts", "'Blond_Hair' is"),
+    ("forgery", "inside.to(x.dtype)", "0.7 * inside.to(x.dtype)", "forged", "masks that are not 0 and 1"),
+    ("forgery", "(inside, donors.images, x)",
+     "(inside, donors.images, x.roll(1, 3))", "forged", "where nothing is forged"),
+    ("forgery", "(rows < top + height)", "(rows < top)", "forged", "an empty mask for image 0"),
+    ("forgery", "donors.images, x), ma", "donors.images * 0.999, x), ma", "forged", "not 8-bit"),
+    ("forensic", "return 1 / (1", "return 2 / (1", "located", "expected [0, 1]"),
+    ("forensic", "(2, 3), keepdim=True)",
+     "(0, 2, 3), keepdim=True)", "located", "differs alone and in a batch of 5"),
 ]
 # fmt: on
 

@@ -11,6 +11,7 @@ import torch
 
 from magdr_core.cli.plugins import command
 from magdr_core.components.specs import SPECS
+from magdr_core.hosting.core import core_kinds
 from magdr_core.hosting.manager import PluginHost
 from magdr_core.testing import conformance_checks
 from magdr_core.testing.checks import EVERY_RULE
@@ -24,7 +25,9 @@ def blocks(language: str) -> list[str]:
     return [b.removeprefix(f"{language}\n") for b in BLOCKS if b.startswith(f"{language}\n")]
 
 
-PLUGINS = {kind: next(b for b in blocks("python") if f"def magdr_{kind}s" in b) for kind in SPECS}
+PLUGINS = {
+    name: next(b for b in blocks("python") if f"def {kind.hook}(" in b) for name, kind in core_kinds().items()
+}
 
 
 @pytest.mark.parametrize("kind", SPECS)

@@ -1,0 +1,44 @@
+"""How well pixels were found, picture by picture."""
+
+from __future__ import annotations
+
+import numpy as np
+from torch import Tensor
+
+from magdr_core.measures.statistics import auroc
+
+CUT = 0.5
+"""Above it a pixel counts as located. It is fixed, so that no test picture ever chooses it."""
+
+REGION = 0.01
+"""Share of its pixels above which a picture counts as one in which something was located."""
+
+
+def overlap(located: Tensor, masks: Tensor) -> dict[str, list[float]]:
+    """IoU, F1, share of pixels judged rightly, and AUC of the pixels, a number per picture each.
+
+    Args:
+        located: `[B,1,H,W]` in [0,1].
+        masks: `[B,1,H,W]` of 0 and 1, none empty. Where a picture is forged everywhere there is no AUC of its
+            pixels, so none is given at all.
+    """
+    found, there = (located > CUT).flatten(1), (masks > CUT).flatten(1)
+    both, either = (found & there).sum(1).double(), (found | there).sum(1).double()
+    values = {
+        "iou": (both / either.clamp_min(1)).tolist(),
+        "pixel_f1": (2 * both / (found.sum(1) + there.sum(1)).clamp_min(1)).tolist(),
+        "pbca": (found == there).double().mean(1).tolist(),
+    }
+    if not bool(there.all(1).any()):
+        weights = located.flatten(1).double().cpu().numpy()
+        of_mask = there.cpu().numpy()
+        values["pixel_auc"] = [
+            float(auroc(w[~m], w[m])) for w, m in zip(weights, np.asarray(of_mask), strict=True)
+        ]
+    return values
+
+
+def alarms(located: Tensor) -> dict[str, list[float]]:
+    """Of real pictures, `[B,1,H,W]`: the share of pixels located, and whether that is a region."""
+    share = (located > CUT).double().mean((1, 2, 3))
+    return {"alarm_pixels": share.tolist(), "alarm_region": (share > REGION).double().tolist()}

@@ -1,0 +1,173 @@
+"""Making forgeries of a split's pictures: donors, the forgery itself, and what both classes go through."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from magdr_core.components.batch import Batch
+from magdr_core.components.forensics import Forged
+from magdr_core.components.protocols import Split
+from magdr_core.components.rng import SampleRng
+from magdr_core.errors import DataError, MagdrError, RegistryError
+from magdr_core.forensics.guards import GuardedForgery
+from magdr_core.functional import batch_size, to_8bit
+
+QUALITY_KINDS = ("augmentation", "restoration")
+"""Kinds whose components may stand in a list of qualities."""
+
+PARTS_FOUND = "parts"
+"""The annotation that holds what a parser finds."""
+
+_TRIES = 16
+
+
+@dataclass(frozen=True)
+class ForgeryFamily:
+    """A forgery of a registry.
+
+    Attributes:
+        label: of its table.
+        name: registry name of its component, with those of the forgeries inside it.
+        group: of its relatives; its table's, else its component's.
+        null: it is no forgery.
+    """
+
+    label: str
+    name: str
+    group: str
+    null: bool
+
+
+def family_of(toolkit: Any, label: str) -> ForgeryFamily:
+    """Raises RegistryError if there is no such forgery."""
+    resolved = toolkit.resolve("forgery", label)
+    spec = resolved.entry.spec
+    inside = [
+        family_of(toolkit, resolved.needs[name])
+        for name, need in spec.needs.items()
+        if need.kind == "forgery" and isinstance(resolved.needs[name], str)
+    ]
+    name = " of ".join([resolved.entry.name, *(family.name for family in inside)])
+    group = resolved.instance.keys.get("group") or spec.group
+    return ForgeryFamily(label, name, group, spec.null)
+
+
+def quality_kind(toolkit: Any, label: str) -> str:
+    """The kind of the component that a quality's label means: its table's, else the one that has such a name.
+
+    Raises:
+        RegistryError: there is none, or it moves pixels, whose masks would no longer fit.
+    """
+    declared = [kind for kind in QUALITY_KINDS if label in toolkit.registry.labels(kind)]
+    fault: MagdrError | None = None
+    for kind in declared or QUALITY_KINDS:
+        try:
+            resolved = toolkit.resolve(kind, label)
+        except MagdrError as e:
+            fault = fault or e
+            continue
+        if "geometric" in resolved.entry.spec.tags:
+            raise RegistryError(f"quality {label!r} moves pixels; forged masks would no longer fit")
+        return kind
+    assert fault is not None
+    raise fault
+
+
+def degrade(toolkit: Any, label: str, images: Tensor, ids: Sequence[str], seed: int) -> Tensor:
+    """8-bit pictures `[B,3,H,W]` after a quality, again 8-bit.
+
+    The random draws are of the quality and the picture's id alone, so that a fake and its real, which have
+    one id, get the same.
+    """
+    kind = quality_kind(toolkit, label)
+    f, name = toolkit.build(kind, label), toolkit.resolve(kind, label).entry.name
+    if not f.stochastic:
+        return to_8bit(f(images))
+    return to_8bit(f(images, rng=toolkit.rng(f"quality/{name}", ids, seed)))
+
+
+def forge(toolkit: Any, label: str, split: Split, batch: Batch, seed: int) -> Forged:
+    """A forgery of every picture of a batch of a split, `[B,3,H,W]`.
+
+    Raises:
+        ComponentError: the forgery fails.
+        DataError: a donor is wanted and the split shows nobody else.
+    """
+    forgery: GuardedForgery = toolkit.build("forgery", label)
+    name = toolkit.resolve("forgery", label).entry.name
+    others = with_parts(toolkit, donors(split, batch, seed)) if forgery.spec.donor else batch[:0]
+    return forgery(with_parts(toolkit, batch), others, toolkit.rng(f"forgery/{name}", batch.ids, seed))
+
+
+def parser_of(toolkit: Any) -> str:
+    """The label of the parser that finds the parts of faces of which a dataset knows no masks: the registry's
+    first; empty if it has none."""
+    found: list[str] = toolkit.registry.labels("parser")
+    return found[0] if found else ""
+
+
+def parser_identity(toolkit: Any) -> Any:
+    """What forgeries depend on besides, as JSON; None without a parser."""
+    label = parser_of(toolkit)
+    return toolkit.resolve("parser", label).identity if label else None
+
+
+def with_parts(toolkit: Any, batch: Batch) -> Batch:
+    """A batch whose face parts are known as far as somebody knows them: where the dataset has no masks, those
+    that the parser finds, `[B,12,H,W]`, are its annotation `parts`."""
+    label = parser_of(toolkit)
+    if batch.masks is not None or PARTS_FOUND in batch.annotations or not label or not len(batch):
+        return batch
+    found = toolkit.build("parser", label)(batch.images)
+    return Batch(batch.images, batch.ids, annotations={**batch.annotations, PARTS_FOUND: found})
+
+
+def donors(split: Split, batch: Batch, seed: int) -> Batch:
+    """For each picture one of another person from the same split, which depends on the picture's id alone.
+
+    Raises:
+        DataError: none is found for some picture.
+    """
+    rng = SampleRng(seed, "forgery donors", batch.ids)
+    tries = rng.integers(_TRIES, high=len(split)).cpu()
+    chosen, found = [0] * len(batch), [False] * len(batch)
+    for t in range(_TRIES):
+        open_ = [i for i, done in enumerate(found) if not done]
+        if not open_:
+            break
+        asked = split[[int(tries[i, t]) for i in open_]]
+        for row, i in enumerate(open_):
+            if not _same_person(asked, row, batch, i):
+                chosen[i], found[i] = int(tries[i, t]), True
+    if not all(found):
+        who = batch.ids[found.index(False)]
+        raise DataError(f"no donor for {who}: {_TRIES} faces of its split show the same person")
+    return split[chosen]
+
+
+def _same_person(a: Batch, i: int, b: Batch, j: int) -> bool:
+    if a.identities is None or b.identities is None:
+        return a.ids[i] == b.ids[j]
+    return bool(a.identities[i] == b.identities[j])
+
+
+def batches(split: Split, indices: Sequence[int], side: int) -> Iterator[Batch]:
+    """The pictures with these indices, some at a time.
+
+    Args:
+        side: of a picture, in pixels.
+    """
+    together = batch_size((side, side), "draw")
+    for start in range(0, len(indices), together):
+        yield split[list(indices[start : start + together])]
+
+
+def in_parts(f: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+    """`f` of pictures `[n,3,H,W]`, as many at a time as fit; its results one after the other, `[n, ...]`."""
+    together = batch_size(images.shape, "output", images.device)
+    return torch.cat([f(part) for part in images.split(together)])

@@ -1,0 +1,302 @@
+"""What a forensic model learns from, where its threshold comes from, and what of it all is known afterwards.
+
+No picture of the test split is ever looked at. Models learn on the train split, from pairs of a real and a
+fake; the threshold is set on the reals of the part `clean` of the split `calibration`, untouched ones. Both
+are kept in the store under a key of everything that they depend on.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from magdr_core.calibration.partition import CalibrationPart, CalibrationPartition
+from magdr_core.components.fingerprints import CORE, digest
+from magdr_core.components.forensics import ForensicData
+from magdr_core.components.protocols import Dataset
+from magdr_core.components.rng import SampleRng
+from magdr_core.components.specs import TrainedOn
+from magdr_core.errors import ComponentError, RegistryError, suggestion
+from magdr_core.forensics.guards import GuardedForensic
+from magdr_core.forensics.making import (
+    ForgeryFamily,
+    batches,
+    degrade,
+    family_of,
+    forge,
+    in_parts,
+    parser_identity,
+    quality_kind,
+)
+from magdr_core.measures.thresholds import threshold_at_fpr
+
+KIND = "forensics"
+"""Where in the store they are."""
+
+
+@dataclass(frozen=True, eq=False)
+class Taught:
+    """A forensic model that is ready.
+
+    Attributes:
+        families: names of the forgeries that it has learned from.
+        groups: of those.
+        qualities: names of what their pictures went through.
+        foreign: it has learned from other real pictures than those that it is tested on.
+        threshold: above it a picture is flagged.
+        fpr: the rate of false alarms that it was set for.
+        digest: of what it has learned and of the threshold.
+    """
+
+    model: GuardedForensic
+    families: frozenset[str]
+    groups: frozenset[str]
+    qualities: frozenset[str]
+    foreign: bool
+    threshold: float
+    fpr: float
+    digest: str
+
+    def mark(self, family: ForgeryFamily | None, quality: str) -> str:
+        """What of a slice's pictures the model has not seen before, in words: `seen`, or `unseen family`,
+        `unseen member` (of a group that it knows), `unseen quality`, `unseen world`, joined by `+`.
+
+        Args:
+            family: of the fakes; None of reals.
+            quality: name of its component; empty of untouched pictures.
+        """
+        new = []
+        if family is not None and not family.null and family.name not in self.families:
+            new.append("member" if family.group in self.groups else "family")
+        if quality and quality not in self.qualities:
+            new.append("quality")
+        if self.foreign:
+            new.append("world")
+        return f"unseen {'+'.join(new)}" if new else "seen"
+
+
+def chosen_families(toolkit: Any, label: str) -> list[ForgeryFamily]:
+    """The forgeries that a model's table lets it learn from: `families`, else all of the registry's that are
+    forgeries of a part; without those that `leave_out` names, by label or by group.
+
+    Raises:
+        RegistryError: none is left, or `leave_out` names nothing.
+    """
+    instance = toolkit.registry.instance("forensic", label)
+    place = f"{toolkit.registry.file_of(instance.table)} {instance.table}"
+    told, left_out = instance.keys.get("families"), tuple(instance.keys.get("leave_out", ()))
+    every = [family_of(toolkit, name) for name in told or toolkit.registry.labels("forgery")]
+    if told is None:
+        every = [family for family in every if not family.null and family.group != "whole"]
+    known = {name for family in every for name in (family.label, family.name, family.group)}
+    for name in left_out:
+        if name not in known:
+            hint = suggestion(name, known)
+            raise RegistryError(f"{place} leave_out: {name!r} is no family, and no group of one{hint}")
+    kept = [f for f in every if not {f.label, f.name, f.group} & {*left_out}]
+    if not kept:
+        raise RegistryError(f"{place}: it learns from forgeries, and the registry leaves it none")
+    return kept
+
+
+class _Forgeries(NamedTuple):
+    """Real pictures `[n,3,H,W]`, fakes `[n,3,H,W]`, their masks `[n,1,H,W]`, and n ids."""
+
+    real: Tensor
+    fake: Tensor
+    masks: Tensor
+    ids: tuple[str, ...]
+
+
+class Teacher:
+    """Teaches the forensic models of a run.
+
+    Args:
+        toolkit: builds them, and the forgeries.
+        data: the real pictures of the run's task.
+        store: keeps what was learned.
+        progress: told (what, done, total).
+    """
+
+    def __init__(self, toolkit: Any, data: Dataset, store: Any, progress: Any) -> None:
+        self.toolkit, self.data, self.store, self.progress = toolkit, data, store, progress
+        self.policy = toolkit.registry.calibration
+        self.partition = CalibrationPartition.of(self.policy)
+        self._made: dict[tuple[str, str], _Forgeries] = {}
+
+    def taught(self, label: str) -> Taught:
+        """A model, taught where it learns, with a threshold.
+
+        Raises:
+            ComponentError: it cannot be taught, or is not what a forensic model has to be.
+            RegistryError: its table is wrong.
+        """
+        keys = self.toolkit.registry.instance("forensic", label).keys
+        model: GuardedForensic = self.toolkit.build("forensic", label)
+        data = self.toolkit.build("dataset", keys["dataset"]) if keys.get("dataset") else self.data
+        if model.learns:
+            families = chosen_families(self.toolkit, label)
+            qualities = tuple(keys.get("qualities", ()))
+            trained = TrainedOn(
+                tuple(f.name for f in families),
+                tuple(self._quality(q) for q in qualities),
+                data.fingerprint(),
+            )
+        else:
+            families, qualities = [], ()
+            trained = _told(model)
+        key = digest(self._depends_on(label, data, families, qualities))
+        known = self.store.json(KIND, key, _check)
+        if known is None:
+            known = self._learned(model, label, data, families, qualities)
+            self.store.put_json(KIND, key, known)
+        elif model.learns:
+            model.load(known["state"])
+        seen = self._groups(trained.families) | {f.group for f in families}
+        return Taught(
+            model,
+            frozenset(trained.families),
+            seen,
+            frozenset(trained.qualities),
+            bool(trained.dataset) and trained.dataset != self.data.fingerprint(),
+            known["threshold"],
+            self.policy.fpr,
+            digest([key, known["threshold"]]),
+        )
+
+    def _depends_on(
+        self, label: str, data: Dataset, families: Sequence[ForgeryFamily], qualities: Sequence[str]
+    ) -> Mapping[str, Any]:
+        resolve = self.toolkit.resolve
+        return {
+            "core": CORE,
+            "model": resolve("forensic", label).identity,
+            "families": [resolve("forgery", f.label).identity for f in families],
+            "qualities": [resolve(quality_kind(self.toolkit, q), q).identity for q in qualities],
+            "data": [data.fingerprint(), *map(str, (self.partition.train, self.partition.clean))],
+            "parser": parser_identity(self.toolkit) if families else None,
+            "fpr": self.policy.fpr,
+            "seed": self.policy.seed,
+        }
+
+    def _learned(
+        self,
+        model: GuardedForensic,
+        label: str,
+        data: Dataset,
+        families: Sequence[ForgeryFamily],
+        qualities: Sequence[str],
+    ) -> dict[str, Any]:
+        """The fitted state, none of a model that does not learn, and the threshold."""
+        state: Mapping[str, Any] | None = None
+        if model.learns:
+            state = model.fit(self.pairs(data, families, qualities, label))
+            if not isinstance(state, Mapping):
+                raise model.fail(f"fit returned a {type(state).__name__}, expected a mapping")
+            model.load(state)
+        return {"state": state, "threshold": self._threshold(model, data)}
+
+    def pairs(
+        self, data: Dataset, families: Sequence[ForgeryFamily], qualities: Sequence[str], about: str = ""
+    ) -> ForensicData:
+        """Reals and their forgeries of the part `train`: each family has all its faces.
+
+        Where there are qualities each pair has one of them, or none, drawn by its id.
+        """
+        said = f"forging {self.partition.train.split} faces ({about})" if about else "forging"
+        reals, fakes, masks = [], [], []
+        names, groups, of, ids = list[str](), list[str](), list[str](), list[str]()
+        self.progress(said, 0, len(families))
+        for number, family in enumerate(families, 1):
+            made = self._forged(data, family)
+            drawn = self._drawn(made.ids, family, len(qualities))
+            real, fake = made.real.clone(), made.fake.clone()
+            for i, quality in enumerate(qualities):
+                rows = [row for row, which in enumerate(drawn) if which == i]
+                if rows:
+                    own = [made.ids[row] for row in rows]
+                    real[rows] = degrade(self.toolkit, quality, real[rows], own, self.policy.seed)
+                    fake[rows] = degrade(self.toolkit, quality, fake[rows], own, self.policy.seed)
+            reals.append(real)
+            fakes.append(fake)
+            masks.append(made.masks)
+            names += [family.name] * len(made.ids)
+            groups += [family.group] * len(made.ids)
+            of += [qualities[which] if which < len(qualities) else "" for which in drawn]
+            ids += made.ids
+            self.progress(said, number, len(families))
+        return ForensicData(
+            torch.cat(reals),
+            torch.cat(fakes),
+            torch.cat(masks),
+            tuple(names),
+            tuple(groups),
+            tuple(of),
+            tuple(ids),
+            self.policy.seed,
+        )
+
+    def _forged(self, data: Dataset, family: ForgeryFamily) -> _Forgeries:
+        """The part's pictures and their forgeries, made once for all models that learn from them."""
+        memo = (data.fingerprint(), family.label)
+        if memo not in self._made:
+            part = self.partition.train
+            split = data.split(part.split)
+            reals, fakes, masks, ids = [], [], [], list[str]()
+            for batch in batches(split, part.samples, data.size):
+                forged = forge(self.toolkit, family.label, split, batch, self.policy.seed)
+                reals.append(batch.images)
+                fakes.append(forged.images)
+                masks.append(forged.masks)
+                ids += batch.ids
+            self._made[memo] = _Forgeries(torch.cat(reals), torch.cat(fakes), torch.cat(masks), tuple(ids))
+        return self._made[memo]
+
+    def _drawn(self, ids: Sequence[str], family: ForgeryFamily, count: int) -> list[int]:
+        """For each picture the number of a quality, or `count` of none."""
+        if not count:
+            return [0] * len(ids)
+        rng = SampleRng(self.policy.seed, f"training qualities/{family.name}", ids)
+        drawn: list[int] = rng.integers(1, high=count + 1)[:, 0].tolist()
+        return drawn
+
+    def _threshold(self, model: GuardedForensic, data: Dataset) -> float:
+        part: CalibrationPart = self.partition.clean
+        split = data.split(part.split)
+        scores = [in_parts(model.score, batch.images) for batch in batches(split, part.samples, data.size)]
+        found = float(threshold_at_fpr(np.asarray(torch.cat(scores).double().cpu()), self.policy.fpr))
+        if not math.isfinite(found):
+            raise model.fail("has no finite score")
+        return found
+
+    def _quality(self, label: str) -> str:
+        name: str = self.toolkit.resolve(quality_kind(self.toolkit, label), label).entry.name
+        return name
+
+    def _groups(self, names: Sequence[str]) -> frozenset[str]:
+        """The groups of forgeries by name, as far as somebody knows them."""
+        specs = [entry.spec for entry in self.toolkit.host.entries("forgery") if entry.name in names]
+        return frozenset(spec.group for spec in specs)
+
+
+def _told(model: GuardedForensic) -> TrainedOn:
+    """What a component, else its spec, says that it has been trained on."""
+    found = getattr(model.component, "trained_on", None) or model.trained_on
+    if not isinstance(found, TrainedOn):
+        raise ComponentError(f"{model.where}: trained_on is a {type(found).__name__}, expected TrainedOn")
+    return found
+
+
+def _check(data: Mapping[str, Any]) -> None:
+    """Raises ValueError if it is no such result."""
+    threshold = data.get("threshold")
+    if not isinstance(threshold, int | float) or not math.isfinite(threshold):
+        raise ValueError("holds no threshold")
+    if not isinstance(data.get("state"), Mapping | None):
+        raise ValueError("holds no fitted state")

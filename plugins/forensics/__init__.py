@@ -1,0 +1,1 @@
+"""Forensic models: is a picture forged, and where?"""

@@ -1,0 +1,212 @@
+"""Recovering masked parts of a face, learned from real faces alone; what is not recovered is suspect.
+
+After Delocate (Hu et al., IJCAI 2024, arXiv 2401.13516), of which no code was published: patches of one of
+three bands of the face are masked and recovered from the rest. Here a convolutional network with the mask as
+its fourth channel takes the place of the masked auto-encoder.
+
+The error itself says little: it follows local contrast, and smooth forgeries are recovered better. So the
+network also says which error is to be expected, and suspicion is measured in units of that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from magdr_core.api import ComponentError, SampleRng, TrainedOn
+from magdr_core.functional import in_pieces, part_index
+
+from ._networks import layer
+
+PATCH = 8
+"""Side of what is masked as a whole, in pixels of a picture of 64."""
+
+SHARE = 0.75
+"""Of a band's patches, masked in training."""
+
+LEAST = 0.25
+"""Of a patch that a band must cover for the patch to be its."""
+
+FACE = ("skin", "brows", "eyes", "glasses", "nose", "mouth")
+
+LOG_VARIANCE = (-12.0, 2.0)
+"""Between which the logarithm of the expected squared error is kept."""
+
+Parser = Callable[[Tensor], Tensor]
+
+
+def bands(parts: Tensor) -> Tensor:
+    """Three bands of the face by height: eyes and brows, nose and cheeks, mouth and chin.
+
+    They meet half-way between the middles of eyes and nose, and of nose and mouth; parts that are not seen
+    are taken to be where they are on a usual face.
+
+    Args:
+        parts: soft masks `[B,12,H,W]`.
+
+    Returns:
+        `[B,3,H,W]` of 0/1, disjoint; all 0 where there is no face.
+    """
+    face = parts[:, [part_index(name) for name in FACE]].sum(1, keepdim=True) > 0.5
+    rows = torch.arange(parts.shape[2], device=parts.device, dtype=parts.dtype)[:, None]
+    weight = face.to(parts.dtype).sum((1, 2, 3)).clamp_min(1)
+    middle = (face * rows).sum((1, 2, 3)) / weight
+    spread = ((face * (rows - middle[:, None, None, None]).square()).sum((1, 2, 3)) / weight).sqrt()
+
+    def height_of(names: tuple[str, ...], usual: float) -> Tensor:
+        part = parts[:, [part_index(name) for name in names]].sum(1)
+        total = part.sum((1, 2))
+        return torch.where(total > 1, (part * rows).sum((1, 2)) / total.clamp_min(1), middle + usual * spread)
+
+    eyes, nose, mouth = (
+        height_of(names, usual) for names, usual in ((("eyes",), -0.5), (("nose",), 0.2), (("mouth",), 0.9))
+    )
+    first, second = ((a + b)[:, None, None, None] / 2 for a, b in ((eyes, nose), (nose, mouth)))
+    upper, lower = rows < first, rows >= torch.maximum(first, second)
+    return (
+        torch.cat([upper.expand_as(face), ~(upper | lower).expand_as(face), lower.expand_as(face)], 1) & face
+    ).to(parts.dtype)
+
+
+def patches(parts: Tensor) -> Tensor:
+    """Which patches are of which band: `[B,12,H,W]` soft masks -> bool `[B,3,h,w]`; a patch is of one band at
+    most."""
+    side = patch_side(parts)
+    share = F.avg_pool2d(bands(parts), side, ceil_mode=True)
+    largest = F.one_hot(share.argmax(1), 3).permute(0, 3, 1, 2).bool()
+    return largest & (share >= LEAST)
+
+
+def patch_side(x: Tensor) -> int:
+    return max(1, round(PATCH * x.shape[-1] / 64))
+
+
+def in_pixels(chosen: Tensor, like: Tensor) -> Tensor:
+    """Patches `[B,1,h,w]` as a mask of the pixels of `like`, `[B,1,H,W]` of 0/1."""
+    side = patch_side(like)
+    full = chosen.repeat_interleave(side, 2).repeat_interleave(side, 3)
+    return full[..., : like.shape[2], : like.shape[3]].to(like.dtype)
+
+
+class RecoveryNet(nn.Module):
+    """A four-level U-Net from a picture with a hole to the picture, and to the error that it expects.
+
+    Args:
+        width: channels of the first level.
+        parser: `[B,3,H,W]` -> soft parts `[B,12,H,W]`; asked for by `score` and `locate` alone.
+    """
+
+    trained_on = TrainedOn()
+
+    def __init__(self, *, width: int = 16, parser: Parser | None = None) -> None:
+        super().__init__()
+        self._outside = (parser,)  # no submodule: its weights are not this network's
+        widths = [width, 2 * width, 4 * width, 4 * width]
+        self.down = nn.ModuleList(
+            nn.Sequential(layer(i, o), layer(o, o)) for i, o in zip([4, *widths[:-1]], widths, strict=True)
+        )
+        self.up = nn.ModuleList(
+            nn.Sequential(layer(widths[i + 1] + widths[i], widths[i]), layer(widths[i], widths[i]))
+            for i in reversed(range(len(widths) - 1))
+        )
+        self.head = nn.Conv2d(width, 3, 3, padding=1)
+        self.spread = nn.Conv2d(width, 1, 3, padding=1)
+
+    def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """What the masked pixels may have been.
+
+        Args:
+            x: `[B,3,H,W]` in [0,1]; its masked pixels are not looked at.
+            mask: `[B,1,H,W]` of 0/1.
+
+        Returns:
+            the recovered picture `[B,3,H,W]`, not clamped, and the logarithm of the expected squared error,
+            `[B,1,H,W]`.
+        """
+        height, width = x.shape[2:]
+        seen = torch.cat([(2 * x - 1) * (1 - mask), mask], 1)
+        y = F.pad(seen, (0, -width % 8, 0, -height % 8), mode="replicate")
+        kept = []
+        for i, block in enumerate(self.down):
+            y = block(F.avg_pool2d(y, 2) if i else y)
+            kept.append(y)
+        y = kept.pop()
+        for block in self.up:
+            skip = kept.pop()
+            y = F.interpolate(y, size=skip.shape[2:], mode="bilinear", align_corners=False)
+            y = block(torch.cat([y, skip], 1))
+        # What is recovered shall not be what is easily foretold: the spread only watches.
+        made, spread = (y[..., :height, :width] for y in (self.head(y), self.spread(y.detach())))
+        return (made + 1) / 2, spread.clamp(*LOG_VARIANCE)
+
+    @staticmethod
+    def draw_mask(parts: Tensor, rng: SampleRng) -> Tensor:
+        """A training mask, `[B,12,H,W]` soft parts -> `[B,1,H,W]` of 0/1: three quarters of the patches of
+        one band that the face has."""
+        bands_of = patches(parts)
+        count = bands_of.flatten(2).sum(2)
+        band = torch.where(count > 0, rng.uniform(3), -1.0).argmax(1)
+        candidates = bands_of[torch.arange(len(parts), device=parts.device), band].flatten(1)
+        order = torch.where(candidates, rng.uniform(candidates.shape[1]), 2.0).argsort(1).argsort(1)
+        wanted = (SHARE * candidates.sum(1, keepdim=True)).ceil()
+        chosen = (candidates & (order < wanted)).reshape(len(parts), 1, *bands_of.shape[2:])
+        return in_pixels(chosen, parts)
+
+    @staticmethod
+    def passes(parts: Tensor) -> list[Tensor]:
+        """Six masks `[B,1,H,W]` that together mask every patch of the face once: each band by two
+        complementary checkerboards, so that most of a patch's neighbours are seen."""
+        bands_of = patches(parts)
+        rows, columns = (torch.arange(n, device=parts.device) for n in bands_of.shape[2:])
+        odd = (rows[:, None] + columns[None]) % 2 == 1
+        chosen = [bands_of[:, [k]] & (odd == bool(parity)) for k in range(3) for parity in (0, 1)]
+        return [in_pixels(one, parts) for one in chosen]
+
+    def recovered(self, x: Tensor, parts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The face recovered from its surroundings; elsewhere the picture itself.
+
+        Returns:
+            the picture `[B,3,H,W]` in [0,1]; the expected squared error `[B,1,H,W]`, 1 where nothing was
+            masked; and where something was, `[B,1,H,W]` of 0/1.
+        """
+        result, expected, where = x, torch.ones_like(x[:, :1]), torch.zeros_like(x[:, :1])
+        for mask in self.passes(parts):
+            made, log_variance = self(x, mask)
+            result = torch.where(mask > 0, made.clamp(0, 1), result)
+            expected = torch.where(mask > 0, log_variance.exp(), expected)
+            where = where + mask
+        return result, expected, where
+
+    def surprise(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Squared errors in units of what was expected, and where they were measured, `[B,1,H,W]` both.
+
+        Raises:
+            ComponentError: it was built without a parser.
+        """
+        (parser,) = self._outside
+        if parser is None:
+            raise ComponentError("the face is divided by its parts: recovery needs a parser")
+        made, expected, where = self.recovered(x, parser(x))
+        return where * (x - made).square().mean(1, keepdim=True) / expected, where
+
+    def score(self, x: Tensor) -> Tensor:
+        """Mean surprise over the face, `[B,3,H,W]` -> `[B]`; 0 where no face is found."""
+        return in_pieces(lambda i: self._score(x[i]), x)
+
+    def _score(self, x: Tensor) -> Tensor:
+        surprise, where = self.surprise(x)
+        return surprise.sum((1, 2, 3)) / where.sum((1, 2, 3)).clamp_min(1)
+
+    def locate(self, x: Tensor) -> Tensor:
+        """`[B,3,H,W]` -> `[B,1,H,W]` in [0,1]: one half where a patch's error is what was expected."""
+        return in_pieces(lambda i: self._locate(x[i]), x)
+
+    def _locate(self, x: Tensor) -> Tensor:
+        surprise, where = self.surprise(x)
+        side = patch_side(x) // 2
+        near = F.avg_pool2d(torch.cat([surprise, where], 1), 2 * side + 1, 1, side)
+        smooth = near[:, :1] / near[:, 1:].clamp_min(1e-3)
+        return where * smooth / (1 + smooth)

@@ -1,0 +1,1 @@
+"""Forgery families: each makes pictures whose forged pixels are known exactly."""
