@@ -35,7 +35,8 @@ class Need:
         family: inject a :class:`~magdr_core.components.protocols.Family` (every setting of the spec's grid)
             instead of one component.
         calibrated: a detector that is injected with its threshold, so that it can decide.
-        optional: where the table names none, None is injected (else the registry's first of the kind is).
+        optional: where neither the table nor `[magdr]` names one, or the table says `[]` or `""`, None is
+            injected (else the registry's first of the kind is).
         later: an optional need that came after results were kept. Where it is None the component's identity
             does not mention it, so that those results and calibrations are found still.
     """

@@ -57,7 +57,7 @@ class MagDRDetector:
             seen an attack; `learned` weighs them by a fit to attacked, noisy and harmlessly edited faces;
             `one-sided` does so with evidence of which none speaks for an image: an f_k or a region that looks
             cleaner than clean faces cannot make up for another; `per-edit` with consistency in units of clean
-            faces with the same target region, as distortion always is.
+            faces with the same target region, as distortion always is: it costs an attacker most.
         evidence: which half is used; `both` asks for second opinions too, `opinions` for nothing else.
         distortion_weight: lambda of Eq. 9 (not of the learned form, which has weights of its own).
         leave_out: attacks of the calibration that the learned form must not see.
@@ -75,7 +75,7 @@ class MagDRDetector:
         criteria: Sequence[Any],
         augmentations: Sequence[Any],
         *,
-        form: Form = "learned",
+        form: Form = "per-edit",
         evidence: Use = "both",
         distortion_weight: Annotated[float, Field(ge=0, le=100)] = 1.0,
         leave_out: tuple[str, ...] = (),

@@ -199,9 +199,12 @@ class Resolver:
 
     def _labels(self, name: str, need: Need, given: Any) -> tuple[Any, bool]:
         """The labels that fill a need: the table's, else `[magdr]`'s, else the registry's only choice, else
-        the default of `[magdr]`; and whether it is that default."""
+        the default of `[magdr]`; and whether it is that default.
+
+        An optional need is left open where nothing names a label, or an empty list or text says so.
+        """
         value = given if given is not None else self.registry.composition.get(name)
-        if value is None and need.optional:
+        if need.optional and value in (None, "", []):
             return None, False
         if value is None and need.depth == 0:
             value = next(iter(self.registry.labels(need.kind)), None)

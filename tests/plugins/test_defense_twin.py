@@ -56,6 +56,18 @@ def test_the_composition_names_the_twins_of_all(toy):
     assert kit.resolve("detector", "magdr").needs["twins"] == ["second"]
 
 
+@pytest.mark.parametrize("none", ["[]", '""'])
+def test_a_table_can_say_that_it_takes_nothing_of_what_the_composition_names(toy, none):
+    composition = '[magdr]\ntwins = ["second"]\nopinion = "median"\n[restoration.median]\n'
+    alone = f'[detector.alone]\nuse = "magdr"\nparams = {{ twins = [], opinion = {none} }}\n'
+    kit = toy(TABLES + composition + alone)
+    asked = kit.resolve("detector", "magdr").needs
+    assert (asked["twins"], asked["opinion"]) == (["second"], "median")
+    needs = kit.resolve("detector", "alone").needs
+    assert needs["twins"] is None
+    assert needs["opinion"] is None
+
+
 def test_without_a_twin_there_is_no_such_defense(toy):
     with pytest.raises(MagdrError, match="needs twins: a list of generator labels"):
         toy(edited(TABLES, ('params = { twins = ["second"] }\n', ""))).build("defense", "twin")
