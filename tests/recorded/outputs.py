@@ -33,7 +33,7 @@ FROM_FILES = {"celeba", "celebamask-hq", "faceforensics", "folder", "video", "re
 
 MORE: dict[tuple[str, str], dict[str, dict[str, Any]]] = {
     ("detector", "magdr"): {
-        name: {"form": name} for name in ("one-sided", "per-edit", "standardised", "literal")
+        name: {"form": name} for name in ("learned", "one-sided", "standardised", "literal")
     }
     | {name: {"evidence": name} for name in ("distortion", "consistency")}
     | {"opinion": {"opinion": "median"}},
