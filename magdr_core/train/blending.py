@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from magdr_core.components.batch import Batch
 from magdr_core.components.rng import SampleRng
-from magdr_core.functional import CLASSES, gaussian_blur
+from magdr_core.functional import CLASSES, constant, gaussian_blur
 from magdr_core.measures.statistics import auroc
 from magdr_core.train.context import TESTED_FROM, TrainContext
 from magdr_core.train.evasions import cross_entropy
@@ -94,7 +94,7 @@ class BlendingTrainer:
         return self._learn(x, fake_or_not, wanted)
 
     def _family(self, rng: SampleRng) -> Tensor:
-        share = torch.tensor(list(shares(self.context.recipe.settings).values()), device=rng.device)
+        share = constant(list(shares(self.context.recipe.settings).values()), rng.device)
         return torch.searchsorted(share.cumsum(0), rng.uniform()).clamp_max(len(share) - 1)
 
     def _learn(self, x: Tensor, fake: Tensor, wanted: Tensor) -> dict[str, float]:

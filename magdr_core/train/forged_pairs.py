@@ -15,6 +15,7 @@ from torch import Tensor
 from magdr_core.components.batch import Batch
 from magdr_core.components.rng import SampleRng
 from magdr_core.errors import MagdrError
+from magdr_core.functional import constant
 from magdr_core.train.context import TrainContext
 from magdr_core.train.forensic_recipes import FAMILY
 
@@ -113,7 +114,7 @@ def draw_pairs(
     """
     share = shares(context.recipe.settings)
     names = tuple(share)
-    ends = torch.tensor(list(share.values()), device=context.device).cumsum(0)
+    ends = constant(list(share.values()), context.device).cumsum(0)
     parts: dict[str, list[Tensor]] = {"real": [], "fake": [], "masks": [], "family": []}
     for indices in context.chunks(count, CHUNK, first):
         batch = context.split[indices]

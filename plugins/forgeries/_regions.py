@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from magdr_core.api import Batch, DataError
-from magdr_core.functional import merge_classes, part_index
+from magdr_core.functional import constant, merge_classes, part_index
 
 FACE = ("skin", "brows", "eyes", "glasses", "nose", "mouth")
 """What is replaced in a face swap: without ears, hair, neck and what is worn on the head."""
@@ -145,7 +145,7 @@ def aligning(target: Moments, donor: Moments) -> Affine:
 
 def sampled(x: Tensor, places: Tensor) -> Tensor:
     """Bilinear samples of `[B,C,H,W]` at `[B,H',W',2]` pixels, x before y; beyond the border its pixels."""
-    size = x.new_tensor([x.shape[-1] - 1, x.shape[-2] - 1])
+    size = constant([x.shape[-1] - 1.0, x.shape[-2] - 1.0], x.device, x.dtype)
     return F.grid_sample(x, 2 * places / size - 1, mode="bilinear", padding_mode="border", align_corners=True)
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from magdr_core.api import Batch, Forged, SampleRng
-from magdr_core.functional import resize
+from magdr_core.functional import constant, resize
 
 from ._blur import high_pass
 from ._colour import jittered, pick
@@ -69,7 +69,7 @@ class SelfBlended:
         face = elastic(or_face(joined(parts, FACE), parts), WOBBLE, mask)
         low, high = self.feather
         alpha = feathered(face, mask.uniform(1, low=low, high=high)[:, 0])
-        strengths = torch.tensor(STRENGTHS, device=rng.device)
+        strengths = constant(STRENGTHS, rng.device)
         return paste(batch.images, content, alpha, strengths[mask.integers(high=len(STRENGTHS))])
 
     @staticmethod
@@ -93,7 +93,7 @@ class SelfBlended:
     def _affine(batch: Batch, rng: SampleRng) -> Affine:
         side = batch.images.shape[-1]
         centre = moments(joined(parts_of(batch), FACE)).mean
-        shift = rng.uniform(2, low=-1.0) * torch.tensor(SHIFT, device=rng.device) * side
+        shift = rng.uniform(2, low=-1.0) * constant(SHIFT, rng.device) * side
         scale, turn = 1 + rng.uniform(low=-SCALE, high=SCALE), rng.uniform(low=-TURN, high=TURN)
         cosine, sine = scale * turn.cos(), scale * turn.sin()
         rows = torch.stack([torch.stack([cosine, -sine], 1), torch.stack([sine, cosine], 1)], 1)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import scipy.fft
 import torch
+from magdr_plugins.attacks._pixel_blur import PixelBlur
 from magdr_plugins.forensics._networks import FrequencyNet, PlainNet, cosines
-from magdr_plugins.forensics._pixel_blur import PixelBlur
 from magdr_plugins.forensics._recovery import RecoveryNet, bands, in_pixels, patches
 from magdr_plugins.forensics._segmenter import FaceBox, Recovered, Segmenter
 
