@@ -44,7 +44,7 @@ class Toolkit(LiveRegistry):
 
     >>> from magdr_core import Toolkit
     >>> toolkit = Toolkit.from_registry(device="cpu")
-    >>> toolkit.registry.labels("generator")
+    >>> toolkit.registry.tasks()
     ['editing', 'reenactment', 'replacement']
     >>> toolkit.generator("editing").condition_names
     ('Black_Hair', 'Blond_Hair', 'Brown_Hair', 'Smiling', 'Eyeglasses')

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -63,6 +65,19 @@ def part_index(name: str) -> int:
     if name not in PARTS:
         raise ValueError(f"unknown part {name!r}; parts are {', '.join(PARTS)}")
     return PARTS.index(name)
+
+
+def join_parts(parts: Tensor, names: Sequence[str]) -> Tensor:
+    """Some of the parts as one mask, soft masks `[B,12,H,W] -> [B,1,H,W]` in [0,1].
+
+    Args:
+        names: of :data:`PARTS`.
+
+    Raises:
+        ValueError: no part is called so.
+    """
+    # One by one: an index of a list has to be copied to the device, which is waited for.
+    return torch.stack([parts[:, part_index(name)] for name in names], 1).sum(1, keepdim=True).clamp(0, 1)
 
 
 def merge_classes(masks19: Tensor) -> Tensor:

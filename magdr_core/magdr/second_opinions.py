@@ -24,7 +24,7 @@ from magdr_core.components.protocols import FitData, Generator, ImageMap
 from magdr_core.errors import CalibrationError
 from magdr_core.functional import constant
 from magdr_core.magdr.evidence import Probe
-from magdr_core.magdr.standardise import MIN_COUNT, POOLED, moments, target_names
+from magdr_core.magdr.standardise import MIN_COUNT, POOLED, moments, named, target_names
 
 FLOOR = 1e-3
 """RMS below it, a quarter of an 8-bit level, is rounding."""
@@ -144,12 +144,17 @@ class SecondOpinions:
         return on_scales(self.state["scales"][1 : 1 + logs.shape[1]], z)
 
     def _edits(self, c: Condition, G: Generator) -> list[Edit]:
-        regions = target_names(self.probe.target(c, G), self.probe.regions.names)
+        target, parts = self.probe.target(c, G), self.probe.regions.names
         if not isinstance(c, VectorCondition):
-            return [(region,) for region in regions]
-        told = list(G.condition_names)
-        entries = target_names(c.changed & (c.values > 0.5), told)
-        return [(f"{region}/{set_to}", region) for region, set_to in zip(regions, entries, strict=True)]
+            return [(region,) for region in target_names(target, parts)]
+        entries, count = list(G.condition_names), len(parts)
+        # One read for both: each makes a GPU wait.
+        rows = torch.cat([target, c.changed & (c.values > 0.5)], 1).tolist()
+        regions = [named(row[:count], parts) for row in rows]
+        return [
+            (f"{region}/{named(row[count:], entries)}", region)
+            for region, row in zip(regions, rows, strict=True)
+        ]
 
     # -- calibration ------------------------------------------------------------------------------------
 

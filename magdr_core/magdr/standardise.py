@@ -65,10 +65,12 @@ def moments(values: Tensor, valid: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def target_names(target: Tensor, regions: Sequence[str] = PARTS) -> list[str]:
     """The target regions of samples, bool `[B,N]` over N `regions`, as texts, e.g. `brows+eyes+glasses`."""
     # One read for all of them: each makes a GPU wait.
-    return [
-        "+".join(part for part, inside in zip(regions, row, strict=True) if inside) or "none"
-        for row in target.tolist()
-    ]
+    return [named(row, regions) for row in target.tolist()]
+
+
+def named(row: Sequence[bool], names: Sequence[str]) -> str:
+    """Those of the names that are true, as one text."""
+    return "+".join(name for name, inside in zip(names, row, strict=True) if inside) or "none"
 
 
 class Standard:

@@ -27,7 +27,7 @@ def fit(s: Subject) -> Iterator[str]:
     kept = data.clean.images.clone()
 
     def taught() -> WatchedCall:
-        return s.watch(s.batch, lambda given: _fitted(s, component), grad=True)
+        return s.watch(s.batch, lambda given: fitted(s, component), grad=True)
 
     first = taught()
     if first.error is not None:
@@ -79,10 +79,10 @@ def learn(s: Subject) -> None:
     """Have a component that learns do so, as core would; nothing happens to others."""
     component = s.component
     if isinstance(component, Fittable):
-        component.load(json.loads(json.dumps(_fitted(s, component))))
+        component.load(json.loads(json.dumps(fitted(s, component))))
 
 
-def _fitted(s: Subject, component: Any) -> Any:
+def fitted(s: Subject, component: Any) -> Any:
     """The state of a fit, as core would have it made."""
     if s.trial.taught is not None:
         return s.trial.taught(s, component)

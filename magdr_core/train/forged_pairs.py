@@ -29,9 +29,6 @@ OF_GENERATORS: Mapping[str, Mapping[str, str]] = {
 OWN = 1000
 """Fork of a pair's stream for what no family draws from it."""
 
-CHUNK = 32
-"""Pictures that are forged together."""
-
 
 class MakesFakes(Protocol):
     """One way of making forged pictures; what comes back has `images` `[B,3,H,W]` and `masks` `[B,1,H,W]`."""
@@ -116,7 +113,7 @@ def draw_pairs(
     names = tuple(share)
     ends = constant(list(share.values()), context.device).cumsum(0)
     parts: dict[str, list[Tensor]] = {"real": [], "fake": [], "masks": [], "family": []}
-    for indices in context.chunks(count, CHUNK, first):
+    for indices in context.chunks(count, 32, first):
         batch = context.split[indices]
         donors = context.split[[first + (i - first + 1 + count // 2) % count for i in indices]]
         rng = SampleRng(context.recipe.seed, "forged-pairs", batch.ids, device=context.device)

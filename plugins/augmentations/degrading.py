@@ -72,13 +72,14 @@ def chroma_noise(
 ) -> Tensor:
     """Gaussian noise of one variance in luma and both chromas (in [0,1] units). `[B,3,H,W]` -> same."""
     noise = math.sqrt(variance) * rng.normal(*x.shape[1:]).to(x.dtype)
-    y, cb, cr = (plane + noise[:, [k]] for k, plane in enumerate(to_ycbcr(x)))
+    y, cb, cr = (plane + noise[:, k : k + 1] for k, plane in enumerate(to_ycbcr(x)))
     return from_ycbcr(y, cb, cr).clamp(0, 1)
 
 
 def pixelate(x: Tensor, *, factor: Annotated[int, Field(ge=1, le=64)] = 2) -> Tensor:
-    """Squares of `factor` pixels a side in their mean colour; those at the lower and the right border may be
-    smaller. `[B,3,H,W]` -> same."""
+    """Squares of `factor` pixels a side in their mean colour, smaller at the right and lower border.
+
+    `[B,3,H,W]` -> same."""
     height, width = x.shape[2:]
     padded = F.pad(x, (0, -width % factor, 0, -height % factor), mode="replicate")
     ones = F.pad(torch.ones_like(x[:1, :1]), (0, -width % factor, 0, -height % factor))

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from magdr_core.functional import part_index
+from magdr_core.functional import join_parts
 
 from ._recovery import FACE
 
@@ -27,5 +27,4 @@ class FaceMask:
 
     def locate(self, x: Tensor) -> Tensor:
         """The parser's face, `[B,3,H,W] -> [B,1,H,W]` in [0,1]."""
-        parts = self.parser(x)[:, [part_index(name) for name in FACE]]
-        return parts.sum(1, keepdim=True).clamp(0, 1)
+        return join_parts(self.parser(x), FACE)

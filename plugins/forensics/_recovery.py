@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from magdr_core.api import ComponentError, SampleRng, TrainedOn
-from magdr_core.functional import in_pieces, part_index
+from magdr_core.functional import in_pieces, join_parts
 
 from ._networks import layer
 
@@ -50,14 +50,14 @@ def bands(parts: Tensor) -> Tensor:
     Returns:
         `[B,3,H,W]` of 0/1, disjoint; all 0 where there is no face.
     """
-    face = parts[:, [part_index(name) for name in FACE]].sum(1, keepdim=True) > 0.5
+    face = join_parts(parts, FACE) > 0.5
     rows = torch.arange(parts.shape[2], device=parts.device, dtype=parts.dtype)[:, None]
     weight = face.to(parts.dtype).sum((1, 2, 3)).clamp_min(1)
     middle = (face * rows).sum((1, 2, 3)) / weight
     spread = ((face * (rows - middle[:, None, None, None]).square()).sum((1, 2, 3)) / weight).sqrt()
 
     def height_of(names: tuple[str, ...], usual: float) -> Tensor:
-        part = parts[:, [part_index(name) for name in names]].sum(1)
+        part = join_parts(parts, names)[:, 0]
         total = part.sum((1, 2))
         return torch.where(total > 1, (part * rows).sum((1, 2)) / total.clamp_min(1), middle + usual * spread)
 
@@ -162,7 +162,7 @@ class RecoveryNet(nn.Module):
         bands_of = patches(parts)
         rows, columns = (torch.arange(n, device=parts.device) for n in bands_of.shape[2:])
         odd = (rows[:, None] + columns[None]) % 2 == 1
-        chosen = [bands_of[:, [k]] & (odd == bool(parity)) for k in range(3) for parity in (0, 1)]
+        chosen = [bands_of[:, k : k + 1] & (odd == bool(parity)) for k in range(3) for parity in (0, 1)]
         return [in_pixels(one, parts) for one in chosen]
 
     def recovered(self, x: Tensor, parts: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from magdr_core.api import TrainedOn
-from magdr_core.functional import in_pieces, part_index
+from magdr_core.functional import in_pieces, join_parts
 
 from ._networks import Verdict, layer, with_detail
 from ._recovery import FACE, Parser, RecoveryNet
@@ -31,7 +31,7 @@ class FaceBox:
         self.parser = parser
 
     def __call__(self, x: Tensor) -> Tensor:
-        face = self.parser(x)[:, [part_index(name) for name in FACE]].sum(1, keepdim=True) > 0.5
+        face = join_parts(self.parser(x), FACE) > 0.5
         rows, columns = (_between(face.any(dim, keepdim=True), other) for dim, other in ((3, 2), (2, 3)))
         return (rows & columns).to(x.dtype)
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from magdr_core.api import DataError, Field, ForensicData, ForensicSpec, hookimpl
-from magdr_core.functional import luma
+from magdr_core.functional import constant, luma
 
 MAGDR_API = 1
 
@@ -59,10 +59,10 @@ def _bands(y: Tensor) -> Tensor:
 
 def _details(y: Tensor) -> Tensor:
     """`[B,1,H,W] -> [B,7]`."""
-    kernel = torch.tensor(LAPLACIAN, dtype=y.dtype, device=y.device)
+    kernel = constant(LAPLACIAN, y.device, y.dtype)
     sizes = F.conv2d(y, kernel[None, None]).abs().flatten(1).sort(1).values
     places = [round(q * (sizes.shape[1] - 1)) for q in QUANTILES]
-    return torch.log(sizes[:, places] + FLOOR)
+    return torch.log(torch.stack([sizes[:, place] for place in places], 1) + FLOOR)
 
 
 def _colours(x: Tensor) -> Tensor:
@@ -84,8 +84,7 @@ class Statistics:
     def score(self, x: Tensor) -> Tensor:
         """Log odds of being forged, of pictures `[B,3,H,W]` in [0,1]: `[B]`."""
         mean, scale, weights = (
-            torch.tensor(self.state[name], dtype=torch.float64, device=x.device)
-            for name in ("mean", "scale", "weights")
+            constant(self.state[name], x.device, torch.float64) for name in ("mean", "scale", "weights")
         )
         standard = (global_statistics(x) - mean) / scale
         return (standard * weights[:-1]).sum(1) + weights[-1]

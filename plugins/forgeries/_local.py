@@ -8,11 +8,12 @@ import torch
 from torch import Tensor
 
 from magdr_core.api import Batch, Forged, SampleRng
+from magdr_core.functional import join_parts
 
 from ._blur import blur_each
 from ._colour import colour_moments, pick
 from ._paste import feathered, paste, unforged
-from ._regions import FACE, Affine, joined, moments, moved, or_face, parts_of, pixel_grid, sampled, widened
+from ._regions import FACE, Affine, moments, moved, or_face, parts_of, pixel_grid, sampled, widened
 from ._self_blend import smooth_field
 from ._swap import SPLICED, chosen_part, slightly
 
@@ -104,8 +105,8 @@ class Warped:
         rng = rng.fork(4)
         parts = parts_of(batch)
         around = round(3 * parts.shape[-1] / 64)
-        named = [widened(joined(parts, names), around) for names in SPLICED]
-        region = or_face(pick(rng.integers(high=len(named) + 1), [*named, joined(parts, FACE)]), parts)
+        named = [widened(join_parts(parts, names), around) for names in SPLICED]
+        region = or_face(pick(rng.integers(high=len(named) + 1), [*named, join_parts(parts, FACE)]), parts)
         low, high = ENLARGED
         # Not by about 1, which would be no change.
         scale = torch.where(

@@ -28,9 +28,9 @@ class Family(Protocol):
 
 
 class Innocent:
-    """A null forgery: a family's pipeline without its forgery. What it makes counts as real."""
+    """A forgery's pipeline without its forgery: what it makes counts as real."""
 
-    def __init__(self, family: Family) -> None:
+    def __init__(self, *, family: Family) -> None:
         self.family = family
 
     def __call__(self, batch: Batch, donors: Batch, rng: SampleRng) -> Forged:

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from magdr_core.api import Batch, DataError
-from magdr_core.functional import constant, merge_classes, part_index
+from magdr_core.functional import constant, join_parts, merge_classes
 
 FACE = ("skin", "brows", "eyes", "glasses", "nose", "mouth")
 """What is replaced in a face swap: without ears, hair, neck and what is worn on the head."""
@@ -61,11 +61,6 @@ def parts_of(batch: Batch) -> Tensor:
     return batch.annotations["parts"]
 
 
-def joined(parts: Tensor, names: tuple[str, ...]) -> Tensor:
-    """Some of the parts `[B,12,H,W]` as one region, `[B,1,H,W]` in [0,1]."""
-    return parts[:, [part_index(name) for name in names]].sum(1, keepdim=True).clamp(0, 1)
-
-
 def or_face(region: Tensor, parts: Tensor) -> Tensor:
     """A region `[B,1,H,W]`; the face where a picture has next to nothing of it, and the picture where it
     shows no face: hair of the bald, say.
@@ -74,7 +69,7 @@ def or_face(region: Tensor, parts: Tensor) -> Tensor:
         parts: `[B,12,H,W]`.
     """
     least = LEAST_AREA * (parts.shape[-1] / 64) ** 2
-    for other in (joined(parts, FACE), torch.ones_like(region)):
+    for other in (join_parts(parts, FACE), torch.ones_like(region)):
         area = region.sum(-1, keepdim=True).sum(-2, keepdim=True)
         region = torch.where(area < least, other, region)
     return region

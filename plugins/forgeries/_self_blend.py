@@ -14,12 +14,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from magdr_core.api import Batch, Forged, SampleRng
-from magdr_core.functional import constant, resize
+from magdr_core.functional import constant, join_parts, resize
 
 from ._blur import high_pass
 from ._colour import jittered, pick
 from ._paste import feathered, paste, unforged
-from ._regions import FACE, Affine, joined, moments, moved, or_face, parts_of, pixel_grid, sampled
+from ._regions import FACE, Affine, moments, moved, or_face, parts_of, pixel_grid, sampled
 from ._swap import slightly
 
 LEVEL = 20 / 255
@@ -66,7 +66,7 @@ class SelfBlended:
     def _pasted(self, batch: Batch, content: Tensor, rng: SampleRng) -> Forged:
         mask = rng.fork(4)
         parts = parts_of(batch)
-        face = elastic(or_face(joined(parts, FACE), parts), WOBBLE, mask)
+        face = elastic(or_face(join_parts(parts, FACE), parts), WOBBLE, mask)
         low, high = self.feather
         alpha = feathered(face, mask.uniform(1, low=low, high=high)[:, 0])
         strengths = constant(STRENGTHS, rng.device)
@@ -92,7 +92,7 @@ class SelfBlended:
     @staticmethod
     def _affine(batch: Batch, rng: SampleRng) -> Affine:
         side = batch.images.shape[-1]
-        centre = moments(joined(parts_of(batch), FACE)).mean
+        centre = moments(join_parts(parts_of(batch), FACE)).mean
         shift = rng.uniform(2, low=-1.0) * constant(SHIFT, rng.device) * side
         scale, turn = 1 + rng.uniform(low=-SCALE, high=SCALE), rng.uniform(low=-TURN, high=TURN)
         cosine, sine = scale * turn.cos(), scale * turn.sin()

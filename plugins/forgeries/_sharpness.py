@@ -23,9 +23,9 @@ MOST = 8.0
 
 
 class SharpnessMatched:
-    """Another family's pictures, in which the detail inside the mask has the energy that the source's has."""
+    """Another forgery, whose detail inside the mask has the energy that the source's has."""
 
-    def __init__(self, family: Family) -> None:
+    def __init__(self, *, family: Family) -> None:
         self.family = family
 
     def __call__(self, batch: Batch, donors: Batch, rng: SampleRng) -> Forged:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from magdr_core.api import Batch, Forged, SampleRng
+from magdr_core.functional import join_parts
 
 from ._colour import matched, pick
 from ._paste import feathered, paste, unforged
@@ -15,7 +16,6 @@ from ._regions import (
     Affine,
     Moments,
     aligning,
-    joined,
     moments,
     moved,
     or_face,
@@ -52,14 +52,14 @@ class Swap:
         self.feather = feather
 
     def __call__(self, batch: Batch, donors: Batch, rng: SampleRng) -> Forged:
-        face, other = (or_face(joined(p, FACE), p) for p in (parts_of(batch), parts_of(donors)))
+        face, other = (or_face(join_parts(p, FACE), p) for p in (parts_of(batch), parts_of(donors)))
         by = aligning(moments(face), moments(other))
         return self._pasted(batch.images, face, donors.images, other, by, rng)
 
     def innocent(self, batch: Batch, rng: SampleRng) -> Forged:
         """The picture as its own donor, resampled by less than a pixel."""
         parts = parts_of(batch)
-        face = or_face(joined(parts, FACE), parts)
+        face = or_face(join_parts(parts, FACE), parts)
         by = slightly(rng.fork(1))
         return unforged(self._pasted(batch.images, face, batch.images, face, by, rng).images)
 
@@ -110,11 +110,11 @@ def chosen_part(parts: Tensor, others: Tensor, rng: SampleRng) -> tuple[Tensor, 
         where in the picture, `[B,1,H,W]`, and how to get to the same place of the donor.
     """
     least = LEAST_AREA * (parts.shape[-1] / 64) ** 2
-    mine, theirs = ([joined(p, names) for names in SPLICED] for p in (parts, others))
+    mine, theirs = ([join_parts(p, names) for names in SPLICED] for p in (parts, others))
     there = torch.stack([_enough(a, least) & _enough(b, least) for a, b in zip(mine, theirs, strict=True)], 1)
     anyway = torch.ones_like(there[:, :1])
     choice = torch.where(torch.cat([there, anyway], 1), rng.uniform(len(SPLICED) + 1), -1.0).argmax(1)
-    face, other = (or_face(joined(p, FACE), p) for p in (parts, others))
+    face, other = (or_face(join_parts(p, FACE), p) for p in (parts, others))
     pairs = [*zip(mine, theirs, strict=True), (face, other)]
     by = [aligning(moments(a), moments(b)) for a, b in pairs]
     regions = [*(widened(a, round(WIDENED * parts.shape[-1] / 64)) for a in mine), _patch(face, rng)]

@@ -16,16 +16,6 @@ MAGDR_API = 1
 SPLITS = ("train", "calibration", "test")
 
 
-def null(*, family: Any) -> Innocent:
-    """A forgery's pipeline without its forgery: what it makes counts as real."""
-    return Innocent(family)
-
-
-def sharpness_matched(*, family: Any) -> SharpnessMatched:
-    """Another forgery, whose detail inside the mask has the energy that the source's has."""
-    return SharpnessMatched(family)
-
-
 class Redrawn:
     """The same scene drawn again with one thing changed, by the dataset itself: counts as real.
 
@@ -50,10 +40,10 @@ class Redrawn:
 @hookimpl
 def magdr_forgeries() -> list[ForgerySpec]:
     return [
-        ForgerySpec(name="null", build=null, needs={"family": Need("forgery")}, null=True),
+        ForgerySpec(name="null", build=Innocent, needs={"family": Need("forgery")}, null=True),
         ForgerySpec(
             name="sharpness-matched",
-            build=sharpness_matched,
+            build=SharpnessMatched,
             needs={"family": Need("forgery")},
             donor=True,
         ),

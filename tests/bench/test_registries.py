@@ -36,9 +36,7 @@ def test_every_profile_can_be_planned(path, tmp_path):
     kit = Toolkit.from_registry(path, device="cpu")
     # Those have no demonstration size: fitting every baseline takes longer than testing it, and so does an
     # attack on the whole of MagDR. Their names say which profile is meant.
-    assert ("quick" in kit.registry.profiles) == (
-        path.stem not in ("tables", "adaptive", "adaptive-hardened")
-    )
+    assert ("quick" in kit.registry.profiles) == (path.stem not in ("tables", "adaptive"))
     for name, profile in kit.registry.profiles.items():
         bench = Bench(kit, name, out=tmp_path / "run", cache=tmp_path / "cache")
         roles = {c.role for g in bench.groups for c in g.cells}
@@ -67,7 +65,7 @@ def test_the_tables_are_tested_on_attacks_that_nothing_was_fitted_on():
     kit = toolkit("tables")
     fitted = [kit.resolve("attack", a) for a in kit.registry.calibration.attacks]
     tested = [kit.resolve("attack", a) for a in kit.registry.profiles["tables"].attacks]
-    assert {r.entry.name for r in fitted} == {"pgd", "cw"}
+    assert {r.entry.name for r in fitted} == {"pgd", "cw", "smooth"}
     assert {str(r.params.get("attack")) for r in tested} >= {"MIFGSM", "PIFGSM"}
     assert not {r.key for r in fitted} & {r.key for r in tested}
 
@@ -98,17 +96,6 @@ def test_the_adaptive_registry_has_the_sizes_and_the_strengths_that_are_shown():
         )
         assert strengths(profile.adaptive.others) <= strengths(profile.adaptive.attacks)
         assert (profile.checked is None) == (name == "adaptive-12"), "rows of a suite are checked once"
-
-
-def test_hardened_magdr_meets_the_same_suite_and_differs_in_its_detector_alone():
-    kits = [toolkit(name) for name in ("adaptive", "adaptive-hardened")]
-    options = [kit.registry.profiles["adaptive"].adaptive for kit in kits]
-    assert suite_of(kits[0], options[0]) == suite_of(kits[1], options[1])
-    policies = [kit.registry.calibration for kit in kits]
-    assert policies[0] == policies[1]
-    ours, theirs = (kit.resolve("detector", "magdr") for kit in kits)
-    assert theirs.params["form"] == "per-edit"
-    assert ours.needs == theirs.needs, "criteria and f_k: as many passes"
 
 
 @pytest.mark.parametrize("task", TASKS)

@@ -117,7 +117,7 @@ def test_toolkit_suggestions_know_the_registry_s_labels(toolkit_from):
     assert "did you mean 'strongest'?" in fault(kit.resolve, "attack", "strogest")
     assert fault(kit.resolve, "attack", "zzz") == (
         "bad.toml: no attack named 'zzz'; known: cw, eq3, ifgsm, iterative-classes, "
-        "joint-classes, mixed, noise, pgd, smooth, strongest, torchattacks"
+        "joint-classes, mixed, noise, pgd, pixel-blur, smooth, strongest, torchattacks"
     )
 
 

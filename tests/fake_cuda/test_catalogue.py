@@ -12,6 +12,7 @@ import torch
 
 from magdr_core.isolation.expectations import deferred
 from magdr_core.testing.fake_cuda import Event, fake_cuda
+from magdr_core.testing.fitting import fitted
 from magdr_core.testing.subject import Subject
 from magdr_core.testing.world import World
 from tests.fake_cuda.places import SETTLED, doubles, unlisted, waits
@@ -46,17 +47,21 @@ NOT_RUN = {
     "dataset folder": "reads files",
     "dataset video": "reads files",
     "dataset procedural-faces": "is no call: test_magdr.py draws from it",
+    "forgery redrawn": "takes pictures from procedural-faces, which draws them on the host",
 }
 """Of the whole catalogue these are not called here. Everything else is, torchattacks and SciPy's included."""
 
 WAITS = {
     SETTLED: "the checks of a whole call are looked at together, once",
+    "magdr_core.components.batch:Batch.to.<locals>.<dictcomp>": "pictures to forge come from the host",
     "magdr_core.magdr.loop:MagDR._run": "which images go on to another round",
     "magdr_core.magdr.standardise:target_names": "figures are kept by the name of a target region",
+    "magdr_plugins.augmentations.degrading:h264": "the codec is the host's",
     "magdr_plugins.attacks.mixed:Mixed.__call__": "each attack is given the images that it is drawn for",
     "magdr_plugins.defenses._matrix_completion:usvt": "a decomposition looks at its own success",
 }
 DOUBLES = {
+    "magdr_core.functional.colour": "of the statistics below",
     "magdr_core.functional.constants": "tables that double arithmetic is done with",
     "magdr_core.functional.eightbit": "rounding of JPEG's double levels",
     "magdr_core.functional.jpeg": "a coefficient on the wrong side of a tie is a visible difference",
@@ -66,6 +71,8 @@ DOUBLES = {
     "magdr_plugins.defenses.me_net": "as above",
     "magdr_plugins.detectors.magnet": "divergences of nearly equal probabilities are of rounding size",
     "magdr_plugins.detectors.nnif": "as its regression was fitted; B rows of a few numbers",
+    "magdr_plugins.forensics._networks": "the table of a cosine transform",
+    "magdr_plugins.forensics.statistics": "skewness, and logs of small energies; 24 numbers an image",
     "magdr_plugins.detectors.safetynet": "as the support vectors were fitted; one number an image",
 }
 
@@ -108,7 +115,7 @@ class Catalogue:
         there = Subject(entry, self.card, params, tolerance=0)
         data = there.fit_data() if hasattr(there.component, "fit") else None
         if data is not None:
-            learn = partial(there.component.fit, data, there.toy_generator)
+            learn = partial(fitted, there, there.component)
             seen = there.watch(there.batch, lambda _: learn(), grad=True)
             if seen.error is not None:
                 run.wrong = f"fit {seen.failure}"

@@ -3,7 +3,16 @@ from __future__ import annotations
 import pytest
 import torch
 
-from magdr_core.functional import CLASSES, PARTS, area, masked_mean, merge_classes, part_index, resize_masks
+from magdr_core.functional import (
+    CLASSES,
+    PARTS,
+    area,
+    join_parts,
+    masked_mean,
+    merge_classes,
+    part_index,
+    resize_masks,
+)
 
 
 def _soft_masks(batch, number, height, width, seed=0):
@@ -104,3 +113,13 @@ def test_wrong_mask_arguments_are_refused():
         masked_mean(torch.zeros(2, 3, 4, 4), torch.zeros(1, 2, 4, 4))
     with pytest.raises(ValueError, match="at least 1x1"):
         resize_masks(torch.zeros(1, 2, 4, 4), (0, 4))
+
+
+def test_parts_are_joined_by_name():
+    parts = _soft_masks(2, len(PARTS), 5, 4)
+    one, two = part_index("eyes"), part_index("mouth")
+    assert torch.equal(join_parts(parts, ["mouth"]), parts[:, two : two + 1])
+    assert torch.allclose(join_parts(parts, ("eyes", "mouth"))[:, 0], parts[:, one] + parts[:, two])
+    assert join_parts(parts, PARTS).max() <= 1
+    with pytest.raises(ValueError, match="moth"):
+        join_parts(parts, ["moth"])

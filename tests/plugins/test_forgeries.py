@@ -12,7 +12,7 @@ from magdr_plugins.forgeries._colour import colour_moments, matched
 from magdr_plugins.forgeries._generated import Generated
 from magdr_plugins.forgeries._local import Inpainted, Warped, diffused
 from magdr_plugins.forgeries._paste import Innocent, paste
-from magdr_plugins.forgeries._regions import FACE, aligning, joined, moments, moved, parts_of, root2, times2
+from magdr_plugins.forgeries._regions import FACE, aligning, moments, moved, parts_of, root2, times2
 from magdr_plugins.forgeries._rerender import Rerendered
 from magdr_plugins.forgeries._self_blend import SelfBlended
 from magdr_plugins.forgeries._sharpness import SharpnessMatched, detail
@@ -21,7 +21,7 @@ from magdr_plugins.forgeries._swap import Splice, Swap
 from magdr_core.components.batch import Batch
 from magdr_core.components.rng import SampleRng
 from magdr_core.errors import DataError
-from magdr_core.functional import to_8bit
+from magdr_core.functional import join_parts, to_8bit
 from magdr_core.registry.read import parse_registry
 from magdr_core.toolkit import Toolkit
 
@@ -143,7 +143,7 @@ def test_the_pipeline_without_a_forgery_leaves_its_own_traces(world, name):
 @pytest.mark.parametrize("name", ["reenactment", "swap", "self-blended", "splice", "inpainted"])
 def test_pictures_matched_in_sharpness_have_the_detail_of_their_source_inside_the_mask(world, name):
     plain = world.forge(name)
-    sharp = world.forge(name, family=SharpnessMatched(world.families[name]))
+    sharp = world.forge(name, family=SharpnessMatched(family=world.families[name]))
     wanted = detail(world.batch(name).images, plain.masks)
     assert torch.equal(sharp.masks, plain.masks)
     assert torch.equal(sharp.images * (1 - plain.masks), plain.images * (1 - plain.masks))
@@ -239,7 +239,7 @@ def test_a_picture_without_a_face_or_of_one_colour_still_gets_a_mask(world, name
 
 def test_an_innocent_family_is_the_pipeline_without_the_forgery(world):
     batch, family = world.faces[range(2)], world.families["swap"]
-    made = Innocent(family)(batch, batch[[]], SampleRng(0, "swap", batch.ids))
+    made = Innocent(family=family)(batch, batch[[]], SampleRng(0, "swap", batch.ids))
     assert torch.equal(made.images, family.innocent(batch, SampleRng(0, "swap", batch.ids)).images)
 
 
@@ -357,7 +357,7 @@ def test_the_matrix_root_is_scipy_s():
 
 
 def test_alignment_takes_one_region_s_moments_to_the_other_s(world):
-    face, other = (joined(parts_of(b), FACE) for b in (world.faces[range(COUNT)], world.donors))
+    face, other = (join_parts(parts_of(b), FACE) for b in (world.faces[range(COUNT)], world.donors))
     target, donor = moments(face), moments(other)
     by = aligning(target, donor)
     spread = times2(times2(by.matrix, target.spread), by.matrix.mT)
@@ -370,7 +370,7 @@ def test_alignment_takes_one_region_s_moments_to_the_other_s(world):
 
 
 def test_an_affine_map_and_its_inverse_undo_each_other(world):
-    face, other = (joined(parts_of(b), FACE) for b in (world.faces[range(COUNT)], world.donors))
+    face, other = (join_parts(parts_of(b), FACE) for b in (world.faces[range(COUNT)], world.donors))
     by = aligning(moments(face), moments(other))
     there_and_back = moved(moved(face, by.inverse()), by)
     assert (there_and_back - face).abs().mean() < 0.02
@@ -408,7 +408,7 @@ def test_a_splice_takes_every_part_and_leaves_out_what_a_face_does_not_show(worl
     eyeless[:, 2:6] = 0
     blind = Batch(donors.images, donors.ids, masks=eyeless)
     masks = Splice()(batch, blind, SampleRng(0, "splice", batch.ids)).masks
-    eyes = joined(parts_of(batch), ("eyes",))
+    eyes = join_parts(parts_of(batch), ("eyes",))
     seen = Splice()(batch, donors, SampleRng(0, "splice", batch.ids)).masks
     assert (masks * eyes).sum() < 0.5 * (seen * eyes).sum(), "only patches of skin still reach an eye"
 
