@@ -26,6 +26,9 @@ OF_GENERATORS: Mapping[str, Mapping[str, str]] = {
 }
 """Which generators those forgeries paste from; a training has no tables that say so."""
 
+TOGETHER = 32
+"""Pictures that are forged at a time."""
+
 OWN = 1000
 """Fork of a pair's stream for what no family draws from it."""
 
@@ -113,7 +116,7 @@ def draw_pairs(
     names = tuple(share)
     ends = constant(list(share.values()), context.device).cumsum(0)
     parts: dict[str, list[Tensor]] = {"real": [], "fake": [], "masks": [], "family": []}
-    for indices in context.chunks(count, 32, first):
+    for indices in context.chunks(count, TOGETHER, first):
         batch = context.split[indices]
         donors = context.split[[first + (i - first + 1 + count // 2) % count for i in indices]]
         rng = SampleRng(context.recipe.seed, "forged-pairs", batch.ids, device=context.device)

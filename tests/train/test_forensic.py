@@ -135,7 +135,7 @@ def test_shares_say_how_often_a_family_forges(tmp_path):
 def test_a_pair_does_not_depend_on_which_pairs_are_drawn_with_it(tmp_path, monkeypatch):
     drawn = context(tmp_path, small(), TWO)
     many = draw_pairs(drawn, FAMILIES, 40)
-    monkeypatch.setattr("magdr_core.train.forged_pairs.CHUNK", 7)
+    monkeypatch.setattr("magdr_core.train.forged_pairs.TOGETHER", 7)
     again = draw_pairs(drawn, FAMILIES, 40)
     assert torch.equal(many.fake, again.fake)
     assert torch.equal(many.masks, again.masks)
