@@ -56,7 +56,6 @@ MEANINGS = {
         "dataset": "label of the faces that it is for; else the first dataset",
         "attacks": "by the label in a profile the attack that it means on this task; its own if not listed",
     },
-    "ForgeryTable": {"group": "of its relatives; its component's if left out"},
     "ForensicTable": {
         "families": "forgeries that it learns from, by label; else all of the registry's of a part of a face",
         "leave_out": "forgeries, or groups of them, that it must not see",
@@ -322,9 +321,7 @@ def typed(info: FieldInfo) -> str:
     form = words(info.annotation)
     if "BeforeValidator" in marks and info.annotation is float:
         form += ' in [0,1], or `"N/255"`'
-    for mark in info.metadata:
-        form += limits(mark)
-    return form
+    return form + "".join(of for of in map(limits, info.metadata) if of not in form)
 
 
 def limits(mark: Any) -> str:

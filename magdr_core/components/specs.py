@@ -244,7 +244,8 @@ class TrainedOn:
     Attributes:
         families: names of forgeries.
         qualities: names of what their pictures went through: an augmentation or a restoration.
-        dataset: name of the dataset of their real pictures; empty: that of whoever asks.
+        dataset: fingerprint of the dataset of their real pictures (`Dataset.fingerprint()`); empty: that of
+            whoever asks.
     """
 
     families: tuple[str, ...] = ()

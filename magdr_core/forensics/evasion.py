@@ -86,11 +86,12 @@ class EvasionScenario(Scenario):
             return
         for label in self.configured(plan.profile) or ():
             resolved = plan.check("attack", label)
-            eps = float(resolved.params["eps"]) if resolved is not None else 0.0
+            params = {} if resolved is None else resolved.params
+            eps, steps = float(params.get("eps", 0)), int(params.get("steps", 1))
             for source in earlier:
                 if source.scenario == FORGED and not family_of(plan.toolkit, source.label).null:
                     name, use = f"{source.name}+{label}", plan.used("attack", label)
-                    yield Slice(name, self.name, label, use, eps=eps, settings=source)
+                    yield Slice(name, self.name, label, use, eps, steps, settings=source)
 
     def images_before(self, plan: Planning, part: Slice) -> tuple[Slice, ...]:
         return (source_of(part),)

@@ -39,6 +39,11 @@ class GuardedForgery(Guard):
         """
         return self._checked(batch, self.call(self.component, batch, donors, rng), null=self.spec.null)
 
+    @property
+    def has_innocent(self) -> bool:
+        """Whether the component has a pipeline without the forgery."""
+        return hasattr(self.component, "innocent")
+
     def innocent(self, batch: Batch, rng: SampleRng) -> Forged:
         """The pipeline without the forgery, where the component has it as `innocent(batch, rng)`: pictures
         `[B,3,H,W]`, and masks `[B,1,H,W]` that are empty.
@@ -46,7 +51,7 @@ class GuardedForgery(Guard):
         Raises:
             ComponentError: it has none, or as of a call of a null forgery.
         """
-        if not hasattr(self.component, "innocent"):
+        if not self.has_innocent:
             raise self.fail("has no pipeline without a forgery (innocent)")
         return self._checked(batch, self.call(self.component.innocent, batch, rng), null=True)
 

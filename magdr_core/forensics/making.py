@@ -33,14 +33,16 @@ class ForgeryFamily:
     Attributes:
         label: of its table.
         name: registry name of its component, with those of the forgeries inside it.
-        group: of its relatives; its table's, else its component's.
+        group: of its relatives; of one that changes what another makes, the other's.
         null: it is no forgery.
+        known_as: its label, name and group, and those of the forgeries inside it.
     """
 
     label: str
     name: str
     group: str
     null: bool
+    known_as: frozenset[str]
 
 
 def family_of(toolkit: Any, label: str) -> ForgeryFamily:
@@ -53,8 +55,9 @@ def family_of(toolkit: Any, label: str) -> ForgeryFamily:
         if need.kind == "forgery" and isinstance(resolved.needs[name], str)
     ]
     name = " of ".join([resolved.entry.name, *(family.name for family in inside)])
-    group = resolved.instance.keys.get("group") or spec.group
-    return ForgeryFamily(label, name, group, spec.null)
+    group = inside[0].group if inside else spec.group
+    known_as = {label, name, group}.union(*(family.known_as for family in inside))
+    return ForgeryFamily(label, name, group, spec.null, frozenset(known_as))
 
 
 def quality_kind(toolkit: Any, label: str) -> str:

@@ -83,10 +83,11 @@ class Taught:
 
 def chosen_families(toolkit: Any, label: str) -> list[ForgeryFamily]:
     """The forgeries that a model's table lets it learn from: `families`, else all of the registry's that are
-    forgeries of a part; without those that `leave_out` names, by label or by group.
+    forgeries of a part; without those that `leave_out` names, by label or by group, and without what is made
+    of their fakes.
 
     Raises:
-        RegistryError: none is left, or `leave_out` names nothing.
+        RegistryError: none is left, `leave_out` names nothing, or `families` names what is no forgery.
     """
     instance = toolkit.registry.instance("forensic", label)
     place = f"{toolkit.registry.file_of(instance.table)} {instance.table}"
@@ -94,12 +95,16 @@ def chosen_families(toolkit: Any, label: str) -> list[ForgeryFamily]:
     every = [family_of(toolkit, name) for name in told or toolkit.registry.labels("forgery")]
     if told is None:
         every = [family for family in every if not family.null and family.group != "whole"]
-    known = {name for family in every for name in (family.label, family.name, family.group)}
+    for family in every:
+        if family.null:
+            said = f"{family.label!r} is no forgery: its pictures count as real"
+            raise RegistryError(f"{place} families: {said}")
+    known = {name for family in every for name in family.known_as}
     for name in left_out:
         if name not in known:
             hint = suggestion(name, known)
             raise RegistryError(f"{place} leave_out: {name!r} is no family, and no group of one{hint}")
-    kept = [f for f in every if not {f.label, f.name, f.group} & {*left_out}]
+    kept = [f for f in every if not f.known_as & {*left_out}]
     if not kept:
         raise RegistryError(f"{place}: it learns from forgeries, and the registry leaves it none")
     return kept
@@ -158,7 +163,7 @@ class Teacher:
             self.store.put_json(KIND, key, known)
         elif model.learns:
             model.load(known["state"])
-        seen = self._groups(trained.families) | {f.group for f in families}
+        seen = frozenset(f.group for f in families) if model.learns else self._groups(trained.families)
         return Taught(
             model,
             frozenset(trained.families),
@@ -280,8 +285,10 @@ class Teacher:
         return name
 
     def _groups(self, names: Sequence[str]) -> frozenset[str]:
-        """The groups of forgeries by name, as far as somebody knows them."""
-        specs = [entry.spec for entry in self.toolkit.host.entries("forgery") if entry.name in names]
+        """The groups of forgeries by name, as far as somebody knows them: of one that is made of another, the
+        other's."""
+        inner = {name.rpartition(" of ")[2] for name in names}
+        specs = [entry.spec for entry in self.toolkit.host.entries("forgery") if entry.name in inner]
         return frozenset(spec.group for spec in specs)
 
 

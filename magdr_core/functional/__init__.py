@@ -27,6 +27,7 @@ from magdr_core.functional.jpeg import jpeg, quantisation_tables
 from magdr_core.functional.local import guided_filter, wiener
 from magdr_core.functional.masks import (
     CLASSES,
+    FACE,
     PARTS,
     area,
     join_parts,
@@ -45,6 +46,7 @@ from magdr_core.functional.ycbcr import from_ycbcr, to_ycbcr, wavelet_denoise_yc
 
 __all__ = [
     "CLASSES",
+    "FACE",
     "PARTS",
     "Work",
     "anisotropic_diffusion",

@@ -56,6 +56,10 @@ _PART_SIZES = {
 PARTS = tuple(_PART_SIZES)
 
 
+FACE = ("skin", "brows", "eyes", "glasses", "nose", "mouth")
+"""Parts of the face proper: without ears, hair, neck and what is worn on the head."""
+
+
 def part_index(name: str) -> int:
     """The position of a part in :data:`PARTS`.
 

@@ -21,7 +21,7 @@ from magdr_core.train.recipes import Recipe
 Log = Callable[[str], None]
 
 TESTED_FROM = 10_000
-"""Index of the first test face that the figures on the cards are measured on: benchmarks use earlier ones."""
+"""Index of the first test face that the figures on the cards are measured on; benchmarks start elsewhere."""
 
 
 @dataclass(frozen=True)

@@ -125,7 +125,7 @@ def variant(name: str, recipes: Mapping[str, Recipe]) -> Recipe | None:
     that is no such variant.
 
     Raises:
-        MagdrError: there is no such group, or nothing is left to learn from.
+        MagdrError: there is no such group, it learns from none of it, or nothing is left to learn from.
     """
     seeded = _SEEDED.fullmatch(name)
     base, left, group = (seeded["name"] if seeded else name).partition(WITHOUT)
@@ -139,7 +139,7 @@ def left_out(recipe: Recipe, group: str) -> Recipe:
     """The same training without a group of families, under a name that says so.
 
     Raises:
-        MagdrError: there is no such group, or nothing is left to learn from.
+        MagdrError: there is no such group, it learns from none of it, or nothing is left to learn from.
     """
     if group not in GROUPS:
         raise MagdrError(f"there is no group {group!r} of forgeries; groups are {', '.join(GROUPS)}")
@@ -148,4 +148,6 @@ def left_out(recipe: Recipe, group: str) -> Recipe:
     forged = [k for k in recipe.settings if k.startswith(FAMILY)]
     if forged and not set(forged) - out:
         raise MagdrError(f"{recipe.name} learns from {group} alone: none of it is left")
+    if settings == recipe.settings:
+        raise MagdrError(f"{recipe.name} learns from no {group}: there is nothing to leave out")
     return replace(recipe, name=f"{recipe.name}{WITHOUT}{group}", settings=settings)

@@ -34,9 +34,15 @@ OWN = 1000
 
 
 class MakesFakes(Protocol):
-    """One way of making forged pictures; what comes back has `images` `[B,3,H,W]` and `masks` `[B,1,H,W]`."""
+    """One way of making forged pictures; what comes back has `images` `[B,3,H,W]` and `masks` `[B,1,H,W]`.
+    Core's wrapper of a forgery is one."""
+
+    @property
+    def has_innocent(self) -> bool: ...
 
     def __call__(self, batch: Batch, donors: Batch, rng: SampleRng) -> Any: ...
+
+    def innocent(self, batch: Batch, rng: SampleRng) -> Any: ...
 
 
 Families = Mapping[str, MakesFakes]
@@ -171,9 +177,8 @@ def innocent_by(
     for k, name in enumerate(names):
         rows = (family == k).nonzero()[:, 0]
         own = families[name]
-        through = getattr(getattr(own, "component", own), "innocent", None)  # behind core's wrapper, too
-        if len(rows) and through is not None:
-            images[rows] = through(batch[rows], rng.select(rows)).images
+        if len(rows) and own.has_innocent:
+            images[rows] = own.innocent(batch[rows], rng.select(rows)).images
     return images
 
 

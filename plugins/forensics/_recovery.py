@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from magdr_core.api import ComponentError, SampleRng, TrainedOn
-from magdr_core.functional import in_pieces, join_parts
+from magdr_core.functional import FACE, in_pieces, join_parts
 
 from ._networks import layer
 
@@ -29,8 +29,6 @@ SHARE = 0.75
 
 LEAST = 0.25
 """Of a patch that a band must cover for the patch to be its."""
-
-FACE = ("skin", "brows", "eyes", "glasses", "nose", "mouth")
 
 LOG_VARIANCE = (-12.0, 2.0)
 """Between which the logarithm of the expected squared error is kept."""

@@ -9,10 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from magdr_core.api import Batch, DataError
-from magdr_core.functional import constant, join_parts, merge_classes
-
-FACE = ("skin", "brows", "eyes", "glasses", "nose", "mouth")
-"""What is replaced in a face swap: without ears, hair, neck and what is worn on the head."""
+from magdr_core.functional import FACE, constant, join_parts, merge_classes
 
 LEAST_AREA = 6
 """Pixels of a picture of 64 below which a part is not there."""

@@ -180,4 +180,5 @@ def test_evasions_attack_fakes_alone_and_know_the_model(tmp_path):
     assert hidden.array("seen/real_score").tolist() == plain.array("seen/real_score").tolist()
     [row] = rows(run, component="corner", variant="seen, under pgd", metric="auc")
     assert (row["attack"], row["knowledge"], round(255 * row["eps"])) == ("forged:stamp", "adaptive", 8)
+    assert row["steps"] == 40
     assert not [c for c in run.cells if c.facts.component == "learner" and "+" in c.facts.attack]

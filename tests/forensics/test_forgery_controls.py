@@ -8,8 +8,8 @@ import torch
 from magdr_core.components.batch import Batch
 from magdr_core.errors import ComponentError, DataError, RegistryError
 from magdr_core.forensics.making import family_of, forge
+from magdr_core.forensics.teaching import chosen_families
 from magdr_core.toolkit import Toolkit
-from tests.edits import edited
 
 REGISTRY = """
 [registry]
@@ -26,7 +26,10 @@ params = { size = 32, identity = "A" }
 [forgery.sharp]
 use = "sharpness-matched"
 params = { family = "swap" }
-group = "local"
+[forgery.sharp-splice]
+use = "sharpness-matched"
+params = { family = "splice" }
+[forgery.splice]
 [forgery.null]
 params = { family = "swap" }
 [forgery.null-of-null]
@@ -37,11 +40,15 @@ params = { dataset = "faces" }
 """
 
 
+def registry(folder):
+    path = folder / "controls.toml"
+    path.write_text(REGISTRY)
+    return path
+
+
 @pytest.fixture
 def kit(tmp_path):
-    path = tmp_path / "controls.toml"
-    path.write_text(REGISTRY)
-    return Toolkit.from_registry(path, device="cpu")
+    return Toolkit.from_registry(registry(tmp_path), device="cpu")
 
 
 @pytest.fixture
@@ -79,7 +86,6 @@ def test_a_forgery_of_a_forgery_is_a_family_of_its_own(kit):
         "sharp": "sharpness-matched of swap",
         "null": "null of swap",
     }
-    assert [found[label].group for label in ("swap", "sharp")] == ["blends", "local"]
 
 
 def test_what_has_no_pipeline_without_a_forgery_says_so(forged):
@@ -87,11 +93,28 @@ def test_what_has_no_pipeline_without_a_forgery_says_so(forged):
         forged("null-of-null")
 
 
-def test_an_unknown_group_is_refused(tmp_path):
-    path = tmp_path / "bad.toml"
-    path.write_text(edited(REGISTRY, ('group = "local"', 'group = "loca"')))
-    with pytest.raises(RegistryError, match="group"):
-        Toolkit.from_registry(path, device="cpu")
+def test_what_is_made_of_a_familys_fakes_is_left_out_with_it(tmp_path):
+    def learns_from(keys):
+        path = tmp_path / "model.toml"
+        path.write_text(f'{REGISTRY}[forensic.model]\nuse = "statistics"\n{keys}')
+        return [f.label for f in chosen_families(Toolkit.from_registry(path, device="cpu"), "model")]
+
+    assert family_of(Toolkit.from_registry(registry(tmp_path), device="cpu"), "sharp-splice").group == "local"
+    assert learns_from("") == ["swap", "sharp", "sharp-splice", "splice"]
+    assert learns_from('leave_out = ["local"]') == ["swap", "sharp"]
+    assert learns_from('leave_out = ["splice"]') == ["swap", "sharp"]
+    assert learns_from('families = ["swap", "sharp-splice"]\nleave_out = ["splice"]') == ["swap"]
+
+
+@pytest.mark.parametrize(
+    ("families", "said"),
+    [('["swap", "null"]', "families: 'null' is no forgery: its pictures count as real"), ("[]", "families")],
+)
+def test_real_pictures_are_never_taught_as_fakes(tmp_path, families, said):
+    path = tmp_path / "model.toml"
+    path.write_text(f'{REGISTRY}[forensic.model]\nuse = "statistics"\nfamilies = {families}')
+    with pytest.raises(RegistryError, match=said):
+        chosen_families(Toolkit.from_registry(path, device="cpu"), "model")
 
 
 def test_pictures_of_another_dataset_are_not_redrawn(kit):

@@ -8,6 +8,8 @@ from magdr_plugins.forgeries._self_blend import SelfBlended
 from magdr_plugins.forgeries._swap import Splice, Swap
 
 from magdr_core.components.recipe import Recipe
+from magdr_core.components.specs import ForgerySpec
+from magdr_core.forensics.guards import GuardedForgery
 from magdr_core.registry.read import parse_registry
 from magdr_core.toolkit import Toolkit
 from magdr_core.train.context import TrainContext
@@ -21,17 +23,23 @@ use = "procedural-faces"
 params = { size = 32 }
 """
 
+MADE_BY = {
+    "swap": Swap,
+    "self-blended": SelfBlended,
+    "splice": Splice,
+    "inpainted": Inpainted,
+    "warped": Warped,
+}
 FAMILIES = {
-    "swap": Swap(),
-    "self-blended": SelfBlended(),
-    "splice": Splice(),
-    "inpainted": Inpainted(),
-    "warped": Warped(),
+    name: GuardedForgery(build(), name, spec=ForgerySpec(name=name, build=build))
+    for name, build in MADE_BY.items()
 }
 
 
 class Counting:
     """A family that remembers the pictures that it was shown."""
+
+    has_innocent = False
 
     def __init__(self, family):
         self.family, self.shown, self.ids = family, [], []

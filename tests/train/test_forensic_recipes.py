@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from magdr_core.components.weights import read_card
+from magdr_core.errors import MagdrError
 from magdr_core.registry.read import parse_registry
 from magdr_core.toolkit import Toolkit
 from magdr_core.train.forensic_recipes import FAMILY
@@ -45,3 +46,9 @@ def test_a_forensic_recipe_gives_weights_that_a_registry_loads(tmp_path, name, f
     stored = load_file(path)
     now = model.component.state_dict()
     assert all(torch.equal(now[k], stored[k].float()) for k in stored)
+
+
+@pytest.mark.parametrize("name", ["forensic-x-ray64-without-local", "recovery64-without-blends"])
+def test_a_recipe_that_learns_from_none_of_a_group_has_no_variant_without_it(name):
+    with pytest.raises(MagdrError, match="there is nothing to leave out"):
+        find_recipe(name)
