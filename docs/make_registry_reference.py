@@ -321,7 +321,9 @@ def typed(info: FieldInfo) -> str:
     form = words(info.annotation)
     if "BeforeValidator" in marks and info.annotation is float:
         form += ' in [0,1], or `"N/255"`'
-    return form + "".join(of for of in map(limits, info.metadata) if of not in form)
+    for mark in info.metadata:
+        form += limits(mark)
+    return form
 
 
 def limits(mark: Any) -> str:
@@ -336,6 +338,8 @@ def words(annotation: Any) -> str:
     origin, inner = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         marks = [m for mark in inner[1:] for m in (mark.metadata if isinstance(mark, FieldInfo) else [mark])]
+        if inner[0] is str:  # that a text is not empty goes without saying
+            marks = [m for m in marks if not getattr(m, "min_length", None)]
         return words(inner[0]) + "".join(limits(m) for m in marks)
     if origin in (Union, UnionType):
         return " or ".join(words(one) for one in inner if one is not NoneType)
