@@ -17,6 +17,7 @@ LINES = {
     "defend": "Restore disrupted faces in one's own pictures and clips.",
     "detect": "Say which of one's own pictures and clips are disrupted.",
     "attack": "Perturb the faces of one's own pictures and clips.",
+    "inspect": "Say which of one's own pictures and clips look forged, and where.",
     "calibrate": "Fit detectors and Rec-Net and set thresholds, on calibration faces or one's own pictures.",
     "train": "Train a shipped network again, or a plugin's.",
     "registry": "Show a registry as it runs; look for faults in it.",

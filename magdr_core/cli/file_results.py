@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +15,37 @@ from magdr_core.cli.verdict_text import ADVICE, detail_lines, verdict_line
 from magdr_core.errors import MagdrError, one_line
 
 
+@dataclass(frozen=True)
+class Telling:
+    """What a command's results are in words.
+
+    Attributes:
+        opening: lines before the first one, of the document's head.
+        lines: of one input's facts, the first one beside the file's name.
+        counted: the verdict that is counted at the end.
+    """
+
+    opening: Callable[[Mapping[str, Any]], list[str]]
+    lines: Callable[[Mapping[str, Any]], list[str]]
+    counted: str
+
+
+def _assumptions(head: Mapping[str, Any]) -> list[str]:
+    lines = []
+    if head["assumed_absent"]:
+        names = ", ".join(head["assumed_absent"])
+        lines.append(f"taken for absent, since --has does not name them: {names}")
+    if head.get("synthetic"):
+        lines.append(
+            f"calibrated on {head['calibrated_on']}, no photographs: verdicts are guesses until you {ADVICE}"
+        )
+    return lines
+
+
+DISRUPTION = Telling(_assumptions, lambda facts: [verdict_line(facts), *detail_lines(facts)], "disrupted")
+"""Of `detect`, `defend` and `attack`."""
+
+
 @dataclass
 class FileReport:
     """Says what became of each input, or gathers it for one JSON document.
@@ -22,6 +53,7 @@ class FileReport:
     Attributes:
         stdout: in this context stdout is the command's own again (`for_a_program`).
         results: for the document alone: a folder may be of any size.
+        counted: how many have the verdict that is counted.
     """
 
     display: ProgressDisplay
@@ -31,31 +63,26 @@ class FileReport:
     results: list[dict[str, Any]] = field(default_factory=list)
     count: int = 0
     judged: int = 0
-    disrupted: int = 0
+    counted: int = 0
     skipped: list[dict[str, str]] = field(default_factory=list)
+    telling: Telling = DISRUPTION
 
     def start(self) -> None:
-        if self.as_json:
-            return
-        if self.head["assumed_absent"]:
-            names = ", ".join(self.head["assumed_absent"])
-            self.display.say(f"taken for absent, since --has does not name them: {names}")
-        if self.head.get("synthetic"):
-            self.display.say(
-                f"calibrated on {self.head['calibrated_on']}, no photographs: verdicts are guesses until you "
-                f"{ADVICE}"
-            )
+        if not self.as_json:
+            for line in self.telling.opening(self.head):
+                self.display.say(line)
 
     def done(self, given: Input, facts: dict[str, Any]) -> None:
         if facts.get("covered_by_calibration") is False:
             facts["advice"] = ADVICE
         self.count += 1
         self.judged += "verdict" in facts
-        self.disrupted += facts.get("verdict") == "disrupted"
+        self.counted += facts.get("verdict") == self.telling.counted
         if self.as_json:
             self.results.append({**path_facts(given.path), **facts})
         else:
-            lines = [f"{given.path}: {verdict_line(facts)}", *(f"  {line}" for line in detail_lines(facts))]
+            first, *rest = self.telling.lines(facts)
+            lines = [f"{given.path}: {first}", *(f"  {line}" for line in rest)]
             lines += [f"  {path}" for path in facts.get("files", {}).values()]
             for line in lines:
                 self.display.say(line)
@@ -74,7 +101,7 @@ class FileReport:
             with self.stdout():
                 say_document(text_only(document))
         else:
-            judged = f", {self.disrupted} disrupted" if self.judged else ""
+            judged = f", {self.counted} {self.telling.counted}" if self.judged else ""
             skipped = f", {len(self.skipped)} skipped" if self.skipped else ""
             self.display.say(f"{self.count} done{judged}{skipped}")
         if self.skipped:

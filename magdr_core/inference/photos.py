@@ -19,6 +19,7 @@ from magdr_core.inference.sources import PictureSource
 from magdr_core.magdr import Verdict
 from magdr_core.media import (
     Box,
+    Picture,
     cut,
     face_cut,
     find_faces,
@@ -158,25 +159,53 @@ def load(given: S, size: int, whole: bool) -> Loaded[S]:
     Raises:
         DataError: the file cannot be used, or shows no face.
     """
+    picture, boxes = _found(given, whole)
+    loaded = _cut_out(given, picture, boxes[0], size)
+    if len(boxes) > 1:
+        loaded.facts["notes"].insert(
+            len(picture.notes), f"{len(boxes)} faces were found, the largest is used"
+        )
+    return loaded
+
+
+def load_all(given: S, size: int, whole: bool) -> list[Loaded[S]]:
+    """The same with every face, the largest first; what reading did is told of the first.
+
+    Raises:
+        DataError: the file cannot be used, or shows no face.
+    """
+    picture, boxes = _found(given, whole)
+    faces = [_cut_out(given, picture, box, size) for box in boxes]
+    for face in faces[1:]:
+        del face.facts["notes"][: len(picture.notes)]
+    return faces
+
+
+def _found(given: PictureSource, whole: bool) -> tuple[Picture, list[Box]]:
+    """A picture and the places of its faces, the largest first.
+
+    Raises:
+        DataError: the file cannot be used, or shows no face.
+    """
     picture = given.read()
-    image = picture.levels
-    height, width = image.shape[1:]
-    facts: dict[str, Any] = {"width": width, "height": height, "notes": list(picture.notes)}
+    height, width = picture.levels.shape[1:]
     if whole:
-        box = whole_cut(height, width)
-    else:
-        faces = find_faces(image)
-        if not faces:
-            raise DataError(
-                f"{given.path}: no face was found; with --whole (whole=True) its middle square is used"
-            )
-        box = face_cut(faces[0], height, width)
-        if len(faces) > 1:
-            facts["notes"].append(f"{len(faces)} faces were found, the largest is used")
+        return picture, [whole_cut(height, width)]
+    faces = find_faces(picture.levels)
+    if not faces:
+        raise DataError(
+            f"{given.path}: no face was found; with --whole (whole=True) its middle square is used"
+        )
+    return picture, [face_cut(face, height, width) for face in faces]
+
+
+def _cut_out(given: S, picture: Picture, box: Box, size: int) -> Loaded[S]:
+    height, width = picture.levels.shape[1:]
+    facts: dict[str, Any] = {"width": width, "height": height, "notes": list(picture.notes)}
     if box.side < size:
         facts["notes"].append(f"the cut has {box.side} pixels a side and is enlarged to {size}")
     facts["cut"] = {"top": box.top, "left": box.left, "side": box.side}
-    return Loaded(given, picture.levels, box, cut(image, box, size), facts, picture.grey)
+    return Loaded(given, picture.levels, box, cut(picture.levels, box, size), facts, picture.grey)
 
 
 def loaded_batches(

@@ -15,8 +15,16 @@ from magdr_core.errors import DataError
 from magdr_core.media import PICTURE_SUFFIXES, VIDEO_SUFFIXES, Picture, picture_of, read_picture
 from magdr_core.media.formats import UNREADABLE, UNREADABLE_CLIPS
 
-FOR_PEOPLE = (".restored.png", ".output.png", ".compare.png", ".restored.mkv", ".output.mp4", ".compare.mp4")
-"""What `defend` and `attack` write and nobody wants to defend again; `.attacked.png` is no part of it."""
+FOR_PEOPLE = (
+    ".restored.png",
+    ".output.png",
+    ".compare.png",
+    ".inspected.png",
+    ".restored.mkv",
+    ".output.mp4",
+    ".compare.mp4",
+)
+"""What commands write and nobody wants to give them again; `.attacked.png` is no part of it."""
 
 
 _ONE = (str, bytes, np.ndarray, Image.Image)
