@@ -26,6 +26,9 @@ COARSE_BELOW = 100
 WANTED = 96
 """Samples per part that repeated pictures are to give; few pictures are used with several edits each."""
 
+WANTED_CLEAN = 200
+"""Samples that a threshold is to be set on, likewise."""
+
 MOST_REPEATS = 8
 
 
@@ -42,10 +45,16 @@ class Sharing:
     repeats: int
 
     @staticmethod
+    def for_thresholds(count: int) -> Sharing:
+        """All of them set thresholds. Raises DataError for fewer than `MIN_PICTURES`."""
+        _enough(count)
+        pictures = CalibrationPartition.sized(0, count, 0)
+        return Sharing(pictures, min(MOST_REPEATS, max(1, -(-WANTED_CLEAN // count))))
+
+    @staticmethod
     def of(count: int) -> Sharing:
-        """Raises DataError for fewer than `MIN_PICTURES`."""
-        if count < MIN_PICTURES:
-            raise DataError(f"{count} clean pictures with a face are too few, {MIN_PICTURES} at least")
+        """Every part has some. Raises DataError for fewer than `MIN_PICTURES`."""
+        _enough(count)
         fit, attacked = round(count * SHARES[0]), round(count * SHARES[2])
         pictures = CalibrationPartition.sized(fit, count - fit - 2 * attacked, attacked)
         return Sharing(pictures, min(MOST_REPEATS, max(1, -(-WANTED // fit))))
@@ -62,6 +71,11 @@ class Sharing:
         return {"fit": parts.fit.count, "clean": parts.clean.count, "attacked": parts.learned.count}
 
 
+def _enough(count: int) -> None:
+    if count < MIN_PICTURES:
+        raise DataError(f"{count} clean pictures with a face are too few, {MIN_PICTURES} at least")
+
+
 class Album:
     """Pictures in memory as the split `calibration`, in the order in which calibration uses its parts.
 
@@ -73,12 +87,19 @@ class Album:
         images: `[n,3,S,S]`, 8-bit levels.
         names: n stable names.
         attributes: the generator's condition names.
+        sharing: what they are for; every part has some if None.
     """
 
-    def __init__(self, images: Tensor, names: Sequence[str], attributes: Sequence[str]) -> None:
+    def __init__(
+        self,
+        images: Tensor,
+        names: Sequence[str],
+        attributes: Sequence[str],
+        sharing: Sharing | None = None,
+    ) -> None:
         self.size = int(images.shape[-1])
         self.device = images.device
-        self.sharing = Sharing.of(len(images))
+        self.sharing = sharing or Sharing.of(len(images))
         self._images = images
         self._names = tuple(names)
         self._attributes = tuple(attributes)

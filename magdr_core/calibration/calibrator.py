@@ -335,13 +335,13 @@ class Calibrator:
         fitted = self._fit(f"fitting {label}", "detector", label, detector)
         _load(detector, fitted["state"])
         oracle, policy = self.wants_oracle("detector", label), self.policy
-        clean = self._scores(label, detector, self.samples.clean("clean", oracle))
+        clean = self.scores(label, detector, self.samples.clean("clean", oracle))
         attacked_scores, paired_scores = [], []
         unseen = self.toolkit.resolve("detector", label).params.get("leave_out", ())
         for attack in [a for a in policy.attacks if a not in unseen]:
             attacked, paired = self.samples.attacked(attack, "held_out", oracle)
-            attacked_scores.append(self._scores(label, detector, attacked))
-            paired_scores.append(self._scores(label, detector, paired))
+            attacked_scores.append(self.scores(label, detector, attacked))
+            paired_scores.append(self.scores(label, detector, paired))
         positives, negatives = np.concatenate(attacked_scores), np.concatenate(paired_scores)
         return {
             **fitted,
@@ -358,7 +358,12 @@ class Calibrator:
         }
 
     @torch.no_grad()
-    def _scores(self, label: str, detector: Any, samples: Samples) -> np.ndarray[Any, Any]:
+    def scores(self, label: str, detector: Any, samples: Samples) -> np.ndarray[Any, Any]:
+        """Scores `[n]` of samples by a guarded detector, told as progress under its label.
+
+        Raises:
+            ComponentError: it fails.
+        """
         scores: list[Tensor] = []
         together = samples.together("calibrate")
         for batch in samples.batches(together):

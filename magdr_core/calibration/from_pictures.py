@@ -13,12 +13,14 @@ from torch import Tensor
 from magdr_core.calibration.album import Album, Sharing
 from magdr_core.calibration.calibrator import Calibrator, Progress
 from magdr_core.calibration.file import calibration_file, write_calibration
+from magdr_core.calibration.own_thresholds import with_own_thresholds
 from magdr_core.errors import DataError
 from magdr_core.guards import GuardedGenerator
 from magdr_core.inference.photos import because, load
 from magdr_core.inference.sources import Input, below
 from magdr_core.registry.read import Registry
 from magdr_core.results.store import Store
+from magdr_core.runtime.samples import draw_samples
 
 
 class CalibratingToolkit(Protocol):
@@ -137,14 +139,42 @@ class PictureFolder:
         Raises:
             DataError: too few of them can be used.
         """
+        album = self._album(toolkit, task, Sharing.of)
+        own = toolkit.with_dataset(dataset, album).with_calibration(None, **album.sharing.numbers)
+        return own.calibrator(task, dataset, store, progress=progress)
+
+    def thresholds(
+        self,
+        toolkit: CalibratingToolkit,
+        task: str,
+        dataset: str,
+        store: Store,
+        *,
+        detectors: Sequence[str] = (),
+        defenses: Sequence[str] = (),
+        progress: Progress = lambda what, done, total: None,
+    ) -> tuple[dict[str, Any], str]:
+        """Entries of the registry's own calibration with thresholds set on these pictures, and what names the
+        pictures.
+
+        Raises:
+            DataError: too few of them can be used.
+            CalibrationError: the registry's calibration does not fit.
+        """
+        album = self._album(toolkit, task, Sharing.for_thresholds)
+        asked = toolkit.calibrator(task, dataset, store, progress=progress)
+        clean, _ = draw_samples(album, asked.generator, first=0, count=len(album), seed=asked.policy.seed)
+        return with_own_thresholds(asked, clean, [*detectors], [*defenses]), album.fingerprint()
+
+    def _album(self, toolkit: CalibratingToolkit, task: str, shared: Callable[[int], Sharing]) -> Album:
         generator = toolkit.generator(task)
         faces, names = self.faces(generator.size)
         if not faces:
             raise DataError(f"{self.folder}: no picture with a face")
-        album = Album(torch.stack(faces).to(toolkit.device), names, generator.condition_names)
+        images = torch.stack(faces).to(toolkit.device)
+        album = Album(images, names, generator.condition_names, shared(len(images)))
         self.sharing = album.sharing
-        own = toolkit.with_dataset(dataset, album).with_calibration(None, **album.sharing.numbers)
-        return own.calibrator(task, dataset, store, progress=progress)
+        return album
 
     def provenance(self) -> dict[str, Any]:
         """What a calibration file says about the pictures; JSON-able."""
@@ -183,13 +213,16 @@ def calibrate_on_pictures(
     defenses: Sequence[str] = ("magdr",),
     dataset: str | None = None,
     whole: bool = False,
+    full: bool = False,
     cache: Path | str = "runs/cache",
     progress: Progress = lambda what, done, total: None,
 ) -> PictureCalibration:
-    """Fit detectors and defenses, and set their thresholds, on the faces of one's own clean pictures.
+    """Set the thresholds of detectors, and what defenses know of them, on the faces of one's own clean
+    pictures.
 
-    They must be clean, and like those that will be judged. Some are attacked in memory, with the attacks of
-    the registry's `[calibration]`; no picture is in two parts of it. This takes minutes on a CPU.
+    They must be clean, and like those that will be judged. All else stays as the registry's calibration has
+    it, unless everything is to be fitted on them (`full`): then some are attacked in memory, with the attacks
+    of the registry's `[calibration]`, no picture is in two parts of it, and it takes minutes on a CPU.
 
     Args:
         task: a `[generator.TASK]` table.
@@ -197,6 +230,7 @@ def calibrate_on_pictures(
         detectors, defenses: labels; a defense brings the detector that it needs.
         dataset: the label whose place the pictures take; the task's if None.
         whole: no search for a face, the middle square of each picture.
+        full: fit everything on them.
         cache: where attacked pictures and what was fitted are kept.
         progress: told (what, done, total).
 
@@ -214,13 +248,18 @@ def calibrate_on_pictures(
     pictures = PictureFolder(folder, whole=whole, progress=progress)
     label = dataset or toolkit.registry.dataset_of(task)
     store = Store(Path(cache))
-    calibrator = pictures.calibrator(toolkit, task, label, store, progress=progress)
-    for detector in detectors:
-        calibrator.detector(detector)
-    for defense in defenses:
-        calibrator.defense(defense)
+    if full:
+        calibrator = pictures.calibrator(toolkit, task, label, store, progress=progress)
+        for detector in detectors:
+            calibrator.detector(detector)
+        for defense in defenses:
+            calibrator.defense(defense)
+        entries = entries_for(toolkit, calibrator.used, task, label, store)
+        fingerprint = calibrator.data.fingerprint()
+    else:
+        wanted: dict[str, Any] = {"detectors": detectors, "defenses": defenses, "progress": progress}
+        entries, fingerprint = pictures.thresholds(toolkit, task, label, store, **wanted)
     assert pictures.sharing is not None
-    entries = entries_for(toolkit, calibrator.used, task, label, store)
-    content = calibration_file(entries, toolkit.registry, calibrator.data.fingerprint())
+    content = calibration_file(entries, toolkit.registry, fingerprint)
     content["provenance"] |= pictures.provenance()
     return PictureCalibration(entries, pictures.sharing, tuple(pictures.skipped), content)

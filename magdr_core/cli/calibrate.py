@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,9 @@ from magdr_core.toolkit import Toolkit
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="Calibrate on the faces of your own clean pictures below this folder.",
 )
+@click.option(
+    "--full", is_flag=True, help="With --data: fit everything on them, not thresholds alone: minutes."
+)
 @click.option("--whole", is_flag=True, help="With --data: no search for a face, the middle square.")
 @click.option(
     "--out",
@@ -54,6 +59,7 @@ def command(
     profile: str | None,
     task: str | None,
     data: Path | None,
+    full: bool,
     whole: bool,
     out: Path,
     cache: Path,
@@ -63,11 +69,12 @@ def command(
     """Calibrate every detector and defense of a profile, on faces of the calibration split only.
 
     Fits the standardisation, the thresholds (from [calibration] in the registry) and Rec-Net's choices. With
-    --data it does so on your own pictures, which must be clean and are used as `magdr defend` will see them;
-    some of them are attacked in memory, with the attacks that [calibration] names.
+    --data it sets the thresholds on your own pictures, which must be clean and are used as `magdr defend`
+    will see them; with --full it fits everything on them, for which some are attacked in memory, with the
+    attacks that [calibration] names.
     """
-    if whole and data is None:
-        raise click.UsageError("--whole goes with --data")
+    if data is None and (whole or full):
+        raise click.UsageError(f"{'--whole' if whole else '--full'} goes with --data")
     # The file that the registry names may be the one that is to be made.
     toolkit = open_toolkit(registry, device, block).with_calibration(None)
     policy = toolkit.registry.calibration
@@ -77,8 +84,8 @@ def command(
         detectors, defenses = (), ("magdr",)
     for label in detectors:
         toolkit.resolve("detector", label)
-    for label in defenses:
-        defense_label(toolkit, label)
+    known = [defense_label(toolkit, label) for label in defenses]
+    fitted = [label for label in known if not is_restoration(toolkit, label)]
     check_writable(out.parent)
     tasks = _tasks(toolkit, chosen, task)
     display = ProgressDisplay(Terminal())
@@ -87,31 +94,16 @@ def command(
     pictures = None if data is None else _pictures(data, whole, display)
     entries: dict[str, Any] = {}
     fingerprint = ""
-    with display.running("calibrating", len(tasks) * (len(detectors) + len(defenses))):
+    with display.running("calibrating", len(tasks)):
         for name in tasks:
-            store = Store(cache)
             dataset = chosen.dataset or toolkit.registry.dataset_of(name)
+            work = _Work(toolkit, name, dataset, Store(cache), detectors, fitted, display)
             if pictures is None:
-                calibrator = toolkit.calibrator(name, dataset, store, progress=display.step)
+                found, fingerprint = _on_faces(work)
             else:
-                first = pictures.sharing is None
-                calibrator = pictures.calibrator(toolkit, name, dataset, store, progress=display.step)
-                if first:
-                    say_use(display, pictures, policy.fpr)
-            fingerprint = calibrator.data.fingerprint()
-            for label in detectors:
-                _say_thresholds(display, name, label, calibrator.detector(label).thresholds)
-                display.advance("")
-            for label in defenses:
-                if not is_restoration(toolkit, label):
-                    calibrator.defense(label)
-                    _say_plan(display, calibrator, name, label)
-                display.advance("")
-            if pictures is None:
-                entries |= calibrator.used
-            else:
-                say_covered(display, calibrator.used)
-                entries |= entries_for(toolkit, calibrator.used, name, dataset, store)
+                found, fingerprint = _on_pictures(work, pictures, full=full)
+            entries |= found
+            display.advance("")
     content = calibration_file(entries, toolkit.registry, fingerprint)
     if pictures is not None:
         content["provenance"] |= pictures.provenance()
@@ -121,6 +113,53 @@ def command(
         say_how_to_use(display, toolkit.registry.path.name, out)
         if pictures.skipped:
             raise SystemExit(1)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What is calibrated for one task: labels of `detectors` and `defenses`."""
+
+    toolkit: Toolkit
+    task: str
+    dataset: str
+    store: Store
+    detectors: Sequence[str]
+    defenses: Sequence[str]
+    display: ProgressDisplay
+
+    def fit(self, calibrator: Calibrator) -> None:
+        for label in self.detectors:
+            _say_thresholds(self.display, self.task, label, calibrator.detector(label).thresholds)
+        for label in self.defenses:
+            calibrator.defense(label)
+            _say_plan(self.display, calibrator, self.task, label)
+
+
+def _on_faces(work: _Work) -> tuple[dict[str, Any], str]:
+    """Entries, by key, that the dataset's calibration faces give, and the dataset's fingerprint."""
+    calibrator = work.toolkit.calibrator(work.task, work.dataset, work.store, progress=work.display.step)
+    work.fit(calibrator)
+    return calibrator.used, calibrator.data.fingerprint()
+
+
+def _on_pictures(work: _Work, pictures: PictureFolder, *, full: bool) -> tuple[dict[str, Any], str]:
+    """The same of one's own pictures."""
+    toolkit, first = work.toolkit, pictures.sharing is None
+    asked: Any = (toolkit, work.task, work.dataset, work.store)
+    if full:
+        calibrator = pictures.calibrator(*asked, progress=work.display.step)
+        fingerprint = calibrator.data.fingerprint()
+    else:
+        found, fingerprint = pictures.thresholds(
+            *asked, detectors=work.detectors, defenses=work.defenses, progress=work.display.step
+        )
+    if first:
+        say_use(work.display, pictures, toolkit.registry.calibration.fpr)
+    if full:
+        work.fit(calibrator)
+        found = entries_for(toolkit, calibrator.used, work.task, work.dataset, work.store)
+    say_covered(work.display, found)
+    return found, fingerprint
 
 
 def _pictures(folder: Path, whole: bool, display: ProgressDisplay) -> PictureFolder:

@@ -17,10 +17,10 @@ def say_use(display: ProgressDisplay, pictures: PictureFolder, fpr: float) -> No
     assert pictures.sharing is not None
     fit, clean, held_out, attacked = pictures.sharing.pictures.counts
     count, repeats = sum(pictures.sharing.pictures.counts), pictures.sharing.repeats
-    display.say(
-        f"{count} of {len(pictures.inputs)} pictures are used: {fit} to standardise on, {clean} for the "
-        f"threshold, {attacked} + {held_out} to attack; each with {repeats} edits"
-    )
+    for_what = f"{fit} to standardise on, {clean} for the threshold, {attacked} + {held_out} to attack"
+    if not fit:
+        for_what = "for thresholds alone (--full fits everything, in minutes)"
+    display.say(f"{count} of {len(pictures.inputs)} pictures are used: {for_what}; each with {repeats} edits")
     if clean < COARSE_BELOW:
         display.say(
             f"the false-positive rate is coarse: {fpr:.0%} is set on {clean} pictures; with fewer than "

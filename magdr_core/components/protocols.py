@@ -282,6 +282,23 @@ class Fittable(Protocol):
 
 
 @runtime_checkable
+class Adaptable(Fittable, Protocol):
+    """A detector whose fitted state can be moved to clean images of another kind without attacking any."""
+
+    def adapted(self, state: Mapping[str, Any], clean: Samples, G: Generator) -> Mapping[str, Any]:
+        """The state for images like `clean`; what it has learned about attacks stays. Does not change the
+        component, which has loaded `state`."""
+
+
+@runtime_checkable
+class FollowsThreshold(Fittable, Protocol):
+    """A defense whose fitted state holds scores of its detector."""
+
+    def moved(self, state: Mapping[str, Any], by: float) -> Mapping[str, Any]:
+        """The state where the detector's threshold is higher by so much."""
+
+
+@runtime_checkable
 class Split(Protocol):
     def __len__(self) -> int: ...
 

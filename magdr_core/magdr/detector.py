@@ -260,6 +260,16 @@ class MagDRDetector:
         positives = [self._evidence(pair[0], data, G) for pair in attacked.values()]
         return positives, [self._evidence(s, data, G) for s in (*clean.values(), *data.harmless.values())]
 
+    @torch.no_grad()
+    def adapted(self, state: Mapping[str, Any], clean: Samples, G: Generator) -> Mapping[str, Any]:
+        """The state that takes images like `clean` for known ones, as far as their kind of edit is; units and
+        weights stay."""
+        if "familiarity" not in state:
+            return state
+        parts = [self.measure(b.images, b.conditions, G)[0] for b in clean.batches("learn")]
+        features = self.features(self.standardised(Evidence.cat(parts))).double().cpu().numpy()
+        return {**state, "familiarity": learned.widened(state["familiarity"], features)}
+
     def load(self, state: Mapping[str, Any]) -> None:
         """Raises CalibrationError: the state is of other criteria, f_k or second opinions than these."""
         if self.form in LITERAL:

@@ -79,8 +79,15 @@ def fit_familiarity(features: Array) -> Mapping[str, Any]:
     scale = max(float(np.trace(covariance)) / len(covariance), 1e-6)
     covariance = (1 - SHRINKAGE) * covariance + SHRINKAGE * scale * np.eye(len(covariance))
     whiten = np.linalg.inv(np.linalg.cholesky(covariance))
+    state = {"mean": mean.tolist(), "whiten": whiten.tolist(), "limit": 0.0}
+    return widened(state, features)
+
+
+def widened(state: Mapping[str, Any], features: Array) -> Mapping[str, Any]:
+    """Familiarity to which these images, `[M,F]`, are known too."""
+    mean, whiten = np.array(state["mean"]), np.array(state["whiten"])
     furthest = float(np.linalg.norm((features - mean) @ whiten.T, axis=1).max())
-    return {"mean": mean.tolist(), "whiten": whiten.tolist(), "limit": FAR * furthest}
+    return {**state, "limit": max(state["limit"], FAR * furthest)}
 
 
 def familiar(state: Mapping[str, Any], features: Tensor) -> Tensor:

@@ -278,6 +278,10 @@ class MagDR:
         scores, kept, twin, attacked = (t.cpu().numpy() for t in columns)
         return choose_gate(scores, kept, twin, attacked, self.detector.threshold)
 
+    def moved(self, state: Mapping[str, Any], by: float) -> Mapping[str, Any]:
+        """The state where the detector's threshold is higher by so much: the gate stays as far below it."""
+        return {**state, "gate": state["gate"] + by} if "gate" in state else state
+
     def _loaded(self, state: Mapping[str, Any]) -> MagDR:
         worker = copy(self)
         worker.reconstructor = copy(self.reconstructor)

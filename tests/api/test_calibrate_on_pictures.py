@@ -32,7 +32,8 @@ def folder(small, tmp_path_factory):
 @pytest.fixture(scope="module")
 def made(small, folder, tmp_path_factory):
     steps = []
-    options = {"detectors": ["magdr"], "whole": True, "cache": tmp_path_factory.mktemp("cache")}
+    cache = tmp_path_factory.mktemp("cache")
+    options = {"detectors": ["magdr"], "whole": True, "full": True, "cache": cache}
     return calibrate_on_pictures(
         small, "editing", folder, **options, progress=lambda *told: steps.append(told[0])
     ), steps
@@ -47,6 +48,19 @@ def test_the_file_is_used_by_a_toolkit_that_names_it(small, made, faces, tmp_pat
     assert verdict.threshold == pytest.approx(entry["thresholds"]["fpr"])
     assert not (tmp_path / "none" / "calibrations").exists(), "nothing had to be computed"
     assert {"finding faces", "fitting magdr", "thresholds of magdr"} <= set(steps)
+
+
+def test_thresholds_alone_are_those_of_the_scores_on_the_pictures(small, folder, workshop, tmp_path):
+    known = small.with_calibration(workshop / "c.json")
+    calibration = calibrate_on_pictures(known, "editing", folder, whole=True, cache=tmp_path)
+    assert calibration.sharing.pictures.counts == (0, COUNT, 0, 0)
+    assert not (tmp_path / "attacked").exists()
+    (entry,) = [e for e in calibration.entries.values() if e["kind"] == "detector"]
+    magdr = small.with_calibration(calibration.save(tmp_path / "mine.json")).magdr("editing", cache=tmp_path)
+    faces = small.build("dataset", "faces").split("test")[list(range(COUNT))].images
+    scores = [v.score for v in magdr.detect(faces, edits={"Blond_Hair": 1})]
+    assert sum(score > entry["thresholds"]["fpr"] for score in scores) <= 1
+    assert max(scores) > entry["clean"]["mean"] - 5 * entry["clean"]["std"]
 
 
 def test_it_says_what_it_was_made_of(made):

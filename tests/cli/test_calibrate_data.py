@@ -28,7 +28,7 @@ def photos(astronaut, tmp_path):
 
 def test_the_file_is_used_by_one_line_of_the_same_registry(magdr, photos, tmp_path):
     (tmp_path / "small.toml").write_text(SMALL)
-    done = magdr("calibrate", "small.toml", "--data", "photos", "--whole", "--out", "mine.json")
+    done = magdr("calibrate", "small.toml", "--data", "photos", "--whole", "--full", "--out", "mine.json")
     assert done.code == 1, done.err  # one file was skipped
     assert "bad.jpg: is not a picture" in done.out
     assert "26 of 27 pictures are used: 8 to standardise on, 10 for the threshold, 4 + 4 " in done.out
@@ -61,6 +61,37 @@ def test_the_file_is_used_by_one_line_of_the_same_registry(magdr, photos, tmp_pa
     assert not (tmp_path / "other" / "calibrations").exists()
 
 
+def test_by_default_the_pictures_set_thresholds_alone(magdr, photos, workshop, tmp_path):
+    """With the calibration that there is, which flags nothing like these."""
+    text = edited(SMALL, ("[calibration]", '[calibration]\nfile = "c.json"'))
+    (tmp_path / "small.toml").write_text(text)
+    before = json.loads((workshop / "c.json").read_text())["entries"]
+    (tmp_path / "c.json").write_bytes((workshop / "c.json").read_bytes())
+    shared = ("--data", "photos", "--whole", "--out", "mine.json", "--cache", "none")
+    computed = magdr("calibrate", "small.toml", *shared)  # what the registry names may be what is to be made
+    assert computed.code == 1, computed.err
+    assert "26 of 27 pictures are used: for thresholds alone" in computed.out
+    after = json.loads((tmp_path / "mine.json").read_text())["entries"]
+    assert after.keys() <= before.keys()
+    (key,) = [k for k, e in after.items() if e["kind"] == "detector" and e["label"] == "magdr"]
+    ours, theirs = after[key], before[key]
+    assert ours["state"]["logistic"] == theirs["state"]["logistic"]
+    assert ours["state"]["regions"] == theirs["state"]["regions"]
+    assert ours["state"]["familiarity"]["limit"] >= theirs["state"]["familiarity"]["limit"]
+    assert ours["clean"]["n"] == 26 * 8
+    by = ours["thresholds"]["fpr"] - theirs["thresholds"]["fpr"]
+    assert by != 0
+    assert ours["thresholds"]["f1"] - theirs["thresholds"]["f1"] == pytest.approx(by)
+    (gate,) = [k for k, e in after.items() if e["kind"] == "defense"]
+    assert after[gate]["state"]["gate"] - before[gate]["state"]["gate"] == pytest.approx(by)
+
+    arguments = ("detect", "photos", "--whole", "--set", "Blond_Hair", "--json", "--registry", "small.toml")
+    results = magdr(*arguments, "--calibration", "mine.json").document["results"]
+    assert len(results) == COUNT
+    assert sum(r["verdict"] == "disrupted" for r in results) <= 1
+    assert all(r["covered_by_calibration"] for r in results)
+
+
 def test_too_few_pictures_are_refused(magdr, photos, tmp_path):
     (tmp_path / "small.toml").write_text(SMALL)
     for i in range(5):
@@ -78,6 +109,7 @@ def test_too_few_pictures_are_refused(magdr, photos, tmp_path):
         (["--data", "gone"], "gone"),
         (["--data", "empty"], "holds no picture"),
         (["--whole"], "--whole goes with --data"),
+        (["--full"], "--full goes with --data"),
         (["--data", "photos", "--task", "edting"], "did you mean 'editing'?"),
     ],
 )
