@@ -14,7 +14,7 @@ from magdr_core.cli.paths import Input
 from magdr_core.cli.verdict_text import verdict_line
 from magdr_core.components.batch import Condition
 from magdr_core.errors import MagdrError
-from magdr_core.inference.photos import Loaded, Skipped, because, load, treated
+from magdr_core.inference.photos import Loaded, Skipped, because, load, place_of, treated
 from magdr_core.media import cut, face_cut, find_faces, paste, write_picture
 from magdr_core.media.panels import side_by_side
 
@@ -76,8 +76,7 @@ class PhotoWork:
         box = face_cut(faces[0], *changed.shape[1:]) if faces else one.box
         size = job.generator.size
         clean, attacked = (cut(image, box, size).to(self.device) for image in (one.levels, changed))
-        place = {"top": box.top, "left": box.left, "side": box.side}
-        return {"cut_in_file": place, **job.survived(clean, attacked, self.condition)}
+        return {"cut_in_file": place_of(box), **job.survived(clean, attacked, self.condition)}
 
     def _write(self, one: Loaded[Input], result: Result, facts: dict[str, Any], out: Path) -> dict[str, str]:
         job, given = self.job, one.given

@@ -204,8 +204,14 @@ def _cut_out(given: S, picture: Picture, box: Box, size: int) -> Loaded[S]:
     facts: dict[str, Any] = {"width": width, "height": height, "notes": list(picture.notes)}
     if box.side < size:
         facts["notes"].append(f"the cut has {box.side} pixels a side and is enlarged to {size}")
-    facts["cut"] = {"top": box.top, "left": box.left, "side": box.side}
+    facts["cut"] = place_of(box)
     return Loaded(given, picture.levels, box, cut(picture.levels, box, size), facts, picture.grey)
+
+
+def place_of(box: Box) -> dict[str, float]:
+    """Where a cut is, JSON-able; with its angle where it is turned."""
+    place: dict[str, float] = {"top": box.top, "left": box.left, "side": box.side}
+    return {**place, "angle": box.angle} if box.angle else place
 
 
 def loaded_batches(

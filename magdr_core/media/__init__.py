@@ -4,7 +4,8 @@ Everything outside comes in through here, so this is where files are not trusted
 is a :class:`~magdr_core.errors.DataError` of one line that names it.
 """
 
-from magdr_core.media.faces import Box, cut, face_cut, find_faces, paste, paste_change, whole_cut
+from magdr_core.media.faces import Box, cut, face_cut, paste, paste_change, whole_cut
+from magdr_core.media.finding import find_faces
 from magdr_core.media.formats import PICTURE_SUFFIXES, VIDEO_SUFFIXES
 from magdr_core.media.pictures import Picture, picture_of, read_picture, without_colours, write_picture
 from magdr_core.media.video import Video, read_video

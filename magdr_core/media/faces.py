@@ -1,22 +1,16 @@
-"""Where the face is: find it, cut it out at the generator's size, and put a changed face back.
-
-The finder is the cascade that comes with scikit-image (local binary patterns, frontal faces; Viola and Jones,
-CVPR 2001; Liao et al., ICB 2007). It needs no download and finds upright faces that look at the camera.
-"""
+"""Cutting a face out of a picture at a generator's size, and putting a changed one back."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cache
-from typing import Any
+import math
+from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from magdr_core.functional import luma, round_toward, to_8bit
+from magdr_core.functional import round_toward, to_8bit
 from magdr_core.media.tiles import enlarged, interpolated, like, strips, unit
+from magdr_core.media.tilted import patch_of, pixels_of, sampled
 
 MARGIN = 1.6
 """Side of the cut per side of the cascade's box. Measured: on aligned CelebA-HQ pictures the box is .62 of
@@ -25,108 +19,58 @@ the side, on drawn faces .61, so this cut frames a face as the data that face ge
 LIFT = 0.05
 """How far the cut's centre lies above the box's, per side of the box; measured likewise (hair needs room)."""
 
-SMALLEST = 24
-"""The cascade's own window, in pixels."""
-
-LOOKS = ((160, 4), (400, 8))
-"""(long side, neighbouring answers that make a face): the finder looks at a copy of the first size, and if it
-finds nothing at one of the second. Large faces are found fast, and those of a sixteenth of the picture still
-are; small windows see faces in gravel and in cats, so more of them must agree. With these, nothing but a
-clock face is found in the 15 of scikit-image's pictures that show no person."""
-
 SOFT = 0.08
 """Width of the soft edge of what is put back, per side of the cut."""
 
 
 @dataclass(frozen=True)
 class Box:
-    """A square, in pixels: rows `top` to `top + side`, columns `left` to `left + side`."""
+    """A square, in pixels: rows `top` to `top + side`, columns `left` to `left + side`, and then turned about
+    its centre by `angle` degrees counter-clockwise, as what it shows is.
+
+    It may reach beyond the picture only if it is turned.
+    """
 
     top: int
     left: int
     side: int
+    angle: float = 0.0
+
+    @classmethod
+    def around(cls, row: float, column: float, side: float, angle: float = 0.0) -> Box:
+        """In whole pixels."""
+        return cls(round(row - side / 2), round(column - side / 2), round(side), angle)
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        """(row, column)"""
+        return self.top + self.side / 2, self.left + self.side / 2
+
+    def shifted(self, down: int, right: int) -> Box:
+        return replace(self, top=self.top + down, left=self.left + right)
 
     def overlap(self, other: Box) -> float:
-        """The common area over the area of the smaller square."""
+        """The common area over the area of the smaller square, as if neither was turned."""
         height = min(self.top + self.side, other.top + other.side) - max(self.top, other.top)
         width = min(self.left + self.side, other.left + other.side) - max(self.left, other.left)
         return max(height, 0) * max(width, 0) / min(self.side, other.side) ** 2
 
 
-@cache
-def _cascade() -> Any:
-    import skimage.data
-    from skimage.feature import Cascade
-
-    return Cascade(skimage.data.lbp_frontal_face_cascade_filename())
-
-
-def find_faces(image: Tensor) -> list[Box]:
-    """The faces of a picture, largest first: the cascade's boxes, from the brows to the chin.
-
-    Args:
-        image: `[3,H,W]` in [0,1] or uint8.
-    """
-    long_side = max(image.shape[1:])
-    for wanted, neighbours in LOOKS:
-        scale = min(1.0, wanted / long_side)
-        boxes = _detect(image, scale, neighbours)
-        if boxes or scale == 1.0:
-            return boxes
-    return []
-
-
-def _detect(image: Tensor, scale: float, neighbours: int) -> list[Box]:
-    if scale == 1.0:
-        small = unit(image)
-    else:
-        height, width = (max(1, round(side * scale)) for side in image.shape[1:])
-        small = interpolated(image, (height, width), "bilinear").clamp(0, 1)
-    grey = (luma(small[None])[0, 0] * 255).round().byte().cpu().numpy()
-    if min(grey.shape) < SMALLEST:
-        return []
-    found = _cascade().detect_multi_scale(
-        img=np.ascontiguousarray(grey),
-        scale_factor=1.1,
-        step_ratio=1,
-        min_size=(SMALLEST, SMALLEST),
-        max_size=grey.shape,
-        min_neighbor_number=neighbours,
-        intersection_score_threshold=0.3,
-    )
-    boxes = [Box(round(f["r"] / scale), round(f["c"] / scale), round(f["width"] / scale)) for f in found]
-    return merged(boxes)
-
-
-def merged(boxes: Sequence[Box]) -> list[Box]:
-    """One box for each group that overlaps by more than half: the cascade answers at several scales."""
-    groups: list[list[Box]] = []
-    for box in sorted(boxes, key=lambda b: (-b.side, b.top, b.left)):
-        group = next((g for g in groups if g[0].overlap(box) > 0.5), None)
-        if group is None:
-            groups.append([box])
-        else:
-            group.append(box)
-    means = [_mean(g) for g in groups]
-    return sorted(means, key=lambda b: (-b.side, b.top, b.left))
-
-
-def _mean(boxes: Sequence[Box]) -> Box:
-    side = float(np.mean([b.side for b in boxes]))
-    row = float(np.mean([b.top + b.side / 2 for b in boxes]))
-    column = float(np.mean([b.left + b.side / 2 for b in boxes]))
-    return Box(round(row - side / 2), round(column - side / 2), round(side))
-
-
 def face_cut(face: Box, height: int, width: int) -> Box:
-    """What is cut out around a face: `MARGIN` times its box, moved or shrunk to lie inside the picture."""
-    return placed(
-        face.top + face.side * (0.5 - LIFT), face.left + face.side / 2, face.side * MARGIN, height, width
-    )
+    """What is cut out around a face: `MARGIN` times its box, moved or shrunk to lie inside the picture,
+    turned as the face is.
+    """
+    row, column = face.centre
+    lift, angle = face.side * LIFT, math.radians(face.angle)
+    row, column = row - lift * math.cos(angle), column - lift * math.sin(angle)
+    return placed(row, column, face.side * MARGIN, height, width, face.angle)
 
 
-def placed(row: float, column: float, side: float, height: int, width: int) -> Box:
-    """The square with this centre and side, in whole pixels, moved or shrunk to lie inside the picture."""
+def placed(row: float, column: float, side: float, height: int, width: int, angle: float = 0.0) -> Box:
+    """The square with this centre and side, in whole pixels, moved or shrunk to lie inside the picture. One
+    that is turned stays where it is, its corners outside."""
+    if angle:
+        return Box.around(row, column, max(1.0, min(side, height, width)), angle)
     whole = max(1, min(round(side), height, width))
     top = min(max(round(row - whole / 2), 0), height - whole)
     left = min(max(round(column - whole / 2), 0), width - whole)
@@ -147,8 +91,8 @@ def cut(image: Tensor, box: Box, size: int) -> Tensor:
     Returns:
         floating point in [0,1].
     """
-    piece = _inside(image, box)
-    return to_8bit(unit(piece) if box.side == size else interpolated(piece, (size, size), "bicubic"))
+    piece = patch_of(image, box) if box.angle else _inside(image, box)
+    return to_8bit(unit(piece) if piece.shape[1] == size else interpolated(piece, (size, size), "bicubic"))
 
 
 def paste(image: Tensor, box: Box, face: Tensor) -> Tensor:
@@ -161,6 +105,8 @@ def paste(image: Tensor, box: Box, face: Tensor) -> Tensor:
     Returns:
         a picture like `image`, of 8-bit levels.
     """
+    if box.angle:
+        return _pasted_tilted(image, box, face)
     done = image.clone()
     rows, columns = _edge(box, image)
     for old, new, colour in zip(_inside(image, box), _inside(done, box), face, strict=True):
@@ -191,6 +137,8 @@ def paste_change(
     """
     if torch.equal(before, after):
         return image
+    if box.angle:
+        return _changed_tilted(image, box, after - before, limit)
     done = image.clone()
     rows, columns = _edge(box, image)
     for old, new, wanted in zip(_inside(image, box), _inside(done, box), after - before, strict=True):
@@ -200,6 +148,27 @@ def paste_change(
             moved = was + rows[:, None] * columns[None, here] * change[:, here]
             new[:, here] = like(to_8bit(moved) if limit is None else round_toward(moved, was), image)
         del change  # before the next colour's is made
+    return done
+
+
+def _pasted_tilted(image: Tensor, box: Box, face: Tensor) -> Tensor:
+    done = image.clone()
+    for rows, columns, at, weight in pixels_of(image, box, SOFT):
+        was = unit(image[:, rows, columns])
+        moved = was + weight * (sampled(face.to(was), at).clamp(0, 1) - was)
+        done[:, rows, columns] = like(to_8bit(moved), image)
+    return done
+
+
+def _changed_tilted(image: Tensor, box: Box, wanted: Tensor, limit: float | None) -> Tensor:
+    done = image.clone()
+    channels = zip(patch_of(image, box), wanted, strict=True)
+    change = torch.stack([_projected_back(old, colour, limit) for old, colour in channels])
+    for rows, columns, at, weight in pixels_of(image, box, SOFT):
+        was = unit(image[:, rows, columns])
+        moved = was + weight * sampled(change, at)
+        levels = to_8bit(moved) if limit is None else round_toward(moved, was)
+        done[:, rows, columns] = like(levels, image)
     return done
 
 

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 from torch import Tensor
 
-from magdr_core.media.faces import LIFT, MARGIN, Box, find_faces, placed
+from magdr_core.media.faces import LIFT, MARGIN, Box, placed
+from magdr_core.media.finding import find_faces
 
 LOOKS_PER_SECOND = 6
 """How often the face is looked for; in between its place is interpolated."""
@@ -45,7 +46,7 @@ def face_track(
         times.append(seconds)
         if seconds - looked > 1 / LOOKS_PER_SECOND - half_a_frame:
             looked = seconds
-            faces = find_faces(frame)
+            faces = find_faces(frame, aligned=False)
             if faces:
                 face = faces[0] if not seen else min(faces, key=lambda f: _jump(f, seen[-1]))
                 seen.append((seconds, *_centre(face), float(face.side)))

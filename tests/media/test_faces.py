@@ -11,13 +11,12 @@ from magdr_core.media.faces import (
     Box,
     cut,
     face_cut,
-    find_faces,
-    merged,
     paste,
     paste_change,
     placed,
     whole_cut,
 )
+from magdr_core.media.finding import find_faces, merged
 
 EYES = ((114, 203), (112, 250))  # (row, column) in the astronaut, by eye
 CHIN = (182, 228)
