@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import click
 
 from magdr_core.cli import media_commands as media
+from magdr_core.cli.attacked_photos import ENDINGS, QUALITY, AttackedPhotos
 from magdr_core.cli.common import cache_option, check_writable, open_toolkit
 from magdr_core.cli.document import for_a_program
 from magdr_core.cli.jobs import AttackJob
@@ -21,6 +23,11 @@ from magdr_core.toolkit import Toolkit
 @media.media_options
 @media.out_option
 @click.option("--attack", metavar="LABEL", help="An [attack.LABEL] of the registry; default: its first.")
+@click.option(
+    "--survive",
+    type=click.Choice(["jpeg"]),
+    help=f"Make it survive JPEG, and write pictures as such, of quality {QUALITY}.",
+)
 @cache_option
 def command(
     paths: tuple[Path, ...],
@@ -35,14 +42,17 @@ def command(
     cache: Path,
     out: Path,
     attack: str | None,
+    survive: str | None,
 ) -> None:
     """Perturb the largest face of pictures, folders (with all below) and clips against a generator.
 
-    The attack works at the generator's size; its perturbation is enlarged into the picture within the same
-    bound, and how much of it survives in the written file is measured and said. Written are, for each NAME:
+    A picture's own pixels are perturbed, for several cuts of the face that a generator may be given. In clips
+    the attack works at the generator's size and is enlarged. How much survives in the written file is
+    measured and said. Written are, for each NAME:
 
     \b
-      NAME.attacked.png   the perturbed picture (clips: .mkv, lossless, with their sound)
+      NAME.attacked.png   the perturbed picture (clips: .mkv, lossless, with their sound;
+                          with --survive jpeg: .jpg)
       NAME.output.png     what the generator then makes of it (clips: .mp4)
       NAME.compare.png    given, attacked, and the outputs on both (clips: .mp4)
 
@@ -51,7 +61,7 @@ def command(
     with for_a_program(as_json) as stdout:
         inputs = collect(paths)
         wanted = media.parsed_edits(edits)
-        check_results(inputs, out, "attacked")
+        check_results(inputs, out, "attacked", ENDINGS[survive is not None])
         check_writable(out)
         toolkit = open_toolkit(registry, device, block)
         label = media.chosen_task(toolkit, task, wanted)
@@ -68,7 +78,8 @@ def command(
         job = AttackJob(generator, _ready(toolkit, label, chosen, cache), toolkit.registry.seed)
         head = {"command": "attack", **media.condition_facts(label, generator, wanted, has), "attack": chosen}
         report = media.FileReport(media.new_display(as_json), as_json, head, stdout)
-        media.work_through(inputs, job, condition, toolkit, report, whole=whole, out=out)
+        photos = partial(AttackedPhotos, survive_jpeg=survive is not None)
+        media.work_through(inputs, job, condition, toolkit, report, whole=whole, out=out, photos=photos)
 
 
 def _ready(toolkit: Toolkit, task: str, label: str, cache: Path) -> GuardedAttack:

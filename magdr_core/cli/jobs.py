@@ -17,6 +17,11 @@ from magdr_core.runtime.samples import attack_samples, objective_of
 __all__ = ["AttackJob", "Defend", "Detect", "FaceJob", "Result"]
 
 
+def in_levels(change: Tensor) -> str:
+    """A change in [0,1] units as a fraction of 255."""
+    return f"{round(float(change) * 255)}/255"
+
+
 class AttackJob:
     suffix = "attacked"
 
@@ -30,14 +35,19 @@ class AttackJob:
         """`[B,3,S,S]`, 8-bit cuts, B conditions and names; a result with the attacked cut for each."""
         clean, name = Samples(x, c, tuple(ids)), self.attack.label
         attacked = attack_samples(clean, self.attack, self.generator, name=name, seed=self.seed)
-        with torch.no_grad():
-            before, after = self.generator(x, c), self.generator(attacked, c)
+        return self.results(clean, attacked)
+
+    @torch.no_grad()
+    def results(self, clean: Samples, attacked: Tensor) -> list[Result]:
+        """The results for cuts that are attacked already, `[B,3,S,S]`."""
+        x, c = clean.images, clean.conditions
+        before, after = self.generator(x, c), self.generator(attacked, c)
         moved = (attacked - x).abs().amax((1, 2, 3))
         reached = objective_of(self.attack, self.generator, clean, before).reached(after)
         return [
             Result(
                 {
-                    "largest_change": f"{round(float(moved[i]) * 255)}/255",
+                    "largest_change": in_levels(moved[i]),
                     "output_mse": round(float(symmetric_mse(before, after)[i]), 4),
                     "disrupted": bool(reached[i]),
                 },

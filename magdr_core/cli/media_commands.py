@@ -176,10 +176,15 @@ def work_through(
     *,
     whole: bool,
     out: Path | None,
+    photos: Callable[..., PhotoWork] = PhotoWork,
 ) -> None:
-    """Pictures first, in batches, then clips."""
+    """Pictures first, then clips.
+
+    Args:
+        photos: makes the work on pictures.
+    """
     report.start()
-    work = PhotoWork(job, condition, toolkit.device, whole=whole, out=out, done=report.done, skip=report.skip)
+    work = photos(job, condition, toolkit.device, whole=whole, out=out, done=report.done, skip=report.skip)
     clips = ClipWork(work, report.display.step)
     with report.display.running(str(report.head["command"]), len(inputs)):
         work.run([i for i in inputs if not i.is_video])

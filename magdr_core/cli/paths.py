@@ -26,7 +26,7 @@ def collect(paths: Sequence[Path], *, videos: bool = True) -> list[Input]:
         raise click.UsageError(str(e)) from None
 
 
-def check_results(inputs: Sequence[Input], out: Path, changed: str) -> None:
+def check_results(inputs: Sequence[Input], out: Path, changed: str, picture: str = ".png") -> None:
     """Refuse before anything is written what would overwrite an input, or one result with another.
 
     Raises:
@@ -40,6 +40,6 @@ def check_results(inputs: Sequence[Input], out: Path, changed: str) -> None:
             raise click.UsageError(
                 f"{other.path} and {given.path} would have results of one name; name the folder above them"
             )
-        for result in given.results(out, changed).values():
+        for result in given.results(out, changed, picture).values():
             if os.path.realpath(result) in known:
                 raise click.UsageError(f"{result} is an input and would be overwritten; choose another --out")

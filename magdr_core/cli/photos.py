@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from magdr_core.cli.jobs import AttackJob, FaceJob, Result
+from magdr_core.cli.jobs import FaceJob, Result
 from magdr_core.cli.paths import Input
 from magdr_core.cli.verdict_text import verdict_line
 from magdr_core.components.batch import Condition
 from magdr_core.errors import MagdrError
-from magdr_core.inference.photos import Loaded, Skipped, because, load, place_of, treated
-from magdr_core.media import cut, face_cut, find_faces, paste, write_picture
+from magdr_core.inference.photos import Loaded, Skipped, because, load, treated
+from magdr_core.media import paste, write_picture
 from magdr_core.media.panels import side_by_side
 
 __all__ = ["PhotoWork", "load"]
@@ -31,7 +31,12 @@ class PhotoWork:
         condition: of one picture; used for all.
         out: where results go; None for a job that changes nothing.
         done, skip: told what became of each input.
+
+    Attributes:
+        ending: of the changed picture's name.
     """
+
+    ending = ".png"
 
     def __init__(
         self,
@@ -52,6 +57,10 @@ class PhotoWork:
         self.done = done
         self.skip = skip
 
+    def write_one(self, path: Path, picture: Tensor, *, grey: bool) -> None:
+        """Write a picture `[3,H,W]`, without colours if `grey`; raises DataError if that cannot be done."""
+        write_picture(path, picture, grey=grey)
+
     def conditions(self, count: int) -> Condition:
         return self.condition.repeat(count)
 
@@ -61,36 +70,32 @@ class PhotoWork:
                 self.skip(found.given, found.error)
                 continue
             one, result = found
-            facts = {"kind": "picture", **one.facts, **result.facts}
             try:
+                facts = {"kind": "picture", **one.facts, **result.facts}
                 if self.out is not None:
-                    facts["files"] = self._write(one, result, facts, self.out)
+                    changed = one.changed(result.changed.cpu(), limit=self.job.limit)
+                    facts["files"] = self.write(one, result, facts, changed, self.out)
             except Exception as e:
                 self.skip(one.given, because(one.given, e))
             else:
                 self.done(one.given, facts)
 
-    def _survived(self, one: Loaded[Input], changed: Tensor, job: AttackJob) -> dict[str, Any]:
-        """What the attack still does to whoever is given the file, and cuts the face out anew."""
-        faces = [] if self.whole else find_faces(changed)
-        box = face_cut(faces[0], *changed.shape[1:]) if faces else one.box
-        size = job.generator.size
-        clean, attacked = (cut(image, box, size).to(self.device) for image in (one.levels, changed))
-        return {"cut_in_file": place_of(box), **job.survived(clean, attacked, self.condition)}
+    def write(
+        self, one: Loaded[Input], result: Result, facts: dict[str, Any], changed: Tensor, out: Path
+    ) -> dict[str, str]:
+        """Write the changed picture `[3,H,W]` uint8, the output in its place, and the panels; their paths.
 
-    def _write(self, one: Loaded[Input], result: Result, facts: dict[str, Any], out: Path) -> dict[str, str]:
-        job, given = self.job, one.given
-        changed = one.changed(result.changed.cpu(), limit=job.limit)
-        if isinstance(job, AttackJob):
-            facts.update(self._survived(one, changed, job))
-        paths = given.results(out, job.suffix)
+        Raises:
+            DataError: one of them cannot be written; then none is left.
+        """
+        paths = one.given.results(out, self.job.suffix, self.ending)
         written: list[Path] = []
         try:
             # Each is written before the next one is made: a large picture is hundreds of megabytes.
             pictures = self._pictures(one, result, facts, changed)
             del changed
             for picture, name in pictures:
-                write_picture(paths[name], picture, grey=one.grey and name == job.suffix)
+                self.write_one(paths[name], picture, grey=one.grey and name == self.job.suffix)
                 written.append(paths[name])
         except Exception:
             for path in written:

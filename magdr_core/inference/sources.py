@@ -64,13 +64,14 @@ class Input:
         suffix = self.path.suffix.lower()
         return suffix in VIDEO_SUFFIXES or suffix in UNREADABLE_CLIPS
 
-    def results(self, out: Path, changed: str) -> dict[str, Path]:
+    def results(self, out: Path, changed: str, picture: str = ".png") -> dict[str, Path]:
         """Where the changed picture, the generator's output and the comparison go.
 
         Args:
             changed: what the changed picture is called, `restored` or `attacked`.
+            picture: what the name of a changed picture ends with.
         """
-        kinds = (".mkv", ".mp4") if self.is_video else (".png", ".png")
+        kinds = (".mkv", ".mp4") if self.is_video else (picture, ".png")
         suffixes = {changed: kinds[0], "output": kinds[1], "compare": kinds[1]}
         return {name: out / f"{self.name}.{name}{suffix}" for name, suffix in suffixes.items()}
 

@@ -190,6 +190,23 @@ def _projected_back(old: Tensor, wanted: Tensor, limit: float | None) -> Tensor:
     return change
 
 
+def soft_edge(box: Box, image: Tensor, size: int) -> Tensor:
+    """How much of a change is put into the picture at each pixel of the cut, `[size,size]` in [0,1].
+
+    Args:
+        image: `[3,H,W]`.
+    """
+    if box.angle:
+        steps = (torch.arange(size) + 0.5) * (box.side / size)
+        near = torch.minimum(steps, box.side - steps)
+        near = torch.minimum(near[:, None], near)
+        return 0.5 - 0.5 * torch.cos(torch.pi * (near / max(1.0, SOFT * box.side)).clamp(0, 1))
+    rows, columns = (
+        interpolated(edge[None, None].cpu(), (1, size), "bilinear")[0, 0] for edge in _edge(box, image)
+    )
+    return rows[:, None] * columns
+
+
 def _edge(box: Box, image: Tensor) -> tuple[Tensor, Tensor]:
     """Of rows and of columns, `[side]` each: 1 inside, falling smoothly to 0 at those borders that lie inside
     the picture."""

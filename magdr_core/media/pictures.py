@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass
 from functools import cache
+from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -209,6 +210,40 @@ def write_picture(path: Path | str, image: Tensor, *, grey: bool = False) -> Non
         write_atomically(path, lambda p: picture.save(p, format="PNG"))
     except OSError as e:
         raise DataError(f"{path}: cannot be written ({e.strerror or e})") from None
+
+
+def write_jpeg(path: Path | str, image: Tensor, quality: int, *, grey: bool = False) -> None:
+    """Write a JPEG, atomically.
+
+    Args:
+        path: its folder is made if need be.
+        image: `[3,H,W]` in [0,1] or uint8.
+        quality: as Pillow has it, with half the resolution of colours.
+        grey: as a file of one channel; of `image` the first is taken.
+
+    Raises:
+        DataError: the file cannot be written.
+        ValueError: not `[3,H,W]`.
+    """
+    content = _jpeg_bytes(image, quality, grey)
+    try:
+        write_atomically(Path(path), lambda p: p.write_bytes(content))
+    except OSError as e:
+        raise DataError(f"{path}: cannot be written ({e.strerror or e})") from None
+
+
+def as_jpeg(image: Tensor, quality: int, *, grey: bool = False) -> Tensor:
+    """What such a file shows, `[3,H,W]` uint8."""
+    with Image.open(BytesIO(_jpeg_bytes(image, quality, grey))) as picture:
+        levels = np.array(picture.convert("RGB"))
+    return torch.from_numpy(levels).permute(2, 0, 1).contiguous()
+
+
+def _jpeg_bytes(image: Tensor, quality: int, grey: bool) -> bytes:
+    _check_shape(image)
+    stream = BytesIO()
+    _pillow(image, "L" if grey else "RGB").save(stream, format="JPEG", quality=quality)
+    return stream.getvalue()
 
 
 def _pillow(image: Tensor, mode: str) -> Image.Image:

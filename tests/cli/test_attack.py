@@ -4,6 +4,8 @@ import numpy as np
 from PIL import Image
 
 from magdr_core.components.objective import SUCCESS
+from magdr_core.inference.full_size_attack import widened
+from magdr_core.media import Box
 
 
 def pixels(path):
@@ -20,13 +22,29 @@ def test_an_attacked_picture_stays_in_the_ball_and_is_saved_without_loss(own, as
     moved = np.abs(pixels(result["files"]["attacked"]) - pixels("a.jpg"))
     assert 5 <= moved.max() <= 6
     cut = result["cut"]
-    moved[cut["top"] : cut["top"] + cut["side"], cut["left"] : cut["left"] + cut["side"]] = 0
+    wide = Box(cut["top"], cut["left"], cut["side"])  # others will cut a little beside it
+    wide = widened(wide, *moved.shape[:2])
+    moved[wide.top : wide.top + wide.side, wide.left : wide.left + wide.side] = 0
     assert not moved.any()
+    assert 0.8 < result["ssim"] < 1
     assert result["disrupted"] == (result["output_mse"] > SUCCESS)
     assert result["output_mse_in_file"] > 0
     # What is said of the file is about the cut that the next command will make.
     (again,) = own("defend", result["files"]["attacked"], "--json", "--out", "again").document["results"]
     assert again["cut"] == result["cut_in_file"]
+
+
+def test_what_survives_jpeg_is_written_as_jpeg(own, astronaut, tmp_path):
+    astronaut.save(tmp_path / "a.png")
+    done = own("attack", "a.png", "--survive", "jpeg", "--json")
+    (result,) = done.document["results"]
+    path = result["files"]["attacked"]
+    assert path.endswith("a.png.attacked.jpg")
+    with Image.open(path) as written:
+        assert written.format == "JPEG"
+        assert written.size == astronaut.size
+    assert result["largest_change"] == "6/255"  # before it is stored
+    assert result["output_mse_in_file"] > 0
 
 
 def test_an_aligned_picture_of_the_generators_size_keeps_the_whole_attack(own, astronaut, tmp_path):
