@@ -18,7 +18,7 @@ __all__ = ["AttackJob", "Defend", "Detect", "FaceJob", "Result"]
 
 
 def in_levels(change: Tensor) -> str:
-    """A change in [0,1] units as a fraction of 255."""
+    """A change, `[]` in [0,1] units, as a fraction of 255."""
     return f"{round(float(change) * 255)}/255"
 
 
