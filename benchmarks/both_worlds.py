@@ -3,8 +3,8 @@
     python benchmarks/both_worlds.py RUN/results.csv
 
 Takes a run of benchmarks/registries/forensics.toml, or of any registry whose profile has attacks,
-`restored_by` and `evasions` beside forensic models. Every figure has its 95% interval; changes are of the same
-faces.
+`restored_by` and `evasions` beside forensic models. Every figure has its 95% interval;
+changes are of the same faces.
 """
 
 from __future__ import annotations

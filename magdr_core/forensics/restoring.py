@@ -61,7 +61,7 @@ class RestoredScenario(Scenario):
     def images_before(self, plan: Planning, part: Slice) -> tuple[Slice, ...]:
         source, real = source_of(part), reals_beside(part)
         before = [] if source.name == CLEAN else [source]
-        before += [real] if real is not None and real != part else []
+        before += [real] if source.scenario == FORGED and real is not None else []
         return (*before, part)
 
     def fits(self, plan: Planning, role: Any) -> Sequence[tuple[str, str]]:

@@ -9,6 +9,8 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
+from magdr_core.bench.executors.local import Job
+from magdr_core.bench.executors.task_graph import units_of
 from magdr_core.bench.run import Bench
 from magdr_core.cli.forensic_view import forensic_tables
 from magdr_core.cli.terminal import Terminal
@@ -210,6 +212,20 @@ def test_what_cannot_restore_is_said_before_anything_is_computed(tmp_path, label
     with pytest.raises(RegistryError, match=words):
         Bench(toolkit(tmp_path, text), "quick", out=tmp_path / "r", cache=tmp_path / "c")
     assert not (tmp_path / "c").exists()
+
+
+def test_where_others_compute_defenses_are_ready_before_what_they_restore(tmp_path):
+    made = Bench(toolkit(tmp_path), "quick", out=tmp_path / "run", cache=tmp_path / "cache")
+    quiet = {"progress": lambda *told: None, "report": print, "finished": lambda cell: None}
+    job = Job(made.toolkit, made.profile, made.groups, made.store, whole=True, **quiet)
+    found = {unit.id: unit for unit in units_of(job)}
+    assert found["0/images/restored/pgd>shifted"].after == {"editing/fit/defense/shifted"}
+    needs = {u.about.slice.name: u.needs for u in found.values() if u.kind == "cell"}
+    whole, attacked = "0/images/restored/none>shifted", "0/images/restored/pgd>shifted"
+    assert needs["none>shifted"] == {whole}
+    assert needs["pgd>shifted"] == {attacked, "0/images/attack/pgd"}
+    fake = "0/images/restored/forged:stamp>shifted"
+    assert needs["forged:stamp>shifted"] == {fake, whole, "0/images/forged/forged:stamp"}
 
 
 def test_a_terminal_tells_restored_reals_one_by_one(run, capsys):
