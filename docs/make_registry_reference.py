@@ -319,6 +319,8 @@ def typed(info: FieldInfo) -> str:
         return "weights: `builtin:NAME`, a path, or `random`"
     if "FromRegistry" in marks:
         return "path, relative to the registry"
+    if "WrittenInPython" in marks:
+        return "`FILE.py:NAME`, relative to the registry, or `package.module:NAME`"
     form = words(info.annotation)
     if "BeforeValidator" in marks and info.annotation is float:
         form += ' in [0,1], or `"N/255"`'
