@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from magdr_core.errors import MagdrError, RegistryError, brief, one_line
+from magdr_core.errors import DataError, MagdrError, RegistryError, brief, one_line
 from magdr_core.files.python_files import file_of_module, import_file
 from magdr_core.files.user_files import open_regular, user_path
 
@@ -68,8 +68,11 @@ def find_factory(text: str, base: Path, what: str = "factory") -> NamedFactory:
         what: how errors begin, such as the parameter's name.
 
     Raises:
+        DataError: nothing is named.
         RegistryError: it is not of that form, or there is no such file or module.
     """
+    if not text:
+        raise DataError(f'{what} is something of your own: params = {{ {what} = "FILE.py:NAME" }}')
     place, _, name = text.rpartition(":")
     if not place or not all(part.isidentifier() for part in name.split(".")):
         raise RegistryError(f'{what} {brief(text)}: expected "file.py:NAME" or "package.module:NAME"')

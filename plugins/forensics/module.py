@@ -22,8 +22,6 @@ from ._trained import trained_on
 
 MAGDR_API = 1
 
-Deviation = Annotated[float, Field(gt=0)]
-
 
 def module(
     *,
@@ -31,7 +29,7 @@ def module(
     weights: Weights = "random",
     size: Annotated[int, Field(ge=0, le=2048)] = 0,
     mean: Channels = (0.0, 0.0, 0.0),
-    std: tuple[Deviation, Deviation, Deviation] = (1.0, 1.0, 1.0),
+    std: Channels = (1.0, 1.0, 1.0),
     output: Output = "logit",
     fake_index: Annotated[int, Field(ge=0, le=1)] = 1,
     score_output: str = "",
@@ -45,6 +43,8 @@ def module(
     """
     named: Any = module
     assert isinstance(named, NamedFactory)
+    if min(std) <= 0:
+        raise ComponentError(f"std is {list(std)}; each has to be above 0")
     net = named.load()()
     if not isinstance(net, nn.Module):
         raise ComponentError(f"{named.text} makes a {type(net).__name__}, expected a torch.nn.Module")

@@ -189,6 +189,7 @@ def test_a_module_of_an_installed_package_is_named_with_dots(tmp_path):
 
 
 WRONG = [
+    ("''", 'module is something of your own: params = { module = "FILE.py:NAME" }'),
     ("'./nets.py'", 'expected "file.py:NAME" or "package.module:NAME"'),
     ("'./nets.py:'", 'expected "file.py:NAME"'),
     ("'./nets.py:a b'", 'expected "file.py:NAME"'),
@@ -213,6 +214,11 @@ def test_what_is_no_factory_is_told_in_one_line(build, tmp_path, module, words):
     assert words in str(e.value)
     assert "wrong.toml [forensic.mine]" in str(e.value)
     assert "\n" not in str(e.value)
+
+
+def test_deviations_are_above_nought(build):
+    with pytest.raises(MagdrError, match="each has to be above 0"):
+        build("Means", std=[0.5, 0.0, 0.5]).build("forensic", "mine")
 
 
 @pytest.mark.parametrize(
