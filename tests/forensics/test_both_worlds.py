@@ -16,6 +16,7 @@ from magdr_core.cli.forensic_view import forensic_tables
 from magdr_core.cli.terminal import Terminal
 from magdr_core.components.fingerprints import digest
 from magdr_core.errors import RegistryError
+from magdr_core.forensics.making import forge
 from magdr_core.results.store import Store
 from magdr_core.runtime.samples import draw_samples
 from magdr_core.toolkit import Toolkit
@@ -126,9 +127,15 @@ def test_a_defense_is_told_the_condition_and_draws_as_in_its_own_rows(run, tmp_p
     G, split = kit.build("generator", "editing"), kit.build("dataset", "faces").split("test")
     clean, _ = draw_samples(split, G, first=0, count=6, seed=0)
     defense = kit.build("defense", "shifted")
-    rng = kit.rng(f"defense/{digest(kit.resolve('defense', 'shifted').identity)}", clean.ids, 0)
-    restored = torch.round(255 * defense(clean.images, clean.conditions, G, rng=rng)) / 255
-    assert cell(run, "none>shifted").array("seen/edited_score") == pytest.approx(corner(restored), abs=1e-6)
+    name = f"defense/{digest(kit.resolve('defense', 'shifted').identity)}"
+    fakes = forge(kit, "stamp", split, split[list(range(6))], 0).images
+    for images, attack, values in ((clean.images, "none", "edited_score"), (fakes, "forged:stamp", "score")):
+        rng = kit.rng(name, clean.ids, 0)
+        restored = torch.round(255 * defense(images, clean.conditions, G, rng=rng)) / 255
+        found = cell(run, f"{attack}>shifted").array(f"seen/{values}")
+        assert found == pytest.approx(corner(restored), abs=1e-6)
+    whole, attacked = (cell(run, f"{a}>shifted").array("seen/edited_score") for a in ("none", "pgd"))
+    assert not np.allclose(whole, attacked)
 
 
 def test_the_pictures_are_those_that_the_defense_s_own_rows_are_of(tmp_path):
