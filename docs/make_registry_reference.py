@@ -176,12 +176,13 @@ a profile without such a defense has no such row. A registry without any profile
 noise on eight images, `magdr` and `fixed-chain`. `magdr registry show` prints the defaults.
 """
 
-FORENSICS = """### forgeries, picture_qualities, evasions, forensics
+FORENSICS = """### forgeries, picture_qualities, restored_by, evasions, forensics
 
 Lists of labels, for forensics: `forensics` are the models that are looked at, `forgeries` makes fakes of the
 profile's faces, and `picture_qualities` are augmentations and restorations that real and forged pictures
-alike go through before they are judged. `evasions` are attacks that hide the fakes from each model that has a
-gradient. See [forensics](forensics.md).
+alike go through before they are judged. `restored_by` are defenses, or restorations, that restore reals,
+attacked reals and forgeries before they are judged. `evasions` are attacks that hide the fakes from each
+model that has a gradient. See [forensics](forensics.md).
 """
 
 COMPONENTS = """# Built-in components
@@ -318,6 +319,8 @@ def typed(info: FieldInfo) -> str:
         return "weights: `builtin:NAME`, a path, or `random`"
     if "FromRegistry" in marks:
         return "path, relative to the registry"
+    if "WrittenInPython" in marks:
+        return "`FILE.py:NAME`, relative to the registry, or `package.module:NAME`"
     form = words(info.annotation)
     if "BeforeValidator" in marks and info.annotation is float:
         form += ' in [0,1], or `"N/255"`'

@@ -5,11 +5,12 @@ from pydantic import Field
 from magdr_core.components.batch import Batch, Samples, TensorCondition, VectorCondition
 from magdr_core.components.batch import Condition as AnyCondition
 from magdr_core.components.cells import PlannedCell, Portion, UnderAttack
+from magdr_core.components.factories import NamedFactory
 from magdr_core.components.figure import Figure, Threshold
 from magdr_core.components.forensics import ForensicData, Forged
 from magdr_core.components.kind import Kind
 from magdr_core.components.objective import JointObjective
-from magdr_core.components.params import DataPath, Eps, Weights
+from magdr_core.components.params import DataPath, Eps, Factory, Weights
 from magdr_core.components.protocols import (
     Attack,
     CalibratedDetector,
@@ -103,6 +104,7 @@ __all__ = [
     "Detector",
     "DetectorSpec",
     "Eps",
+    "Factory",
     "Family",
     "FeatureSource",
     "Field",
@@ -126,6 +128,7 @@ __all__ = [
     "Measured",
     "Metric",
     "MetricSpec",
+    "NamedFactory",
     "Need",
     "Objective",
     "Outcome",

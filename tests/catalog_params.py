@@ -22,4 +22,6 @@ PARAMS = {
     ("detector", "safetynet"): {"layers": (0, 1)},
     ("defense", "magnet-reformer"): {"steps": 8},
     ("defense", "twin"): {"twins": ["toy"]},
+    ("forensic", "module"): {"module": "magdr_plugins.forensics._networks:PlainNet", "size": 24},
+    ("forensic", "xception"): {"size": 32},
 }

@@ -16,7 +16,10 @@ BLOCKS = (
 REGISTRIES = [b.removeprefix("toml") for b in BLOCKS if b.startswith("toml")]
 
 # Trainable numbers of the published networks.
-PARAMETERS = {"stargan": 8_430_528, "cyclegan": 11_378_179, "ganimation": 8_471_296, "bisenet": 13_300_416}
+PARAMETERS = {
+    **{"stargan": 8_430_528, "cyclegan": 11_378_179, "ganimation": 8_471_296, "bisenet": 13_300_416},
+    **{"xception": 20_811_050, "meso4": 27_898, "meso-inception4": 28_525},
+}
 
 
 @pytest.mark.parametrize("text", REGISTRIES, ids=lambda text: text.split('use = "')[1].split('"')[0])

@@ -133,6 +133,9 @@ class SomeImages:
     def learned(self, label: str, surrogate: str = "") -> str | None:
         return self.whole.learned(label, surrogate)
 
+    def defense(self, label: str) -> Any:
+        return self.whole.defense(label)
+
     def _rows_of(self, samples: Samples) -> Samples:
         ids = tuple(samples.ids[i] for i in self.rows)
         return Samples(samples.images[self.rows], samples.conditions[self.rows], ids)

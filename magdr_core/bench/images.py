@@ -10,8 +10,10 @@ from torch import Tensor
 
 from magdr_core.bench import evaluate, growth, registered
 from magdr_core.bench.growth import SomeImages
+from magdr_core.bench.roles.defense import ready_defense
 from magdr_core.calibration import Calibrator, Progress
 from magdr_core.components.batch import Samples
+from magdr_core.components.cells import ReadyDefense
 from magdr_core.components.fingerprints import digest
 from magdr_core.components.slice import Slice
 from magdr_core.components.task_run import SharedImages
@@ -56,6 +58,7 @@ class GroupImages:
         self._reference: Tensor | None = None
         self._images: dict[Slice, Tensor] = {}
         self._some: dict[tuple[int, ...], SharedImages] = {}
+        self._defenses: dict[str, ReadyDefense] = {}
         self.identities: list[int] = []
         self.shared = calibrator.shared
         """All that cells share; verified before a cell is kept."""
@@ -86,6 +89,12 @@ class GroupImages:
     def learned(self, label: str, surrogate: str = "") -> str | None:
         """A hash of what an attack has learned; None of one that learns nothing."""
         return self.calibrator.learned(label, surrogate)
+
+    def defense(self, label: str) -> ReadyDefense:
+        """A defense of the registry, calibrated; a restoration's label stands for that restoration."""
+        if label not in self._defenses:
+            self._defenses[label] = ready_defense(self.calibrator, label, self.seed)
+        return self._defenses[label]
 
     def drawn(self, seed: int) -> Samples:
         """The clean images with the conditions that another seed draws."""

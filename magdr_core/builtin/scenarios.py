@@ -12,6 +12,8 @@ MAGDR_API = 1
 def magdr_scenarios() -> list[Scenario]:
     from magdr_core.bench.scenarios import SCENARIOS
     from magdr_core.forensics.evasion import EvasionScenario
+    from magdr_core.forensics.restoring import RestoredScenario
     from magdr_core.forensics.scenarios import ForgedScenario, QualityScenario
 
-    return [*SCENARIOS.values(), ForgedScenario(), QualityScenario(), EvasionScenario()]
+    forensic = [ForgedScenario(), QualityScenario(), EvasionScenario(), RestoredScenario()]
+    return [*SCENARIOS.values(), *forensic]

@@ -7,12 +7,15 @@ from collections.abc import Iterable, Sequence
 from rich.table import Table
 
 from magdr_core.cli.terminal import Terminal
+from magdr_core.results.cell import RESTORED_BY
 from magdr_core.results.columns import Row
 from magdr_core.results.forensic_grid import SEEN, ForensicGrid, family
 from magdr_core.results.frame import MISSING, NONE
 
 UNSEEN = "*"
 UNDER = "under "
+FALSE_ALARMS = "false_alarms"
+OF_REALS = (FALSE_ALARMS, "auc_edited", "auc_noise")
 
 
 def forensic_tables(console: Terminal, rows: Iterable[Row], task: str, qualities: Sequence[str]) -> None:
@@ -21,8 +24,9 @@ def forensic_tables(console: Terminal, rows: Iterable[Row], task: str, qualities
     for metric, said in (
         ("auc", "AUC of fakes against their reals"),
         ("iou", "IoU with the forged pixels"),
-        ("false_alarms", "share of reals flagged"),
+        (FALSE_ALARMS, "share of reals flagged"),
         ("auc_edited", "AUC of edited reals against untouched ones"),
+        ("auc_noise", "AUC of attacked reals against noise as strong"),
     ):
         attacks = grid.attacks(metric)
         models = [
@@ -34,25 +38,36 @@ def forensic_tables(console: Terminal, rows: Iterable[Row], task: str, qualities
         table.add_column("pictures", no_wrap=True)
         for model in models:
             table.add_column(model, justify="right", overflow="fold")
-        for attack in attacks:
-            table.add_row(family(attack), *(_field(grid, attack, model, metric) for model in models))
+        # Restored reals are told one by one: a mean of whole, attacked and noisy ones would say nothing.
+        for quality in ("", *filter(_is_restored, grid.qualities if metric in OF_REALS else ())):
+            for attack in attacks:
+                fields = [_field(grid, attack, model, metric, quality) for model in models]
+                if any(field != MISSING for field in fields):
+                    table.add_row(_named(family(attack), quality), *fields)
         for quality in grid.qualities:
-            of = [NONE] if NONE in attacks else attacks
+            if metric in OF_REALS and _is_restored(quality):
+                continue
+            reals = metric == FALSE_ALARMS
+            of = [NONE] if reals else attacks
             means = [grid.mean(model, metric, quality, attacks=of) for model in models]
             if (quality or len(of) > 1) and any(mean is not None for mean in means):
-                fields = (MISSING if mean is None else f"{mean:.2f}" for mean in means)
-                table.add_row(_named("real" if NONE in attacks else "mean", quality), *fields)
+                fields = [MISSING if mean is None else f"{mean:.2f}" for mean in means]
+                table.add_row(_named("real" if reals else "mean", quality), *fields)
         console.print(table)
 
 
-def _field(grid: ForensicGrid, attack: str, model: str, metric: str) -> str:
-    figure = grid.get(attack, model, metric)
+def _field(grid: ForensicGrid, attack: str, model: str, metric: str, quality: str) -> str:
+    figure = grid.get(attack, model, metric, quality)
     if figure is None:
         return MISSING
-    return f"{figure.value:.2f}{UNSEEN if grid.mark(attack, model) != SEEN else ''}"
+    return f"{figure.value:.2f}{UNSEEN if grid.mark(attack, model, quality) != SEEN else ''}"
+
+
+def _is_restored(quality: str) -> bool:
+    return quality.startswith(RESTORED_BY)
 
 
 def _named(what: str, quality: str) -> str:
-    """`mean at jpeg40`, or `mean under pgd`: what an attack did says so itself."""
-    told = quality if not quality or quality.startswith(UNDER) else f"at {quality}"
+    """`mean at jpeg40`, or `mean under pgd`: what was done to pictures otherwise says so itself."""
+    told = quality if not quality or quality.startswith((UNDER, RESTORED_BY)) else f"at {quality}"
     return f"{what} {told}".strip()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
 
+from magdr_core.components.batch import Samples
 from magdr_core.components.fingerprints import digest
 from magdr_core.components.protocols import CalibratedDetector
 from magdr_core.components.scenario import Scenario
@@ -94,6 +95,22 @@ class UnderAttack:
     @property
     def threshold(self) -> float:
         return 0.0 if self.detector is None else self.detector.threshold
+
+
+@dataclass(frozen=True, eq=False)
+class ReadyDefense:
+    """A defense, or a restoration that stands as one, for whoever wants the pictures that it restores.
+
+    Attributes:
+        restored: samples as received, n of them, to their restored images `[n,3,H,W]`, 8-bit: with the same
+            random draws as in the defense's own rows.
+        oracle: whether the samples' conditions have to carry exact masks.
+        key: what its results depend on, calibration included, as JSON.
+    """
+
+    restored: Callable[[Samples], Tensor]
+    oracle: bool
+    key: Any
 
 
 @dataclass(frozen=True, eq=False)

@@ -48,7 +48,8 @@ class Figure:
             of the same component on clean images, `noise:score` on noise of the attack's strength,
             `noise-l2:score` on noise of its very perturbations' L2 norm, `undefended:success` of the attack
             itself on the same images; `oblivious/disruption` of that mode whatever the row's own is,
-            `baseline:mse_o` of the best baseline in the same table. `flagged` is no stored value: it is
+            `baseline:mse_o` of the best baseline in the same table. Of another cell it is the value of that
+            name, else the one of the row's own mode. `flagged` is no stored value: it is
             whether `score` is above the threshold of the row's operating point. A figure without needs is
             one of the whole cell, such as `forwards`, and has no interval.
         statistic: name in :data:`magdr_core.measures.statistics.STATISTICS`, or `module:function`

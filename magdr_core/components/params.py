@@ -40,6 +40,17 @@ DataPath = Annotated[str, FromRegistry()]
 variables. Core hands the factory where it is; empty stays empty."""
 
 
+class WrittenInPython:
+    """Marks a parameter as something written in Python; see :data:`Factory`."""
+
+
+Factory = Annotated[str, WrittenInPython()]
+"""A class or function of the user's: `"file.py:NAME"`, the file relative to the registry, or
+`"package.module:NAME"`. Core finds the file before a run starts, puts the sha256 of its text into every
+result's key (not what it imports), and hands the factory of the component a
+:class:`~magdr_core.components.factories.NamedFactory`, whose `load()` imports it."""
+
+
 _FRACTION = re.compile(r"([+-]?[0-9]{1,15})/([0-9]{1,15})")
 
 
@@ -156,7 +167,7 @@ def _first_fault(error: ValidationError, owner: str, noun: str) -> str:
 
 
 def marked_parameters(schema: type[BaseModel], mark: type) -> list[str]:
-    """Names of the parameters with a mark: `WeightsFile` or `FromRegistry`."""
+    """Names of the parameters with a mark: `WeightsFile`, `FromRegistry` or `WrittenInPython`."""
     fields = schema.model_fields.items()
     return [name for name, info in fields if any(isinstance(m, mark) for m in info.metadata)]
 

@@ -87,6 +87,15 @@ class SharedImages(OneTask, Protocol):
         """A hash of what an attack has learned; None of one that learns nothing."""
         ...
 
+    def defense(self, label: str) -> Any:
+        """A defense of the registry, calibrated, as a
+        :class:`~magdr_core.components.cells.ReadyDefense`; a restoration's label stands for that restoration.
+
+        Raises:
+            MagdrError: it cannot be had.
+        """
+        ...
+
     def drawn(self, seed: int) -> Samples:
         """The clean images with the conditions that another seed draws."""
         ...

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from magdr_core.components.figure import Figure, Threshold
+from magdr_core.forensics.scenarios import RESTORED
+from magdr_core.results.cell import ATTACK
 
 ROLE = "forensic"
 
@@ -44,6 +47,26 @@ def _verdicts() -> Iterator[Figure]:
         needs=("clip_score", "real_clip_score", "clip_weight"),
         statistic=f"{_HERE}:CLIP_AUC",
     )
+    yield figure(
+        "auc_change",
+        "auc after a quality, an evasion or a restoration minus before, of the same faces",
+        needs=(*_RANKED, "score_before", "real_score_before"),
+        statistic=f"{_HERE}:AUC_CHANGE",
+    )
+    yield figure(
+        "tpr_change",
+        "tpr after a quality, an evasion or a restoration minus before, of the same faces",
+        needs=("flagged", "flagged_before"),
+        statistic=f"{_HERE}:SHARE_CHANGE",
+        threshold=_SHARE,
+    )
+    yield figure(
+        "auc_untouched",
+        "restored fakes against their own reals as those were before",
+        needs=("score", "real_score_before"),
+        statistic="auroc",
+        on=(RESTORED,),
+    )
 
 
 def _masks() -> Iterator[Figure]:
@@ -74,16 +97,37 @@ def _reals() -> Iterator[Figure]:
         )
 
     yield alarm("false_alarms", "alarm", "share of reals flagged at the threshold that calibration reals set")
+    yield replace(
+        alarm("false_alarms_change", "alarm", "false_alarms of these reals minus those of what they were"),
+        needs=("alarm", "alarm_before"),
+        statistic=f"{_HERE}:SHARE_CHANGE",
+    )
+    yield replace(
+        alarm(
+            "alarms_over_noise", "alarm", "false_alarms of attacked reals minus those at noise of the bound"
+        ),
+        needs=("alarm", "noise:alarm"),
+        statistic=f"{_HERE}:SHARE_CHANGE",
+        on=(ATTACK,),
+    )
     yield alarm("flagged_pixels", "alarm_pixels", "share of a real picture's pixels located", "mean")
     yield alarm("located_reals", "alarm_region", "share of reals with more than 1% of their pixels located")
-    yield Figure(
+    edited = Figure(
         name="auc_edited",
         role=ROLE,
         better="neither",
         needs=("edited_score", "untouched_score"),
         statistic="auroc",
         threshold=_SMALL,
-        summary="edited or attacked reals against the same ones untouched; 0.5: not told apart",
+        summary="edited, attacked or restored reals against the same ones untouched; 0.5: not told apart",
+    )
+    yield edited
+    yield replace(
+        edited,
+        name="auc_noise",
+        needs=("edited_score", "noise:edited_score"),
+        on=(ATTACK,),
+        summary="attacked reals against the same ones at noise as strong; 0.5: any noise does as much",
     )
 
 

@@ -22,14 +22,19 @@ from magdr_core.forensics.scenarios import (
     EVASION,
     FORGED,
     QUALITY,
+    RESTORED,
     forged_from,
+    is_made,
     masks_of,
     quality_of,
+    reals_beside,
+    source_of,
     untouched,
 )
 from magdr_core.forensics.teaching import Taught, Teacher, chosen_families
 from magdr_core.functional import to_8bit
 from magdr_core.results.cell import CLEAN as CLEAN_IMAGES
+from magdr_core.results.cell import NOISE
 
 KEPT = 8
 """Masks of a cell, of its first pictures, that are kept for the report."""
@@ -47,7 +52,7 @@ class ForensicRole(Role):
     plural = "forensics"
     kind = "forensic"
     figures = FIGURES
-    schema = 2
+    schema = 3  # has what was said before pictures were attacked, degraded or restored
 
     def check(self, plan: Planning) -> None:
         super().check(plan)
@@ -62,7 +67,10 @@ class ForensicRole(Role):
                 plan.check("dataset", keys["dataset"])
 
     def applies_to(self, scenario: Scenario) -> bool:
-        return scenario.name in (FORGED, QUALITY, EVASION) or (scenario.main and not scenario.per_cell)
+        """Every forgery, whatever was done to it, and the reals: whole, attacked, noisy."""
+        if scenario.name in (FORGED, QUALITY, EVASION, RESTORED, NOISE):
+            return True
+        return scenario.main and not scenario.per_cell
 
     def labels(self, plan: Planning, part: Slice) -> Sequence[str]:
         """All of them; against attacks, those that have a gradient to be attacked by."""
@@ -138,13 +146,19 @@ class ForensicRole(Role):
     def _fakes(
         self, run: TaskRun, cell: PlannedCell, seen: Samples, taught: Taught, located: Tensor | None
     ) -> dict[str, list[float]]:
-        score, real = self._scores(seen.images, taught), self._real_scores(run, cell, taught)
+        score = self._scores(seen.images, taught)
+        real = self._scores_of(run, cell, taught, reals_beside(cell.slice))
         values = {
             "score": score.tolist(),
             "real_score": real.tolist(),
             "flagged": (score > taught.threshold).double().tolist(),
             "real_flagged": (real > taught.threshold).double().tolist(),
         }
+        if is_made(cell.slice):
+            before = self._scores_of(run, cell, taught, source_of(cell.slice))
+            values["score_before"] = before.tolist()
+            values["real_score_before"] = self._scores_of(run, cell, taught, None).tolist()
+            values["flagged_before"] = (before > taught.threshold).double().tolist()
         values |= self._of_clips(run, cell, score, real)
         forged = forged_from(cell.slice)
         if located is not None and forged is not None:
@@ -158,7 +172,11 @@ class ForensicRole(Role):
         values = {"alarm": (score > taught.threshold).double().tolist()}
         if self._is_edited(cell.slice):
             values["edited_score"] = score.tolist()
-            values["untouched_score"] = self._real_scores(run, cell, taught).tolist()
+            values["untouched_score"] = self._scores_of(run, cell, taught, untouched(cell.slice)).tolist()
+        if cell.slice.scenario != CLEAN_IMAGES:
+            source = source_of(cell.slice) if is_made(cell.slice) else None
+            before = self._scores_of(run, cell, taught, source)
+            values["alarm_before"] = (before > taught.threshold).double().tolist()
         if located is not None:
             values |= alarms(located)
         return values
@@ -167,9 +185,10 @@ class ForensicRole(Role):
         """Whether a slice's reals are no longer what the dataset gave, whatever their quality."""
         return forged_from(part) is not None or part.scenario not in (CLEAN_IMAGES, QUALITY)
 
-    def _real_scores(self, run: TaskRun, cell: PlannedCell, taught: Taught) -> Tensor:
-        """Scores of the real pictures of a slice's scenes, at its quality: `[n]`; computed once."""
-        part = untouched(cell.slice)
+    def _scores_of(self, run: TaskRun, cell: PlannedCell, taught: Taught, part: Slice | None) -> Tensor:
+        """Scores of the pictures of another slice, the clean ones if None, as many as the cell's: `[n]`;
+        computed once."""
+        part = None if part is not None and part.scenario == CLEAN_IMAGES else part
 
         def scores() -> Tensor:
             whole = run.images.clean(False)

@@ -17,7 +17,7 @@ from magdr_core.forensics.making import batches, degrade, forge, parser_identity
 from magdr_core.results.cell import CLEAN as CLEAN_IMAGES
 from magdr_core.results.cell import FORGED as PREFIX
 
-FORGED, QUALITY, EVASION = "forged", "picture-quality", "evasion"
+FORGED, QUALITY, EVASION, RESTORED = "forged", "picture-quality", "evasion", "restored"
 
 _MASKS = "masks"
 """What the settings of a slice say whose images are the masks of another."""
@@ -29,13 +29,19 @@ def masks_of(part: Slice) -> Slice:
 
 
 def forged_from(part: Slice) -> Slice | None:
-    """The slice of the forgeries that a slice shows, at whatever quality; None if it shows reals."""
-    source = source_of(part) if part.scenario in (QUALITY, EVASION) else part
+    """The slice of the forgeries that a slice shows, whatever was done to them since; None if it shows
+    reals."""
+    source = source_of(part) if is_made(part) else part
     return source if source.scenario == FORGED else None
 
 
+def is_made(part: Slice) -> bool:
+    """Whether a slice's pictures were made of another's: degraded, attacked or restored."""
+    return part.scenario in (QUALITY, EVASION, RESTORED)
+
+
 def source_of(part: Slice) -> Slice:
-    """The slice whose pictures a slice's were made of: degraded, or attacked."""
+    """The slice whose pictures a slice's were made of."""
     assert isinstance(part.settings, Slice)
     return part.settings
 
@@ -46,16 +52,30 @@ def quality_of(part: Slice) -> str:
 
 
 def untouched(part: Slice) -> Slice | None:
-    """The slice of the real pictures that a slice's were made of, at the same quality; None: the clean ones
-    themselves."""
+    """The slice of the real pictures that a slice's were made of, at the same quality, which nobody edited,
+    attacked or restored; None: the clean ones themselves."""
     if part.scenario != QUALITY:
         return None
     return _at(Slice(CLEAN, CLEAN_IMAGES), part.label, part.component)
 
 
+def reals_beside(part: Slice) -> Slice | None:
+    """The slice of the real pictures that fakes are told from: those that went through the same; None: the
+    clean ones themselves."""
+    if part.scenario != RESTORED:
+        return untouched(part)
+    return behind(Slice(CLEAN, CLEAN_IMAGES), part.label, part.component)
+
+
 def _at(source: Slice, label: str, component: str) -> Slice:
     """A slice's pictures at a quality, under a name that no other has."""
     return Slice(f"{source.name}@{label}", QUALITY, label, component, settings=source)
+
+
+def behind(source: Slice, label: str, component: str) -> Slice:
+    """A slice's pictures as a defense restores them, under a name that no other has."""
+    name, eps, steps = f"{source.name}>{label}", source.eps, source.steps
+    return Slice(name, RESTORED, label, component, eps, steps, source.samples, settings=source)
 
 
 class ForgedScenario(Scenario):

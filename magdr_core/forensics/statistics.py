@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from magdr_core.measures.intervals import Share
+from magdr_core.measures.intervals import PairedChange, Share
+from magdr_core.measures.statistics import AUROC, SHARE
 from magdr_core.measures.thresholds import Array
 
 
@@ -70,6 +71,8 @@ def clip_auc(fakes: Array, reals: Array, weights: Array) -> Array:
 AVERAGE_PRECISION = Share(average_precision)
 EQUAL_ERROR_RATE = Share(equal_error_rate, smooth=False)
 CLIP_AUC = Share(clip_auc)
+AUC_CHANGE = PairedChange(AUROC)
+SHARE_CHANGE = PairedChange(SHARE)
 """As figures name them."""
 
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import pkgutil
-import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 
-from magdr_core.errors import BrokenPluginError, MagdrError, one_line
+from magdr_core.errors import BrokenPluginError, one_line
 from magdr_core.isolation import interrupts
 
 GROUP = "magdr"
@@ -95,21 +93,6 @@ def import_plugin(plugin: str, target: str, load: Callable[[], ModuleType]) -> M
         if interrupts.is_users(e):
             raise
         raise BrokenPluginError(f"plugin {plugin!r} ({target}): cannot be imported: {one_line(e)}") from e
-
-
-def import_file(name: str, path: Path) -> ModuleType:
-    """The module in a file, under a name that nothing else has."""
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise MagdrError(f"{path.name} is not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module
 
 
 def origin_of(module: ModuleType, plugin: str, namespace: str, ep: EntryPoint | None) -> Origin:

@@ -28,6 +28,7 @@ from magdr_core.components.role import Role
 from magdr_core.components.scenario import Scenario
 from magdr_core.components.specs import ComponentSpec
 from magdr_core.errors import BrokenPluginError, PluginError, one_line, suggestion
+from magdr_core.files.python_files import import_file
 from magdr_core.files.user_files import user_path
 from magdr_core.hosting import extensions, hookspecs, observers
 from magdr_core.hosting.core import core_modules
@@ -35,7 +36,6 @@ from magdr_core.hosting.discovery import (
     BUILTIN,
     GROUP,
     Origin,
-    import_file,
     import_plugin,
     installed_plugins,
     origin_of,

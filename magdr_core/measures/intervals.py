@@ -8,6 +8,7 @@ identities; `benchmarks/results/intervals/coverage.md` has the figures.
   independent observations that has the jackknife's variance (Korn and Graubard, Survey Methodology 24, 1998).
   For a plain share of n identities these are the exact bounds.
 - :class:`Ratio` of sums, such as a mean: studentised bootstrap (Efron 1981; Hall, Ann. Statist. 16, 1988).
+- :class:`PairedChange` of a figure, after minus before on the same samples: as :func:`difference_interval`.
 - Any other function of the samples: BCa bootstrap (Efron, JASA 82, 1987) at a level that is widened for few
   identities (Hesterberg, The American Statistician 69, 2015).
 """
@@ -73,6 +74,18 @@ class Share:
 
 
 @dataclass(frozen=True)
+class PairedChange:
+    """A figure of the first half of the arrays minus the same figure of the other half: of the same samples
+    after and before something, say."""
+
+    of: Statistic
+
+    def __call__(self, *arrays: Array) -> Any:
+        half = len(arrays) // 2
+        return np.asarray(self.of(*arrays[:half])) - np.asarray(self.of(*arrays[half:]))
+
+
+@dataclass(frozen=True)
 class Ratio:
     """A monotone function of a ratio of sums over samples.
 
@@ -115,6 +128,9 @@ def interval(
     Returns:
         NaN ends if there are fewer than two identities, or the figure itself is not known.
     """
+    if isinstance(statistic, PairedChange):
+        half = len(arrays) // 2
+        return difference_interval(statistic.of, arrays[half:], arrays[:half], identities, seed)
     value = float(statistic(*arrays))
     people = _People(identities)
     if isinstance(statistic, Known) or people.count < 2 or math.isnan(value):

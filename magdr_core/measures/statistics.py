@@ -15,7 +15,7 @@ from magdr_core.errors import MagdrError, one_line, suggestion
 from magdr_core.isolation import interrupts
 from magdr_core.measures.definitions import LEVELS_PER_UNIT
 from magdr_core.measures.evasion import kept_behind, kept_share, success_undetected, undetected
-from magdr_core.measures.intervals import Known, Ratio, Share, Statistic, mean_of
+from magdr_core.measures.intervals import Known, PairedChange, Ratio, Share, Statistic, mean_of
 from magdr_core.measures.thresholds import Array, scores_needed, threshold_at_fpr
 
 FLIPS = 9999
@@ -193,14 +193,19 @@ _FOUND: Mapping[str, Callable[[float], float]] = {
 """What figures that are 0 because nothing was found may be at most at a recall above 0."""
 
 
+SHARE = Share(lambda values: np.mean(values, axis=-1))
+
+AUROC = Share(lambda positives, negatives: auroc(negatives, positives))
+
+
 STATISTICS: Mapping[str, Statistic] = {
     "mean": MEAN,
-    "share": Share(lambda values: np.mean(values, axis=-1)),
+    "share": SHARE,
     "median": lambda values: np.median(values, axis=-1),
     "mean_difference": mean_of(lambda values, others: values - others),
     "psnr_pooled": _pooled(psnr_pooled, lambda error: psnr_pooled(np.array([error]))),
     "l2_table2": _pooled(l2_table2, table2_law),
-    "auroc": Share(lambda positives, negatives: auroc(negatives, positives)),
+    "auroc": AUROC,
     "f1_of_all": Known(f1_of_all),
     **{name: _tpr_at(rate) for name, rate in TPR_RATES.items()},
     **{
@@ -247,6 +252,14 @@ def statistic_of(figure: Figure) -> Statistic:
         raise MagdrError(f"{where}: cannot be imported: {one_line(e)}") from e
     if not callable(found):
         raise MagdrError(f"{where}: it is no function")
+    return _checked(found, where)
+
+
+def _checked(found: Any, where: str) -> Statistic:
+    """A plugin's statistic that tells whose fault it is. One that says what it is keeps the interval that
+    goes with it."""
+    if isinstance(found, PairedChange):
+        return replace(found, of=_checked(found.of, where))
 
     def checked(*arrays: Array) -> Any:
         try:
@@ -261,5 +274,4 @@ def statistic_of(figure: Figure) -> Statistic:
             )
         return _plain(value)
 
-    # One that says what it is keeps the interval that goes with it.
     return replace(found, of=checked) if isinstance(found, Known | Share | Ratio) else checked

@@ -9,8 +9,15 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from magdr_core.components.factories import find_factory
 from magdr_core.components.fingerprints import digest
-from magdr_core.components.params import FromRegistry, WeightsFile, marked_parameters, validate
+from magdr_core.components.params import (
+    FromRegistry,
+    WeightsFile,
+    WrittenInPython,
+    marked_parameters,
+    validate,
+)
 from magdr_core.components.specs import Need
 from magdr_core.components.weights import file_sha256, resolve_weights
 from magdr_core.errors import MagdrError, RegistryError, one_line, suggestion
@@ -165,6 +172,9 @@ class Resolver:
             reference = params[name]
             params[name] = resolve_weights(reference, package=entry.origin.package, base=base)
             told[name] = reference if params[name] is None else file_sha256(params[name])
+        for name in marked_parameters(spec.schema, WrittenInPython):
+            params[name] = find_factory(params[name], base, name)
+            told[name] = params[name].identity
         needs, inner = {}, {}
         defaults: dict[str, Any] = {}
         for name, need in spec.needs.items():

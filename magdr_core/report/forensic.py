@@ -78,6 +78,21 @@ _TABLES = (
         "auc_edited",
         "0.5: not told apart. What is above it here is no forgery that was found.",
     ),
+    (
+        "Attacked reals told from the same ones with noise as strong: AUC",
+        "auc_noise",
+        "0.5: what is noticed is any noise, not what the attack aims at.",
+    ),
+    (
+        "What is left of the AUC: after minus before",
+        "auc_change",
+        "Of the same faces, after a quality, an attack on the model, or a restoration.",
+    ),
+    (
+        "Reals flagged: share after minus before",
+        "false_alarms_change",
+        "Of the same faces; a restored real was what it was restored from.",
+    ),
     ("Reals: share of pixels located as forged", "flagged_pixels", ""),
 )
 

@@ -25,6 +25,9 @@ NOISE_L2 = "noise-l2"
 FORGED = "forged:"
 """How the attack of forged pictures begins: `forged:swap`. No attack made them."""
 
+RESTORED_BY = "restored by "
+"""How the variant ends of pictures that a defense has restored: its label follows."""
+
 IDENTITY = "identity"
 """The defense that does nothing: the undefended row."""
 

@@ -171,6 +171,8 @@ def _arrays(
             return None
         own, _, plain = name.rpartition("/")
         values = _values(source, own or ("" if sibling else mode), plain, cell, point)
+        if values is None and sibling and mode and not own:
+            values = _values(source, mode, plain, cell, point)
         rows = _rows(source, cell)
         if values is None or rows is None:
             return None

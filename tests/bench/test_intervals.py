@@ -8,7 +8,7 @@ from scipy.stats import binomtest
 from scipy.stats import bootstrap as scipy_bootstrap
 from scipy.stats import t as student
 
-from magdr_core.measures.intervals import RESAMPLES, Share, difference_interval, interval
+from magdr_core.measures.intervals import RESAMPLES, PairedChange, Share, difference_interval, interval
 from magdr_core.measures.statistics import STATISTICS, auroc
 
 MEAN, SHARE, AUROC, F1, KEPT = (
@@ -262,6 +262,18 @@ def test_a_difference_of_rankings_has_scipys_bca(many):
         rng=np.random.default_rng(1),
     ).confidence_interval
     same_interval(found[1:], tuple(expected), 0.08)
+
+
+def test_a_change_is_the_paired_difference_of_the_halves_of_its_arrays():
+    reals, now, reals_before, before = RNG.normal(size=(4, 40)) + np.array([[0], [0.4], [0], [1.5]])
+    change = PairedChange(AUROC)
+    found = interval(change, [now, reals, before, reals_before], np.arange(40), 3)
+    assert found[0] == pytest.approx(auroc(reals, now) - auroc(reals_before, before))
+    assert found[0] < 0
+    assert found == difference_interval(AUROC, [before, reals_before], [now, reals], np.arange(40), 3)
+    flags = RNG.random(20) < 0.6
+    same = interval(PairedChange(SHARE), [flags, flags], np.arange(20), 0)
+    assert same == pytest.approx((0, -none_of(20), none_of(20)))
 
 
 def covered(statistic, draw, truth, n, repetitions=400):

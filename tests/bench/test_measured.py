@@ -229,6 +229,19 @@ def test_a_role_that_core_does_not_know_has_the_rows_of_its_figures():
     assert result_rows("mine", cells) == [], "figures that nobody declared are none"
 
 
+def test_what_a_sibling_has_of_the_row_s_variant_alone_is_taken_from_there():
+    after, small = DRAW.random((2, N))
+    cells = [
+        cell("quality", {"small/sharp": small}, "clean", attack="none"),
+        cell("quality", {"sharp": after, "small/sharp": after / 2}),
+    ]
+    found = {
+        (r["attack"], r["metric"], r["variant"]): r["value"] for r in result_rows("mine", cells, QUALITY)
+    }
+    assert found["pgd", "lost", "small"] == pytest.approx((after / 2 - small).mean())
+    assert ("pgd", "lost", "") not in found
+
+
 def test_siblings_are_of_the_same_component_task_seed_and_dataset():
     attacked = cell("detector", {"score": ATTACKED})
     for other in ({"component": "other"}, {"seed": 1}, {"task": "other"}, {"dataset": "other"}):

@@ -41,8 +41,9 @@ def test_every_profile_can_be_planned(path, tmp_path):
         bench = Bench(kit, name, out=tmp_path / "run", cache=tmp_path / "cache")
         roles = {c.role for g in bench.groups for c in g.cells}
         parts = {"detector": profile.detectors, "defense": profile.defenses}
-        forensic = {"forensic"} if "forensics" in profile.extra else {"attack"}
-        assert roles == {*forensic, *(role for role, labels in parts.items() if labels)}
+        forensic = {"forensic"} if "forensics" in profile.extra else set()
+        attack = {"attack"} if profile.attacks or not forensic else set()
+        assert roles == {*forensic, *attack, *(role for role, labels in parts.items() if labels)}
         assert all(c.component != "oracle" or c.role == "defense" for g in bench.groups for c in g.cells)
     assert not list(tmp_path.iterdir()), "planning writes nothing"
 
@@ -110,6 +111,19 @@ def test_the_adaptive_registry_is_calibrated_by_what_is_shipped(task, tmp_path):
         *(("defense", d) for d in ("magdr", "jpeg", "nlm")),
     ):
         assert calibrator.key(kind, label) in known, f"{kind} {label}"
+
+
+def test_defenses_restore_in_the_forensic_registry_as_they_were_shipped(tmp_path):
+    kit = toolkit("forensics")
+    profile = kit.registry.profiles["both-worlds"]
+    [task] = profile.generators
+    calibrator = kit.calibrator(task, kit.registry.dataset_of(task), Store(tmp_path))
+    known = json.loads((WEIGHTS / f"{task}64.calibration.json").read_text())["entries"]
+    defenses = set(profile.extra["restored_by"]) & set(kit.registry.labels("defense"))
+    assert {"magdr", "jpeg"} <= defenses
+    for label in defenses:
+        assert calibrator.key("defense", label) in known, label
+    assert calibrator.key("detector", "magdr") in known
 
 
 def test_no_masks_sees_one_region_and_it_is_never_the_target():

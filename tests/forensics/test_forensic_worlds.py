@@ -116,7 +116,8 @@ def test_on_a_task_with_attacks_models_say_whether_disturbed_reals_look_forged(t
     )
     run = bench(tmp_path, text)
     found = {r["metric"]: r["value"] for r in rows(run, role="forensic", attack="noise")}
-    assert set(found) == {"false_alarms", "flagged_pixels", "located_reals", "auc_edited"}
+    located = {"flagged_pixels", "located_reals"}
+    assert set(found) == {"false_alarms", "false_alarms_change", "auc_edited", *located}
     [cell] = [c for c in run.cells if c.facts.attack == "noise" and c.facts.role == "forensic"]
     expected = roc_auc_score(
         [1] * 6 + [0] * 6, [*cell.array("seen/edited_score"), *cell.array("seen/untouched_score")]

@@ -10,13 +10,14 @@ import torch
 from torch import Tensor
 
 from magdr_core.bench import evaluate
-from magdr_core.bench.steps import inside
+from magdr_core.bench.steps import batches, inside
 from magdr_core.components.batch import Samples
-from magdr_core.components.cells import PlannedCell, Portion, UnderAttack
+from magdr_core.components.cells import PlannedCell, Portion, ReadyDefense, UnderAttack
+from magdr_core.components.fingerprints import digest
 from magdr_core.components.role import PictureName, Role
 from magdr_core.components.slice import Measured
 from magdr_core.components.task_run import Planning, Rng, TaskRun, components_aside
-from magdr_core.functional import mse
+from magdr_core.functional import mse, to_8bit
 from magdr_core.guards import GuardedDefense
 from magdr_core.measures.definitions import DEFINITIONS
 from magdr_core.results.pictures import BESIDE, split_sides, worst_of, worst_side
@@ -44,6 +45,55 @@ def defense_label(toolkit: Any, label: str) -> str:
     with components_aside():
         toolkit.resolve("restoration" if is_restoration(toolkit, label) else "defense", label)
     return label
+
+
+def live_defense(calibrator: Any, label: str) -> GuardedDefense:
+    """A defense, calibrated, or a restoration as one. Raises MagdrError if it cannot be had."""
+    if not is_restoration(calibrator.toolkit, label):
+        found: GuardedDefense = calibrator.defense(label)
+        return found
+    restoration = calibrator.toolkit.build("restoration", label)
+    return GuardedDefense(_Filter(restoration), restoration.where)
+
+
+def calibration_of(calibrator: Any, label: str) -> str | None:
+    """A hash of the calibration that a live defense uses; None of a restoration."""
+    if is_restoration(calibrator.toolkit, label):
+        return None
+    found: str = calibrator.digest_of("defense", label)
+    return found
+
+
+def wants_masks(calibrator: Any, label: str) -> bool:
+    """Whether a defense is given exact masks."""
+    if is_restoration(calibrator.toolkit, label):
+        return False
+    wanted: bool = calibrator.wants_oracle("defense", label)
+    return wanted
+
+
+def ready_defense(calibrator: Any, label: str, seed: int) -> ReadyDefense:
+    """A live defense for whoever wants the pictures that it restores, with the draws of its own rows.
+
+    Raises:
+        MagdrError: it cannot be had.
+    """
+    toolkit, defense = calibrator.toolkit, live_defense(calibrator, label)
+    kind = "restoration" if is_restoration(toolkit, label) else "defense"
+    identity = toolkit.resolve(kind, label).identity
+    name = f"defense/{digest(identity)}"  # as a cell's draws are named: by the rows' role and what it is
+
+    @torch.no_grad()
+    def restored(seen: Samples) -> Tensor:
+        parts = []
+        for b in batches(seen, partial(calibrator.progress, f"restoring with {label}")):
+            rng = toolkit.rng(name, b.ids, seed)
+            parts.append(to_8bit(defense(b.images, b.conditions, calibrator.generator, rng=rng)))
+        return torch.cat(parts)
+
+    return ReadyDefense(
+        restored, wants_masks(calibrator, label), [identity, calibration_of(calibrator, label)]
+    )
 
 
 def parser_of(run: TaskRun) -> Mapping[str, Any]:
@@ -179,22 +229,13 @@ class DefenseRole(Restoring):
         return self._live(run, cell.component)
 
     def _live(self, run: TaskRun, label: str) -> Any:
-        if not is_restoration(run.toolkit, label):
-            return run.calibrator.defense(label)
-        restoration = run.toolkit.build("restoration", label)
-        return GuardedDefense(_Filter(restoration), restoration.where)
+        return live_defense(run.calibrator, label)
 
     def calibration(self, run: TaskRun, label: str) -> str | None:
-        if is_restoration(run.toolkit, label):
-            return None
-        found: str = run.calibrator.digest_of(self.kind, label)
-        return found
+        return calibration_of(run.calibrator, label)
 
     def wants_masks(self, run: TaskRun, label: str) -> bool:
-        if is_restoration(run.toolkit, label):
-            return False
-        wanted: bool = run.calibrator.wants_oracle(self.kind, label)
-        return wanted
+        return wants_masks(run.calibrator, label)
 
     def is_baseline(self, run: TaskRun, label: str, component: Any) -> bool:
         """Whether a defense is one to beat: not ours, not the undefended row."""

@@ -14,7 +14,7 @@ from magdr_core.components.task_run import Planning, SharedImages
 
 
 class NoiseScenario(ByAttack):
-    """Beside every attack, where the profile has detectors."""
+    """Beside every attack, where some role of the profile asks for it: detectors and forensic models do."""
 
     name = "noise"
     main = False
