@@ -17,6 +17,10 @@ from magdr_core.isolation.expectations import expect
 class GuardedDataset(Guard):
     """A dataset whose splits are guarded too; whatever else it has is its own."""
 
+    def __init__(self, component: Any, where: str, *, stochastic: bool = False) -> None:
+        super().__init__(component, where, stochastic=stochastic)
+        self._known: dict[str, frozenset[str]] = {}
+
     def split(self, name: str) -> GuardedSplit:
         """One of its splits.
 
@@ -28,6 +32,17 @@ class GuardedDataset(Guard):
             raise self.fail(f"split({name!r}) is a {type(found).__name__}, expected a split")
         guard = GuardedPairedSplit if hasattr(found, "edited") else GuardedSplit
         return guard(found, self)
+
+    def known_of(self, split: str) -> frozenset[str]:
+        """The names of what is known of a split's pictures, by its first one; looked at once.
+
+        Raises:
+            ComponentError: it fails.
+        """
+        if split not in self._known:
+            rows = self.split(split)
+            self._known[split] = frozenset(rows[[0]].annotations) if len(rows) else frozenset()
+        return self._known[split]
 
     def fingerprint(self) -> str:
         """What names the data in the keys of results."""
