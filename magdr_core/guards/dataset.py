@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from magdr_core.components.batch import Batch
+from magdr_core.components.batch import CLIPS, FRAMES, Batch
 from magdr_core.components.threads import single_thread
 from magdr_core.guards.base import Guard
 from magdr_core.isolation.expectations import expect
@@ -94,6 +94,10 @@ class GuardedSplit:
         value = self._guard.tensor(value, what)
         if not value.ndim or len(value) != n:
             raise fail(f"{what} {tuple(value.shape)}, expected [{n}, ...]: a row for each image")
+        if name in (CLIPS, FRAMES) and (value.ndim != 1 or value.dtype != torch.int64):
+            raise fail(
+                f"{what} {tuple(value.shape)} {value.dtype}, expected a number [{n}] int64 for each image"
+            )
         if value.is_floating_point():
             expect(torch.isfinite(value.detach()).all(), lambda: fail(f"{what} NaN or infinite values"))
 
