@@ -1,21 +1,17 @@
-"""Forged clips: a fake clip is one film, with one donor and one set of draws, and is judged whole."""
+"""Forged clips: a fake clip is one film, with one donor and one set of draws."""
 
 from __future__ import annotations
 
 import pytest
 import torch
-from sklearn.metrics import roc_auc_score
+from magdr_plugins.forgeries._rerender import FLIPPED, Rerendered
 
-from magdr_core.bench.run import Bench
 from magdr_core.components.batch import Batch
+from magdr_core.components.rng import SampleRng
 from magdr_core.errors import DataError
-from magdr_core.forensics.clips import check_whole, clips_of
-from magdr_core.forensics.making import degrade, donors, family_of, forge
-from magdr_core.forensics.teaching import Teacher
-from magdr_core.results.store import Store
+from magdr_core.forensics.clips import check_whole, clips_of, drawn_by
+from magdr_core.forensics.making import donors, forge
 from magdr_core.toolkit import Toolkit
-from tests.edits import edited
-from tests.forensics.test_forensic_bench import PLUGIN, rows
 
 CLIPS, FRAMES = 4, 4
 REGISTRY = f"""
@@ -198,132 +194,43 @@ def test_a_clip_that_is_cut_is_an_error_of_one_line(taken):
     assert "\n" not in str(caught.value)
 
 
-TAUGHT = edited(
-    REGISTRY,
-    (
-        "[forgery.swap]\n",
-        """[augmentation.h264-32]
-use = "h264"
-params = { crf = 32 }
-[forensic.statistics]
-families = ["swap"]
-qualities = ["h264-32"]
-[calibration]
-clean = 100
-train = 16
-[forgery.swap]
-""",
-    ),
-)
+class Sketches:
+    """A split that would draw otherwise; it remembers what was wanted."""
+
+    def __init__(self, batch):
+        self.batch = batch
+
+    def indices_of(self, ids):
+        return [self.batch.ids.index(name) for name in ids]
+
+    def edited(self, indices, changes):
+        self.wanted = torch.stack(list(changes.values()), 1)
+        return self.batch.images[indices]
+
+    def reenacted(self, indices, action_units):
+        self.wanted = action_units
+        return self.batch.images[indices]
 
 
-def teacher(folder, text):
-    path = folder / "taught.toml"
-    path.write_text(text)
-    kit = Toolkit.from_registry(path, device="cpu")
-    return Teacher(kit, kit.build("dataset", "clips"), Store(folder / "store"), lambda *told: None)
-
-
-def test_frames_of_a_clip_are_taught_at_one_quality_coded_together(tmp_path):
-    one = teacher(tmp_path, TAUGHT)
-    families = [family_of(one.toolkit, "swap")]
-    plain, data = (one.pairs(one.data, families, q) for q in ((), ("h264-32",)))
-    of = [data.qualities[i : i + FRAMES] for i in range(0, 16, FRAMES)]
-    assert all(len(set(qualities)) == 1 for qualities in of)
-    assert {qualities[0] for qualities in of} == {"", "h264-32"}
-    for i, (quality, *_) in enumerate(of):
-        own = slice(FRAMES * i, FRAMES * (i + 1))
-        for before, after in ((plain.real, data.real), (plain.fake, data.fake)):
-            wanted = before[own]
-            if quality:
-                wanted = degrade(one.toolkit, quality, wanted, data.ids[own], 0, torch.full((FRAMES,), i))
-            assert torch.equal(after[own], wanted)
-
-
-def test_a_part_that_cuts_a_clip_is_not_taught_at_a_quality_of_clips(tmp_path):
-    one = teacher(tmp_path, edited(TAUGHT, ("train = 16", "train = 14")))
-    with pytest.raises(DataError, match="pictures 0 to 13 of the split 'train' begin or end amid a clip"):
-        one.taught("statistics")
-
-
-BENCH = f"""
-[registry]
-name = "films"
-[plugins]
-local = {{ acme = "./acme.py" }}
-[dataset.clips]
-use = "procedural-clips"
-params = {{ size = 32, frames = {FRAMES} }}
-[generator.forensics]
-use = "untouched"
-params = {{ size = 32 }}
-[forgery.stamp]
-use = "acme/stamp"
-params = {{ level = 0.4 }}
-[forgery.swap]
-[augmentation.h264-40]
-use = "h264"
-params = {{ crf = 40 }}
-[forensic.corner]
-use = "acme/corner"
-[calibration]
-clean = 20
-train = 4
-[profile.quick]
-samples = 12
-forgeries = ["stamp", "swap"]
-picture_qualities = ["h264-40"]
-forensics = ["corner"]
-pictures = 0
-"""
-
-
-def bench(folder, text=BENCH, out="run"):
-    (folder / "acme.py").write_text(PLUGIN)
-    path = folder / "films.toml"
-    path.write_text(text)
-    kit = Toolkit.from_registry(path, device="cpu")
-    return Bench(kit, "quick", out=folder / out, cache=folder / "cache", report=lambda line: None).run()
-
-
-def test_clips_are_judged_whole_at_every_quality_and_a_longer_run_takes_over_whole_clips(tmp_path):
-    short = bench(tmp_path, edited(BENCH, ("samples = 12", "samples = 8")), "short")
-    run = bench(tmp_path)
-    assert not [*short.failures, *run.failures]
-    for name in ("forged:stamp", "forged:stamp@h264-40", "forged:swap@h264-40"):
-        [cell] = [c for c in run.cells if c.facts.attack == name]
-        [mark] = [told.removesuffix("/clip_score") for told in cell.values if told.endswith("/clip_score")]
-        means = [cell.array(f"{mark}/{told}").reshape(3, FRAMES).mean(1) for told in ("score", "real_score")]
-        expected = roc_auc_score([1, 1, 1, 0, 0, 0], [*means[0], *means[1]])
-        attack, _, quality = name.partition("@")
-        variant = f"{mark}, {quality}" if quality else mark
-        [row] = rows(run, attack=attack, variant=variant, metric="clip_auc")
-        assert row["value"] == pytest.approx(expected)
-        assert row["ci_low"] <= row["value"] <= row["ci_high"]
-        assert sorted(set(cell.identities)) == [200_000, 200_001, 200_002], "intervals are over people"
-    (tmp_path / "fresh").mkdir()
-    fresh = bench(tmp_path / "fresh")
-    assert [r["value"] for r in fresh.rows] == [r["value"] for r in run.rows]
-
-
-def test_a_run_that_cuts_a_clip_says_so_where_clips_are_coded_and_nowhere_else(tmp_path):
-    run = bench(tmp_path, edited(BENCH, ("samples = 12", "samples = 10")))
-    assert run.failures
-    assert all(cell.facts.attack.endswith("@h264-40") for cell in run.failures)
-    assert all(
-        "pictures 0 to 9 of the split 'test' begin or end amid a clip" in c.error for c in run.failures
-    )
-
-
-def test_stills_have_no_figure_of_clips_and_their_keys_say_nothing_of_clips(tmp_path):
-    text = edited(
-        BENCH,
-        (
-            '"procedural-clips"\nparams = { size = 32, frames = 4 }',
-            '"procedural-faces"\nparams = { size = 32 }',
-        ),
-    )
-    run = bench(tmp_path, text)
-    assert not run.failures
-    assert "clip_auc" not in {r["metric"] for r in run.rows}
-    assert not [name for cell in run.cells for name in cell.values if "clip" in name]
+@pytest.mark.parametrize("how", ["edited", "reenacted"])
+def test_a_redrawn_clip_is_turned_one_way_although_its_frames_differ(how):
+    """What the frames show is drawn at random here; only what the clip opens with is theirs in common."""
+    count, length = 40, 3
+    ids = [f"{clip}/{frame}" for clip in range(count) for frame in range(length)]
+    rng, of_clip = SampleRng(0, "shown", ids), SampleRng(0, "opens", [str(i) for i in range(count)])
+    names = [f"attribute:{name}" for name in FLIPPED]
+    shown = {n: rng.integers(1, high=2)[:, 0].float() for n in names} | {"action_units": rng.uniform(17)}
+    opens = {n: of_clip.integers(1, high=2)[:, 0].float() for n in names}
+    opens["action_units"] = of_clip.uniform(17)
+    known = {**shown, **{f"opening:{n}": v.repeat_interleave(length, 0) for n, v in opens.items()}}
+    clips = torch.arange(count).repeat_interleave(length)
+    batch = Batch(torch.zeros(len(ids), 3, 4, 4), tuple(ids), annotations={**known, "clips": clips})
+    split = Sketches(batch)
+    Rerendered(split, how)(batch, batch[:0], SampleRng(0, "redrawn", drawn_by(batch)))
+    wanted = split.wanted.reshape(count, length, -1)
+    now = torch.stack([shown[n] for n in names], 1) if how == "edited" else shown["action_units"]
+    turned = (wanted != now.reshape(wanted.shape)).any(1)
+    assert bool((wanted == wanted[:, :1]).all(1)[turned].all()), "one value for all frames of what is turned"
+    first = torch.stack([opens[n] for n in names], 1) if how == "edited" else opens["action_units"]
+    apart = (wanted[:, 0] - first).abs()[turned]
+    assert float(apart.min()) > 0.39
