@@ -21,6 +21,12 @@ __all__ = ["ATTRIBUTE", "Batch", "Condition", "Index", "Samples", "TensorConditi
 ATTRIBUTE = "attribute:"
 """How the annotations that are attributes begin: `attribute:Smiling`."""
 
+CLIPS, FRAMES = "clips", "frames"
+"""The annotations that say which clip a picture is a frame of, and which one of it, `[B]` int64 each."""
+
+OPENING = "opening:"
+"""How the annotations begin that tell of the first frame of a picture's clip: `opening:action_units`."""
+
 
 @dataclass(frozen=True, eq=False, init=False)
 class Batch:
@@ -34,7 +40,10 @@ class Batch:
         action_units: `[B,17]` in [0,1], in OpenFace's order, where the dataset has them.
         identities: `[B]` int64; intervals are over identities.
         annotations: anything else, by name: `[B, ...]` each. What stands under one of the names above, or
-            under `attribute:NAME`, is the same as if it was given so.
+            under `attribute:NAME`, is the same as if it was given so. Where pictures are frames of clips,
+            `clips` `[B]` int64 numbers the clips, no two of the dataset alike, and `frames` `[B]` int64
+            counts the frames of each from 0; those of one clip are consecutive rows of a split.
+            `opening:NAME` is what stands under NAME for the clip's first frame.
 
     Attributes:
         annotations: all that is known, by name; an attribute under `attribute:NAME`.
@@ -94,6 +103,20 @@ class Batch:
     def identities(self) -> Tensor | None:
         """Who is shown, `[B]` int64, equal for the same person; None if not known."""
         return self.annotations.get("identities")
+
+    @property
+    def clips(self) -> Tensor | None:
+        """Which clip each picture is a frame of, `[B]` int64; None of pictures that are none."""
+        return self.annotations.get(CLIPS)
+
+    @property
+    def opening(self) -> Batch:
+        """The same pictures with what is known of the first frames of their clips, as far as that is told.
+
+        What a clip is asked for is drawn by this, or it would change with what each frame shows.
+        """
+        told = {n.removeprefix(OPENING): v for n, v in self.annotations.items() if n.startswith(OPENING)}
+        return Batch(self.images, self.ids, annotations={**self.annotations, **told}) if told else self
 
     def __len__(self) -> int:
         return self.images.shape[0]

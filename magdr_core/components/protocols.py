@@ -21,7 +21,9 @@ class Metric(Protocol):
 
 class ImageMap(Protocol):
     """An augmentation f_k or a restoration. A geometric augmentation also has `undo(y) -> y'`, which maps
-    the generator's output back into the frame of the input."""
+    the generator's output back into the frame of the input. One that does something else to a clip than to
+    each of its frames, as codecs do, also has `clip(x) -> x'` for the frames of one, `[n,3,H,W]` in their
+    order; as a quality of clips it is called so, unless it is stochastic."""
 
     def __call__(self, x: Tensor) -> Tensor:
         """Images `[B,3,H,W]` in [0,1] to images of the same shape and range."""

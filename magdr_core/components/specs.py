@@ -314,7 +314,10 @@ SPECS: dict[str, type[ComponentSpec]] = {
 
 
 def stateless(
-    function: Callable[..., Tensor], *, undo: Callable[..., Tensor] | None = None
+    function: Callable[..., Tensor],
+    *,
+    undo: Callable[..., Tensor] | None = None,
+    clip: Callable[..., Tensor] | None = None,
 ) -> Callable[..., Any]:
     """Turn a plain function `f(x, ..., *, p=1)` into a factory whose parameters are its keyword-only ones.
 
@@ -322,6 +325,7 @@ def stateless(
         function: the component's call, such as `[B,3,H,W] -> [B,3,H,W]` of an image map; see the protocol of
             its kind.
         undo: called with the same parameters, becomes the component's `undo` (`[B,3,H,W] -> same`).
+        clip: so the component's `clip` (`[n,3,H,W] -> same`, the n frames of one clip).
     """
     signature = inspect.signature(function)
     keyword = [p for p in signature.parameters.values() if p.kind is p.KEYWORD_ONLY and p.name != "rng"]
@@ -331,6 +335,8 @@ def stateless(
         component = _Bound(functools.partial(function, **params))
         if undo is not None:
             component.undo = functools.partial(undo, **params)
+        if clip is not None:
+            component.clip = functools.partial(clip, **params)
         return component
 
     # `__wrapped__` makes `get_type_hints` resolve string annotations where the function was written.
@@ -341,9 +347,10 @@ def stateless(
 
 
 class _Bound:
-    """A function with its parameters filled in, to which `undo` can be attached."""
+    """A function with its parameters filled in, to which `undo` and `clip` can be attached."""
 
     undo: Callable[..., Tensor]
+    clip: Callable[..., Tensor]
 
     def __init__(self, call: Callable[..., Tensor]) -> None:
         self._call = call

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from magdr_core.calibration.partition import CalibrationPartition
 from magdr_core.errors import DataError, suggestion
-from magdr_core.forensics.making import batches, in_parts
+from magdr_core.forensics.pieces import batches, in_parts
 from magdr_core.forensics.teaching import Taught, Teacher
 from magdr_core.measures.thresholds import promised_fpr, threshold_at_fpr
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from magdr_core.components.batch import Batch
@@ -14,8 +13,9 @@ from magdr_core.components.forensics import Forged
 from magdr_core.components.protocols import Split
 from magdr_core.components.rng import SampleRng
 from magdr_core.errors import DataError, MagdrError, RegistryError
+from magdr_core.forensics.clips import drawn_by, going_along, one_by_one
 from magdr_core.forensics.guards import GuardedForgery
-from magdr_core.functional import batch_size, to_8bit
+from magdr_core.functional import to_8bit
 
 QUALITY_KINDS = ("augmentation", "restoration")
 """Kinds whose components may stand in a list of qualities."""
@@ -81,14 +81,32 @@ def quality_kind(toolkit: Any, label: str) -> str:
     raise fault
 
 
-def degrade(toolkit: Any, label: str, images: Tensor, ids: Sequence[str], seed: int) -> Tensor:
+def takes_clips(toolkit: Any, label: str) -> bool:
+    """Whether a quality is given the frames of a clip together.
+
+    Raises:
+        MagdrError: it cannot be built.
+    """
+    taken: bool = toolkit.build(quality_kind(toolkit, label), label).takes_clips
+    return taken
+
+
+def degrade(
+    toolkit: Any, label: str, images: Tensor, ids: Sequence[str], seed: int, clips: Tensor | None = None
+) -> Tensor:
     """8-bit pictures `[B,3,H,W]` after a quality, again 8-bit.
 
     The random draws are of the quality and the picture's id alone, so that a fake and its real, which have
     one id, get the same.
+
+    Args:
+        clips: which clip each picture is a frame of, `[B]`; whole clips, in order of time. A quality that
+            takes clips is given each at once. None of pictures that are no frames.
     """
     kind = quality_kind(toolkit, label)
     f, name = toolkit.build(kind, label), toolkit.resolve(kind, label).entry.name
+    if clips is not None and f.takes_clips:
+        return to_8bit(one_by_one(f.clip, images, clips))
     if not f.stochastic:
         return to_8bit(f(images))
     return to_8bit(f(images, rng=toolkit.rng(f"quality/{name}", ids, seed)))
@@ -97,6 +115,8 @@ def degrade(toolkit: Any, label: str, images: Tensor, ids: Sequence[str], seed: 
 def forge(toolkit: Any, label: str, split: Split, batch: Batch, seed: int) -> Forged:
     """A forgery of every picture of a batch of a split, `[B,3,H,W]`.
 
+    All frames of a clip have the same random draws and the same donor: a forged clip is one film.
+
     Raises:
         ComponentError: the forgery fails.
         DataError: a donor is wanted and the split shows nobody else.
@@ -104,7 +124,7 @@ def forge(toolkit: Any, label: str, split: Split, batch: Batch, seed: int) -> Fo
     forgery: GuardedForgery = toolkit.build("forgery", label)
     name = toolkit.resolve("forgery", label).entry.name
     others = with_parts(toolkit, donors(split, batch, seed)) if forgery.spec.donor else batch[:0]
-    return forgery(with_parts(toolkit, batch), others, toolkit.rng(f"forgery/{name}", batch.ids, seed))
+    return forgery(with_parts(toolkit, batch), others, toolkit.rng(f"forgery/{name}", drawn_by(batch), seed))
 
 
 def parser_of(toolkit: Any) -> str:
@@ -133,10 +153,12 @@ def with_parts(toolkit: Any, batch: Batch) -> Batch:
 def donors(split: Split, batch: Batch, seed: int) -> Batch:
     """For each picture one of another person from the same split, which depends on the picture's id alone.
 
+    A clip has one donor, whose frames go along with its own.
+
     Raises:
         DataError: none is found for some picture.
     """
-    rng = SampleRng(seed, "forgery donors", batch.ids)
+    rng = SampleRng(seed, "forgery donors", drawn_by(batch))
     tries = rng.integers(_TRIES, high=len(split)).cpu()
     chosen, found = [0] * len(batch), [False] * len(batch)
     for t in range(_TRIES):
@@ -150,27 +172,13 @@ def donors(split: Split, batch: Batch, seed: int) -> Batch:
     if not all(found):
         who = batch.ids[found.index(False)]
         raise DataError(f"no donor for {who}: {_TRIES} faces of its split show the same person")
-    return split[chosen]
+    others = split[chosen]
+    return others if batch.clips is None else going_along(split, chosen, others, batch)
 
 
 def _same_person(a: Batch, i: int, b: Batch, j: int) -> bool:
-    if a.identities is None or b.identities is None:
-        return a.ids[i] == b.ids[j]
-    return bool(a.identities[i] == b.identities[j])
-
-
-def batches(split: Split, indices: Sequence[int], side: int) -> Iterator[Batch]:
-    """The pictures with these indices, some at a time.
-
-    Args:
-        side: of a picture, in pixels.
-    """
-    together = batch_size((side, side), "draw")
-    for start in range(0, len(indices), together):
-        yield split[list(indices[start : start + together])]
-
-
-def in_parts(f: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
-    """`f` of pictures `[n,3,H,W]`, as many at a time as fit; its results one after the other, `[n, ...]`."""
-    together = batch_size(images.shape, "output", images.device)
-    return torch.cat([f(part) for part in images.split(together)])
+    if a.identities is not None and b.identities is not None:
+        return bool(a.identities[i] == b.identities[j])
+    if a.clips is not None and b.clips is not None:
+        return bool(a.clips[i] == b.clips[j])
+    return a.ids[i] == b.ids[j]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import torch
@@ -15,9 +14,11 @@ from magdr_core.components.role import PictureName, Role
 from magdr_core.components.scenario import Scenario
 from magdr_core.components.slice import Measured, Slice
 from magdr_core.components.task_run import Planning, Rng, TaskRun, components_aside
+from magdr_core.forensics.clips import clips_of
 from magdr_core.forensics.figures import FIGURES, ROLE
 from magdr_core.forensics.localization import alarms, overlap
-from magdr_core.forensics.making import ForgeryFamily, batches, family_of, in_parts, quality_kind
+from magdr_core.forensics.making import ForgeryFamily, family_of, quality_kind
+from magdr_core.forensics.pieces import in_parts
 from magdr_core.forensics.scenarios import (
     EVASION,
     FORGED,
@@ -40,9 +41,6 @@ KEPT = 8
 """Masks of a cell, of its first pictures, that are kept for the report."""
 
 LOCATED = "located"
-
-CLIPS = "clips"
-"""The annotation of a dataset that says which clip each picture is a frame of, `[B]` int64."""
 
 
 class ForensicRole(Role):
@@ -159,7 +157,7 @@ class ForensicRole(Role):
             values["score_before"] = before.tolist()
             values["real_score_before"] = self._scores_of(run, cell, taught, None).tolist()
             values["flagged_before"] = (before > taught.threshold).double().tolist()
-        values |= self._of_clips(run, cell, score, real)
+        values |= self._of_clips(run, seen.ids, score, real)
         forged = forged_from(cell.slice)
         if located is not None and forged is not None:
             values |= overlap(located, run.images.of(masks_of(forged))[: len(seen), :1])
@@ -205,13 +203,15 @@ class ForensicRole(Role):
         return in_parts(lambda x: taught.model.locate(to_8bit(x)), images)
 
     def _of_clips(
-        self, run: TaskRun, cell: PlannedCell, score: Tensor, real: Tensor
+        self, run: TaskRun, ids: Sequence[str], score: Tensor, real: Tensor
     ) -> dict[str, list[float]]:
         """The means of each picture's clip, and its part in the clip; nothing where there are no clips."""
-        clips = run.cached((self.name, CLIPS), partial(_clips, run))
-        if clips is None:
+        profile = run.profile
+        taken = range(profile.first, profile.first + profile.samples)
+        known = run.cached((self.name, "clips"), lambda: clips_of(run.images.data, profile.split, taken))
+        if known is None:
             return {}
-        clips = clips[: len(score)]
+        clips = torch.tensor([known[name] for name in ids])
         names, of, counts = clips.unique(return_inverse=True, return_counts=True)
         size = counts.double()
 
@@ -225,13 +225,3 @@ class ForensicRole(Role):
             "real_clip_score": mean(real),
             "clip_weight": (1 / size)[of].tolist(),
         }
-
-
-def _clips(run: TaskRun) -> Tensor | None:
-    """Which clip each of a run's pictures is of, `[n]`; None where the dataset does not say."""
-    profile, data = run.profile, run.images.data
-    split = data.split(profile.split)
-    if CLIPS not in split[[profile.first]].annotations:
-        return None
-    indices: Sequence[int] = range(profile.first, profile.first + profile.samples)
-    return torch.cat([batch.annotations[CLIPS] for batch in batches(split, indices, data.size)]).cpu()

@@ -13,7 +13,9 @@ from magdr_core.components.scenario import Scenario
 from magdr_core.components.slice import CLEAN, Slice
 from magdr_core.components.task_run import Planning, SharedImages
 from magdr_core.errors import MagdrError
-from magdr_core.forensics.making import batches, degrade, forge, parser_identity, quality_kind
+from magdr_core.forensics.clips import check_whole, clips_of, has_clips
+from magdr_core.forensics.making import degrade, forge, parser_identity, quality_kind, takes_clips
+from magdr_core.forensics.pieces import batches
 from magdr_core.results.cell import CLEAN as CLEAN_IMAGES
 from magdr_core.results.cell import FORGED as PREFIX
 
@@ -119,6 +121,7 @@ class ForgedScenario(Scenario):
             "slice": forgery,
             "shows": part.settings or "pictures",
             "parser": parser_identity(images.toolkit),
+            **({"drawn by": "clip"} if has_clips(images.data, images.profile.split) else {}),
         }
 
     def make(self, images: SharedImages, part: Slice, clean: Samples) -> Mapping[Slice, Tensor]:
@@ -185,11 +188,29 @@ class QualityScenario(Scenario):
             **super().images_key(images, part),
             "slice": images.toolkit.resolve(kind, part.label).identity,
             "of": images.key(source_of(part)),
+            **({"given": "clips"} if self._takes_clips(images, part) else {}),
         }
+
+    @staticmethod
+    def _takes_clips(images: SharedImages, part: Slice) -> bool:
+        """Whether a quality is given whole clips of this run's pictures."""
+        return has_clips(images.data, images.profile.split) and takes_clips(images.toolkit, part.label)
 
     def make(self, images: SharedImages, part: Slice, clean: Samples) -> Mapping[Slice, Tensor]:
         source = clean.with_images(images.of(source_of(part)))
+        if self._takes_clips(images, part):
+            return {part: self._of_clips(images, part, source)}
         made = [
             degrade(images.toolkit, part.label, b.images, b.ids, images.seed) for b in source.batches("test")
         ]
         return {part: torch.cat(made)}
+
+    @staticmethod
+    def _of_clips(images: SharedImages, part: Slice, source: Samples) -> Tensor:
+        """The quality of these samples, `[n,3,H,W]`, clip by clip."""
+        profile = images.profile
+        taken = range(profile.first, profile.first + profile.samples)
+        check_whole(images.data, profile.split, taken)
+        known = clips_of(images.data, profile.split, taken) or {}
+        clips = torch.tensor([known[name] for name in source.ids])
+        return degrade(images.toolkit, part.label, source.images, source.ids, images.seed, clips)

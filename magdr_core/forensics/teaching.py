@@ -10,30 +10,21 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from magdr_core.calibration.partition import CalibrationPart, CalibrationPartition
 from magdr_core.components.fingerprints import CORE, digest
-from magdr_core.components.forensics import ForensicData
 from magdr_core.components.protocols import Dataset
-from magdr_core.components.rng import SampleRng
 from magdr_core.components.specs import TrainedOn
 from magdr_core.errors import ComponentError, RegistryError, suggestion
+from magdr_core.forensics.clips import has_clips
 from magdr_core.forensics.guards import GuardedForensic
-from magdr_core.forensics.making import (
-    ForgeryFamily,
-    batches,
-    degrade,
-    family_of,
-    forge,
-    in_parts,
-    parser_identity,
-    quality_kind,
-)
+from magdr_core.forensics.making import ForgeryFamily, family_of, parser_identity, quality_kind
+from magdr_core.forensics.pairs import TrainingPairs
+from magdr_core.forensics.pieces import batches, in_parts
 from magdr_core.measures.thresholds import threshold_at_fpr
 
 KIND = "forensics"
@@ -110,15 +101,6 @@ def chosen_families(toolkit: Any, label: str) -> list[ForgeryFamily]:
     return kept
 
 
-class _Forgeries(NamedTuple):
-    """Real pictures `[n,3,H,W]`, fakes `[n,3,H,W]`, their masks `[n,1,H,W]`, and n ids."""
-
-    real: Tensor
-    fake: Tensor
-    masks: Tensor
-    ids: tuple[str, ...]
-
-
 class Teacher:
     """Teaches the forensic models of a run.
 
@@ -133,7 +115,7 @@ class Teacher:
         self.toolkit, self.data, self.store, self.progress = toolkit, data, store, progress
         self.policy = toolkit.registry.calibration
         self.partition = CalibrationPartition.of(self.policy)
-        self._made: dict[tuple[str, str], _Forgeries] = {}
+        self.pairs = TrainingPairs(toolkit, self.partition.train, self.policy.seed, progress)
 
     def taught(self, label: str) -> Taught:
         """A model, taught where it learns, with a threshold.
@@ -188,6 +170,7 @@ class Teacher:
             "parser": parser_identity(self.toolkit) if families else None,
             "fpr": self.policy.fpr,
             "seed": self.policy.seed,
+            **({"drawn by": "clip"} if families and has_clips(data, self.partition.train.split) else {}),
         }
 
     def _learned(
@@ -206,70 +189,6 @@ class Teacher:
                 raise model.fail(f"fit returned a {type(state).__name__}, expected a mapping")
             model.load(state)
         return {"state": state, "threshold": self._threshold(model, data)}
-
-    def pairs(
-        self, data: Dataset, families: Sequence[ForgeryFamily], qualities: Sequence[str], about: str = ""
-    ) -> ForensicData:
-        """Reals and their forgeries of the part `train`: each family has all its faces.
-
-        Where there are qualities each pair has one of them, or none, drawn by its id.
-        """
-        said = f"forging {self.partition.train.split} faces ({about})" if about else "forging"
-        reals, fakes, masks = [], [], []
-        names, groups, of, ids = list[str](), list[str](), list[str](), list[str]()
-        self.progress(said, 0, len(families))
-        for number, family in enumerate(families, 1):
-            made = self._forged(data, family)
-            drawn = self._drawn(made.ids, family, len(qualities))
-            real, fake = made.real.clone(), made.fake.clone()
-            for i, quality in enumerate(qualities):
-                rows = [row for row, which in enumerate(drawn) if which == i]
-                if rows:
-                    own = [made.ids[row] for row in rows]
-                    real[rows] = degrade(self.toolkit, quality, real[rows], own, self.policy.seed)
-                    fake[rows] = degrade(self.toolkit, quality, fake[rows], own, self.policy.seed)
-            reals.append(real)
-            fakes.append(fake)
-            masks.append(made.masks)
-            names += [family.name] * len(made.ids)
-            groups += [family.group] * len(made.ids)
-            of += [qualities[which] if which < len(qualities) else "" for which in drawn]
-            ids += made.ids
-            self.progress(said, number, len(families))
-        return ForensicData(
-            torch.cat(reals),
-            torch.cat(fakes),
-            torch.cat(masks),
-            tuple(names),
-            tuple(groups),
-            tuple(of),
-            tuple(ids),
-            self.policy.seed,
-        )
-
-    def _forged(self, data: Dataset, family: ForgeryFamily) -> _Forgeries:
-        """The part's pictures and their forgeries, made once for all models that learn from them."""
-        memo = (data.fingerprint(), family.label)
-        if memo not in self._made:
-            part = self.partition.train
-            split = data.split(part.split)
-            reals, fakes, masks, ids = [], [], [], list[str]()
-            for batch in batches(split, part.samples, data.size):
-                forged = forge(self.toolkit, family.label, split, batch, self.policy.seed)
-                reals.append(batch.images)
-                fakes.append(forged.images)
-                masks.append(forged.masks)
-                ids += batch.ids
-            self._made[memo] = _Forgeries(torch.cat(reals), torch.cat(fakes), torch.cat(masks), tuple(ids))
-        return self._made[memo]
-
-    def _drawn(self, ids: Sequence[str], family: ForgeryFamily, count: int) -> list[int]:
-        """For each picture the number of a quality, or `count` of none."""
-        if not count:
-            return [0] * len(ids)
-        rng = SampleRng(self.policy.seed, f"training qualities/{family.name}", ids)
-        drawn: list[int] = rng.integers(1, high=count + 1)[:, 0].tolist()
-        return drawn
 
     def _threshold(self, model: GuardedForensic, data: Dataset) -> float:
         part: CalibrationPart = self.partition.clean

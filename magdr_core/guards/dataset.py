@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from magdr_core.components.batch import Batch
+from magdr_core.components.batch import CLIPS, FRAMES, Batch
 from magdr_core.components.threads import single_thread
 from magdr_core.guards.base import Guard
 from magdr_core.isolation.expectations import expect
@@ -16,6 +16,10 @@ from magdr_core.isolation.expectations import expect
 
 class GuardedDataset(Guard):
     """A dataset whose splits are guarded too; whatever else it has is its own."""
+
+    def __init__(self, component: Any, where: str, *, stochastic: bool = False) -> None:
+        super().__init__(component, where, stochastic=stochastic)
+        self._known: dict[str, frozenset[str]] = {}
 
     def split(self, name: str) -> GuardedSplit:
         """One of its splits.
@@ -28,6 +32,17 @@ class GuardedDataset(Guard):
             raise self.fail(f"split({name!r}) is a {type(found).__name__}, expected a split")
         guard = GuardedPairedSplit if hasattr(found, "edited") else GuardedSplit
         return guard(found, self)
+
+    def known_of(self, split: str) -> frozenset[str]:
+        """The names of what is known of a split's pictures, by its first one; looked at once.
+
+        Raises:
+            ComponentError: it fails.
+        """
+        if split not in self._known:
+            rows = self.split(split)
+            self._known[split] = frozenset(rows[[0]].annotations) if len(rows) else frozenset()
+        return self._known[split]
 
     def fingerprint(self) -> str:
         """What names the data in the keys of results."""
@@ -79,6 +94,10 @@ class GuardedSplit:
         value = self._guard.tensor(value, what)
         if not value.ndim or len(value) != n:
             raise fail(f"{what} {tuple(value.shape)}, expected [{n}, ...]: a row for each image")
+        if name in (CLIPS, FRAMES) and (value.ndim != 1 or value.dtype != torch.int64):
+            raise fail(
+                f"{what} {tuple(value.shape)} {value.dtype}, expected a number [{n}] int64 for each image"
+            )
         if value.is_floating_point():
             expect(torch.isfinite(value.detach()).all(), lambda: fail(f"{what} NaN or infinite values"))
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from magdr_core.components.batch import Batch
+from magdr_core.components.batch import CLIPS, FRAMES, Batch
 from magdr_core.errors import one_line
 from magdr_core.functional import CLASSES, to_8bit
 from magdr_core.testing.rules import difference, rule
@@ -154,6 +154,8 @@ def facts(s: Subject) -> Iterator[str]:
             ("masks", batch.masks, (n, len(CLASSES), side, side)),
             ("action_units", batch.action_units, (n, 17)),
             ("identities", batch.identities, (n,)),
+            (CLIPS, batch.clips, (n,)),
+            (FRAMES, batch.annotations.get(FRAMES), (n,)),
         ):
             if value is not None and tuple(value.shape) != shape:
                 yield f"split {name!r}: {what} {tuple(value.shape)}, expected {shape}"

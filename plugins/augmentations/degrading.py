@@ -7,17 +7,18 @@ Its levels are for 256 px and more: what is measured in pixels is measured in sh
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from magdr_core.api import AugmentationSpec, DataError, Field, SampleRng, hookimpl, stateless
+from magdr_core.api import AugmentationSpec, Field, SampleRng, hookimpl, stateless
 from magdr_core.functional import from_ycbcr, luma, straight_through, to_8bit, to_ycbcr
+
+from ._h264 import through_h264
 
 MAGDR_API = 1
 
@@ -90,53 +91,40 @@ def pixelate(x: Tensor, *, factor: Annotated[int, Field(ge=1, le=64)] = 2) -> Te
 
 
 def h264(x: Tensor, *, crf: Annotated[int, Field(ge=0, le=51)] = 23) -> Tensor:
-    """Each picture as the only frame of a clip: H.264 (x264, 4:2:0), and back. `[B,3,H,W]` -> same.
+    """H.264 (x264, 4:2:0), and back: each picture as the only frame of a clip, or a clip's frames together.
 
-    Gradients pass straight through. A codec works on squares of 16 pixels: on a picture of 64 there are four
-    by four, and a level does not do what it does to a large one.
+    `[B,3,H,W]` -> same. Gradients pass straight through. A codec works on squares of 16 pixels: on a picture
+    of 64 there are four by four, and a level does not do what it does to a large one.
 
     Raises:
         DataError: the codec cannot be used.
     """
+    if not len(x):
+        return x
+    coded = [_coded(one, crf, {"g": "1", "bf": "0"}) for one in x.split(1)]
+    return straight_through(torch.cat(coded), x)
+
+
+def h264_clip(x: Tensor, *, crf: Annotated[int, Field(ge=0, le=51)] = 23) -> Tensor:
+    """The frames of one clip, `[n,3,H,W]` in their order -> same, as x264 codes them when it is told nothing
+    but the level: most are predicted from others, as in the published videos of FaceForensics++.
+
+    Raises:
+        DataError: the codec cannot be used.
+    """
+    return straight_through(_coded(x, crf, {}), x) if len(x) else x
+
+
+def _coded(x: Tensor, crf: int, options: Mapping[str, str]) -> Tensor:
+    """`[n,3,H,W]` in [0,1] after H.264 -> same, 8-bit, without gradients."""
     levels = (to_8bit(x.detach()) * 255).round().to(torch.uint8).cpu()
     height, width = x.shape[2:]
     # Odd sides, and ones that are too small for an encoder, are continued by the border's pixels.
     right, down = (max(MACROBLOCK, n + n % 2) - n for n in (width, height))
     rows, columns = (torch.arange(n + more).clamp_max(n - 1) for n, more in ((height, down), (width, right)))
-    coded = [
-        _through_codec(one[:, rows][:, :, columns].permute(1, 2, 0).contiguous().numpy(), crf)[
-            :height, :width
-        ]
-        for one in levels
-    ]
-    if not coded:
-        return x
-    hard = torch.stack(coded).permute(0, 3, 1, 2).to(x.device, x.dtype) / 255
-    return straight_through(hard, x)
-
-
-def _through_codec(levels: Any, crf: int) -> Tensor:
-    """One picture, uint8 `[H,W,3]`, encoded and decoded by itself: rate control looks at frames before."""
-    try:
-        import av
-    except ImportError:
-        raise DataError("h264 needs PyAV: pip install 'magdr[video]'") from None
-    stored = io.BytesIO()
-    try:
-        with av.open(stored, "w", format="h264") as container:
-            stream = container.add_stream("libx264", rate=25)
-            stream.height, stream.width = levels.shape[:2]
-            stream.pix_fmt = "yuv420p"
-            stream.options = {"crf": str(crf), "preset": "medium", "g": "1", "bf": "0"}
-            stream.codec_context.thread_count = 1
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(levels, format="rgb24")))
-            container.mux(stream.encode())
-        stored.seek(0)
-        with av.open(stored, "r", format="h264") as container:
-            frame = next(container.decode(video=0))
-            return torch.from_numpy(frame.to_ndarray(format="rgb24"))
-    except (av.error.FFmpegError, StopIteration) as e:
-        raise DataError(f"h264: the codec cannot be used ({e})") from None
+    whole = levels[:, :, rows][:, :, :, columns].permute(0, 2, 3, 1).contiguous()
+    back = through_h264(whole, crf, options)[:, :height, :width]
+    return back.permute(0, 3, 1, 2).to(x.device, x.dtype) / 255
 
 
 @hookimpl
@@ -150,7 +138,7 @@ def magdr_augmentations() -> list[AugmentationSpec]:
         AugmentationSpec(name="pixelate", build=stateless(pixelate), tags=tags),
         AugmentationSpec(
             name="h264",
-            build=stateless(h264),
+            build=stateless(h264, clip=h264_clip),
             tags=tags,
             device="cpu",
             requires=("av",),

@@ -8,23 +8,13 @@ from typing import Annotated, Literal
 import torch
 from torch import Tensor
 
-from magdr_core.api import Batch, DataError, DatasetSpec, Field, SampleRng, hookimpl
+from magdr_core.api import DataError, DatasetSpec, Field, SampleRng, hookimpl
 from magdr_core.functional import constant, to_8bit
 
-from .faces import (
-    ATTRIBUTES,
-    FaceParameters,
-    edited,
-    render,
-    sample_parameters,
-    with_action_units,
-    with_face,
-)
+from ._drawn import DRAWING_VERSION, DrawnSplit, number_in
+from .faces import FaceParameters, render, sample_parameters, with_face
 
 MAGDR_API = 1
-
-DRAWING_VERSION = 2
-"""Raised whenever a face would look different: stored results and calibrations are keyed by it."""
 
 # Splits are ranges of seeds that never meet. The sizes are limits, not counts that anybody must draw.
 SPLITS = {"train": (0, 1_000_000), "calibration": (1_000_000, 100_000), "test": (2_000_000, 100_000)}
@@ -36,27 +26,26 @@ OTHER: dict[str, Who] = {"A": "B", "B": "A"}
 Who = Literal["everybody", "A", "B"]
 
 
-class ProceduralSplit:
+class ProceduralSplit(DrawnSplit):
     """One split; an index is a face for ever."""
 
     def __init__(self, dataset: ProceduralFaces, name: str) -> None:
         self._dataset = dataset
-        self._name = name
-        self._first, self._length = SPLITS[name]
+        self._first, length = SPLITS[name]
+        super().__init__("procedural-faces", name, length, dataset.size)
 
-    def __len__(self) -> int:
-        return self._length
-
-    def _ids(self, indices: Sequence[int]) -> tuple[str, ...]:
-        for i in indices:
-            if not 0 <= i < self._length:
-                raise DataError(f"split {self._name!r} has {self._length} faces, there is no index {i}")
+    def ids(self, indices: Sequence[int]) -> tuple[str, ...]:
         return tuple(f"face-{self._first + i}" for i in indices)
+
+    def indices_of(self, ids: Sequence[str]) -> list[int]:
+        found = [number_in(name, "face-") - self._first for name in ids]
+        return [i if 0 <= i < self.length else -1 for i in found]
 
     def parameters(self, indices: Sequence[int], who: Who | None = None) -> FaceParameters:
         """What is drawn; `who` puts another person into the same scenes."""
+        self.check(indices)
         dataset = self._dataset
-        ids = self._ids(indices)
+        ids = self.ids(indices)
         who = who or dataset.identity
         rng = SampleRng(0, "procedural-faces", ids, device=dataset.device)
         person = None
@@ -64,37 +53,9 @@ class ProceduralSplit:
             person = SampleRng(0, "procedural-people", [PEOPLE[who]] * len(ids), device=dataset.device)
         return sample_parameters(rng, person, grain=dataset.grain)
 
-    def __getitem__(self, indices: Sequence[int]) -> Batch:
-        parameters = self.parameters(indices)
-        images, masks = render(parameters, self._dataset.size)
-        values = parameters.attributes()
-        return Batch(
-            images=to_8bit(images),
-            ids=self._ids(indices),
-            attributes={name: values[:, i] for i, name in enumerate(ATTRIBUTES)},
-            masks=masks,
-            action_units=parameters.action_units,
-            # Of one person every frame counts for itself: there is no second one to resample.
-            identities=constant([self._first + i for i in indices], self._dataset.device),
-        )
-
-    def edited(self, indices: Sequence[int], changes: Mapping[str, Tensor]) -> Tensor:
-        """The same pictures with some attributes set: `[B,3,H,W]`.
-
-        Hair colours exclude each other; where every named one is 0, the hair turns grey.
-        """
-        unknown = sorted(set(changes) - set(ATTRIBUTES))
-        if unknown:
-            raise DataError(f"procedural-faces has no attribute {unknown[0]!r}")
-        parameters = self.parameters(indices)
-        wanted = parameters.attributes().clone()
-        colours = [i for i, name in enumerate(ATTRIBUTES) if name.endswith("_Hair") and name != "Gray_Hair"]
-        if any(ATTRIBUTES[i] in changes for i in colours):
-            wanted[:, colours] = 0.0
-        for name, value in changes.items():
-            wanted[:, ATTRIBUTES.index(name)] = value.to(wanted)
-        wanted[:, ATTRIBUTES.index("Gray_Hair")] = (wanted[:, colours].sum(1) == 0).to(wanted)
-        return to_8bit(render(edited(parameters, wanted), self._dataset.size)[0])
+    def facts(self, indices: Sequence[int]) -> Mapping[str, Tensor]:
+        # Of one person every frame counts for itself: there is no second one to resample.
+        return {"identities": constant([self._first + i for i in indices], self._dataset.device)}
 
     def replaced(self, indices: Sequence[int]) -> Tensor:
         """The same pictures with the other person's face, A for B and B for A: `[B,3,H,W]`.
@@ -112,11 +73,6 @@ class ProceduralSplit:
         parameters = self.parameters(indices)
         face = with_face(parameters, self.parameters(indices, OTHER[who]))
         return to_8bit(render(parameters, self._dataset.size, face)[0])
-
-    def reenacted(self, indices: Sequence[int], action_units: Tensor) -> Tensor:
-        """The same pictures with other action units, `[B,17]` in [0,1]: `[B,3,H,W]`."""
-        parameters = with_action_units(self.parameters(indices), action_units)
-        return to_8bit(render(parameters, self._dataset.size)[0])
 
 
 class ProceduralFaces:

@@ -40,7 +40,7 @@ class Generated:
     @torch.no_grad()
     def __call__(self, batch: Batch, donors: Batch, rng: SampleRng) -> Forged:
         """Donors are ignored."""
-        c = self.generator.draw(batch, rng.fork(1))
+        c = self._drawn(batch, rng.fork(1))
         made = self.generator(batch.images, c)
         region = self._region(batch, c)
         if self.visible:
@@ -52,13 +52,20 @@ class Generated:
     def innocent(self, batch: Batch, rng: SampleRng) -> Forged:
         """What G makes where it is told what the picture shows, in the same region; the picture itself, of a
         generator that cannot be told so."""
-        c = self.generator.draw(batch, rng.fork(1))
+        c = self._drawn(batch, rng.fork(1))
         shown = _shown(self.generator.condition_names, batch)
         if shown is None:
             return unforged(batch.images)
         nothing = Condition(shown, torch.zeros_like(shown, dtype=torch.bool))
         made = self.generator(batch.images, nothing)
         return unforged(paste(batch.images, made, self._alpha(self._region(batch, c))).images)
+
+    def _drawn(self, batch: Batch, rng: SampleRng) -> Any:
+        """What G is asked for. Of a clip that is one thing, by what its first frame shows; what is left alone
+        stays as each frame has it."""
+        c = self.generator.draw(batch.opening, rng)
+        shown = None if batch.clips is None else _shown(self.generator.condition_names, batch)
+        return c if shown is None else Condition(torch.where(c.changed, c.values, shown), c.changed)
 
     @staticmethod
     def _smooth(change: Tensor) -> Tensor:

@@ -29,15 +29,15 @@ class Rerendered:
     other person's face. The mask is every pixel that is another.
 
     Args:
-        split: of a dataset that draws, with `edited`, `reenacted` and `replaced`; the batch must be of it.
+        split: of a dataset that draws, with `edited`, `reenacted` and `replaced`, and with `indices_of(ids)`,
+            -1 of pictures that it does not have; the batch must be of it.
         how: which of these.
     """
 
     def __init__(self, split: Any, how: How) -> None:
         self.split, self.how = split, how
-        if not hasattr(split, how):
+        if not (hasattr(split, how) and hasattr(split, "indices_of")):
             raise DataError(f"pictures of this dataset cannot be {how} exactly")
-        self._first = _number(split[[0]].ids[0])
 
     def __call__(self, batch: Batch, donors: Batch, rng: SampleRng) -> Forged:
         """Donors are ignored.
@@ -45,17 +45,15 @@ class Rerendered:
         Raises:
             DataError: faces to be replaced are not of one known person.
         """
-        indices = [_number(name) - self._first for name in batch.ids]
-        images = self._drawn(indices, batch, rng)
+        images = self._drawn(self.split.indices_of(batch.ids), batch, rng)
         changed = (images != batch.images).any(1, keepdim=True)
         masks = changed.to(images.dtype)
         return Forged(images, masks, masks)
 
     def has(self, batch: Batch) -> bool:
         """Whether these are pictures of the split: datasets of different people share their names."""
-        indices = [_number(name) - self._first for name in batch.ids]
-        known = all(0 <= i < len(self.split) for i in indices)
-        return known and bool(torch.equal(self.split[indices].images, batch.images))
+        indices = self.split.indices_of(batch.ids)
+        return min(indices, default=0) >= 0 and bool(torch.equal(self.split[indices].images, batch.images))
 
     def innocent(self, batch: Batch, rng: SampleRng) -> Forged:
         """The pictures themselves, as drawn."""
@@ -68,26 +66,22 @@ class Rerendered:
             drawn = self.split.reenacted(indices, _other_expression(batch, rng))
         else:
             names = [name for name in FLIPPED if name in batch.attributes]
-            now = torch.stack([batch.attributes[name] for name in names], 1)
+            now, first = (
+                torch.stack([one.attributes[name] for name in names], 1) for one in (batch, batch.opening)
+            )
             turned = rng.integers(high=len(names))[:, None] == torch.arange(len(names), device=now.device)
-            values = torch.where(turned, 1 - now, now)
+            values = torch.where(turned, 1 - first, now)
             drawn = self.split.edited(indices, dict(zip(names, values.unbind(1), strict=True)))
         return drawn
 
 
 def _other_expression(batch: Batch, rng: SampleRng) -> Tensor:
-    """Action units `[B,17]`, half of which moved by at least `MOVED`."""
-    units = batch.action_units
-    if units is None:
+    """Action units `[B,17]`, half of which moved by at least `MOVED` from where they are as a clip begins."""
+    units, first = batch.action_units, batch.opening.action_units
+    if units is None or first is None:
         raise DataError("pictures are reenacted by action units, and nobody knows these pictures'")
     count = units.shape[1]
     far = torch.where(
-        units > 0.5, units - rng.uniform(count, low=MOVED), units + rng.uniform(count, low=MOVED)
+        first > 0.5, first - rng.uniform(count, low=MOVED), first + rng.uniform(count, low=MOVED)
     )
     return torch.where(rng.uniform(count) < 0.5, far.clamp(0, 1), units)
-
-
-def _number(name: str) -> int:
-    """Drawn faces are counted through: `face-17` -> 17; -1 of other names."""
-    _, _, number = name.rpartition("face-")
-    return int(number) if number.isdigit() else -1

@@ -117,6 +117,8 @@ class Data:
         ({"attribute:Smiling": torch.zeros(4)}, r"gave attribute:Smiling: \(4,\), expected \[3, ...\]"),
         ({"forged": [1, 2, 3]}, "gave forged: a list, expected a tensor"),
         ({3: torch.zeros(3)}, "gave an annotation called 3, expected a text"),
+        ({"clips": torch.zeros(3)}, r"gave clips: \(3,\) torch.float32, expected a number \[3\] int64"),
+        ({"frames": torch.zeros(3, 1).long()}, r"gave frames: \(3, 1\) torch.int64, expected a number"),
     ],
 )
 def test_a_dataset_is_told_what_is_wrong_with_what_it_knows(known, told):
@@ -129,3 +131,38 @@ def test_a_dataset_may_know_anything_that_has_a_row_for_each():
     known = {"forged": torch.rand(3, 1, 4, 4), "method": torch.tensor([0, 1, 2]), "none": torch.zeros(3, 0)}
     batch = GuardedDataset(Data(known), "dataset acme/faces").split("test")[[0, 1, 2]]
     assert set(batch.annotations) == set(known)
+
+
+class Growing(Data):
+    """One picture of a split called test, none of others; it counts how often it is looked at."""
+
+    looked = 0
+
+    def split(self, name):
+        self.count = int(name == "test")
+        return self
+
+    def __len__(self):
+        return self.count
+
+    def __getitem__(self, indices):
+        self.looked += 1
+        return super().__getitem__(indices)
+
+
+def test_what_is_known_of_a_split_is_told_by_its_first_picture_looked_at_once():
+    data = Growing({"clips": torch.tensor([4])})
+    guarded = GuardedDataset(data, "dataset acme/faces")
+    assert [guarded.known_of("test") for _ in range(3)] == [{"clips"}] * 3
+    assert data.looked == 1
+    assert guarded.known_of("train") == frozenset()
+
+
+def test_what_a_clip_opens_with_stands_in_for_what_a_frame_shows():
+    known = {"action_units": torch.ones(3, 17), "opening:action_units": torch.zeros(3, 17)}
+    batch = Batch(torch.zeros(3, 3, 4, 4), IDS, annotations={**known, "clips": torch.tensor([0, 0, 1])})
+    assert float(batch.opening.action_units.max()) == 0
+    assert batch.opening.clips is batch.clips
+    still = Batch(torch.zeros(3, 3, 4, 4), IDS, action_units=torch.ones(3, 17))
+    assert still.opening is still
+    assert still.clips is None

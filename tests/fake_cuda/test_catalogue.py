@@ -47,6 +47,7 @@ NOT_RUN = {
     "dataset folder": "reads files",
     "dataset video": "reads files",
     "dataset procedural-faces": "is no call: test_magdr.py draws from it",
+    "dataset procedural-clips": "is no call, and draws as procedural-faces does",
     "forgery redrawn": "takes pictures from procedural-faces, which draws them on the host",
 }
 """Of the whole catalogue these are not called here. Everything else is, torchattacks and SciPy's included."""
@@ -56,7 +57,7 @@ WAITS = {
     "magdr_core.components.batch:Batch.to.<locals>.<dictcomp>": "pictures to forge come from the host",
     "magdr_core.magdr.loop:MagDR._run": "which images go on to another round",
     "magdr_core.magdr.standardise:target_names": "figures are kept by the name of a target region",
-    "magdr_plugins.augmentations.degrading:h264": "the codec is the host's",
+    "magdr_plugins.augmentations.degrading:_coded": "the codec is the host's",
     "magdr_plugins.attacks.mixed:Mixed.__call__": "each attack is given the images that it is drawn for",
     "magdr_plugins.defenses._matrix_completion:usvt": "a decomposition looks at its own success",
 }

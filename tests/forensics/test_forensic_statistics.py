@@ -85,3 +85,17 @@ def test_intervals_are_over_identities():
     by_person = interval(statistic, (fakes, reals), np.repeat(np.arange(30), 4), 0)
     assert by_frame[0] == by_person[0]
     assert by_person[2] - by_person[1] > 1.5 * (by_frame[2] - by_frame[1])
+
+
+def test_intervals_of_clips_are_over_identities():
+    """Of people with several clips each, as alike as frames of one would be."""
+    rng = np.random.default_rng(4)
+    frames, clips_of_one = 3, 4
+    fakes, reals = (np.repeat(rng.normal(m, 1, 30), frames * clips_of_one) for m in (0.8, 0.0))
+    weights = np.full(len(fakes), 1 / frames)
+    [figure] = [figure for figure in FIGURES if figure.name == "clip_auc"]
+    statistic = statistic_of(figure)
+    by_clip = interval(statistic, (fakes, reals, weights), np.repeat(np.arange(120), frames), 0)
+    by_person = interval(statistic, (fakes, reals, weights), np.repeat(np.arange(30), 12), 0)
+    assert by_clip[0] == by_person[0] == pytest.approx(roc_auc_score(*stacked(fakes[::12], reals[::12])))
+    assert by_person[2] - by_person[1] > 1.5 * (by_clip[2] - by_clip[1])

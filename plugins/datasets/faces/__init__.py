@@ -1,6 +1,7 @@
 """Procedural faces with exact masks, attributes, action units and identities."""
 
 from .canvas import CLASSES
+from .motion import in_motion
 from .parameters import (
     ACTION_UNITS,
     ATTRIBUTES,
@@ -19,6 +20,7 @@ __all__ = [
     "CLASSES",
     "FaceParameters",
     "edited",
+    "in_motion",
     "render",
     "sample_parameters",
     "with_action_units",

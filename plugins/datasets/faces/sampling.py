@@ -78,11 +78,21 @@ def sample_parameters(
     identity = _identity(_Draw(person.fork(_IDENTITY)), _hair(_Draw(person.fork(_HAIR))))
     return FaceParameters(
         identity=identity,
-        expression=_expression(_Draw(rng.fork(_EXPRESSION))),
-        pose=_pose(_Draw(rng.fork(_POSE))),
+        expression=sample_expression(rng),
+        pose=sample_pose(rng),
         accessories=_accessories(_Draw(rng.fork(_WORN))),
         surroundings=_surroundings(_Draw(rng.fork(_PLACE)), grain),
     )
+
+
+def sample_expression(rng: SampleRng) -> Expression:
+    """An expression per stream, which are not advanced."""
+    return _expression(_Draw(rng.fork(_EXPRESSION)))
+
+
+def sample_pose(rng: SampleRng) -> Pose:
+    """A pose per stream, which are not advanced."""
+    return _pose(_Draw(rng.fork(_POSE)))
 
 
 def _identity(d: _Draw, hair: Hair) -> Identity:
