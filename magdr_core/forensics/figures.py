@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from magdr_core.components.figure import Figure, Threshold
+from magdr_core.forensics.localization import KNOWN
 
 ROLE = "forensic"
 
@@ -55,7 +56,12 @@ def _masks() -> Iterator[Figure]:
         ("pbca", "share of pixels judged rightly at 1/2; an empty mask has much of it"),
     ):
         yield Figure(
-            name=name, role=ROLE, needs=(name,), threshold=_SMALL, summary=f"{summary}; mean over fakes"
+            name=name,
+            role=ROLE,
+            needs=(name, KNOWN),
+            statistic=f"{_HERE}:MASKED_MEAN",
+            threshold=_SMALL,
+            summary=f"{summary}; mean over fakes whose masks are known",
         )
 
 

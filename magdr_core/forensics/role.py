@@ -47,7 +47,7 @@ class ForensicRole(Role):
     plural = "forensics"
     kind = "forensic"
     figures = FIGURES
-    schema = 2
+    schema = 3
 
     def check(self, plan: Planning) -> None:
         super().check(plan)
