@@ -114,11 +114,12 @@ class Places:
 
     Args:
         path: the list.
-        root: the folder of the data; of the list if None.
+        root: the folder of the data; of the list if None, and then absolute paths may be right as they are.
     """
 
     def __init__(self, path: Path, root: Path | None) -> None:
         self._path, self._root = path, path.parent if root is None else root
+        self._as_they_are = root is None
         self._dropped = 0
 
     def clip(self, listed: tuple[str, ...]) -> PictureClip | None:
@@ -133,7 +134,11 @@ class Places:
         folders = {tuple(one[:-1]) for one in parts}
         if len(folders) > 1:
             raise DataError(f"{self._path}: {listed[0][:80]}: is listed with frames of another folder")
-        folder = self._folder(parts[0][:-1])
+        as_it_is = Path(listed[0]).parent
+        if self._as_they_are and as_it_is.is_absolute() and as_it_is.is_dir():
+            folder: Path | None = as_it_is
+        else:
+            folder = self._folder(parts[0][:-1])
         return None if folder is None else PictureClip(folder, [folder / one[-1] for one in parts])
 
     def _parts(self, text: str) -> list[str]:

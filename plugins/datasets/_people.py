@@ -62,8 +62,8 @@ def beside_test(
             say. An empty `calibration` has yet to be made.
         dataset: its name, for the line that says how many are left out.
     """
-    testing, calibrating = set(map(id, test)), set(map(id, calibration))
-    every = [*test, *(i for i in [*calibration, *others] if id(i) not in testing)]
+    calibrating = set(map(id, calibration))
+    every = list({id(item): item for item in (*test, *calibration, *others)}.values())
     tested = {person for item in test for person in item.people}
     free = [item for item in every[len(test) :] if not tested & {*item.people}]
     listed = [item for item in free if id(item) in calibrating]

@@ -46,7 +46,9 @@ class Recorded:
     ) -> None:
         known = getattr(dataset, "manipulations", ())
         if not known:
-            raise DataError("recorded: its dataset has no recorded fakes (of faceforensics: manipulations)")
+            raise DataError(
+                "recorded: its dataset has no recorded fakes, as faceforensics-fakes or celeb-df has"
+            )
         if manipulation not in known:
             raise DataError(f"recorded: manipulation = {manipulation!r}: expected one of {', '.join(known)}")
         self.dataset, self.manipulation = dataset, manipulation

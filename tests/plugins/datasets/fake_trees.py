@@ -1,4 +1,4 @@
-"""Tiny trees of published forgery data sets: clips of a few frames, whose pixels tell which frame they are."""
+"""Tiny trees of published forgery data sets: clips of a few frames, each known by its pixels."""
 
 from __future__ import annotations
 

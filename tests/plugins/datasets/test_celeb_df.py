@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from magdr_core.isolation.containment import take_notices
-
 from tests.plugins.datasets.fake_trees import MIDDLE, clip, everything, shown
 
 FAKES = {
@@ -105,7 +104,10 @@ def test_by_people_needs_no_list(root, dataset):
 @pytest.mark.parametrize(
     ("lines", "words"),
     [
-        ("1 Celeb-synthesis/id0_id1_0000.mp4", ":1: Celeb-synthesis/id0_id1_0000.mp4 is labelled 1; 1 is real"),
+        (
+            "1 Celeb-synthesis/id0_id1_0000.mp4",
+            ":1: Celeb-synthesis/id0_id1_0000.mp4 is labelled 1; 1 is real",
+        ),
         ("0 Celeb-real/id0_0000.mp4", ":1: Celeb-real/id0_0000.mp4 is labelled 0; 1 is real here"),
         ("\n2 Celeb-real/id0_0000.mp4", ":2: expected 1 or 0 and a video as Celeb-real/x.mp4, got '2 Celeb"),
         ("", "lists no video"),

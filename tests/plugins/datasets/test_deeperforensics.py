@@ -24,7 +24,9 @@ def roots(tmp_path):
         for name in names:
             number = int(name[:3])
             for k, variant in enumerate(("end_to_end", "end_to_end_level_5")):
-                clip(root / "manipulated_videos" / variant / "frames" / name[:-4], 1000 + 500 * k + 10 * number)
+                clip(
+                    root / "manipulated_videos" / variant / "frames" / name[:-4], 1000 + 500 * k + 10 * number
+                )
     for number in range(6):
         clip(originals / "original_sequences" / "youtube" / "c23" / "images" / f"{number:03d}", 10 * number)
     take_notices()

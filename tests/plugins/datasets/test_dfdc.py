@@ -14,7 +14,7 @@ from tests.plugins.datasets.fake_trees import MIDDLE, clip, everything, shown
 
 @pytest.fixture
 def parts(tmp_path):
-    """Four parts, each with a real video and two fakes of it, one of them of an original that is not there."""
+    """Four parts, each with a real video, a fake of it, and a fake of an original that is not there."""
     root = tmp_path / "dfdc"
     for k in range(4):
         folder = root / f"dfdc_train_part_{k}"
@@ -68,7 +68,10 @@ def test_few_parts_are_shared_out_by_originals(parts, dataset, refusal):
         ({"x.mp4": {"label": 1}}, "x.mp4 has the label 1, expected REAL or FAKE"),
         ([1], "is no list of videos such as"),
         (
-            {"x.mp4": {"label": "FAKE", "original": "y.mp4"}, "y.mp4": {"label": "FAKE", "original": "z.mp4"}},
+            {
+                "x.mp4": {"label": "FAKE", "original": "y.mp4"},
+                "y.mp4": {"label": "FAKE", "original": "z.mp4"},
+            },
             "x.mp4 names y.mp4 as its original, which is no REAL video",
         ),
         ({"x.mp4": {"label": "FAKE"}}, "x.mp4 names no original"),
@@ -138,7 +141,11 @@ def test_preview_methods_are_apart_if_asked_for(preview, dataset, refusal):
 @pytest.mark.parametrize(
     ("path", "told", "words"),
     [
-        ("method_A/1/x.mp4", {"label": "FAKE", "set": "train"}, "has the label 'FAKE', expected real or fake"),
+        (
+            "method_A/1/x.mp4",
+            {"label": "FAKE", "set": "train"},
+            "has the label 'FAKE', expected real or fake",
+        ),
         ("method_A/1/x.mp4", {"label": "fake", "set": "val"}, "is in the set 'val', expected train or test"),
         (
             "method_A/../../../77_11_A_001.mp4",

@@ -1,4 +1,4 @@
-"""FaceForensics++ for forensics: originals beside the fakes of several manipulations, with compressed masks."""
+"""FaceForensics++ for forensics: originals beside the fakes of several manipulations, compressed masks."""
 
 from __future__ import annotations
 
