@@ -175,7 +175,8 @@ class RecordedFakes:
             for pair in self._shared[split]:
                 parts += [split, pair.key, *pair.people]
                 if self._files is None:
-                    parts += map(facts_of, (pair.real, *(fake.clip for fake in pair.fakes.values())))
+                    clips = [pair.real, *(clip for fake in pair.fakes.values() for clip in fake)]
+                    parts += [facts_of(clip) for clip in clips if clip is not None]
         return digest(*parts)
 
     def fingerprint(self) -> str:

@@ -97,6 +97,15 @@ forgeries = ["deepfakes", "changed", "shifter"]
 forensics = ["red", "learner"]
 pictures = 2
 """
+OTHER = """
+[dataset.others]
+use = "faceforensics-fakes"
+params = { path = "other/ff", size = 16, frames = 16, crop = "whole", manipulations = ["FaceShifter"] }
+
+[forgery.theirs]
+use = "recorded"
+params = { dataset = "others", manipulation = "FaceShifter" }
+"""
 PAIRS = {"train": [["000", "003"]], "val": [["001", "004"]], "test": [["002", "005"]]}
 SIDE = 16
 
@@ -243,3 +252,22 @@ def test_a_constant_mask_learns_from_known_masks_alone(tmp_path):
         toolkit(tmp_path, only), "quick", out=tmp_path / "none", cache=tmp_path / "cache", report=print
     ).run()
     assert any("of these forgeries nobody knows any" in str(failure) for failure in done.failures)
+
+
+def test_a_model_taught_on_one_data_set_is_tested_on_another(tmp_path):
+    films(tmp_path)
+    (tmp_path / "other").mkdir()
+    films(tmp_path / "other")
+    text = edited(
+        REGISTRY,
+        ("[generator.forensics]", OTHER + "\n[generator.forensics]"),
+        ('manipulation = "Deepfakes" }', 'dataset = "films", manipulation = "Deepfakes" }'),
+        ('families = ["deepfakes"]', 'families = ["deepfakes"]\ndataset = "films"'),
+        ('dataset = "films"\nsamples = 8', 'dataset = "others"\nsamples = 4'),
+        ('forgeries = ["deepfakes", "changed", "shifter"]', 'forgeries = ["theirs"]'),
+    )
+    kit = toolkit(tmp_path, text)
+    done = Bench(kit, "quick", out=tmp_path / "run", cache=tmp_path / "cache", report=print).run()
+    assert not done.failures
+    variants = {r["variant"] for r in done.rows if r["component"] == "learner" and r["metric"] == "auc"}
+    assert variants == {"unseen member+world"}

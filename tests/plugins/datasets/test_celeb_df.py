@@ -89,6 +89,25 @@ def test_a_row_says_who_is_seen_and_of_which_clip_it_is(root, dataset):
     assert len(set(clips.values())) == len(clips)
 
 
+def test_pairs_and_frames_limit_what_is_taken(root, dataset):
+    told = {"path": root, "size": 16, "crop": "centre"}
+    every = dataset("celeb-df", **told, frames=0).split("test")
+    assert len(every) == 12, "six frames of two fakes"
+    few = dataset("celeb-df", **told, frames=0, pairs=1)
+    batch = few.split("test")[list(range(len(few.split("test"))))]
+    assert len({one.split("-")[2] for one in batch.ids}) == 1
+    assert [int(one.rpartition("-")[2]) for one in batch.ids] == list(range(6))
+
+
+def test_the_fingerprint_follows_the_fakes_and_what_is_taken_of_them(root, dataset):
+    told = {"path": root, "size": 16, "crop": "centre"}
+    first = dataset("celeb-df", **told).fingerprint()
+    for more in ({"frames": 2}, {"crop": "whole"}, {"split": "people"}, {"pairs": 1}, {"size": 32}):
+        assert dataset("celeb-df", **(told | more)).fingerprint() != first
+    (root / "Celeb-synthesis" / "frames" / "id0_id1_0000" / "0003.png").unlink()
+    assert dataset("celeb-df", **told).fingerprint() != first
+
+
 def test_by_people_needs_no_list(root, dataset):
     (root / "List_of_testing_videos.txt").unlink()
     data = dataset("celeb-df", path=root, size=16, crop="centre", split="people")
