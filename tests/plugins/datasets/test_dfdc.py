@@ -51,6 +51,24 @@ def test_a_fake_lies_beside_its_original_and_lost_originals_are_counted(parts, h
             assert torch.equal(fake, shown(1000 * k + 100 + position, 16, MIDDLE))
 
 
+def test_a_part_is_in_one_split_however_many_originals_it_has(parts, dataset):
+    for k in range(4):
+        folder = parts / f"dfdc_train_part_{k}"
+        told = json.loads((folder / "metadata.json").read_text())
+        for j in range(5):
+            told[f"r{k}{j}.mp4"] = {"label": "REAL"}
+            told[f"f{k}{j}.mp4"] = {"label": "FAKE", "original": f"r{k}{j}.mp4"}
+            for name in (f"r{k}{j}", f"f{k}{j}"):
+                clip(folder / "frames" / name, 50 * k + j, range(2))
+        (folder / "metadata.json").write_text(json.dumps(told))
+    data = dataset("dfdc", path=parts, size=16, frames=1, crop="centre")
+    found = {name: {one.split("-")[1] for one in batch.ids} for name, batch in everything(data).items()}
+    homes = {k: {name for name, some in found.items() if f"fake{k}" in some} for k in range(4)}
+    for k in range(4):
+        assert len(homes[k]) == 1
+        assert {f"f{k}{j}" for j in range(5)} < found[homes[k].copy().pop()]
+
+
 def test_few_parts_are_shared_out_by_originals(parts, dataset, refusal):
     for k in (2, 3):
         shutil.rmtree(parts / f"dfdc_train_part_{k}")
