@@ -1,14 +1,13 @@
 """Datasets of real videos whose forgeries are recorded: what they have in common.
 
-Rows are frames of the real videos, one for each frame of a fake that lies beside it; the fakes themselves are
-looked up by the rows' ids. The forgery `recorded` does that.
+Rows are frames of the real videos, one for each frame of a fake that lies beside it, pair by pair; the fakes
+themselves are looked up by the rows' ids. The forgery `recorded` does that.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from itertools import zip_longest
 from typing import Any, NamedTuple
 
 import torch
@@ -106,6 +105,8 @@ class RecordedFakes:
             kept: Kept | None = None
             if crop == "face":
                 kept = face_box(frame for _, frame in real.frames(list(taken)))
+                if isinstance(real, VideoClip):
+                    real.close()
             elif crop == "landmarks":
                 kept = landmark_box(real, list(taken))
             elif crop == "mask":
@@ -148,9 +149,7 @@ class RecordedFakes:
         """Raises DataError if there is no such split, or a video of it is missing."""
         check_split(name, self.name)
         if name not in self._rows:
-            per_pair = [[(pair.key, at) for at in self._taken(pair.key)] for pair in self._shared[name]]
-            rounds = zip_longest(*per_pair)
-            self._rows[name] = [row for one in rounds for row in one if row is not None]
+            self._rows[name] = [(pair.key, at) for pair in self._shared[name] for at in self._taken(pair.key)]
         return RowSplit(self, name, self._rows[name])
 
     def ids(self, rows: Sequence[Row]) -> tuple[str, ...]:
@@ -163,9 +162,13 @@ class RecordedFakes:
     def facts(self, rows: Sequence[Row]) -> Mapping[str, Any]:
         seen = [self._people[self._pairs[key].people[0]] for key, _ in rows]
         clips = [self._numbers[key] for key, _ in rows]
+        frames = [list(self._taken(key)).index(at) for key, at in rows]
         return {
             "identities": torch.tensor(seen, dtype=torch.int64),
-            "annotations": {"clips": torch.tensor(clips, dtype=torch.int64)},
+            "annotations": {
+                "clips": torch.tensor(clips, dtype=torch.int64),
+                "frames": torch.tensor(frames, dtype=torch.int64),
+            },
         }
 
     @cached_property

@@ -34,8 +34,7 @@ _FAKE = re.compile(r"(id\d+)_(id\d+)_(\d+)")
 class CelebDF(RecordedFakes):
     """Frames of Celeb-DF's real videos of celebrities, one for each frame of a fake of them.
 
-    Rows are the first frame of every fake's real video, then the second one of every one, ... Real videos of
-    which there is no fake (`YouTube-real`) have no rows. Nobody has published masks.
+    Real videos of which there is no fake (`YouTube-real`) have no rows. Nobody has published masks.
 
     Args:
         path: the folder with `Celeb-real`, `Celeb-synthesis` and `List_of_testing_videos.txt`.

@@ -43,9 +43,8 @@ _FAKE = re.compile(r"(\d+)_([A-Z]\d+)")
 class DeeperForensics(RecordedFakes):
     """Frames of FaceForensics++ originals, one for each frame of DeeperForensics' fake of them.
 
-    Rows are the first frame of every fake's real video, then the second one of every one, ... Nobody has
-    published masks. The splits are the lists of the dataset. Its own real videos are of the actors, and are
-    no originals of the fakes.
+    Nobody has published masks. The splits are the lists of the dataset. Its own real videos are of the
+    actors, and are no originals of the fakes.
 
     Args:
         path: the folder with `manipulated_videos` and `lists`.

@@ -28,10 +28,9 @@ Videos = Mapping[str, Mapping[str, Listed]]
 class DeepfakeBench(RecordedFakes):
     """Frames of a data set's real videos that DeepfakeBench has prepared, each beside its fakes.
 
-    Rows are the first frame of every real video of a fake, then the second one of every one, ... A fake tells
-    by its name which real video it was made of (`000_003`, `id0_id16_0003`). Faces are aligned one by one
-    there, so that a fake does not lie over its real to the pixel, and where the two were taken at other
-    frames, those within 5 frames are a pair. Masks are as recorded, where there are some.
+    A fake tells by its name which real video it was made of (`000_003`, `id0_id16_0003`). Faces are aligned
+    one by one there, so that a fake does not lie over its real to the pixel, and where the two were taken at
+    other frames, those within 5 frames are a pair. Masks are as recorded, where there are some.
 
     Args:
         path: the list, as `preprocessing/dataset_json/FF-DF.json`.

@@ -34,9 +34,8 @@ _PREVIEW = re.compile(r"(\d+)_(\d+)_(.+)")
 class DFDC(RecordedFakes):
     """Frames of the real videos of DFDC's training parts, one for each frame of a fake of them.
 
-    Rows are the first frame of every fake's real video, then the second one of every one, ... The test set
-    does not say which real video a fake was made of, and is not read. Nobody has published masks; some fakes
-    have several faces of which not all are forged, or only forged sound.
+    The test set does not say which real video a fake was made of, and is not read. Nobody has published
+    masks; some fakes have several faces of which not all are forged, or only forged sound.
 
     Args:
         path: a folder of parts (`dfdc_train_part_0/metadata.json`, ...), or one part.
@@ -110,8 +109,7 @@ def _of_part(file: Path, finder: PairFinder) -> list[RecordedPair]:
 class DFDCPreview(RecordedFakes):
     """Frames of the real videos of DFDC's preview set, one for each frame of a fake of them.
 
-    Rows are the first frame of every fake's real video, then the second one of every one, ... Nobody has
-    published masks. Names tell both people of a fake.
+    Nobody has published masks. Names tell both people of a fake.
 
     Args:
         path: the folder with `dataset.json`, `original_videos`, `method_A` and `method_B`.

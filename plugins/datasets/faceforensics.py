@@ -214,12 +214,9 @@ class FaceForensics:
     def facts(self, rows: Sequence[Row]) -> Mapping[str, Any]:
         targets = [self._target(name) for name, _ in rows]
         try:
-            seen = torch.tensor([int(t) for t in targets], dtype=torch.int64)
-            # Several clips of one target are told apart by their sources.
-            clips = torch.tensor([int(name.replace("_", "")) for name, _ in rows], dtype=torch.int64)
+            facts: dict[str, Any] = {"identities": torch.tensor([int(t) for t in targets], dtype=torch.int64)}
         except ValueError as e:
             raise DataError(f"faceforensics: a video is not named by a number ({e})") from None
-        facts: dict[str, Any] = {"identities": seen, "annotations": {"clips": clips}}
         if self._pair:
             second = torch.tensor([float(t == self._pair[1]) for t in targets])
             facts["attributes"] = {"Identity_B": second}

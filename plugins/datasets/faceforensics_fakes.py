@@ -28,10 +28,9 @@ WITHOUT_MASKS = ("FaceShifter",)
 class FaceForensicsFakes(RecordedFakes):
     """Frames of FaceForensics++'s originals that manipulations have fakes of, and these fakes.
 
-    Rows are the first frame of every original, then the second one of every one, ... Only frames that all of
-    the manipulations have are taken: clips of FaceSwap and NeuralTextures are shorter. What masks mean is
-    not the same: of Face2Face and FaceSwap the blended face, of Deepfakes a rectangle, of NeuralTextures the
-    region that the tracker followed. FaceShifter has none.
+    Only frames that all of the manipulations have are taken: clips of FaceSwap and NeuralTextures are
+    shorter. What masks mean is not the same: of Face2Face and FaceSwap the blended face, of Deepfakes a
+    rectangle, of NeuralTextures the region that the tracker followed. FaceShifter has none.
 
     Args:
         path: the folder with `original_sequences`, `manipulated_sequences` and `splits`.

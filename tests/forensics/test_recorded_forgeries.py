@@ -92,7 +92,7 @@ train = 4
 
 [profile.quick]
 dataset = "films"
-samples = 8
+samples = 32
 forgeries = ["deepfakes", "changed", "shifter"]
 forensics = ["red", "learner"]
 pictures = 2
@@ -170,8 +170,8 @@ def test_fakes_are_judged_beside_their_reals_frame_by_frame_and_clip_by_clip(run
         next(v for k, v in cell.values.items() if k.endswith(n)) for n in ("/score", "/real_score")
     )
     # A quarter of the pixels is redder by 50 of 255.
-    assert np.asarray(score) - np.asarray(real) == pytest.approx(np.full(8, 50 / 255 / 4), abs=1e-6)
-    assert found["clip_auc"]["n"] == 8
+    assert np.asarray(score) - np.asarray(real) == pytest.approx(np.full(32, 50 / 255 / 4), abs=1e-6)
+    assert found["clip_auc"]["n"] == 32
     assert 0.5 <= found["clip_auc"]["value"] <= 1
 
 
@@ -182,7 +182,7 @@ def test_localization_is_of_those_fakes_whose_masks_are_known(run):
     assert found["pbca"]["value"] == pytest.approx(1 - 64 / 256)
     cell = next(c for c in run.cells if c.facts.attack == "forged:deepfakes" and c.facts.component == "red")
     known = next(v for k, v in cell.values.items() if k.endswith("/mask_known"))
-    assert sorted(known) == [0.0] * 4 + [1.0] * 4
+    assert sorted(known) == [0.0] * 16 + [1.0] * 16
 
 
 def test_without_masks_nothing_is_said_of_where(run):
@@ -238,7 +238,7 @@ def test_pictures_of_another_crop_are_not_taken_for_its_own(tmp_path):
 def test_a_constant_mask_learns_from_known_masks_alone(tmp_path):
     films(tmp_path)
     text = edited(REGISTRY, ('use = "acme/learner"\nfamilies = ["deepfakes"]', 'use = "constant-mask"'))
-    kit = toolkit(tmp_path, edited(text, ("samples = 8", "samples = 2")))
+    kit = toolkit(tmp_path, text)
     done = Bench(kit, "quick", out=tmp_path / "run", cache=tmp_path / "cache", report=print).run()
     assert not done.failures
     [row] = [
@@ -263,7 +263,7 @@ def test_a_model_taught_on_one_data_set_is_tested_on_another(tmp_path):
         ("[generator.forensics]", OTHER + "\n[generator.forensics]"),
         ('manipulation = "Deepfakes" }', 'dataset = "films", manipulation = "Deepfakes" }'),
         ('families = ["deepfakes"]', 'families = ["deepfakes"]\ndataset = "films"'),
-        ('dataset = "films"\nsamples = 8', 'dataset = "others"\nsamples = 4'),
+        ('dataset = "films"\nsamples = 32', 'dataset = "others"\nsamples = 4'),
         ('forgeries = ["deepfakes", "changed", "shifter"]', 'forgeries = ["theirs"]'),
     )
     kit = toolkit(tmp_path, text)

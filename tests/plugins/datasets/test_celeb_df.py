@@ -69,7 +69,7 @@ def test_the_fake_of_an_id_is_looked_up_and_cut_out_as_its_real(root, dataset):
         reals = sorted({real_of(fake) for fake in FAKES})
         assert torch.equal(picture, shown(100 * reals.index(real_of(name)) + int(position), 16, MIDDLE))
         assert torch.equal(fake, shown(FAKES[name] + int(position), 16, MIDDLE))
-    assert [int(one.rpartition("-")[2]) for one in batch.ids] == [0, 0, 5, 5], "first and last of six"
+    assert [int(one.rpartition("-")[2]) for one in batch.ids] == [0, 5, 0, 5], "first and last of six"
     assert torch.equal(data.reals(batch.ids), batch.images)
     assert not data.recorded_masks(batch.ids, "Celeb-synthesis").any(), "nobody has published any"
 
@@ -79,6 +79,7 @@ def test_a_row_says_who_is_seen_and_of_which_clip_it_is(root, dataset):
     rows = [batch for batch in everything(data).values() if len(batch)]
     seen, clips = {}, {}
     for batch in rows:
+        assert batch.annotations["frames"].tolist() == [0, 1, 2] * (len(batch) // 3)
         for one, person, number in zip(
             batch.ids, batch.identities.tolist(), batch.annotations["clips"].tolist(), strict=True
         ):
