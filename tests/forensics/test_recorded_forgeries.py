@@ -271,3 +271,19 @@ def test_a_model_taught_on_one_data_set_is_tested_on_another(tmp_path):
     assert not done.failures
     variants = {r["variant"] for r in done.rows if r["component"] == "learner" and r["metric"] == "auc"}
     assert variants == {"unseen member+world"}
+
+
+def test_a_run_says_once_what_is_left_out_and_reports_fakes_without_masks(tmp_path):
+    films(tmp_path)
+    gone = tmp_path / "ff" / "manipulated_sequences" / "FaceShifter" / "c23" / "images" / "003_000"
+    for picture in gone.iterdir():
+        picture.unlink()
+    gone.rmdir()
+    said: list[str] = []
+    kit = toolkit(tmp_path, edited(REGISTRY, ('forgeries = ["deepfakes", "changed", ', "forgeries = [")))
+    done = Bench(kit, "quick", out=tmp_path / "run", cache=tmp_path / "cache", report=said.append).run()
+    assert not done.failures
+    assert not done.observers_failed
+    assert len([line for line in said if "1 of 6 fakes are left out for missing files" in line]) == 1
+    assert ("forensics", "forged:shifter", "", "forged") in done.pictures
+    assert ("forensics", "forged:shifter", "", "mask") not in done.pictures
