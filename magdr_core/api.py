@@ -64,12 +64,15 @@ from magdr_core.errors import ComponentError, DataError, MagdrError, WeightsErro
 from magdr_core.files.user_files import read_json, text_lines, user_path
 from magdr_core.guards import Guard
 from magdr_core.hosting.hookspecs import hookimpl
+from magdr_core.isolation.containment import notice
 from magdr_core.magdr import FixedChain, MagDR, MagDRDetector, Outcome
 from magdr_core.media import (
     PICTURE_SUFFIXES,
     VIDEO_SUFFIXES,
     Picture,
     Video,
+    face_cut,
+    find_faces,
     read_picture,
     read_video,
     write_picture,
@@ -161,8 +164,11 @@ __all__ = [
     "Video",
     "Weights",
     "WeightsError",
+    "face_cut",
+    "find_faces",
     "hookimpl",
     "load_state",
+    "notice",
     "pack_tensors",
     "read_json",
     "read_picture",

@@ -49,6 +49,7 @@ class GroupRun:
         self._ready: dict[tuple[str, str], Any] = {}
         self._cached: dict[Hashable, Any] = {}
         self._yardsticks: list[Yardstick] = []
+        self._told: set[str] = set()
         self._some: dict[tuple[int, ...], SomeRun] = {}
 
     @property
@@ -159,7 +160,9 @@ class GroupRun:
             return failed_cell(facts, why)
         finally:
             for notice in take_notices():
-                self.work.report(notice)
+                if notice not in self._told:
+                    self._told.add(notice)
+                    self.work.report(notice)
         clean = images.clean(False, cell.slice)
         forwards = (self._take_passes() + sum(portion.passes for portion in before)) / len(clean)
         for name, kept in measured.pictures.items():

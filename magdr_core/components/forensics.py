@@ -22,7 +22,8 @@ class Forged:
 
     Attributes:
         images: `[B,3,H,W]` in [0,1], 8-bit levels.
-        masks: `[B,1,H,W]` of 0 and 1, 1 where forged; what that means is the spec's `definition`.
+        masks: `[B,1,H,W]` of 0 and 1, 1 where forged; what that means is the spec's `definition`. A forgery
+            whose definition is `recorded` gives an empty one where nobody has published any.
         alpha: `[B,1,H,W]`, the weight of the forgery in each pixel. Where it is 0 the source is untouched to
             the last bit. None: pixels further than the spec's `reach` from the mask are.
     """
@@ -58,7 +59,7 @@ class ForensicData:
     Attributes:
         real: `[n,3,H,W]`, 8-bit.
         fake: `[n,3,H,W]`, 8-bit.
-        masks: `[n,1,H,W]` of 0 and 1, of the fakes.
+        masks: `[n,1,H,W]` of 0 and 1, of the fakes; an empty one says that nobody knows where.
         families: `n` names of forgeries, as `use` has them.
         groups: `n` groups of families.
         qualities: `n` labels of what both went through; empty of nothing.

@@ -256,9 +256,10 @@ class TrainedOn:
 ForgeryGroup = Literal["generators", "blends", "local", "whole"]
 """Families whose traces are alike. One that is unseen is unseen together with its relatives."""
 
-MaskDefinition = Literal["blend", "changed", "region"]
+MaskDefinition = Literal["blend", "changed", "region", "recorded"]
 """What a forged mask says: where a blend gives the forgery more than half of the weight, which pixels are
-others, or where the forger worked, whether or not anything changed there."""
+others, where the forger worked, whether or not anything changed there, or what the authors of a data set
+published, if anything."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -269,6 +270,9 @@ class ForgerySpec(ComponentSpec):
     its masks mean and `group` which families are its relatives. A `null` one is no forgery: the pipeline, or
     a harmless edit, after which a picture still counts as real; its masks are empty. `reach` is how far from
     its mask a forgery may change pixels if it does not say where (`Forged.alpha`).
+
+    A component that is many families, by what it is told, says by which parameters: `named_by` tells them
+    apart, each is called NAME:VALUE, and the value of `grouped_by` goes before `group`.
     """
 
     kind: ClassVar[str] = "forgery"
@@ -277,6 +281,14 @@ class ForgerySpec(ComponentSpec):
     group: ForgeryGroup = "blends"
     null: bool = False
     reach: int = 8
+    named_by: str = ""
+    grouped_by: str = ""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in (self.named_by, self.grouped_by):
+            if name and name not in self.parameters:
+                raise TypeError(f"{self.name}: {name} is no parameter of build")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from magdr_core.components.figure import Figure, Threshold
+from magdr_core.forensics.localization import KNOWN
 from magdr_core.forensics.scenarios import RESTORED
 from magdr_core.results.cell import ATTACK
 
@@ -78,7 +79,12 @@ def _masks() -> Iterator[Figure]:
         ("pbca", "share of pixels judged rightly at 1/2; an empty mask has much of it"),
     ):
         yield Figure(
-            name=name, role=ROLE, needs=(name,), threshold=_SMALL, summary=f"{summary}; mean over fakes"
+            name=name,
+            role=ROLE,
+            needs=(name, KNOWN),
+            statistic=f"{_HERE}:MASKED_MEAN",
+            threshold=_SMALL,
+            summary=f"{summary}; mean over fakes whose masks are known",
         )
 
 

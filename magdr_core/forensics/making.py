@@ -32,7 +32,8 @@ class ForgeryFamily:
 
     Attributes:
         label: of its table.
-        name: registry name of its component, with those of the forgeries inside it.
+        name: registry name of its component, with which of its families it is (`ForgerySpec.named_by`), and
+            those of the forgeries inside it.
         group: of its relatives; of one that changes what another makes, the other's.
         null: it is no forgery.
         known_as: its label, name and group, and those of the forgeries inside it.
@@ -54,8 +55,10 @@ def family_of(toolkit: Any, label: str) -> ForgeryFamily:
         for name, need in spec.needs.items()
         if need.kind == "forgery" and isinstance(resolved.needs[name], str)
     ]
-    name = " of ".join([resolved.entry.name, *(family.name for family in inside)])
-    group = inside[0].group if inside else spec.group
+    own = f"{resolved.entry.name}:{resolved.params[spec.named_by]}" if spec.named_by else resolved.entry.name
+    group = resolved.params[spec.grouped_by] if spec.grouped_by else spec.group
+    name = " of ".join([own, *(family.name for family in inside)])
+    group = inside[0].group if inside else group
     known_as = {label, name, group}.union(*(family.known_as for family in inside))
     return ForgeryFamily(label, name, group, spec.null, frozenset(known_as))
 

@@ -99,7 +99,7 @@ class ForgedScenario(Scenario):
             yield Slice(f"{PREFIX}{label}", self.name, label, plan.used("forgery", label))
 
     def report_pictures(self, images: SharedImages, shown: int) -> Mapping[tuple[str, str, str, str], Tensor]:
-        """The fakes and their masks, `[n,3,H,W]` in [0,1] each."""
+        """The fakes and, where they are known, their masks, `[n,3,H,W]` in [0,1] each."""
         if self.configured(images.profile) is None or not images.profile.extra.get("forensics"):
             return {}
         found: dict[tuple[str, str, str, str], Tensor] = {}
@@ -111,7 +111,8 @@ class ForgedScenario(Scenario):
             except MagdrError:
                 continue  # its cells say so
             found[(images.task, part.name, "", "forged")] = pictures[:shown]
-            found[(images.task, part.name, "", "mask")] = masks[:shown]
+            if bool(masks[:shown].any()):  # all black would say that nothing is forged
+                found[(images.task, part.name, "", "mask")] = masks[:shown]
         return found
 
     def images_key(self, images: SharedImages, part: Slice) -> Mapping[str, Any]:

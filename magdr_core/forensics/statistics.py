@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from magdr_core.measures.intervals import PairedChange, Share
+from magdr_core.measures.intervals import PairedChange, Ratio, Share
 from magdr_core.measures.statistics import AUROC, SHARE
 from magdr_core.measures.thresholds import Array
 
@@ -68,11 +68,21 @@ def clip_auc(fakes: Array, reals: Array, weights: Array) -> Array:
     return np.asarray((w * labels * won).sum(-1) / (total[..., 0] * (w * labels).sum(-1)))
 
 
+def masked_mean(values: Array, known: Array) -> Array:
+    """The mean of `[..., n]` over the samples that are known.
+
+    Args:
+        known: `[..., n]` of 1 and 0, some 1.
+    """
+    return np.asarray((values * known).sum(-1) / known.sum(-1))
+
+
 AVERAGE_PRECISION = Share(average_precision)
 EQUAL_ERROR_RATE = Share(equal_error_rate, smooth=False)
 CLIP_AUC = Share(clip_auc)
 AUC_CHANGE = PairedChange(AUROC)
 SHARE_CHANGE = PairedChange(SHARE)
+MASKED_MEAN = Ratio(masked_mean, lambda values, known: (values * known, known))
 """As figures name them."""
 
 

@@ -20,6 +20,12 @@ T = TypeVar("T")
 _notices: list[str] = []
 
 
+def notice(text: str) -> None:
+    """Have the user told something in one line that is no failure: how much of the data is left out, say."""
+    if text not in _notices:
+        _notices.append(text)
+
+
 def take_notices() -> list[str]:
     """One-line messages about what was found and is no failure, since the last call."""
     taken, _notices[:] = list(_notices), []

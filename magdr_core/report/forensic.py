@@ -165,14 +165,10 @@ def _gallery(
         title = family(attack)
         rows = [
             Row("forged", "forged", "", f"{task}, {title}", {"input": pictures[(attack, "", "forged")]}),
-            Row(
-                "mask",
-                "mask",
-                "what is forged",
-                f"{task}, {title}",
-                {"input": pictures[(attack, "", "mask")]},
-            ),
         ]
+        mask = pictures.get((attack, "", "mask"))
+        if mask is not None:
+            rows.append(Row("mask", "mask", "what is forged", f"{task}, {title}", {"input": mask}))
         for model in models:
             located = pictures.get((attack, model, "located"))
             if located is not None:

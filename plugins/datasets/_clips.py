@@ -13,6 +13,8 @@ from torch import Tensor
 
 from magdr_core.api import DataError, read_picture, read_video
 
+from ._pictures import listing
+
 _FRAME = re.compile(r"(\d+)\.(png|jpe?g)", re.IGNORECASE)
 
 CACHE_BYTES = 2**28
@@ -39,22 +41,31 @@ class PictureClip:
     """Extracted frames `0000.png, 0001.png, ...`; OpenCV counts from 0, FFmpeg from 1.
 
     A folder with a frame 1 and no frame 0 counts from 1.
+
+    Args:
+        path: the folder.
+        listed: those of its pictures that a list names; they count from 0.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, listed: Sequence[Path] | None = None) -> None:
         self.path = path
+        self._listed = listed
 
     @cached_property
     def _files(self) -> dict[int, Path]:
         files: dict[int, Path] = {}
-        for file in sorted(self.path.iterdir()):
+        for file in sorted(self.path.iterdir() if self._listed is None else self._listed):
             match = _FRAME.fullmatch(file.name)
             if match and files.setdefault(int(match[1]), file) != file:
                 raise DataError(f"{file}: is frame {int(match[1])} for the second time")
         if not files:
             raise DataError(f"{self.path}: holds no frames such as 0000.png")
-        first = 1 if 1 in files and 0 not in files else 0
+        first = 1 if self._listed is None and 1 in files and 0 not in files else 0
         return {number - first: files[number] for number in sorted(files)}
+
+    def file(self, position: int) -> Path | None:
+        """The picture of a frame; None if there is none."""
+        return self._files.get(position)
 
     def positions(self) -> Sequence[int]:
         return list(self._files)
@@ -110,6 +121,71 @@ class VideoClip:
     def close(self) -> None:
         """Let go of the file."""
         self._decoding, self._next = None, 0
+
+
+def find_clip(folders: Sequence[Path], name: str, source: str = "auto") -> Clip:
+    """A clip of extracted frames (`frames/NAME/`, `images/NAME/` or `NAME/`) or a video (`NAME.mp4` or
+    `videos/NAME.mp4`), the first that is there.
+
+    Args:
+        folders: that may hold it.
+        source: "images", "videos", or "auto" for either, frames first.
+
+    Raises:
+        DataError: neither is there.
+    """
+    if source != "videos":
+        for folder in folders:
+            for place in (folder / "frames", folder / "images", folder):
+                if (place / name).is_dir():
+                    return PictureClip(place / name)
+    if source != "images":
+        for folder in folders:
+            for place in (folder, folder / "videos"):
+                if (place / f"{name}.mp4").is_file():
+                    return VideoClip(place / f"{name}.mp4", exact=False)
+    videos, images = (f"{name}.mp4", f"videos/{name}.mp4"), (f"frames/{name}", f"images/{name}", name)
+    tried = {"images": images, "videos": videos}.get(source, (*videos, *images))
+    raise DataError(f"{folders[0]}: has no clip {name}; looked for {', '.join(tried)}")
+
+
+def clip_names(folder: Path, source: str = "auto") -> list[str]:
+    """What :func:`find_clip` finds in a folder, by name.
+
+    Raises:
+        DataError: there is no such folder.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder}: does not exist")
+    names: set[str] = set()
+    if source != "images":
+        names |= {file.stem for place in (folder, folder / "videos") for file in place.glob("*.mp4")}
+    if source != "videos":
+        inside = [folder / name for name in ("frames", "images") if (folder / name).is_dir()] or [folder]
+        names |= {one.name for place in inside for one in place.iterdir() if one.is_dir()} - _FOLDERS
+    return sorted(names)
+
+
+_FOLDERS = {"frames", "images", "videos", "landmarks", "masks"}
+"""Folders that hold clips, and are none."""
+
+
+def facts_of(clip: Clip) -> str:
+    """Names and sizes of a clip's files, for a fingerprint; nothing of it is read."""
+    return listing(clip.path) if clip.path.is_dir() else f"{clip.path.name} {clip.path.stat().st_size}"
+
+
+def spaced(positions: Sequence[int], count: int) -> list[int]:
+    """`count` positions from the first to the last, evenly spaced (0, or fewer are there: all), as
+    DeepfakeBench takes frames.
+
+    >>> spaced(range(10), 4), spaced([3, 8], 4)
+    ([0, 3, 6, 9], [3, 8])
+    """
+    last = len(positions) - 1
+    if not count or count > last:
+        return list(positions)
+    return [positions[last * i // (count - 1) if count > 1 else last // 2] for i in range(count)]
 
 
 def sampled(positions: Sequence[int], stride: int, limit: int = 0) -> list[int]:

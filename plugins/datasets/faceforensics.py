@@ -12,7 +12,7 @@ from torch import Tensor
 
 from magdr_core.api import DataError, DataPath, DatasetSpec, Field, hookimpl
 
-from ._clips import Clip, FrameMemory, PictureClip, VideoClip, sampled
+from ._clips import Clip, FrameMemory, PictureClip, VideoClip, facts_of, sampled
 from ._faceforensics import (
     Pair,
     face_square,
@@ -23,7 +23,7 @@ from ._faceforensics import (
     sequences,
     videos_of,
 )
-from ._pictures import Box, centre_square, given_folder, listing, squared
+from ._pictures import Box, centre_square, given_folder, squared
 from ._splits import SPLITS, RowSplit, by_time, check_split, digest, stacked
 
 MAGDR_API = 1
@@ -229,17 +229,13 @@ class FaceForensics:
             for name in self._names(self._pairs.get(split, [self._pair] if self._pair else [])):
                 clips = [self._clip(name, self._method)]
                 clips += [self._mask(name)] if self._crop == "mask" else []
-                parts += [split, name, *(_facts(clip) for clip in clips)]
+                parts += [split, name, *map(facts_of, clips)]
         return digest(*parts)
 
     def fingerprint(self) -> str:
         """Names the frames by the clips of each split, with file names and sizes; no clip is read for it."""
         how = f"every{self._stride}-first{self._frames}-{self._crop}-{self.size}px"
         return f"faceforensics-v{VERSION}-{self._method}-{self._compression}-{how}-{self._content}"
-
-
-def _facts(clip: Clip) -> str:
-    return listing(clip.path) if clip.path.is_dir() else f"{clip.path.name} {clip.path.stat().st_size}"
 
 
 @hookimpl

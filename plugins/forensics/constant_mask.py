@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from magdr_core.api import ForensicData, ForensicSpec, hookimpl, pack_tensors, unpack_tensors
+from magdr_core.api import DataError, ForensicData, ForensicSpec, hookimpl, pack_tensors, unpack_tensors
 from magdr_core.functional import resize
 
 MAGDR_API = 1
@@ -38,13 +38,20 @@ class ConstantMask:
         return mask.expand(len(x), -1, -1, -1).contiguous()
 
     def fit(self, data: ForensicData) -> dict[str, Any]:
-        """The mean mask, scaled so that the cut with the largest mean IoU is at 1/2; JSON-able."""
-        prior = data.masks.mean(0, keepdim=True)
+        """The mean mask, scaled so that the cut with the largest mean IoU is at 1/2; JSON-able.
+
+        Raises:
+            DataError: no mask of any forgery is known.
+        """
+        masks = data.masks[data.masks.flatten(1).any(1)]
+        if not len(masks):
+            raise DataError("constant-mask learns from masks, and of these forgeries nobody knows any")
+        prior = masks.mean(0, keepdim=True)
         best, cut = -1.0, 0.5
         for candidate in (torch.arange(CUTS) + 0.5) / CUTS * float(prior.max().clamp_min(1e-6)):
             inside = prior > candidate
-            both = (inside & (data.masks > 0.5)).flatten(1).sum(1)
-            either = (inside | (data.masks > 0.5)).flatten(1).sum(1)
+            both = (inside & (masks > 0.5)).flatten(1).sum(1)
+            either = (inside | (masks > 0.5)).flatten(1).sum(1)
             iou = float((both / either.clamp_min(1)).mean())
             if iou > best:
                 best, cut = iou, float(candidate)

@@ -71,9 +71,13 @@ def _first_not_empty(masks: Tensor, otherwise: Tensor) -> Tensor:
     return torch.where(masks.amax((2, 3), keepdim=True) > 0, masks, otherwise.to(masks.dtype))
 
 
-def near_a_change(source: Tensor, images: Tensor) -> Tensor:
-    """`[B,1,H,W]` of 0/1: the 3x3 neighbourhoods of visibly changed pixels of `[B,3,H,W]`."""
-    changed = (images - source).abs().amax(1, keepdim=True) > VISIBLE
+def near_a_change(source: Tensor, images: Tensor, least: float = VISIBLE) -> Tensor:
+    """`[B,1,H,W]` of 0/1: the 3x3 neighbourhoods of visibly changed pixels of `[B,3,H,W]`.
+
+    Args:
+        least: change of some channel above which it is one.
+    """
+    changed = (images - source).abs().amax(1, keepdim=True) > least
     return F.max_pool2d(changed.to(images.dtype), 3, 1, 1)
 
 

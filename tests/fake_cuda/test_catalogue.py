@@ -43,11 +43,18 @@ FITTED_IN_WORLD = {"defense magdr", "defense best-of"}
 NOT_RUN = {
     "dataset celeba": "reads files; its pictures are handed over on the host",
     "dataset celebamask-hq": "reads files",
+    "dataset celeb-df": "reads files",
+    "dataset deeperforensics": "reads files",
+    "dataset deepfakebench": "reads files",
+    "dataset dfdc": "reads files",
+    "dataset dfdc-preview": "reads files",
     "dataset faceforensics": "reads files",
+    "dataset faceforensics-fakes": "reads files",
     "dataset folder": "reads files",
     "dataset video": "reads files",
     "dataset procedural-faces": "is no call: test_magdr.py draws from it",
     "dataset procedural-clips": "is no call, and draws as procedural-faces does",
+    "forgery recorded": "looks pictures up that were read from files",
     "forgery redrawn": "takes pictures from procedural-faces, which draws them on the host",
 }
 """Of the whole catalogue these are not called here. Everything else is, torchattacks and SciPy's included."""

@@ -71,6 +71,23 @@ def test_a_null_forgery_changes_what_it_likes_and_has_no_mask():
         forged(Forged(X, MASK), null)
 
 
+def test_recorded_masks_may_be_empty_where_nobody_knows_them():
+    some = MASK * torch.tensor([1, 0, 1.0])[:, None, None, None]
+    made = Forged(X, some, torch.ones_like(MASK))
+    assert torch.equal(forged(made, replace(SPEC, definition="recorded")).masks, some)
+    with pytest.raises(ComponentError, match="an empty mask for image 1"):
+        forged(made)
+
+
+def test_families_are_named_and_grouped_by_parameters_that_there_are():
+    def build(*, which: str = ""):
+        """Some."""
+
+    assert ForgerySpec(name="f", build=build, named_by="which").named_by == "which"
+    with pytest.raises(TypeError, match="f: what is no parameter of build"):
+        ForgerySpec(name="f", build=build, grouped_by="what")
+
+
 class Model:
     def __init__(self, score=lambda x: x.mean((1, 2, 3)), locate=lambda x: x[:, :1]):
         self.score, self.locate = score, locate

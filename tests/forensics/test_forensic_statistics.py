@@ -8,9 +8,9 @@ from scipy.optimize import brentq
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
 from magdr_core.forensics.figures import FIGURES
-from magdr_core.forensics.statistics import average_precision, clip_auc, equal_error_rate
+from magdr_core.forensics.statistics import MASKED_MEAN, average_precision, clip_auc, equal_error_rate
 from magdr_core.measures.intervals import Ratio, Share, interval
-from magdr_core.measures.statistics import statistic_of
+from magdr_core.measures.statistics import STATISTICS, statistic_of
 
 
 def drawn(seed, *, ties):
@@ -99,3 +99,15 @@ def test_intervals_of_clips_are_over_identities():
     by_person = interval(statistic, (fakes, reals, weights), np.repeat(np.arange(30), 12), 0)
     assert by_clip[0] == by_person[0] == pytest.approx(roc_auc_score(*stacked(fakes[::12], reals[::12])))
     assert by_person[2] - by_person[1] > 1.5 * (by_clip[2] - by_clip[1])
+
+
+def test_a_masked_mean_is_of_the_known_ones_and_so_is_its_interval():
+    rng = np.random.default_rng(0)
+    values, known = rng.random(40), np.repeat([1.0, 0.0], 20)
+    assert float(MASKED_MEAN(values, known)) == pytest.approx(values[:20].mean())
+    people = np.arange(40)
+    found = interval(MASKED_MEAN, (values, known), people, 0)
+    value, low, high = interval(STATISTICS["mean"], (values[:20],), people[:20], 0)
+    assert found[0] == pytest.approx(value)
+    assert found[1] < found[0] < found[2]
+    assert (found[2] - found[1]) == pytest.approx(high - low, rel=0.35), "those unknown add nothing to go by"

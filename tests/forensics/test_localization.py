@@ -35,6 +35,17 @@ def test_pixels_of_a_whole_forgery_have_no_auc():
     assert "pixel_auc" not in overlap(torch.rand(2, 1, 4, 4), torch.ones(2, 1, 4, 4))
 
 
+def test_a_picture_whose_mask_is_not_known_is_marked_and_none_is_measured_where_none_is():
+    masks = torch.zeros(3, 1, 4, 4)
+    masks[1, :, :2] = 1
+    located = torch.ones(3, 1, 4, 4)
+    found = overlap(located, masks)
+    assert found["mask_known"] == [0.0, 1.0, 0.0]
+    assert found["iou"] == found["pbca"] == [0.0, 0.5, 0.0]
+    assert found["pixel_auc"] == [0.0, 0.5, 0.0]
+    assert overlap(located, torch.zeros(3, 1, 4, 4)) == {}
+
+
 def test_alarms_are_shares_of_real_pixels_and_regions_of_over_a_hundredth():
     located = torch.zeros(3, 1, 10, 20)
     located[1, 0, 0, :2] = 0.9  # a hundredth, and no more

@@ -17,6 +17,9 @@ def test_data_docs_tables_fit_the_datasets(table, toolkit_from):
     assert labels
     for label in labels:
         assert toolkit.resolve("dataset", label).params["path"]
+    for kind in ("forgery", "forensic", "generator"):
+        for label in toolkit.registry.labels(kind):
+            toolkit.resolve(kind, label)
 
 
 def test_data_docs_tell_of_every_dataset(toolkit_from):
