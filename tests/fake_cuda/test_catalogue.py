@@ -45,6 +45,7 @@ NOT_RUN = {
     "dataset celebamask-hq": "reads files",
     "dataset faceforensics": "reads files",
     "dataset folder": "reads files",
+    "dataset portraits": "reads files",
     "dataset video": "reads files",
     "dataset procedural-faces": "is no call: test_magdr.py draws from it",
     "forgery redrawn": "takes pictures from procedural-faces, which draws them on the host",

@@ -19,7 +19,7 @@ from tests.catalog_params import PARAMS
 ROUNDING = {"purifier"}
 """Its convolutions round otherwise for a single image, since it does not go through `in_pieces`."""
 
-FROM_FILES = {"celeba", "celebamask-hq", "faceforensics", "folder", "video", "redrawn"}
+FROM_FILES = {"celeba", "celebamask-hq", "faceforensics", "folder", "portraits", "video", "redrawn"}
 
 
 def catalogue():

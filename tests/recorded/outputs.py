@@ -28,7 +28,7 @@ from tests.catalog_params import PARAMS
 
 FILE = Path(__file__).with_name("outputs.json")
 
-FROM_FILES = {"celeba", "celebamask-hq", "faceforensics", "folder", "video", "redrawn"}
+FROM_FILES = {"celeba", "celebamask-hq", "faceforensics", "folder", "portraits", "video", "redrawn"}
 """Datasets whose pictures are the user's; their fingerprints are of the files."""
 
 MORE: dict[tuple[str, str], dict[str, dict[str, Any]]] = {
