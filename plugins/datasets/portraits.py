@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from magdr_core.api import Batch, DataError, DataPath, DatasetSpec, Field, SampleRng, hookimpl
+from magdr_core.api import Batch, DataError, DataPath, DatasetSpec, Field, SampleRng, hookimpl, text_lines
 
 from ._pictures import file_digest, given_folder, read_listed
 from ._portrait_list import Portrait, read_landmarks, read_list
@@ -26,7 +26,7 @@ NAME = "portraits"
 VERSION = 1
 """Raised whenever the same files would give other pictures."""
 
-LIST, LANDMARKS = "list.csv", "landmarks.npz"
+LIST, LANDMARKS, TERMS = "list.csv", "landmarks.npz", "TERMS.txt"
 
 
 class PortraitSplit:
@@ -96,7 +96,8 @@ class PortraitSplit:
 
         Args:
             changes: names of :data:`.retouch.EDITS` with `[B]` each. 1 adds; 0 leaves as it is, since
-                classical edits take nothing away. What an edit does not touch keeps its values.
+                classical edits take nothing away, and so does 1 for what is drawn already. What an edit does
+                not touch keeps its values.
 
         Raises:
             DataError: another name.
@@ -105,7 +106,10 @@ class PortraitSplit:
         if unknown:
             raise DataError(f"{NAME} can add {', '.join(EDITS)}, not {unknown[0]!r}")
         wishes = {name: values.cpu() for name, values in changes.items()}
-        return self.scene(indices).images(wishes).to(self._dataset.device)
+        scene = self.scene(indices)
+        if "Eyeglasses" in wishes:
+            wishes["Eyeglasses"] = wishes["Eyeglasses"] * ~scene.has_glasses
+        return scene.images(wishes).to(self._dataset.device)
 
 
 class Portraits:
@@ -192,6 +196,17 @@ class Portraits:
         """How many portraits there are of each folder, by its name."""
         folders = [p.name.rpartition("/")[0] or "." for p in self.portraits]
         return {folder: folders.count(folder) for folder in dict.fromkeys(folders)}
+
+    def terms(self) -> str:
+        """What the folder's `TERMS.txt` says about sources and terms, on one line; empty if there is none.
+
+        Raises:
+            DataError: it is no text.
+        """
+        path = self._root / TERMS
+        if not path.is_file():
+            return ""
+        return " ".join(line.strip() for _, line in text_lines(path, error=DataError) if line.strip())
 
     def fingerprint(self) -> str:
         """Names the pictures by the lists' content and by the files' names and sizes, which are not read."""

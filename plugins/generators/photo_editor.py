@@ -8,6 +8,7 @@ state-dict keys of StarGAN, and a StarGAN's weights load: its output is blended 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Annotated
 
@@ -46,6 +47,8 @@ class PhotoEditor(StarGAN):
     """
 
     additive = True
+    cut_from = math.log((1 + STRETCH) / STRETCH)
+    """The logit from which on the mask is exactly 1; below its negative it is 0."""
 
     def __init__(self, attributes: tuple[str, ...], *, width: int, blocks: int, size: int) -> None:
         super().__init__(attributes, width=width, blocks=blocks, size=size)
@@ -74,9 +77,14 @@ class PhotoEditor(StarGAN):
         colour, logits = self.logits(x, c)
         return colour, cut(logits)
 
-    def forward(self, x: Tensor, c: Condition) -> Tensor:
-        colour, attention = self.heads(x, c)
+    @staticmethod
+    def blended(x: Tensor, colour: Tensor, logits: Tensor) -> Tensor:
+        """The output `[B,3,H,W]` in [0,1] of an input and of what `logits` gives for it."""
+        attention = cut(logits)
         return attention * x + (1 - attention) * colour
+
+    def forward(self, x: Tensor, c: Condition) -> Tensor:
+        return self.blended(x, *self.logits(x, c))
 
     def features(self, x: Tensor, c: Condition) -> list[Tensor]:
         """Activations of the first two stages and of the last residual block (sides H, H/2 and H/4), then
