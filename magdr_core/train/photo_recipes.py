@@ -13,7 +13,7 @@ from magdr_core.components.recipe import Recipe
 PAIRED: Mapping[str, float] = {"square": 10.0, "region": 3.0, "gradient": 1.0, "adversarial": 0.02}
 """Weights of the losses that all generators are trained with: they are shown the exact result."""
 
-ATTENTION: Mapping[str, float] = {"attention": 0.3, "margin": 0.5, "nothing": 0.06}
+ATTENTION: Mapping[str, float] = {"attention": 0.1, "margin": 0.2, "nothing": 0.06}
 """Further settings of the editor's trainer."""
 
 SOURCES: Mapping[int, int] = {64: 60, 128: 90}
