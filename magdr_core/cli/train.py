@@ -15,7 +15,7 @@ from magdr_core.errors import one_line
 from magdr_core.hosting.discovery import BUILTIN
 from magdr_core.hosting.manager import PluginHost
 from magdr_core.registry.read import default_registry, read_registry
-from magdr_core.train.runner import find_recipe, train
+from magdr_core.train.runner import check_data, find_recipe, train
 
 
 @click.command("train", context_settings={"help_option_names": ["-h", "--help"]})
@@ -24,9 +24,16 @@ from magdr_core.train.runner import find_recipe, train
 @click.option("--steps", type=click.IntRange(min=1), help="Fewer steps than the recipe, for a trial.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    help="A folder of portraits with masks and landmarks, for networks that learn from photographs.",
+)
+@click.option(
     "--registry", type=click.Path(path_type=Path), help="A registry whose local plugins bring recipes too."
 )
-def command(name: str | None, out: Path, steps: int | None, device: str, registry: Path | None) -> None:
+def command(
+    name: str | None, out: Path, steps: int | None, device: str, data: Path | None, registry: Path | None
+) -> None:
     """Train a shipped network again, or a plugin's: NAME.safetensors and its card NAME.toml.
 
     A checkpoint in the folder is continued. Without NAME, lists what can be trained.
@@ -40,9 +47,11 @@ def command(name: str | None, out: Path, steps: int | None, device: str, registr
             say(f"magdr: {one_line(fault)}", err=True)
     if name is None:
         for known, recipe in host.recipes.items():
-            console.print(f"{known}  {recipe.kind} {recipe.use}, {recipe.steps} steps")
+            needs = "" if recipe.photos is None else ", needs --data FOLDER"
+            console.print(f"{known}  {recipe.kind} {recipe.use}, {recipe.steps} steps{needs}")
         return
     recipe = find_recipe(name, host.recipes)
+    check_data(recipe, data)
     check_writable(out)
     if device in ("auto", "cpu"):
         torch.set_num_threads(probe_threads())
@@ -62,5 +71,6 @@ def command(name: str | None, out: Path, steps: int | None, device: str, registr
             progress=progress,
             local=read.local,
             base=read.path.parent,
+            data=data,
         )
     console.print(str(path), soft_wrap=True)

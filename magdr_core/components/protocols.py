@@ -74,7 +74,8 @@ class Generator(Protocol):
         """One condition per image that really changes something."""
 
     # Optional: `classes(c) -> [Condition, ...]`, every condition that the faces of `c` could be given, for
-    # attacks that do not know which one it will be.
+    # attacks that do not know which one it will be. `additive = True`: it only adds, and a value of 0 leaves
+    # as it is what a picture shows.
 
 
 class FeatureSource(Protocol):

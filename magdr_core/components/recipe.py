@@ -17,6 +17,12 @@ class Recipe:
         trainer: the procedure: called with a :class:`magdr_core.train.context.TrainContext`, it gives a
             `Trainer`. A function, or `module:function` as text, so that a list of recipes imports none.
         dataset: parameters of `procedural-faces`.
+        photos: parameters of `portraits`, where photographs are learned from as well; the folder is the
+            user's (`magdr train NAME --data FOLDER`).
+        drawn: share of drawn faces among the training images, where there are photographs.
+        victim: table of the generator that others are attacked on, purified or copied for; the trainer's own
+            choice if empty.
+        surrogate: table of the parser that stands in for an unknown generator; `unet` if empty.
         steps, batch, lr: optimisation (a cosine decay to 1% of lr).
         pool: training images drawn once, before the first step.
         start: weights that training starts from (as in a registry), instead of random ones.
@@ -36,6 +42,10 @@ class Recipe:
     start: str = ""
     params: Mapping[str, Any] = field(default_factory=dict)
     dataset: Mapping[str, Any] = field(default_factory=lambda: {"size": 64})
+    photos: Mapping[str, Any] | None = None
+    drawn: float = 0.0
+    victim: Mapping[str, Any] = field(default_factory=dict)
+    surrogate: Mapping[str, Any] = field(default_factory=dict)
     settings: Mapping[str, float] = field(default_factory=dict)
     tested: int = 500
 

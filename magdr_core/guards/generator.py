@@ -42,6 +42,7 @@ class GuardedGenerator(Guard):
             (:mod:`magdr_core.guards.accelerate`).
         stream: names the streams of a stochastic one.
         regions: what `edited` is over; the twelve `PARTS` where the component declares nothing.
+        additive: it only adds: a condition of 0 leaves as it is what a picture shows.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class GuardedGenerator(Guard):
         self.size: int = component.size
         self.condition_names: tuple[str, ...] = tuple(component.condition_names)
         self.regions: Regions = self.declared_regions()
+        self.additive = bool(getattr(component, "additive", False))
         self.passes = 0
         self.told: Callable[[int], None] | None = None
         self.memory: OutputMemory | None = None

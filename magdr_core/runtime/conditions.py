@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -32,7 +32,8 @@ def condition_of(
 
     Raises:
         DataError: an unknown condition name, a value that is no number from 0 to 1, another number of values
-            than of pictures, two hair colours, no edit, or one that changes nothing.
+            than of pictures, two hair colours, no edit, or one that changes nothing; of a generator that only
+            adds (`additive`), something that pictures show and that is to go.
     """
     names = generator.condition_names
     known_name(generator, edits)
@@ -57,7 +58,18 @@ def condition_of(
         after[:, names.index(name)] = new
     if not bool((after != before).any(1).all()):
         raise DataError("the edit changes nothing on at least one picture")
+    if getattr(generator, "additive", False):
+        _only_added(names, new_values, before, after)
     return VectorCondition(after, after != before)
+
+
+def _only_added(names: Sequence[str], edits: Iterable[str], before: Tensor, after: Tensor) -> None:
+    for name in edits:
+        i = names.index(name)
+        if bool(((after[:, i] == 0) & (before[:, i] != 0)).any()):
+            raise DataError(
+                f"the generator only adds: {name!r} = 0 leaves it as it is, and takes nothing away"
+            )
 
 
 def _values(name: str, value: Any, *, edit: bool = False) -> Tensor:

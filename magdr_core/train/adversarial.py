@@ -49,7 +49,8 @@ class AdversarialEditingTrainer(EditingTrainer):
                 with self.context.autocast():
                     y = self.net(x, c).float()
                 # With respect to the image alone: the editor's own gradients are not touched.
-                (gradient,) = torch.autograd.grad((y - away_from).square().sum(), x)
+                error = y - self.wanted(images, away_from, x.detach())
+                (gradient,) = torch.autograd.grad(error.square().sum(), x)
             x = x.detach() + step * gradient.sign()
             x = torch.minimum(torch.maximum(x, images - eps), images + eps).clamp(0, 1)
         return x.detach()

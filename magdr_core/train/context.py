@@ -35,17 +35,43 @@ class TrainContext:
     split: PairedSplit
     cache: Path
     log: Log
+    first: int | None = None  # index of the first test face, in a context for testing
 
     @property
     def device(self) -> torch.device:
         return self.toolkit.device
 
     def for_testing(self) -> TrainContext:
-        """The test split of the dataset as everybody else uses it, whatever the recipe trains on."""
-        dataset: Dataset = self.toolkit.build("dataset", "test")
+        """The test split of the drawn faces as everybody else uses it, whatever the recipe trains on; of a
+        context for testing, the same."""
+        return self if self.first is not None else self._testing("test", TESTED_FROM)
+
+    def _testing(self, label: str, first: int) -> TrainContext:
+        dataset: Dataset = self.toolkit.build("dataset", label)
         split = dataset.split("test")
         assert isinstance(split, PairedSplit)
-        return replace(self, dataset=dataset, split=split)
+        return replace(self, dataset=dataset, split=split, first=first)
+
+    def on_test_faces(self, measure: Callable[[TrainContext], Mapping[str, float]]) -> dict[str, float]:
+        """Figures of test faces by name. Where the recipe learns from photographs, those of photographs, and
+        those of drawn faces under `drawn_*`."""
+        if self.recipe.photos is None:
+            return dict(measure(self.for_testing()))
+        drawn = measure(self.for_testing())
+        return {
+            **measure(self._testing("test-photos", 0)),
+            **{f"drawn_{name}": value for name, value in drawn.items()},
+        }
+
+    def tested(self, size: int, most: int | None = None) -> Iterator[list[int]]:
+        """Indices of the test faces of a context for testing, in chunks of a size.
+
+        Args:
+            most: fewer of them than the recipe says.
+        """
+        assert self.first is not None
+        count = min(self.recipe.tested, len(self.split) - self.first, most or self.recipe.tested)
+        return self.chunks(count, size, self.first)
 
     def drawn_once(self, draw: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
         """Training images, kept beside the checkpoint so that a continued training need not draw again.
@@ -63,6 +89,8 @@ class TrainContext:
                 self.dataset.fingerprint(),
                 recipe.dataset,
                 recipe.settings,  # of its attacks, too
+                recipe.victim,
+                recipe.surrogate,
             )
         )
         if self.cache.is_file():

@@ -20,7 +20,7 @@ from magdr_core.components.objective import SUCCESS, symmetric_mse
 from magdr_core.components.rng import SampleRng
 from magdr_core.guards import GuardedGenerator
 from magdr_core.runtime.samples import attack_samples, draw_samples
-from magdr_core.train.context import TESTED_FROM, TrainContext
+from magdr_core.train.context import TrainContext
 from magdr_core.train.pairs import PairsTrainer
 
 Shown = Literal["input", "real", "fake"]
@@ -94,18 +94,32 @@ class EditingTrainer(PairsTrainer):
         """
         return images
 
-    def step(self, i: int) -> dict[str, float]:
+    def wanted(self, images: Tensor, target: Tensor, seen: Tensor) -> Tensor:
+        """What the network is to make of these images where it is shown `seen` in their place, `[B,3,H,W]` in
+        [0,1] each -> same: the exact result of the edit."""
+        return target
+
+    def made(self, seen: Tensor, c: VectorCondition, images: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """(the network's output `[B,3,H,W]` in [0,1], what else shall get smaller: one number, `[]`)."""
+        with self.context.autocast():
+            return self.net(seen, c).float(), images.new_zeros(())
+
+    def drawn(self, i: int) -> tuple[Tensor, Tensor, VectorCondition]:
+        """The batch of step i: (images, exact results, `[B,3,H,W]` in [0,1] each, conditions)."""
         n, recipe = len(self.images), self.context.recipe
         rng = SampleRng(recipe.seed, "editing-step", [str(i)], device=self.context.device)
         pick = rng.integers(recipe.batch, high=n)[0]
         mirror = (rng.uniform(recipe.batch)[0] < 0.5)[:, None, None, None]
         x, target = self.images[pick].float() / 255, self.edited[pick].float() / 255
         x, target = torch.where(mirror, x.flip(3), x), torch.where(mirror, target.flip(3), target)
-        c = self.conditions[pick]
+        return x, target, self.conditions[pick]
 
+    def step(self, i: int) -> dict[str, float]:
+        x, target, c = self.drawn(i)
         seen = self.shown(x, c, i, "input", target)
-        with self.context.autocast():
-            y = self.net(seen, c).float()
+        y, more = self.made(seen, c, x, target)
+        region = change_map(x, target)
+        target = self.wanted(x, target, seen)
         real = self.shown(target, c, i, "real", target)
         fake = self.shown(y.detach(), c, i, "fake", target)
         with self.context.autocast():
@@ -119,7 +133,6 @@ class EditingTrainer(PairsTrainer):
             fake, labels = self.critic(y)
         adversarial = -fake.float().mean() + F.binary_cross_entropy_with_logits(labels.float(), c.values)
         error = (y - target).abs()
-        region = change_map(x, target)
         inside = (error * region).sum((1, 2, 3)) / (3 * region.sum((1, 2, 3))).clamp_min(1)
         gradient = sum(
             (a - b).abs().mean() for a, b in zip(image_gradients(y), image_gradients(target), strict=True)
@@ -130,6 +143,7 @@ class EditingTrainer(PairsTrainer):
             + self.loss["region"] * inside.mean()
             + self.loss["gradient"] * gradient
             + self.loss["adversarial"] * adversarial
+            + more
         )
         self._net.step(loss)
         return {
@@ -140,23 +154,26 @@ class EditingTrainer(PairsTrainer):
 
     @torch.no_grad()
     def evaluate(self) -> Mapping[str, float]:
-        tested = self.context.recipe.tested
         return {
-            **editing_quality(self.context, self.net, samples=tested),
-            **disruption(self.context, self.net, samples=min(DISRUPTED, tested)),
+            **editing_quality(self.context.for_testing(), self.net),
+            **disruption(self.context.for_testing(), self.net),
         }
 
 
-def disruption(context: TrainContext, net: Any, samples: int) -> dict[str, float]:
-    """Output MSE ([-1,1] units) that PGD (6/255, 30 steps) and random signs of that strength cause."""
-    context = context.for_testing()
+def disruption(context: TrainContext, net: Any, *, most: int = DISRUPTED) -> dict[str, float]:
+    """Output MSE ([-1,1] units) that PGD (6/255, 30 steps) and random signs of that strength cause.
+
+    Args:
+        context: for testing.
+        most: test faces, where there are as many.
+    """
     G = GuardedGenerator(net, "the network in training")
     attacks = {
         "pgd": context.toolkit.sibling("attack", "pgd", eps=6 / 255, steps=30),
         "noise": context.toolkit.sibling("attack", "noise", eps=6 / 255),
     }
     caused: dict[str, list[Tensor]] = {name: [] for name in attacks}
-    for indices in context.chunks(samples, 32, TESTED_FROM):
+    for indices in context.tested(32, most):
         clean = draw_samples(context.split, G, first=indices[0], count=len(indices), seed=0)[0]
         with torch.no_grad():
             reference = G(clean.images, clean.conditions)
@@ -166,7 +183,7 @@ def disruption(context: TrainContext, net: Any, samples: int) -> dict[str, float
                 caused[name].append(symmetric_mse(G(attacked, clean.conditions), reference))
     values = {name: torch.cat(parts) for name, parts in caused.items()}
     return {
-        "disrupted_faces": float(samples),
+        "disrupted_faces": float(len(values["pgd"])),
         "pgd_mean": float(values["pgd"].mean()),
         "pgd_median": float(values["pgd"].median()),
         "pgd_success": float((values["pgd"] > SUCCESS).float().mean()),
@@ -189,16 +206,15 @@ def draw_pairs(context: TrainContext, indices: list[int]) -> tuple[Any, VectorCo
 
 
 @torch.no_grad()
-def editing_quality(context: TrainContext, net: Any, samples: int) -> dict[str, float]:
-    """The gate of an editor, on test faces.
+def editing_quality(context: TrainContext, net: Any) -> dict[str, float]:
+    """The gate of an editor, on the test faces of a context for testing.
 
     `ratio_*`: squared error inside the edited region over the error of copying the input, per kind of edit;
     `l1_ratio_*` the same of absolute errors; `psnr` over whole images.
     """
-    context = context.for_testing()
     sums: dict[str, list[float]] = {}
     psnr = []
-    for indices in context.chunks(samples, 64, TESTED_FROM):
+    for indices in context.tested(64):
         batch, c, target = draw_pairs(context, indices)
         y, x = net(batch.images, c), batch.images
         region = change_map(x, target)

@@ -14,7 +14,7 @@ from magdr_core.components.batch import Batch
 from magdr_core.components.objective import DisruptionObjective
 from magdr_core.components.rng import SampleRng
 from magdr_core.functional import PARTS, merge_classes, to_8bit
-from magdr_core.train.context import TESTED_FROM, TrainContext
+from magdr_core.train.context import TrainContext
 from magdr_core.train.optimiser import NetOptimiser
 
 MERGED = {"neck": "neck+cloth", "cloth": "neck+cloth"}
@@ -104,9 +104,11 @@ class ParsingTrainer:
     @torch.no_grad()
     def evaluate(self) -> Mapping[str, float]:
         """IoU per part on clean test faces, and the gated mean on clean, attacked and noisy ones."""
-        test = self.context.for_testing()
+        return self.context.on_test_faces(self._measured)
+
+    def _measured(self, test: TrainContext) -> dict[str, float]:
         totals: dict[str, Tensor] = {}
-        for indices in test.chunks(self.context.recipe.tested, 50, TESTED_FROM):
+        for indices in test.tested(50):
             batch = test.split[indices]
             assert batch.masks is not None
             truth = merge_classes(batch.masks).argmax(1)

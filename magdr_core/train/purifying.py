@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from magdr_core.components.batch import Batch, VectorCondition
 from magdr_core.components.rng import SampleRng
 from magdr_core.functional import to_8bit
-from magdr_core.train.context import TESTED_FROM, TrainContext
+from magdr_core.train.context import TrainContext
 from magdr_core.train.optimiser import NetOptimiser, as_named
 
 MAX_EPS = 12 / 255
@@ -205,10 +205,14 @@ class PurifyingTrainer:
     def evaluate(self) -> Mapping[str, float]:
         """Output MSE (0 to 255 squared) on test faces: undefended and purified; attacked, attacked smoothly
         (of a kind that the training does not see), noisy and clean."""
-        test = self.context.for_testing()
+        return self.context.on_test_faces(self._measured)
+
+    def _measured(self, test: TrainContext) -> dict[str, float]:
         sums: dict[str, float] = {}
-        for indices in test.chunks(self.context.recipe.tested, 32, TESTED_FROM):
+        count = 0
+        for indices in test.tested(32):
             batch = test.split[indices]
+            count += len(batch)
             c = self._drawn(batch)
             reference = self.generator(batch.images, c)
             inputs = {
@@ -222,5 +226,4 @@ class PurifyingTrainer:
                     error = (self.generator(shown, c) - reference).square().flatten(1).mean(1).sum()
                     key = f"mse_o_{name}_{label}"
                     sums[key] = sums.get(key, 0.0) + 255**2 * float(error)
-        quality: dict[str, Any] = {k: v / self.context.recipe.tested for k, v in sums.items()}
-        return quality
+        return {k: v / count for k, v in sums.items()}

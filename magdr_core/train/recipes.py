@@ -7,11 +7,9 @@ from typing import Any
 
 from magdr_core.components.recipe import Recipe
 from magdr_core.train.forensic_recipes import FORENSIC_RECIPES
+from magdr_core.train.photo_recipes import PAIRED, PHOTO_RECIPES
 
 __all__ = ["RECIPES", "Recipe"]
-
-PAIRED = {"square": 10.0, "region": 3.0, "gradient": 1.0, "adversarial": 0.02}
-"""Weights of the losses that all generators are trained with: they are shown the exact result."""
 
 NETWORK: Mapping[str, Any] = {"width": 32, "blocks": 4, "size": 64}
 
@@ -217,5 +215,5 @@ _SHIPPED = (
     ),
 )
 
-RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in _SHIPPED} | FORENSIC_RECIPES
+RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in _SHIPPED} | PHOTO_RECIPES | FORENSIC_RECIPES
 """By name."""

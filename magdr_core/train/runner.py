@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import json
 import math
-import os
-import platform
-import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, cast
@@ -26,8 +21,10 @@ from magdr_core.errors import MagdrError, one_line, suggestion
 from magdr_core.files.disk import write_atomically
 from magdr_core.registry.read import parse_registry
 from magdr_core.toolkit import Toolkit
-from magdr_core.train.context import TESTED_FROM, Log, TrainContext, Trainer, save_tensors
+from magdr_core.train.card import inline, write_card
+from magdr_core.train.context import Log, TrainContext, Trainer, save_tensors
 from magdr_core.train.forensic_recipes import variant
+from magdr_core.train.mixing import MixedFaces
 from magdr_core.train.recipes import RECIPES, Recipe
 
 
@@ -56,6 +53,7 @@ def train(
     checkpoint_every: int = 250,
     local: Mapping[str, str] | None = None,
     base: Path | None = None,
+    data: Path | None = None,
 ) -> Path:
     """Train a network from the first image to the card; a shipped one again, or a plugin's.
 
@@ -66,20 +64,23 @@ def train(
         steps: fewer steps than the recipe's, for a trial.
         local: local plugins that the recipe's component or trainer comes from, as a registry has them.
         base: the folder that they are relative to.
+        data: the folder of portraits, for a recipe that learns from photographs (docs/data.md).
 
     Returns:
         The weight file.
 
     Raises:
-        MagdrError: no such recipe, component or trainer.
+        MagdrError: no such recipe, component or trainer; no folder of portraits for a recipe that needs one,
+            or one for a recipe that does not.
     """
     recipe = find_recipe(name) if isinstance(name, str) else name
     name = name if isinstance(name, str) else recipe.name
     if steps is not None:
         recipe = replace(recipe, steps=steps)
+    check_data(recipe, data)
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(recipe.seed)
-    context = _context(recipe, device, out / f"{name}.images.pt", log, local or {}, base or Path.cwd())
+    context = _context(recipe, device, out / f"{name}.images.pt", log, local or {}, base or Path.cwd(), data)
     started = time.monotonic()
     log(f"{name}: drawing {recipe.pool} training images")
     trainer = _trainer(context)
@@ -102,9 +103,19 @@ def train(
     _reload_half(context.net)
     log(f"{name}: measuring quality on test faces")
     quality = trainer.evaluate()
-    _write_card(name, recipe, path, quality, minutes, context)
+    write_card(name, recipe, path, quality, minutes, context)
     log(f"{name}: " + " ".join(f"{k} {v:.4f}" for k, v in quality.items()))
     return path
+
+
+def check_data(recipe: Recipe, data: Path | None) -> None:
+    """Raises MagdrError if a recipe for photographs is given no folder of them, or another recipe is."""
+    if recipe.photos is None and data is not None:
+        raise MagdrError(f"{recipe.name} learns from drawn faces alone and takes no folder of portraits")
+    if recipe.photos is not None and data is None:
+        raise MagdrError(
+            f"{recipe.name} learns from portraits of your own: --data FOLDER (its layout is in docs/data.md)"
+        )
 
 
 def _decay(t: float) -> float:
@@ -112,21 +123,26 @@ def _decay(t: float) -> float:
     return min(1.0, (t + 1e-3) / 0.02) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * t)))
 
 
-def _toolkit(recipe: Recipe, device: str, local: Mapping[str, str], base: Path) -> Toolkit:
+def _toolkit(recipe: Recipe, device: str, local: Mapping[str, str], base: Path, data: Path | None) -> Toolkit:
     plugin = recipe.use.rpartition("/")[0]
     lines = [
         "[registry]",
         f'name = "train"\nseed = {recipe.seed}\ndevice = "{device}"',
-        f"[plugins]\nlocal = {_inline(local)}\nuse = {json.dumps([plugin] if plugin else [])}",
-        f'[dataset.faces]\nuse = "procedural-faces"\nparams = {_inline(recipe.dataset)}',
+        f"[plugins]\nlocal = {inline(local)}\nuse = {json.dumps([plugin] if plugin else [])}",
+        f'[dataset.faces]\nuse = "procedural-faces"\nparams = {inline(recipe.dataset)}',
         f'[{recipe.kind}.net]\nuse = "{recipe.use}"',
-        f"params = {_inline({'weights': recipe.start or 'random', **recipe.params})}",
-        f'[dataset.test]\nuse = "procedural-faces"\nparams = {_inline(_shown(recipe.dataset))}',
+        f"params = {inline({'weights': recipe.start or 'random', **recipe.params})}",
+        f'[dataset.test]\nuse = "procedural-faces"\nparams = {inline(_shown(recipe.dataset))}',
         # The generator whose attacked inputs parsers and purifiers must cope with, and a network that
         # stands in for it; built only by trainers that want them.
-        '[generator.victim]\nuse = "stargan"',
-        '[parser.surrogate]\nuse = "unet"',
+        _table("generator.victim", {"use": "stargan", **recipe.victim}),
+        _table("parser.surrogate", {"use": "unet", **recipe.surrogate}),
     ]
+    if recipe.photos is not None:
+        photos = {"path": str(data and data.resolve()), **recipe.photos}
+        shown = {k: v for k, v in photos.items() if k in ("path", "size", "least_source")}
+        for label, params in (("photos", photos), ("test-photos", shown)):
+            lines.append(_table(f"dataset.{label}", {"use": "portraits", "params": params}))
     return Toolkit(parse_registry("\n".join(lines), base / "train.toml"))
 
 
@@ -137,11 +153,14 @@ def _context(
     log: Log,
     local: Mapping[str, str] = MappingProxyType({}),
     base: Path = Path(),
+    data: Path | None = None,
 ) -> TrainContext:
-    toolkit = _toolkit(recipe, device, local, base)
+    toolkit = _toolkit(recipe, device, local, base, data)
     built = toolkit.build(recipe.kind, "net")
     net: nn.Module = built.component.requires_grad_(True).train()
     dataset: Dataset = toolkit.build("dataset", "faces")
+    if recipe.photos is not None:
+        dataset = MixedFaces(dataset, toolkit.build("dataset", "photos"), recipe.drawn)
     split = dataset.split("train")
     assert isinstance(split, PairedSplit)
     return TrainContext(recipe, toolkit, net, dataset, split, cache, log)
@@ -152,9 +171,10 @@ def _shown(dataset: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in dataset.items() if name in ("size", "identity")}
 
 
-def _inline(values: Mapping[str, Any]) -> str:
-    named = {k if re.fullmatch(r"[A-Za-z0-9_-]+", k) else json.dumps(k): v for k, v in values.items()}
-    return "{ " + ", ".join(f"{k} = {json.dumps(v)}" for k, v in named.items()) + " }"
+def _table(name: str, values: Mapping[str, Any]) -> str:
+    """A table of a registry, whose own tables are inline."""
+    lines = (f"{k} = {inline(v) if isinstance(v, Mapping) else json.dumps(v)}" for k, v in values.items())
+    return "\n".join([f"[{name}]", *lines])
 
 
 def _trainer(context: TrainContext) -> Trainer:
@@ -218,41 +238,3 @@ def _save_weights(net: nn.Module, path: Path) -> None:
 def _reload_half(net: nn.Module) -> None:
     """Quality is measured on the weights as they are stored."""
     net.load_state_dict({k: v.float() for k, v in _half(net.state_dict()).items()})
-
-
-def _write_card(
-    name: str, recipe: Recipe, path: Path, quality: Mapping[str, float], minutes: float, context: TrainContext
-) -> None:
-    hardware = (
-        torch.cuda.get_device_name() if context.device.type == "cuda" else f"{os.cpu_count()} CPU cores"
-    )
-    parameters = sum(p.numel() for p in context.net.parameters())
-    sha = hashlib.sha256(path.read_bytes()).hexdigest()
-    lines = [
-        f"# {name}: weights of the {'' if '/' in recipe.use else 'built-in '}{recipe.kind} {recipe.use!r}.",
-        f'command = "magdr train {name}"',
-        f'architecture = "{recipe.use}"',
-        f"params = {_inline(recipe.params)}",
-        f"parameters = {parameters}",
-        'stored_as = "float16"',
-        f'sha256 = "{sha}"',
-        "",
-        "[training]",
-        f'data = "procedural-faces, split train, {recipe.pool} images, {context.dataset.fingerprint()}"',
-        *([f'start = "{recipe.start}"'] if recipe.start else []),
-        f"seed = {recipe.seed}",
-        f"steps = {recipe.steps}",
-        f"batch = {recipe.batch}",
-        f"lr = {recipe.lr}",
-        f"settings = {_inline(recipe.settings)}",
-        f'hardware = "{hardware} ({platform.machine()})"',
-        f'torch = "{version("torch")}"',
-        f"minutes = {minutes:.1f}",
-        "",
-        "[quality]",
-        f"# Measured on the stored weights, on {recipe.tested} test faces from index {TESTED_FROM} on.",
-        *(f"{k} = {v:.5f}" for k, v in quality.items()),
-        "",
-    ]
-    card = "\n".join(lines)
-    write_atomically(path.with_suffix(".toml"), lambda p: p.write_text(card, encoding="utf-8"))

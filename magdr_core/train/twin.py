@@ -24,7 +24,7 @@ from magdr_core.components.rng import SampleRng
 from magdr_core.functional import gaussian_blur
 from magdr_core.guards import GuardedGenerator
 from magdr_core.runtime.samples import draw_samples
-from magdr_core.train.context import TESTED_FROM, TrainContext
+from magdr_core.train.context import TrainContext
 from magdr_core.train.editing import image_gradients
 from magdr_core.train.optimiser import NetOptimiser, as_named
 
@@ -85,7 +85,10 @@ class TwinTrainer:
         self.context = context
         self.net = context.net
         self.net.to(memory_format=torch.channels_last)
-        self.generator: GuardedGenerator = context.toolkit.sibling("generator", context.recipe.use)
+        toolkit, recipe = context.toolkit, context.recipe
+        self.generator: GuardedGenerator = (
+            toolkit.generator("victim") if recipe.victim else toolkit.sibling("generator", recipe.use)
+        )
         self._G: Any = self.generator.component  # without the guard, which would not let bfloat16 out
         self._net = NetOptimiser(self.net, context.recipe.lr, muon_lr=None)
         self.optimisers = as_named([("net", self._net)])
@@ -186,7 +189,9 @@ class TwinTrainer:
         `pgd` is PGD (6/255, 30 steps) on G, `noise` random signs of that strength. `moved_*`: outputs
         against those on clean images, under PGD on the network itself, for the twin also under PGD on G.
         """
-        test, tested = self.context.for_testing(), self.context.recipe.tested
+        return self.context.on_test_faces(self._measured)
+
+    def _measured(self, test: TrainContext) -> dict[str, float]:
         G, twin = self.generator, GuardedGenerator(self.net, "the twin in training")
         pgd = test.toolkit.sibling("attack", "pgd", eps=6 / 255, steps=30)
         noise = test.toolkit.sibling("attack", "noise", eps=6 / 255)
@@ -195,12 +200,12 @@ class TwinTrainer:
         def note(name: str, a: Tensor, b: Tensor) -> None:
             found.setdefault(name, []).append(255 * (a - b).square().flatten(1).mean(1).sqrt())
 
-        for indices in test.chunks(tested, 32, TESTED_FROM):
+        for indices in test.tested(32):
             clean = draw_samples(test.split, G, first=indices[0], count=len(indices), seed=0)[0]
             x, c = clean.images, clean.conditions
             y, own = G(x, c), twin(x, c)
             note("gap_clean", y, own)
-            if indices[0] >= TESTED_FROM + DISRUPTED:
+            if indices[0] >= (test.first or 0) + DISRUPTED:
                 continue
             for name, attack, victim in (("pgd", pgd, G), ("noise", noise, G), ("own_pgd", pgd, twin)):
                 rng = SampleRng(0, f"attack/{name}", clean.ids, device=x.device)
@@ -216,7 +221,7 @@ class TwinTrainer:
         values = {name: torch.cat(parts) for name, parts in found.items()}
         tails = {"gap_clean": 0.99, "gap_noise": 0.99, "gap_pgd": 0.01}
         return {
-            "disrupted_faces": float(min(DISRUPTED, tested)),
+            "disrupted_faces": float(len(values["gap_pgd"])),
             **{name: float(v.mean()) for name, v in values.items()},
             **{f"{name}_{100 * q:.0f}": float(values[name].quantile(q)) for name, q in tails.items()},
         }

@@ -9,6 +9,7 @@ from magdr_core.errors import DataError
 from magdr_core.runtime.conditions import condition_of, known_name
 
 HAIR = SimpleNamespace(condition_names=("Black_Hair", "Blond_Hair", "Smiling"))
+ADDING = SimpleNamespace(condition_names=HAIR.condition_names, additive=True)
 NONE = SimpleNamespace(condition_names=())
 
 
@@ -48,3 +49,12 @@ def test_edits_that_change_nothing_and_unknown_names_are_refused():
         condition_of(HAIR, {"Smiling": 1.0}, {"Smiling": 1.0})
     with pytest.raises(DataError, match=r"no condition 'Smilin'; did you mean 'Smiling'\?"):
         condition_of(HAIR, {}, {"Smilin": 1.0})
+
+
+def test_a_generator_that_only_adds_is_not_told_to_take_away():
+    c = condition_of(ADDING, {"Black_Hair": 1.0}, {"Blond_Hair": 1.0})
+    assert c.values.tolist() == [[0, 1, 0]], "another hair colour is an addition"
+    for edits in ({"Smiling": 0.0}, {"Smiling": torch.tensor([1.0, 0.0]), "Blond_Hair": 1.0}):
+        with pytest.raises(DataError, match="only adds: 'Smiling' = 0 leaves it as it is"):
+            condition_of(ADDING, {"Smiling": torch.tensor([0.0, 1.0])}, {"Blond_Hair": 1.0, **edits})
+    assert condition_of(HAIR, {"Smiling": 1.0}, {"Smiling": 0.0}).changed.tolist() == [[False, False, True]]

@@ -51,6 +51,7 @@ NOT_RUN = {
     "dataset faceforensics": "reads files",
     "dataset faceforensics-fakes": "reads files",
     "dataset folder": "reads files",
+    "dataset portraits": "reads files",
     "dataset video": "reads files",
     "dataset procedural-faces": "is no call: test_magdr.py draws from it",
     "dataset procedural-clips": "is no call, and draws as procedural-faces does",

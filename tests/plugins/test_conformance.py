@@ -20,7 +20,7 @@ ROUNDING = {"purifier"}
 """Its convolutions round otherwise for a single image, since it does not go through `in_pieces`."""
 
 FROM_FILES = {
-    *("celeba", "celebamask-hq", "faceforensics", "folder", "video", "redrawn", "recorded"),
+    *("celeba", "celebamask-hq", "faceforensics", "folder", "portraits", "video", "redrawn", "recorded"),
     *("faceforensics-fakes", "celeb-df", "dfdc", "dfdc-preview", "deeperforensics", "deepfakebench"),
 }
 

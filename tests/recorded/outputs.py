@@ -29,7 +29,7 @@ from tests.catalog_params import PARAMS
 FILE = Path(__file__).with_name("outputs.json")
 
 FROM_FILES = {
-    *("celeba", "celebamask-hq", "faceforensics", "folder", "video", "redrawn", "recorded"),
+    *("celeba", "celebamask-hq", "faceforensics", "folder", "portraits", "video", "redrawn", "recorded"),
     *("faceforensics-fakes", "celeb-df", "dfdc", "dfdc-preview", "deeperforensics", "deepfakebench"),
 }
 """Datasets whose pictures are the user's; their fingerprints are of the files."""

@@ -108,6 +108,22 @@ def test_train_says_what_a_misspelt_recipe_may_have_meant(magdr):
     assert "nothing to train named 'acme-gian'; did you mean 'acme-gain'?" in err
 
 
+def test_train_says_what_needs_a_folder_of_portraits(magdr, tmp_path):
+    _, out, _ = magdr()
+    needing = [line.split()[0] for line in out.splitlines() if line.endswith("needs --data FOLDER")]
+    assert needing == [name for name, recipe in RECIPES.items() if recipe.photos is not None]
+    code, _, err = magdr("photo-editor64", "--device", "cpu")
+    assert code == 2
+    assert err == (
+        "magdr: photo-editor64 learns from portraits of your own: --data FOLDER "
+        "(its layout is in docs/data.md)\n"
+    )
+    code, _, err = magdr("photo-editor64", "--device", "cpu", "--data", "nowhere")
+    assert code == 2
+    assert "nowhere does not exist" in err
+    assert len(err.splitlines()) == 1
+
+
 def test_train_tells_a_broken_plugin_and_lists_the_others(magdr, tmp_path):
     (tmp_path / "acme.py").write_text(edited(PLUGIN, ("import torch\n", "1 / 0\n"), first=True))
     code, out, err = magdr()
