@@ -56,8 +56,9 @@ MEANINGS = {
         "dataset": "label of the faces that it is for; else the first dataset",
         "attacks": "by the label in a profile the attack that it means on this task; its own if not listed",
     },
+    "ForgeryTable": {"taught": "whether models learn from it that name no `families`"},
     "ForensicTable": {
-        "families": "forgeries that it learns from, by label; else all of the registry's of a part of a face",
+        "families": "forgeries that it learns from, by label; else all of a part of a face that are `taught`",
         "leave_out": "forgeries, or groups of them, that it must not see",
         "qualities": "augmentations and restorations that some of its pictures go through",
         "dataset": "label of the faces that it learns from; else those of the task",

@@ -18,11 +18,22 @@ from magdr_core.forensics.guards import GuardedForensic, GuardedForgery
 Labels = list[Annotated[str, Field(min_length=1)]]
 
 
+class ForgeryTable(BaseModel):
+    """How models deal with a forgery.
+
+    Attributes:
+        taught: whether models learn from it that name no families.
+    """
+
+    taught: bool = True
+
+
 class ForensicTable(BaseModel):
     """What a model that learns is taught on.
 
     Attributes:
-        families: labels of forgeries; if None, all of the registry's that forge a part of the picture.
+        families: labels of forgeries; if None, all of the registry's that forge a part of the picture and are
+            taught.
         leave_out: labels or groups of those that it shall not see, nor what is made of their fakes.
         qualities: labels of augmentations and restorations that some of the pictures go through.
         dataset: label of the dataset whose pictures it learns from; the task's if empty.
@@ -73,6 +84,7 @@ FORENSIC_KINDS = (
         guard=_guarded_forgery,
         call="(batch, donors, rng) -> Forged",
         summary="Forgery families: 8-bit fakes of real pictures, with exact masks.",
+        table=ForgeryTable,
         trial=Trial(
             call=_call_forgery,
             shape=lambda given: (len(given.images), 4, *given.images.shape[2:]),

@@ -83,9 +83,11 @@ def chosen_families(toolkit: Any, label: str) -> list[ForgeryFamily]:
     instance = toolkit.registry.instance("forensic", label)
     place = f"{toolkit.registry.file_of(instance.table)} {instance.table}"
     told, left_out = instance.keys.get("families"), tuple(instance.keys.get("leave_out", ()))
-    every = [family_of(toolkit, name) for name in told or toolkit.registry.labels("forgery")]
+    registry = toolkit.registry
+    every = [family_of(toolkit, name) for name in told or registry.labels("forgery")]
     if told is None:
-        every = [family for family in every if not family.null and family.group != "whole"]
+        taught = {f.label for f in every if registry.instance("forgery", f.label).keys.get("taught", True)}
+        every = [f for f in every if f.label in taught and not f.null and f.group != "whole"]
     for family in every:
         if family.null:
             said = f"{family.label!r} is no forgery: its pictures count as real"

@@ -10,6 +10,7 @@ from magdr_core.errors import ComponentError, DataError, RegistryError
 from magdr_core.forensics.making import family_of, forge
 from magdr_core.forensics.teaching import chosen_families
 from magdr_core.toolkit import Toolkit
+from tests.edits import edited
 
 REGISTRY = """
 [registry]
@@ -104,6 +105,18 @@ def test_what_is_made_of_a_familys_fakes_is_left_out_with_it(tmp_path):
     assert learns_from('leave_out = ["local"]') == ["swap", "sharp"]
     assert learns_from('leave_out = ["splice"]') == ["swap", "sharp"]
     assert learns_from('families = ["swap", "sharp-splice"]\nleave_out = ["splice"]') == ["swap"]
+
+
+def test_what_is_not_taught_is_learned_from_by_those_alone_who_name_it(tmp_path):
+    text = edited(REGISTRY, ("[forgery.splice]", "[forgery.splice]\ntaught = false"))
+
+    def learns_from(keys):
+        path = tmp_path / "model.toml"
+        path.write_text(f'{text}[forensic.model]\nuse = "statistics"\n{keys}')
+        return [f.label for f in chosen_families(Toolkit.from_registry(path, device="cpu"), "model")]
+
+    assert learns_from("") == ["swap", "sharp", "sharp-splice"]
+    assert learns_from('families = ["splice"]') == ["splice"]
 
 
 @pytest.mark.parametrize(
