@@ -13,7 +13,7 @@ from torch import Tensor
 from magdr_core.cli.file_results import Telling
 from magdr_core.cli.paths import Input
 from magdr_core.errors import MagdrError
-from magdr_core.forensics.inspection import Finding, Inspector
+from magdr_core.forensics.inspection import Inspected, Inspector
 from magdr_core.functional import resize
 from magdr_core.inference.followed import Step, follow
 from magdr_core.inference.photos import Loaded, because, load_all
@@ -86,8 +86,8 @@ class Inspecting:
     def _clip(self, given: Input) -> dict[str, Any]:
         video = read_video(given.path)
         clip = follow(video, whole=self.whole, step=self.step)
-        found: list[Finding] = []
-        shown: list[tuple[Tensor, Finding]] = []
+        found: list[Inspected] = []
+        shown: list[tuple[Tensor, Inspected]] = []
         for first, _, x in clip.cuts(self.inspector.size, self.inspector.device):
             self.step(f"{given.name}: looking for forgeries", first, len(clip))
             findings = self.inspector(x)
@@ -111,11 +111,11 @@ class Inspecting:
         facts["verdict"] = FORGED if facts["score"] > self.inspector.threshold else NOTHING
         return self._with_picture(given, facts, shown, "frame")
 
-    def _judged(self, finding: Finding) -> dict[str, Any]:
+    def _judged(self, finding: Inspected) -> dict[str, Any]:
         return {"guess": self.guess, **face_facts(finding)}
 
     def _with_picture(
-        self, given: Input, facts: dict[str, Any], shown: Sequence[tuple[Tensor, Finding]], what: str
+        self, given: Input, facts: dict[str, Any], shown: Sequence[tuple[Tensor, Inspected]], what: str
     ) -> dict[str, Any]:
         if not shown or shown[0][1].where is None:
             return facts
@@ -129,7 +129,7 @@ class Inspecting:
         return {**facts, "files": {"inspected": str(path)}}
 
 
-def face_facts(finding: Finding) -> dict[str, Any]:
+def face_facts(finding: Inspected) -> dict[str, Any]:
     """A finding, JSON-able."""
     return {
         "verdict": FORGED if finding.forged else NOTHING,
@@ -154,7 +154,7 @@ def _enlarged(one: Loaded[Input]) -> Tensor:
     return cut(one.levels, one.box, max(one.face.shape[-1], min(one.box.side, LARGEST)))
 
 
-def _most(shown: Sequence[tuple[Tensor, Finding]]) -> list[tuple[Tensor, Finding]]:
+def _most(shown: Sequence[tuple[Tensor, Inspected]]) -> list[tuple[Tensor, Inspected]]:
     return sorted(shown, key=lambda pair: -pair[1].score)[:SHOWN]
 
 

@@ -51,7 +51,7 @@ class Reading:
 
 
 @dataclass(frozen=True, eq=False)
-class Finding:
+class Inspected:
     """What the models say of a picture together.
 
     Attributes:
@@ -152,7 +152,7 @@ class Inspector:
         self.count, self.fpr = len(reals), promised_fpr(len(reals), wanted)
         self.threshold = float(threshold_at_fpr(self._together.reals, wanted))
 
-    def __call__(self, x: Tensor) -> list[Finding]:
+    def __call__(self, x: Tensor) -> list[Inspected]:
         """What the models say of pictures `[B,3,S,S]` in [0,1], 8-bit.
 
         Raises:
@@ -162,7 +162,7 @@ class Inspector:
         scores = self._scores(x)
         together, where = self._mean(scores), self._where(x)
         return [
-            Finding(
+            Inspected(
                 float(together[i]),
                 self.threshold,
                 self.above(float(together[i])),

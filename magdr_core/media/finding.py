@@ -25,7 +25,7 @@ SMALLEST = 24
 """The cascade's own window, in pixels."""
 
 
-class Look(NamedTuple):
+class FinderLook(NamedTuple):
     """A look at a copy of the picture.
 
     Attributes:
@@ -37,7 +37,7 @@ class Look(NamedTuple):
     neighbours: tuple[int, int]
 
 
-LOOKS = (Look(160, (4, 8)), Look(400, (8, 16)))
+LOOKS = (FinderLook(160, (4, 8)), FinderLook(400, (8, 16)))
 """The second one is for pictures of which the first finds nothing. Large faces are found fast, and those of
 a sixteenth of the picture still are; small windows see faces in gravel and in cats, so more of them must
 agree. With these, nothing but a clock face is found in scikit-image's pictures without a person."""

@@ -233,6 +233,6 @@ def test_a_random_detector_is_calibrated_and_draws_for_each_face(calibrated):
     assert 0.5 < thresholds["fpr"] <= 1, "the largest of 20 uniform draws"
     faces = calibrator.samples.clean("clean", False)
     detector = calibrator.toolkit.build("detector", "chance")
-    draws = calibrator._scores("chance", detector, faces)
+    draws = calibrator.scores("chance", detector, faces)
     assert len(set(draws)) == len(faces)
     assert draws.max() == thresholds["fpr"]

@@ -99,7 +99,7 @@ WAITS = {
     "magdr_core.bench.images:GroupImages.clean": ONCE_A_GROUP,
     "magdr_core.bench.images:GroupImages.of": ONCE_A_GROUP,
     "magdr_core.runtime.samples:draw_samples": ONCE_A_GROUP,
-    "magdr_core.calibration.calibrator:Calibrator._scores": ONCE_A_GROUP,
+    "magdr_core.calibration.calibrator:Calibrator.scores": ONCE_A_GROUP,
     "magdr_core.magdr.chains:explore": ONCE_A_GROUP,
     "magdr_core.magdr.chains:explore.<locals>.tried": ONCE_A_GROUP,
     "magdr_core.magdr.shortlist:_array": ONCE_A_GROUP,
