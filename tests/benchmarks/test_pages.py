@@ -26,6 +26,7 @@ def printed(script, *arguments):
         ("transfer", "transfer"),
         ("paper_tables", "tables"),
         ("adaptive", "adaptive"),
+        ("adaptive", "standard"),
         ("cutoff", "cutoff"),
     ],
 )
