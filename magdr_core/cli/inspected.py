@@ -194,8 +194,8 @@ def _evidence(facts: Mapping[str, Any]) -> str:
 def _opening(head: Mapping[str, Any]) -> list[str]:
     kinds = ", ".join(head["trained_on"]) or "nothing that its files tell of"
     lines = [
-        f"{len(head['models'])} models ({', '.join(head['models'])}) that know these forgeries: {kinds}; "
-        f"others may pass. Faces are looked at with {head['size']} pixels a side"
+        f"asked: {', '.join(head['models'])}; forgeries known from training: {kinds}; others may pass. "
+        f"Faces are looked at with {head['size']} pixels a side"
     ]
     if head["drawn"]:
         lines.append(

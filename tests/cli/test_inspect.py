@@ -115,7 +115,7 @@ def test_a_clean_picture_is_no_find(inspect, stained):
 
 def test_it_says_what_it_knows_and_whose_threshold_it_has(inspect, stained):
     done = inspect("clean.png")
-    assert "2 models (red, dark) that know these forgeries: stains; others may pass" in done.out
+    assert "asked: red, dark; forgeries known from training: stains; others may pass" in done.out
     assert "120 drawn faces, no photographs" in done.out
     assert "a guess: " in done.out
 
