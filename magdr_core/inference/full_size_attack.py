@@ -95,16 +95,17 @@ def attack_picture(
         ComponentError: the attack or the generator fails.
     """
     kind, size = attack.objective or generator.objective, generator.size
-    if attack.learns or box.side <= size:  # what was learned is of the generator's size
+    if attack.learns:  # what it has learned is of the generator's size, and for no way through a file
         face = cut(levels, box, size)
         aim = build_objective(kind, generator, face[None].to(device), c)
         changed = attack(face[None].to(device), aim, rng=rng)
         return paste_change(levels, box, face, changed[0].cpu(), limit=attack.eps)
-    wide = box if box.angle else widened(box, *levels.shape[1:])
+    small = box.side <= size  # pixels of the generator's own size, or less: there is nothing beside the cut
+    wide = box if box.angle or small else widened(box, *levels.shape[1:])
     share = min(1.0, LARGEST / wide.side)
     side = max(size, round(wide.side * share))
     patch = cut(levels, wide, side)
-    edge = soft_edge(wide, levels, side).to(device)
+    edge = (torch.ones(side, side) if small else soft_edge(wide, levels, side)).to(device)
     clean = patch[None].to(device)
     aims = []
     for window in windows_in(box, wide, share, side, rng):
@@ -123,11 +124,11 @@ def windows_in(box: Box, wide: Box, share: float, side: int, rng: SampleRng) -> 
     """The cut and others near it, as (top, left, side) in pixels of a patch of `side`.
 
     Args:
-        box: the cut; of a turned one there are no others.
+        box: the cut; of a turned one, and of one that the patch shows just so, there are no others.
         wide: what the patch shows.
         share: pixels of the patch to one of the picture.
     """
-    if box.angle:
+    if box.angle or box == wide:
         return [(0, 0, side)]
     draws = rng.uniform(LOOKS, 3, low=-1.0, high=1.0)[0].tolist()
     found = []

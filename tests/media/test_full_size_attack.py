@@ -83,6 +83,8 @@ def test_a_face_of_the_generators_size_is_attacked_pixel_by_pixel(attacked, pict
     outside[60:124, 180:244] = False
     assert not moved[outside].any()
     assert mse(run(small), small) > 0.02
+    ours, theirs = (mse(as_jpeg(run(small, quality), 60), small) for quality in (60, None))
+    assert ours > 1.05 * theirs, "small faces are stored as JPEG, too"
 
 
 def test_windows_lie_around_the_cut_and_inside_the_patch():
