@@ -40,9 +40,21 @@ def pixelwise_blur(x: Tensor, precision: Tensor, *, radius: int = 1) -> Tensor:
     height, width = x.shape[2:]
     padded = F.pad(x, (radius,) * 4, mode="reflect")
     total, norm = torch.zeros_like(x), torch.zeros_like(precision)
-    for i in range(-radius, radius + 1):
-        for j in range(-radius, radius + 1):
-            weight = torch.exp(precision * (-0.5 * (i * i + j * j)))
-            shown = padded[..., radius + i : radius + i + height, radius + j : radius + j + width]
-            total, norm = total + weight * shown, norm + weight
+    for distance, places in _by_distance(radius).items():
+        # One exponential for all neighbours that are as far away.
+        weight = torch.exp(precision * (-0.5 * distance))
+        shown = sum(
+            padded[..., radius + i : radius + i + height, radius + j : radius + j + width] for i, j in places
+        )
+        total, norm = total + weight * shown, norm + len(places) * weight
     return clamp_fuzz(total / norm)
+
+
+def _by_distance(radius: int) -> dict[int, list[tuple[int, int]]]:
+    """The places of a window about its middle, by their squared distance from it."""
+    sides = range(-radius, radius + 1)
+    found: dict[int, list[tuple[int, int]]] = {}
+    for i in sides:
+        for j in sides:
+            found.setdefault(i * i + j * j, []).append((i, j))
+    return found

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
 import torch
@@ -155,15 +156,24 @@ class BlurGame:
         lr: of the two networks.
         steps: updates of theirs for each of the classifier's.
         published: `s = max(s_min, g^2)` with an ordinary start: most pixels start without a gradient.
+        autocast: the precision that the two networks compute in.
     """
 
     def __init__(
-        self, s_min: float, lr: float, steps: int, *, device: torch.device, published: bool = False
+        self,
+        s_min: float,
+        lr: float,
+        steps: int,
+        *,
+        device: torch.device,
+        published: bool = False,
+        autocast: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
-        self.s_min, self.published, self.gradients = s_min, published, steps
+        self.s_min, self.published, self.gradients, self._autocast = s_min, published, steps, autocast
         start = 0.0 if published else math.sqrt(START)
         self.modules: dict[str, nn.Module] = {
-            name: BlurGenerator(start=start).to(device) for name in ("blur-real", "blur-fake")
+            name: BlurGenerator(start=start).to(device, memory_format=torch.channels_last)
+            for name in ("blur-real", "blur-fake")
         }
         self._learners = {name: NetOptimiser(net, lr, muon_lr=None) for name, net in self.modules.items()}
         self.optimisers = as_named(list(self._learners.items()))
@@ -173,7 +183,9 @@ class BlurGame:
         raw = x.new_zeros(len(x), 1, *x.shape[2:])
         for name, rows in (("blur-real", fake < 0.5), ("blur-fake", fake > 0.5)):
             if rows.any():
-                raw = raw.index_put((rows.nonzero()[:, 0],), self.modules[name](x[rows]))
+                with self._autocast():
+                    asked = self.modules[name](x[rows].contiguous(memory_format=torch.channels_last))
+                raw = raw.index_put((rows.nonzero()[:, 0],), asked.float())
         square = raw.square()
         return square.clamp_min(self.s_min) if self.published else self.s_min + square
 

@@ -171,5 +171,6 @@ def blur_game(context: TrainContext) -> ForensicTrainer:
         int(settings["attack_steps"]),
         device=context.device,
         published=bool(settings.get("published")),
+        autocast=context.autocast,
     )
     return ForensicTrainer(context, game)

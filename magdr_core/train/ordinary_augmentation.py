@@ -7,6 +7,8 @@ adversarial game.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -38,25 +40,33 @@ def augmented(x: Tensor, rng: SampleRng) -> Tensor:
         rng: a stream for each picture: real and fake of a scene are changed independently.
     """
     chances = rng.uniform(5)
-    x = torch.where(_each(chances[:, 0] < MOVED), _moved(x, rng), x)
-    x = torch.where(_each(chances[:, 1] < RECOLOURED), _recoloured(x, rng), x)
-    x = torch.where(_each(chances[:, 2] < GREY), luma(x).expand_as(x), x)
-    sigma = rng.uniform(1, 1, 1, high=NOISE)
-    x = torch.where(_each(chances[:, 3] < NOISY), x + sigma * rng.normal(*x.shape[1:]), x).clamp(0, 1)
-    return _compressed(x, chances[:, 4] < COMPRESSED, rng.integers(high=len(QUALITIES)))
-
-
-def _each(chosen: Tensor) -> Tensor:
-    return chosen[:, None, None, None]
-
-
-def _compressed(x: Tensor, chosen: Tensor, quality: Tensor) -> Tensor:
-    y = x.clone()
+    x = _some(chances[:, 0] < MOVED, _moved, x, rng.fork(0))
+    x = _some(chances[:, 1] < RECOLOURED, _recoloured, x, rng.fork(1))
+    x = _some(chances[:, 2] < GREY, _grey, x, rng.fork(2))
+    x = _some(chances[:, 3] < NOISY, _noisy, x, rng.fork(3))
+    quality = rng.integers(high=len(QUALITIES))
     for k, level in enumerate(QUALITIES):
-        rows = (chosen & (quality == k)).nonzero()[:, 0]
-        if len(rows):
-            y[rows] = jpeg(x[rows], level)
-    return y
+        chosen = (chances[:, 4] < COMPRESSED) & (quality == k)
+        x = _some(chosen, partial(_compressed, level=level), x, rng)
+    return x
+
+
+def _some(chosen: Tensor, change: Callable[[Tensor, SampleRng], Tensor], x: Tensor, rng: SampleRng) -> Tensor:
+    """`x` `[B,3,H,W]` with the chosen pictures, `[B]`, changed; nothing is drawn or computed for the rest."""
+    rows = chosen.nonzero()[:, 0]
+    return x.index_copy(0, rows, change(x[rows], rng.select(rows))) if len(rows) else x
+
+
+def _grey(x: Tensor, rng: SampleRng) -> Tensor:
+    return luma(x).expand_as(x)
+
+
+def _noisy(x: Tensor, rng: SampleRng) -> Tensor:
+    return (x + rng.uniform(1, 1, 1, high=NOISE) * rng.normal(*x.shape[1:])).clamp(0, 1)
+
+
+def _compressed(x: Tensor, rng: SampleRng, level: int) -> Tensor:
+    return jpeg(x, level)
 
 
 def _recoloured(x: Tensor, rng: SampleRng) -> Tensor:
@@ -66,7 +76,7 @@ def _recoloured(x: Tensor, rng: SampleRng) -> Tensor:
     tone = (0.5 + (1 + gain) * (x - 0.5) + lift).clamp(0, 1)
     grey = luma(x)
     vivid = (grey + saturation * (x - grey)).clamp(0, 1)
-    return torch.where(_each(rng.uniform() < 0.5), tone, vivid)
+    return torch.where((rng.uniform() < 0.5)[:, None, None, None], tone, vivid)
 
 
 def _moved(x: Tensor, rng: SampleRng) -> Tensor:

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from magdr_core.api import ComponentError, SampleRng, TrainedOn
 from magdr_core.functional import FACE, in_pieces, join_parts
 
-from ._networks import layer
+from ._networks import halved, layer
 
 PATCH = 8
 """Side of what is masked as a whole, in pixels of a picture of 64."""
@@ -129,7 +129,7 @@ class RecoveryNet(nn.Module):
         y = F.pad(seen, (0, -width % 8, 0, -height % 8), mode="replicate")
         kept = []
         for i, block in enumerate(self.down):
-            y = block(F.avg_pool2d(y, 2) if i else y)
+            y = block(halved(y) if i else y)
             kept.append(y)
         y = kept.pop()
         for block in self.up:

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from magdr_core.api import TrainedOn
 from magdr_core.functional import in_pieces, join_parts
 
-from ._networks import Verdict, layer, with_detail
+from ._networks import Verdict, halved, layer, with_detail
 from ._recovery import FACE, Parser, RecoveryNet
 
 Guide = Callable[[Tensor], Tensor]
@@ -101,7 +101,7 @@ class Segmenter(nn.Module):
         y = F.pad(y, (0, -width % 4, 0, -height % 4), mode="replicate")
         kept = []
         for i, block in enumerate(self.down):
-            y = block(F.avg_pool2d(y, 2) if i else y)
+            y = block(halved(y) if i else y)
             kept.append(y)
         y = kept.pop()
         verdict = self.head(y)
