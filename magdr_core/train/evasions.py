@@ -172,7 +172,7 @@ class BlurGame:
         self.s_min, self.published, self.gradients, self._autocast = s_min, published, steps, autocast
         start = 0.0 if published else math.sqrt(START)
         self.modules: dict[str, nn.Module] = {
-            name: BlurGenerator(start=start).to(device, memory_format=torch.channels_last)
+            name: BlurGenerator(start=start).to(device).to(memory_format=torch.channels_last)
             for name in ("blur-real", "blur-fake")
         }
         self._learners = {name: NetOptimiser(net, lr, muon_lr=None) for name, net in self.modules.items()}

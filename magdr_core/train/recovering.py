@@ -27,7 +27,6 @@ class RecoveringTrainer:
     def __init__(self, context: TrainContext) -> None:
         self.context = context
         self.net = context.net
-        self.net.to(memory_format=torch.channels_last)
         self._net = NetOptimiser(self.net, context.recipe.lr)
         self.modules: dict[str, nn.Module] = {"net": self.net}
         self.optimisers = self._net.parts

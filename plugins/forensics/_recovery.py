@@ -106,9 +106,11 @@ class RecoveryNet(nn.Module):
         self.down = nn.ModuleList(
             nn.Sequential(layer(i, o), layer(o, o)) for i, o in zip([4, *widths[:-1]], widths, strict=True)
         )
+        levels = range(len(widths) - 2, -1, -1)
+        # Narrowed before it is enlarged: most of the cost is at full size.
+        self.narrow = nn.ModuleList(nn.Conv2d(widths[i + 1], widths[i], 1) for i in levels)
         self.up = nn.ModuleList(
-            nn.Sequential(layer(widths[i + 1] + widths[i], widths[i]), layer(widths[i], widths[i]))
-            for i in reversed(range(len(widths) - 1))
+            nn.Sequential(layer(2 * widths[i], widths[i]), layer(widths[i], widths[i])) for i in levels
         )
         self.head = nn.Conv2d(width, 3, 3, padding=1)
         self.spread = nn.Conv2d(width, 1, 3, padding=1)
@@ -132,9 +134,9 @@ class RecoveryNet(nn.Module):
             y = block(halved(y) if i else y)
             kept.append(y)
         y = kept.pop()
-        for block in self.up:
+        for narrow, block in zip(self.narrow, self.up, strict=True):
             skip = kept.pop()
-            y = F.interpolate(y, size=skip.shape[2:], mode="bilinear", align_corners=False)
+            y = F.interpolate(narrow(y), size=skip.shape[2:], mode="bilinear", align_corners=False)
             y = block(torch.cat([y, skip], 1))
         # What is recovered shall not be what is easily foretold: the spread only watches.
         made, spread = (y[..., :height, :width] for y in (self.head(y), self.spread(y.detach())))

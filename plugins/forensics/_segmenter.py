@@ -75,9 +75,11 @@ class Segmenter(nn.Module):
             nn.Sequential(layer(i, o), layer(o, o))
             for i, o in zip([channels, *widths[:-1]], widths, strict=True)
         )
+        levels = range(len(widths) - 2, -1, -1)
+        # Narrowed before it is enlarged: most of the cost is at full size.
+        self.narrow = nn.ModuleList(nn.Conv2d(widths[i + 1], widths[i], 1) for i in levels)
         self.up = nn.ModuleList(
-            nn.Sequential(layer(widths[i + 1] + widths[i], widths[i]), layer(widths[i], widths[i]))
-            for i in reversed(range(len(widths) - 1))
+            nn.Sequential(layer(2 * widths[i], widths[i]), layer(widths[i], widths[i])) for i in levels
         )
         self.mask = nn.Conv2d(width, 1, 1)
         self.head = Verdict(widths[-1])
@@ -105,9 +107,9 @@ class Segmenter(nn.Module):
             kept.append(y)
         y = kept.pop()
         verdict = self.head(y)
-        for block in self.up:
+        for narrow, block in zip(self.narrow, self.up, strict=True):
             skip = kept.pop()
-            y = F.interpolate(y, size=skip.shape[2:], mode="bilinear", align_corners=False)
+            y = F.interpolate(narrow(y), size=skip.shape[2:], mode="bilinear", align_corners=False)
             y = block(torch.cat([y, skip], 1))
         return self.mask(y)[..., :height, :width], verdict
 
