@@ -68,9 +68,8 @@ def _plan(toolkit: Toolkit, profile: Profile, name: str) -> list[Group]:
     for scenario in whole.scenarios.values():
         with _asked("scenario", scenario.name):
             scenario.check(whole)
-    policy = toolkit.registry.calibration
-    if policy.file != "auto":
-        read_calibration(toolkit.registry.path.parent / policy.file)
+    if (file := toolkit.registry.calibration_file) is not None:
+        read_calibration(file)
     for role in whole.roles.values():
         with _asked("role", role.name):
             role.check(whole)

@@ -103,8 +103,8 @@ class Calibrator:
     def _read_files(self, shipped: Path | None) -> None:
         """The registry's file, or the shipped ones; which entry came from which is kept for messages."""
         files = sorted(shipped.glob("*.calibration.json")) if shipped is not None else []
-        if self.policy.file != "auto":
-            files = [self.toolkit.registry.path.parent / self.policy.file]
+        if (named := self.toolkit.registry.calibration_file) is not None:
+            files = [named]
         for path in files:
             entries = read_calibration(path)
             self._entries |= entries

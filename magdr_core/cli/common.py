@@ -46,6 +46,18 @@ def open_toolkit(registry: Path | None, device: str | None, block: tuple[str, ..
     return toolkit
 
 
+def open_for_files(
+    registry: Path | None, device: str | None, block: tuple[str, ...], task: str | None
+) -> Toolkit:
+    """The same of a command on files: of the registry that the default one names for them, unless that knows
+    no such task or another registry is asked for."""
+    toolkit = open_toolkit(registry, device, block)
+    if registry is not None or (others := toolkit.registry.for_files) is None:
+        return toolkit
+    for_files = open_toolkit(others, device, block)
+    return for_files if task is None or task in for_files.registry.labels("generator") else toolkit
+
+
 def check_writable(folder: Path) -> None:
     """Raises MagdrError before a run starts if its results could not be written."""
     existing = next(p for p in [folder, *folder.absolute().parents] if p.exists())

@@ -19,13 +19,18 @@ from magdr_core.files.user_files import parse_toml, read_text, user_path
 PREFIX = "builtin:"
 
 
+def packaged_file(name: str) -> Path:
+    """A data file of the package, by name."""
+    return Path(str(importlib.resources.files("magdr_core"))) / "data" / name
+
+
 def packaged_registry() -> Path:
     """The registry that the package brings, `builtin:faces64`."""
-    return Path(str(importlib.resources.files("magdr_core"))) / "data" / "registry.toml"
+    return packaged_file("registry.toml")
 
 
-BUILTIN = {"faces64": packaged_registry}
-"""By name, registries that need no path."""
+BUILTIN = {"faces64": "registry.toml", "photos": "photos.toml"}
+"""By name, registries that need no path, as files of the package."""
 
 PACKAGED = f"{PREFIX}faces64"
 """How a registry's `include` calls the packaged one."""
@@ -47,6 +52,22 @@ class Included:
     data: dict[str, Any]
 
 
+def builtin_registry(reference: str, place: str = "") -> Path:
+    """The file of `builtin:NAME`.
+
+    Args:
+        place: where it is named, in front of the error.
+
+    Raises:
+        RegistryError: there is none of that name.
+    """
+    name = reference.removeprefix(PREFIX)
+    if name not in BUILTIN:
+        known = suggestion(reference, [PREFIX + one for one in BUILTIN])
+        raise RegistryError(f"{place}{brief(reference)}: there is no such registry{known}")
+    return packaged_file(BUILTIN[name])
+
+
 def read_included(reference: str, by: Path) -> Included:
     """The registry that `by` includes.
 
@@ -55,11 +76,7 @@ def read_included(reference: str, by: Path) -> Included:
     """
     place = f"{by.name} [registry]: include"
     if reference.startswith(PREFIX):
-        name = reference.removeprefix(PREFIX)
-        if name not in BUILTIN:
-            known = suggestion(reference, [PREFIX + one for one in BUILTIN])
-            raise RegistryError(f"{place} = {brief(reference)}: there is no such registry{known}")
-        path, folder = BUILTIN[name](), ""
+        path, folder = builtin_registry(reference, f"{place} = "), ""
     else:
         path = user_path(reference, by.parent, error=RegistryError, what=place)
         parent = str(Path(reference).parent)
@@ -110,10 +127,11 @@ def _moved(data: Mapping[str, Any], folder: str) -> dict[str, Any]:
             for name, target in data["plugins"]["local"].items()
         }
         result["plugins"] = {**data["plugins"], "local": local}
-    if data.get("calibration", {}).get("file", "auto") != "auto":
+    file = data.get("calibration", {}).get("file", "auto")
+    if file != "auto" and not file.startswith(PREFIX):
         result["calibration"] = {
             **data["calibration"],
-            "file": _placed(data["calibration"]["file"], folder),
+            "file": _placed(file, folder),
         }
     return result
 

@@ -23,11 +23,18 @@ from magdr_core.components.params import ParameterError, validate
 from magdr_core.errors import RegistryError, brief, suggestion
 from magdr_core.files.names import LONGEST, unsafe
 from magdr_core.files.toml_text import to_toml
-from magdr_core.files.user_files import parse_toml, read_text
+from magdr_core.files.user_files import parse_toml, read_text, user_path
 from magdr_core.guards.accelerate import Speed
 from magdr_core.hosting.core import core_kinds, core_profile_keys
 from magdr_core.hosting.hookspecs import MAGDR_API
-from magdr_core.registry.include import merged, packaged_registry, read_included
+from magdr_core.registry.include import (
+    PREFIX,
+    builtin_registry,
+    merged,
+    packaged_file,
+    packaged_registry,
+    read_included,
+)
 from magdr_core.registry.settings import (
     QUICK,
     CalibrationPolicy,
@@ -46,6 +53,7 @@ class _Header(BaseModel):
     seed: Annotated[int, Field(ge=0)] = 0
     device: str = "auto"
     include: str = ""
+    files: str = ""
 
 
 class _Plugins(BaseModel):
@@ -111,6 +119,8 @@ class Registry:
         text: its content, which every run folder keeps; with an `include`, the tables of both files.
         composition: the `[magdr]` table: defaults for what MagDR's components need.
         speed: how generators are run.
+        files: the registry that commands on files use in this one's place, where it knows the task: a path
+            from this one's folder or `builtin:NAME`; empty for this one.
         origins: by dotted name (`attack.pgd`), the file of each table that an `include` brought.
         unread: tables `[name.LABEL]` of kinds that a plugin may bring, by name and label, as the file has
             them; only where the registry names plugins (:mod:`magdr_core.registry.plugin_tables`).
@@ -132,6 +142,22 @@ class Registry:
     profiles: Mapping[str, Profile]
     origins: Mapping[str, str] = field(default_factory=dict)
     unread: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    files: str = ""
+
+    @property
+    def for_files(self) -> Path | None:
+        """The registry that commands on files use in this one's place; None for this one."""
+        if not self.files or self.files.startswith(PREFIX):
+            return Path(self.files) if self.files else None
+        return user_path(self.files, self.path.parent, error=RegistryError, what="[registry]: files")
+
+    @property
+    def calibration_file(self) -> Path | None:
+        """The file that `[calibration]` names, where there is one."""
+        named = self.calibration.file
+        if named.startswith(PREFIX):
+            return packaged_file(f"{named.removeprefix(PREFIX)}.calibration.json")
+        return None if named == "auto" else self.path.parent / named
 
     def file_of(self, table: str) -> str:
         """The name of the file that has a table.
@@ -238,12 +264,12 @@ def default_registry() -> Path:
 
 
 def read_registry(path: Path | str) -> Registry:
-    """Read and check a registry file.
+    """Read and check a registry file, or one of the package by `builtin:NAME`.
 
     Raises:
         RegistryError: missing file, not TOML, unknown table or key, wrong type; one line with the place.
     """
-    path = Path(path)
+    path = builtin_registry(str(path)) if str(path).startswith(PREFIX) else Path(path)
     return parse_registry(read_text(path, error=RegistryError, subject=f"registry {str(path)!r}"), path)
 
 
@@ -354,6 +380,7 @@ class Reader:
             engine=EngineSettings(**engine),
             speed=Speed(**speed),
             profiles=MappingProxyType(profiles),
+            files=header["files"],
             unread=MappingProxyType(unread),
         )
         return registry, header["include"]

@@ -17,9 +17,9 @@ from magdr_core.components.batch import Batch
 from magdr_core.components.rng import SampleRng
 from magdr_core.functional import CLASSES, constant, gaussian_blur
 from magdr_core.measures.statistics import auroc
-from magdr_core.train.context import TESTED_FROM, TrainContext
+from magdr_core.train.context import TrainContext
 from magdr_core.train.evasions import cross_entropy
-from magdr_core.train.forged_pairs import Families, draw_pairs, families_of, forged_by, shares
+from magdr_core.train.forged_pairs import Families, families_of, forged_by, measured_pairs, shares
 from magdr_core.train.optimiser import NetOptimiser
 from magdr_core.train.ordinary_augmentation import augmented
 
@@ -114,8 +114,10 @@ class BlendingTrainer:
     @torch.no_grad()
     def evaluate(self) -> Mapping[str, float]:
         """AUC on test faces, blended in the ways that were trained."""
-        test = self.context.for_testing()
-        pairs = draw_pairs(test, self.families, self.context.recipe.tested, TESTED_FROM)
+        return self.context.on_test_faces(self._measured)
+
+    def _measured(self, test: TrainContext) -> dict[str, float]:
+        pairs = measured_pairs(test, self.families)
         scores = []
         for x in (pairs.real, pairs.fake):
             found = [self.net(some.float() / 255) for some in x.split(64)]

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from magdr_core.components.rng import SampleRng
 from magdr_core.measures.statistics import auroc
-from magdr_core.train.context import TESTED_FROM, TrainContext
+from magdr_core.train.context import TrainContext
 from magdr_core.train.evasions import (
     BlurGame,
     BlurSteps,
@@ -26,7 +26,7 @@ from magdr_core.train.evasions import (
     cross_entropy,
     uniform_blur,
 )
-from magdr_core.train.forged_pairs import Families, draw_pairs, families_of, kept_pairs
+from magdr_core.train.forged_pairs import Families, families_of, kept_pairs, measured_pairs
 from magdr_core.train.optimiser import NetOptimiser
 from magdr_core.train.ordinary_augmentation import augmented
 
@@ -120,9 +120,11 @@ class ForensicTrainer:
     def evaluate(self) -> Mapping[str, float]:
         """AUC on test faces against the reals of the same scenes: all forgeries, each family, and the
         pipelines without a forgery: what of it all is nothing but resampling and feathers."""
-        test, tested = self.context.for_testing(), self.context.recipe.tested
-        pairs = draw_pairs(test, self.families, tested, TESTED_FROM)
-        through = draw_pairs(test, self.families, tested, TESTED_FROM, innocent=1.0).real
+        return self.context.on_test_faces(self._measured)
+
+    def _measured(self, test: TrainContext) -> dict[str, float]:
+        pairs = measured_pairs(test, self.families)
+        through = measured_pairs(test, self.families, innocent=1.0).real
         real, fake, innocent = (self._scores(x) for x in (pairs.real, pairs.fake, through))
         quality = {"auc": float(auroc(real, fake)), "auc_innocent": float(auroc(real, innocent))}
         for k, name in enumerate(pairs.names):

@@ -39,6 +39,14 @@ BLENDS: Mapping[str, Any] = {**CLASSIFIER, "pool": 4096}
 BLURRING: Mapping[str, float] = {"augment": 1.0, "s_min": 1.0}
 """Of the arms that are trained on blurs; `s_min` in a card says that these were."""
 
+PHOTOS: Mapping[str, Any] = {"photos": {"size": 64, "variations": 6, "least_source": 60}, "drawn": 0.25}
+"""Of models for photographs, which see drawn faces as well."""
+
+PASTED: Mapping[str, float] = {
+    f"{FAMILY}{name}": 1.0 for name in ("editing", *GROUPS["blends"], *GROUPS["local"])
+}
+"""What can be forged on photographs: the other generators know drawn faces alone."""
+
 RECOVERY: Mapping[str, str] = {"recovery": "builtin:recovery64"}
 """What the localizers after Delocate are shown comes from a network that is trained before them."""
 
@@ -107,6 +115,18 @@ _ARMS = (
             ("localizer-recovered64", "delocate", RECOVERY, 0.0),
             ("localizer-meta64", "delocate", RECOVERY, 1.0),
         )
+    ),
+    Recipe(
+        **{**CLASSIFIER, **PHOTOS},
+        name="forensic-photos64",
+        trainer="magdr_core.train.forensic:plain",
+        settings={**PASTED, "augment": 1.0},
+    ),
+    Recipe(
+        **{**CLASSIFIER, **PHOTOS, "use": "segmenter", "lr": 2e-3, "steps": 4000},
+        name="localizer-photos64",
+        trainer="magdr_core.train.localizing:LocalizingTrainer",
+        settings={**PASTED, "augment": 1.0},
     ),
 )
 

@@ -26,6 +26,9 @@ OF_GENERATORS: Mapping[str, Mapping[str, str]] = {
 }
 """Which generators those forgeries paste from; a training has no tables that say so."""
 
+OF_PHOTO_GENERATORS: Mapping[str, Mapping[str, str]] = {"editing": {"generator": "photo-editor"}}
+"""The same where photographs are learned from."""
+
 TOGETHER = 32
 """Pictures that are forged at a time."""
 
@@ -68,7 +71,8 @@ def families_of(context: TrainContext) -> dict[str, MakesFakes]:
         MagdrError: it names none, or one that there is not.
     """
     named = shares(context.recipe.settings)
-    return {name: context.toolkit.sibling("forgery", name, **OF_GENERATORS.get(name, {})) for name in named}
+    generators = OF_GENERATORS if context.recipe.photos is None else OF_PHOTO_GENERATORS
+    return {name: context.toolkit.sibling("forgery", name, **generators.get(name, {})) for name in named}
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,6 +142,13 @@ def draw_pairs(
         parts["masks"].append(masks.byte())
         parts["family"].append(family)
     return Pairs(**{name: torch.cat(tensors) for name, tensors in parts.items()}, names=names)
+
+
+def measured_pairs(test: TrainContext, families: Families, *, innocent: float = 0.0) -> Pairs:
+    """`draw_pairs` of the test faces that a card's figures are measured on."""
+    assert test.first is not None
+    count = sum(len(indices) for indices in test.tested(TOGETHER))
+    return draw_pairs(test, families, count, test.first, innocent=innocent)
 
 
 @torch.no_grad()

@@ -19,10 +19,11 @@ from torch.nn import functional as F
 
 from magdr_core.components.rng import SampleRng
 from magdr_core.measures.statistics import auroc
-from magdr_core.train.context import TESTED_FROM, TrainContext
+from magdr_core.train.context import TrainContext
 from magdr_core.train.evasions import cross_entropy
-from magdr_core.train.forged_pairs import Families, draw_pairs, families_of, kept_pairs
+from magdr_core.train.forged_pairs import Families, families_of, kept_pairs, measured_pairs
 from magdr_core.train.optimiser import NetOptimiser
+from magdr_core.train.ordinary_augmentation import augmented
 
 DICE, VERDICT = 0.5, 0.5
 """Weights of the overlap on fakes and of the verdict on all, beside the cross entropy of pixels."""
@@ -36,7 +37,8 @@ class LocalizingTrainer:
     and what guides it.
 
     `settings` hold the share of each forgery, as `forgery:NAME`; `innocent`, the share of reals that went
-    through a forgery's pipeline without its forgery; `meta`, 1 for a meta-split by family; and
+    through a forgery's pipeline without its forgery; `augment`, 1 for the ordinary augmentation, but for what
+    moves pixels; `meta`, 1 for a meta-split by family; and
     `inner`, the length of its trial step.
 
     Args:
@@ -110,8 +112,11 @@ class LocalizingTrainer:
             for g in self.guides
         ]
         guide = None if guides[0] is None else torch.cat([g for g in guides if g is not None])
+        x = torch.cat([real, fake])
+        if self.context.recipe.settings.get("augment"):
+            streams = rng.fork(1).repeat_interleave(len(x))
+            x = augmented(x, streams, moving=False)
         with self.context.autocast():
-            x = torch.cat([real, fake])
             found = (
                 self.net(x, guide)
                 if parameters is None
@@ -123,8 +128,10 @@ class LocalizingTrainer:
     def evaluate(self) -> Mapping[str, float]:
         """On test faces: IoU of the fakes at 1/2, the share of real pixels that is flagged, and the AUC of
         the verdict."""
-        test = self.context.for_testing()
-        pairs = draw_pairs(test, self.families, self.context.recipe.tested, TESTED_FROM)
+        return self.context.on_test_faces(self._measured)
+
+    def _measured(self, test: TrainContext) -> dict[str, float]:
+        pairs = measured_pairs(test, self.families)
         logits: dict[str, list[Tensor]] = {"real": [], "fake": []}
         ious, flagged = [], []
         for start in range(0, len(pairs), 64):

@@ -33,14 +33,16 @@ SHIFT, SCALE, TURN = 0.1, 0.2, math.radians(10)
 """Largest changes of place, in shares of the side, of size and of angle."""
 
 
-def augmented(x: Tensor, rng: SampleRng) -> Tensor:
+def augmented(x: Tensor, rng: SampleRng, *, moving: bool = True) -> Tensor:
     """Pictures as they come off a phone and out of a chat, `[B,3,H,W]` in [0,1] -> same.
 
     Args:
         rng: a stream for each picture: real and fake of a scene are changed independently.
+        moving: shift, scale and turn, too; not where masks must stay true.
     """
     chances = rng.uniform(5)
-    x = _some(chances[:, 0] < MOVED, _moved, x, rng.fork(0))
+    if moving:
+        x = _some(chances[:, 0] < MOVED, _moved, x, rng.fork(0))
     x = _some(chances[:, 1] < RECOLOURED, _recoloured, x, rng.fork(1))
     x = _some(chances[:, 2] < GREY, _grey, x, rng.fork(2))
     x = _some(chances[:, 3] < NOISY, _noisy, x, rng.fork(3))
