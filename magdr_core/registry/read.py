@@ -146,10 +146,15 @@ class Registry:
 
     @property
     def for_files(self) -> Path | None:
-        """The registry that commands on files use in this one's place; None for this one."""
-        if not self.files or self.files.startswith(PREFIX):
-            return Path(self.files) if self.files else None
-        return user_path(self.files, self.path.parent, error=RegistryError, what="[registry]: files")
+        """The registry that commands on files use in this one's place; None for this one. Raises
+        RegistryError if the package has none of that name."""
+        if not self.files:
+            return None
+        if self.files.startswith(PREFIX):
+            return builtin_registry(self.files, f"{self.path.name} [registry]: files = ")
+        return user_path(
+            self.files, self.path.parent, error=RegistryError, what=f"{self.path.name} [registry]: files"
+        )
 
     @property
     def calibration_file(self) -> Path | None:

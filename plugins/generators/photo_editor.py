@@ -143,7 +143,7 @@ def with_attention(state: dict[str, Tensor]) -> Mapping[str, Tensor]:
 
 def photo_editor(
     *,
-    weights: Weights = "random",
+    weights: Weights = "builtin:photo-editor64",
     attributes: Attributes = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Smiling", "Eyeglasses"),
     width: Annotated[int, Field(ge=4, le=256)] = 32,
     blocks: Annotated[int, Field(ge=1, le=16)] = 4,

@@ -53,7 +53,9 @@ def disrupted(toolkit, few, pgd):
 def test_every_weight_file_has_a_card_with_its_checksum(path):
     card = read_card(path)
     assert card["sha256"] == file_sha256(path)
-    assert card["command"] == f"magdr train {path.stem}"
+    data = " --data FOLDER" if "portraits" in card["training"] else ""
+    assert card["command"] == f"magdr train {path.stem}{data}"
+    assert not data or card["training"]["terms"]
     assert card["quality"]
     assert path.stat().st_size < 5_000_000
 
