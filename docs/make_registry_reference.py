@@ -35,7 +35,8 @@ MEANINGS = {
         "api": "version of these contracts",
         "name": "of results and of the run folder: one part of a file name; the file's name if empty",
         "seed": "of conditions and all random draws, unless a profile names seeds",
-        "include": "`builtin:faces64` or a path: a registry whose tables stand below this one's, see below",
+        "include": "`builtin:NAME` or a path: a registry whose tables stand below this one's, see below",
+        "files": "`builtin:NAME` or a path: the registry that commands on files use, see below",
         "device": '`"auto"` (CUDA where there is one), `"cpu"`, `"cuda"`, `"cuda:N"`',
     },
     "_Plugins": {
@@ -64,7 +65,8 @@ MEANINGS = {
         "dataset": "label of the faces that it learns from; else those of the task",
     },
     "CalibrationPolicy": {
-        "file": 'file of `magdr calibrate`, relative to the registry; `"auto"`: shipped, else the cache',
+        "file": "file of `magdr calibrate`, relative to the registry, or of the package (`builtin:photos`); "
+        '`"auto"`: shipped, else the cache',
         "fit": "clean faces to standardise on",
         "clean": "other clean faces, for the false-positive threshold",
         "attacked": "faces per attack to learn from; as many again for the best F1 and the gate",
@@ -73,6 +75,8 @@ MEANINGS = {
         "benign": "labels of augmentations that detectors must not flag",
         "fpr": "wanted false-positive rate",
         "seed": "of conditions and attacks of the calibration",
+        "reals": "file of `magdr inspect --keep`, for its thresholds: relative to the registry, or of the "
+        "package (`builtin:photos`)",
     },
     "EngineSettings": {
         "gpus": "share of a GPU that a worker takes, where the device is CUDA: 0.25 puts four on each",
@@ -152,15 +156,22 @@ a registry. Do not edit it.
 
 INCLUDE = """### include
 
-With `include = "builtin:faces64"`, the packaged registry, or `include = "../common/base.toml"` the tables of
-that file stand below one's own. Each of one's own tables (`[attack.pgd]`, `[profile.quick]`, `[calibration]`)
-replaces the included one of its name whole; nothing is merged inside a table, and `[registry]` is always the
-including file's. Included tables come first, in their order. Relative paths in an included file start at its
-folder. A file that is included includes no other.
+With `include = "builtin:faces64"`, the packaged registry, `"builtin:photos"`, the one of photographs, or
+`include = "../common/base.toml"` the tables of that file stand below one's own. Each of one's own tables
+(`[attack.pgd]`, `[profile.quick]`, `[calibration]`) replaces the included one of its name whole; nothing is
+merged inside a table, and `[registry]` is always the including file's. Included tables come first, in their
+order. Relative paths in an included file start at its folder. A file that is included includes no other.
 
 What runs is the resolved registry: run folders keep its text and workers get it, so that neither needs the
 included file. `magdr registry show` prints it, with the file of each table; `magdr registry check` looks for
 faults in every table, and says what `magdr bench` would refuse of each profile, without computing anything.
+
+### files
+
+`magdr attack`, `defend`, `detect` and `inspect` work on photographs, which are not what a benchmark may be
+about. Where no `--registry` is given, they use the registry that `files` of the default one names:
+`builtin:photos` in the packaged one. A `--task` that only the default registry has is that one's.
+`--registry builtin:photos` asks for a registry of the package by name, in every command.
 """
 
 MAGDR = """## [magdr]

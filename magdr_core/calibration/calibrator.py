@@ -120,7 +120,9 @@ class Calibrator:
     def key(self, kind: str, label: str) -> str:
         """The key of a component's entry: a hash of everything that its calibration depends on."""
         resolved = self.toolkit.resolve(kind, label)
-        without = {"file", "attacks", "benign"} | (set() if resolved.entry.spec.supervised else {"train"})
+        without = {"file", "reals", "attacks", "benign"} | (
+            set() if resolved.entry.spec.supervised else {"train"}
+        )
         policy = self.policy.model_dump(exclude=without)
         return digest(
             {

@@ -65,7 +65,7 @@ def calibration_file(entries: Mapping[str, Any], registry: Registry, fingerprint
         "provenance": {
             "command": "magdr calibrate",
             "registry": registry.name,
-            "policy": registry.calibration.model_dump(exclude={"file"}),
+            "policy": registry.calibration.model_dump(exclude={"file", "reals"}),
             "data": fingerprint,
             "magdr": version("magdr"),
             "torch": version("torch"),

@@ -47,7 +47,7 @@ def open_toolkit(registry: Path | None, device: str | None, block: tuple[str, ..
 
 
 def open_for_files(
-    registry: Path | None, device: str | None, block: tuple[str, ...], task: str | None
+    registry: Path | None, device: str | None, block: tuple[str, ...], task: str | None = None
 ) -> Toolkit:
     """The same of a command on files: of the registry that the default one names for them, unless that knows
     no such task or another registry is asked for."""

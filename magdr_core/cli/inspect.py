@@ -16,7 +16,7 @@ from magdr_core.cli.common import (
     cache_option,
     check_writable,
     device_option,
-    open_toolkit,
+    open_for_files,
 )
 from magdr_core.cli.document import for_a_program
 from magdr_core.cli.file_results import FileReport, new_display
@@ -25,6 +25,7 @@ from magdr_core.cli.media_commands import out_option
 from magdr_core.cli.paths import Input, collect
 from magdr_core.errors import DataError
 from magdr_core.forensics.inspection import Inspector, chosen_models, dataset_of
+from magdr_core.forensics.real_scores import RealScores, read_real_scores
 from magdr_core.inference.photos import because, load
 from magdr_core.inference.sources import below
 from magdr_core.measures.thresholds import rate_kept
@@ -38,8 +39,13 @@ from magdr_core.results.store import Store
 )
 @click.option(
     "--reals",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="Folder of untouched photographs like yours, at least 24: they set the threshold.",
+    type=click.Path(path_type=Path, exists=True),
+    help="Folder of untouched photographs like yours, at least 24, or a file of --keep: sets the threshold.",
+)
+@click.option(
+    "--keep",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write what the models say of --reals FOLDER to this file, for --reals and registries.",
 )
 @click.option("--whole", is_flag=True, help="No search for faces: the largest square in the middle.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, nothing else.")
@@ -52,6 +58,7 @@ def command(
     paths: tuple[Path, ...],
     labels: tuple[str, ...],
     reals: Path | None,
+    keep: Path | None,
     whole: bool,
     as_json: bool,
     registry: Path | None,
@@ -73,13 +80,17 @@ def command(
     with for_a_program(as_json) as stdout:
         inputs = collect(paths)
         check_writable(out)
-        toolkit = open_toolkit(registry, device, block)
+        toolkit = open_for_files(registry, device, block)
         chosen = chosen_models(toolkit, labels)
         size = toolkit.build("dataset", dataset_of(toolkit)).size
         display = new_display(as_json)
         with display.running("calibrating", 1):
             own = None if reals is None else _reals(reals, inputs, size, whole, display)
+            if keep is not None and not isinstance(own, Tensor):
+                raise click.UsageError("--keep goes with --reals FOLDER")
             inspector = Inspector(toolkit, chosen, store=Store(cache), reals=own, progress=display.step)
+        if keep is not None:
+            inspector.reals.save(keep)
         families, qualities = inspector.trained_on()
         head = {
             "command": "inspect",
@@ -109,13 +120,18 @@ def command(
         report.finish()
 
 
-def _reals(folder: Path, inputs: Sequence[Input], size: int, whole: bool, display: ProgressDisplay) -> Tensor:
+def _reals(
+    folder: Path, inputs: Sequence[Input], size: int, whole: bool, display: ProgressDisplay
+) -> Tensor | RealScores:
     """The largest face of each picture below a folder, `[n,3,size,size]`, without those that are judged; what
-    cannot be used is said.
+    cannot be used is said. Of a file, the scores in it.
 
     Raises:
         DataError: none of them can be used.
+        CalibrationError: the file is damaged.
     """
+    if folder.is_file():
+        return read_real_scores(folder)
     judged = {os.path.realpath(given.path) for given in inputs}
     sources = [s for s in below(folder, videos=False) if os.path.realpath(s.path) not in judged]
     faces = []

@@ -18,7 +18,8 @@ from torch import Tensor
 from magdr_core.calibration.partition import CalibrationPartition
 from magdr_core.errors import DataError, suggestion
 from magdr_core.forensics.pieces import batches, in_parts
-from magdr_core.forensics.teaching import Taught, Teacher
+from magdr_core.forensics.real_scores import RealScores, named_models, read_real_scores
+from magdr_core.forensics.teaching import Ready, Teacher
 from magdr_core.measures.thresholds import promised_fpr, threshold_at_fpr
 
 FEWEST_REALS = 24
@@ -102,8 +103,9 @@ class Inspector:
         toolkit: of the registry.
         labels: of the models; if empty all that are no controls.
         store: keeps what models have learned.
-        reals: `[n,3,S,S]` in [0,1], 8-bit: untouched pictures of the kind that is to be judged; if None, of
-            the dataset's calibration split.
+        reals: `[n,3,S,S]` in [0,1], 8-bit: untouched pictures of the kind that is to be judged; or what the
+            models said of such pictures. If None, those that the registry's `[calibration]` names, else
+            pictures of the dataset's calibration split.
         progress: told (what, done, total).
 
     Attributes:
@@ -112,9 +114,11 @@ class Inspector:
         fpr: the rate of false alarms that the threshold keeps on pictures like `reals`.
         count: of real pictures.
         drawn: they are drawn faces, no photographs.
+        reals: what the models say of them.
 
     Raises:
         DataError: no such model, none at all, or too few real pictures.
+        CalibrationError: a file of scores of real pictures is missing, damaged or of other models.
         RegistryError, ComponentError: a model cannot be built or taught.
     """
 
@@ -124,7 +128,7 @@ class Inspector:
         labels: Sequence[str] = (),
         *,
         store: Any,
-        reals: Tensor | None = None,
+        reals: Tensor | RealScores | None = None,
         progress: Callable[[str, int, int], None] = lambda what, done, total: None,
     ) -> None:
         self.labels = chosen_models(toolkit, labels)
@@ -132,24 +136,28 @@ class Inspector:
         self.data = toolkit.build("dataset", dataset)
         self.size: int = self.data.size
         self.device: torch.device = toolkit.device
+        named, where = toolkit.registry.real_scores, "--reals"
+        if reals is None and named is not None:
+            reals, where = read_real_scores(named), str(toolkit.registry.calibration.reals)
         self.drawn = reals is None and toolkit.drawn(dataset)
         teacher = Teacher(toolkit, self.data, store, progress)
-        self.models: Mapping[str, Taught] = {label: teacher.taught(label) for label in self.labels}
+        self.models: Mapping[str, Ready] = {label: teacher.ready(label) for label in self.labels}
+        names = named_models(toolkit, self.labels)
         if reals is None:
             part = CalibrationPartition.of(toolkit.registry.calibration).clean
             split = self.data.split(part.split)
             reals = torch.cat([batch.images for batch in batches(split, part.samples, self.size)])
-        if len(reals) < FEWEST_REALS:
-            raise DataError(
-                f"{len(reals)} real pictures are too few for a threshold; it takes {FEWEST_REALS}, and a "
-                "hundred for a rate of false alarms of 1%"
-            )
-        progress("scoring real pictures", 0, len(self.models))
-        own = self._scores(reals.to(self.device))
+        if not isinstance(reals, RealScores):
+            _check_enough(len(reals))
+            progress("scoring real pictures", 0, len(self.models))
+            reals = RealScores(self._scores(reals.to(self.device)), names)
+        self.reals, self.count = reals, reals.count
+        _check_enough(self.count)
+        own = reals.of(names, where)
         self._scales = {label: _Scale(scores) for label, scores in own.items()}
         self._together = _Scale(self._mean(own))
         wanted: float = toolkit.registry.calibration.fpr
-        self.count, self.fpr = len(reals), promised_fpr(len(reals), wanted)
+        self.fpr = promised_fpr(self.count, wanted)
         self.threshold = float(threshold_at_fpr(self._together.reals, wanted))
 
     def __call__(self, x: Tensor) -> list[Inspected]:
@@ -204,6 +212,14 @@ class Inspector:
     def _where(self, x: Tensor) -> Tensor | None:
         found = [in_parts(taught.model.locate, x) for taught in self.models.values() if taught.model.locates]
         return torch.stack(found).mean(0).cpu() if found and len(x) else None
+
+
+def _check_enough(count: int) -> None:
+    if count < FEWEST_REALS:
+        raise DataError(
+            f"{count} real pictures are too few for a threshold; it takes {FEWEST_REALS}, and a hundred for "
+            "a rate of false alarms of 1%"
+        )
 
 
 def chosen_models(toolkit: Any, labels: Sequence[str] = ()) -> list[str]:

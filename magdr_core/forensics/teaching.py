@@ -32,23 +32,32 @@ KIND = "forensics"
 
 
 @dataclass(frozen=True, eq=False)
-class Taught:
-    """A forensic model that is ready.
+class Ready:
+    """A forensic model that can score.
 
     Attributes:
         families: names of the forgeries that it has learned from.
-        groups: of those.
         qualities: names of what their pictures went through.
+    """
+
+    model: GuardedForensic
+    families: frozenset[str]
+    qualities: frozenset[str]
+
+
+@dataclass(frozen=True, eq=False)
+class Taught(Ready):
+    """One with a threshold, for tables.
+
+    Attributes:
+        groups: of the families.
         foreign: it has learned from other real pictures than those that it is tested on.
         threshold: above it a picture is flagged.
         fpr: the rate of false alarms that it was set for.
         digest: of what it has learned and of the threshold.
     """
 
-    model: GuardedForensic
-    families: frozenset[str]
     groups: frozenset[str]
-    qualities: frozenset[str]
     foreign: bool
     threshold: float
     fpr: float
@@ -119,6 +128,20 @@ class Teacher:
         self.partition = CalibrationPartition.of(self.policy)
         self.pairs = TrainingPairs(toolkit, self.partition.train, self.policy.seed, progress)
 
+    def ready(self, label: str) -> Ready:
+        """A model, taught where it learns; for one that does not, no real picture is looked at.
+
+        Raises:
+            ComponentError: it cannot be taught, or is not what a forensic model has to be.
+            RegistryError: its table is wrong.
+        """
+        model: GuardedForensic = self.toolkit.build("forensic", label)
+        if not model.learns:
+            trained = _told(model)
+            return Ready(model, frozenset(trained.families), frozenset(trained.qualities))
+        taught = self.taught(label)
+        return Ready(taught.model, taught.families, taught.qualities)
+
     def taught(self, label: str) -> Taught:
         """A model, taught where it learns, with a threshold.
 
@@ -151,8 +174,8 @@ class Teacher:
         return Taught(
             model,
             frozenset(trained.families),
-            seen,
             frozenset(trained.qualities),
+            seen,
             bool(trained.dataset) and trained.dataset != self.data.fingerprint(),
             known["threshold"],
             self.policy.fpr,

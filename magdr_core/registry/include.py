@@ -127,13 +127,15 @@ def _moved(data: Mapping[str, Any], folder: str) -> dict[str, Any]:
             for name, target in data["plugins"]["local"].items()
         }
         result["plugins"] = {**data["plugins"], "local": local}
-    file = data.get("calibration", {}).get("file", "auto")
-    if file != "auto" and not file.startswith(PREFIX):
-        result["calibration"] = {
-            **data["calibration"],
-            "file": _placed(file, folder),
-        }
+    told = data.get("calibration", {})
+    files = {key: told[key] for key in ("file", "reals") if _is_path(told.get(key, ""))}
+    if files:
+        result["calibration"] = {**told, **{key: _placed(path, folder) for key, path in files.items()}}
     return result
+
+
+def _is_path(named: str) -> bool:
+    return named not in ("auto", "") and not named.startswith(PREFIX)
 
 
 def _component(table: Mapping[str, Any], folder: str) -> dict[str, Any]:

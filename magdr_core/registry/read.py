@@ -159,10 +159,17 @@ class Registry:
     @property
     def calibration_file(self) -> Path | None:
         """The file that `[calibration]` names, where there is one."""
-        named = self.calibration.file
+        return self._placed(self.calibration.file, "calibration.json")
+
+    @property
+    def real_scores(self) -> Path | None:
+        """The file of scores of real pictures that `[calibration]` names, where there is one."""
+        return self._placed(self.calibration.reals, "reals.json")
+
+    def _placed(self, named: str, ending: str) -> Path | None:
         if named.startswith(PREFIX):
-            return packaged_file(f"{named.removeprefix(PREFIX)}.calibration.json")
-        return None if named == "auto" else self.path.parent / named
+            return packaged_file(f"{named.removeprefix(PREFIX)}.{ending}")
+        return None if named in ("auto", "") else self.path.parent / named
 
     def file_of(self, table: str) -> str:
         """The name of the file that has a table.

@@ -40,6 +40,7 @@ class CalibrationPolicy(BaseModel):
     benign: Labels = ()
     fpr: Annotated[float, Field(gt=0, lt=1)] = 0.01
     seed: Annotated[int, Field(ge=0)] = 0
+    reals: str = ""
 
 
 class EngineSettings(BaseModel):

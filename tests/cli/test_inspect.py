@@ -9,6 +9,7 @@ from magdr_core.forensics.inspection import Inspector
 from magdr_core.media import read_picture
 from magdr_core.results.store import Store
 from magdr_core.toolkit import Toolkit
+from tests.edits import edited
 
 PLUGIN = '''
 """A model that looks for pure red, one that looks for darkness, and a control."""
@@ -138,6 +139,57 @@ def test_ones_own_photographs_set_the_threshold(inspect, stained):
     own = np.array(Image.open("clean.png"))[:, 240:860].mean()
     assert result["above"] == pytest.approx(np.mean([own < mean for mean in means]), abs=0.04)
     assert "keeps 3.2% of false alarms, not 1%" in inspect("clean.png", "--reals", "mine", "--whole").out
+
+
+def test_what_models_said_of_ones_own_photographs_is_kept_and_sets_the_same_threshold(inspect, stained):
+    folder = stained / "mine"
+    folder.mkdir()
+    generator = np.random.default_rng(0)
+    for i in range(30):
+        levels = generator.integers(0, 256, (40, 40, 3), dtype=np.uint8) // (1 + i % 3)
+        Image.fromarray(levels).save(folder / f"{i:02}.png")
+    first = inspect("clean.png", "--reals", "mine", "--keep", "mine.json", "--whole", "--json").document
+    again = inspect("clean.png", "--reals", "mine.json", "--whole", "--json").document
+    assert again["reals"] == 30
+    assert not again["drawn"]
+    assert again["results"][0]["above"] == first["results"][0]["above"]
+    assert again["results"][0]["score"] == pytest.approx(first["results"][0]["score"], rel=1e-4)
+    table = edited(REGISTRY, ("[calibration]", '[calibration]\nreals = "mine.json"'))
+    (stained / "stains.toml").write_text(table)
+    shipped = inspect("clean.png", "--whole", "--json").document
+    assert shipped["results"] == again["results"]
+    assert not shipped["drawn"]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("{", "is damaged"),
+        ('{"schema": 2}', "schema 2, this version of magdr reads 1"),
+        ('{"schema": 1, "models": {"red": {"model": "x", "scores": [1, "a"]}}}', "is damaged"),
+        (
+            '{"schema": 1, "models": {"red": {"model": "x", "scores": [1, NaN]}}}',
+            "is damaged: scores of 'red'",
+        ),
+        (
+            '{"schema": 1, "models": {"red": {"model": "x", "scores": [' + ", ".join(["1"] * 30) + "]}}}",
+            "[forensic.red] has other weights or parameters there",
+        ),
+    ],
+)
+def test_scores_that_do_not_fit_are_said_in_one_line(inspect, stained, content, said):
+    (stained / "mine.json").write_text(content)
+    done = inspect("clean.png", "--reals", "mine.json", "--model", "red")
+    assert done.code == 2
+    assert said in done.err
+    assert done.err.strip().count("\n") == 0
+
+
+def test_nothing_is_kept_without_a_folder_of_reals(inspect, stained):
+    done = inspect("clean.png", "--keep", "mine.json")
+    assert done.code == 2
+    assert "--keep goes with --reals FOLDER" in done.err
+    assert not (stained / "mine.json").exists()
 
 
 def test_what_is_judged_sets_no_threshold(inspect, stained):
