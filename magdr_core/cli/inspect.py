@@ -15,19 +15,22 @@ from magdr_core.cli.common import (
     block_option,
     cache_option,
     check_writable,
+    chosen_finder,
     device_option,
+    finder_option,
     open_toolkit,
 )
 from magdr_core.cli.document import for_a_program
 from magdr_core.cli.file_results import FileReport, new_display
 from magdr_core.cli.inspected import FORENSIC, Inspecting
-from magdr_core.cli.media_commands import out_option
+from magdr_core.cli.media_commands import finder_facts, out_option
 from magdr_core.cli.paths import Input, collect
 from magdr_core.errors import DataError
 from magdr_core.forensics.inspection import Inspector, chosen_models, dataset_of
 from magdr_core.inference.photos import because, load
 from magdr_core.inference.sources import below
 from magdr_core.measures.thresholds import rate_kept
+from magdr_core.media import FaceFinder
 from magdr_core.results.store import Store
 
 
@@ -46,6 +49,7 @@ from magdr_core.results.store import Store
 @click.option("--registry", type=click.Path(path_type=Path), help="Default: ./registry.toml.")
 @out_option
 @cache_option
+@finder_option
 @device_option
 @block_option
 def command(
@@ -57,6 +61,7 @@ def command(
     registry: Path | None,
     out: Path,
     cache: Path,
+    finder: str | None,
     device: str | None,
     block: tuple[str, ...],
 ) -> None:
@@ -75,10 +80,11 @@ def command(
         check_writable(out)
         toolkit = open_toolkit(registry, device, block)
         chosen = chosen_models(toolkit, labels)
+        found_by = chosen_finder(toolkit, finder, whole)
         size = toolkit.build("dataset", dataset_of(toolkit)).size
         display = new_display(as_json)
         with display.running("calibrating", 1):
-            own = None if reals is None else _reals(reals, inputs, size, whole, display)
+            own = None if reals is None else _reals(reals, inputs, size, found_by, display)
             inspector = Inspector(toolkit, chosen, store=Store(cache), reals=own, progress=display.step)
         families, qualities = inspector.trained_on()
         head = {
@@ -87,6 +93,7 @@ def command(
             "trained_on": sorted(families),
             "qualities": sorted(qualities),
             "size": size,
+            **finder_facts(found_by),
             "reals": inspector.count,
             "drawn": inspector.drawn,
             "false_alarms": inspector.fpr,
@@ -96,7 +103,7 @@ def command(
         report.start()
         work = Inspecting(
             inspector,
-            whole=whole,
+            finder=found_by,
             out=out,
             guess=inspector.drawn,
             done=report.done,
@@ -109,7 +116,13 @@ def command(
         report.finish()
 
 
-def _reals(folder: Path, inputs: Sequence[Input], size: int, whole: bool, display: ProgressDisplay) -> Tensor:
+def _reals(
+    folder: Path,
+    inputs: Sequence[Input],
+    size: int,
+    finder: FaceFinder | None,
+    display: ProgressDisplay,
+) -> Tensor:
     """The largest face of each picture below a folder, `[n,3,size,size]`, without those that are judged; what
     cannot be used is said.
 
@@ -122,7 +135,7 @@ def _reals(folder: Path, inputs: Sequence[Input], size: int, whole: bool, displa
     for number, given in enumerate(sources):
         display.step("reading real pictures", number, len(sources))
         try:
-            faces.append(load(given, size, whole).face)
+            faces.append(load(given, size, finder).face)
         except Exception as e:
             display.say(f"skipped {because(given, e)}")
     if not faces:
