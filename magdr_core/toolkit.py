@@ -206,6 +206,7 @@ class Toolkit(LiveRegistry):
         dataset: str | None = None,
         cache: Path | str = "runs/cache",
         photographs: bool = True,
+        finder: str | None = None,
         progress: Progress = lambda what, done, total: None,
     ) -> Pipeline:
         """MagDR in front of a task's generator: `detect`, `reconstruct`, `defend`.
@@ -220,6 +221,7 @@ class Toolkit(LiveRegistry):
             dataset: a `[dataset.LABEL]` table to calibrate on; the task's if None.
             photographs: what the images will be. With a calibration on drawn faces every verdict on a
                 photograph is a guess, and says so; False if they will be drawn faces.
+            finder: what finds the faces of pictures, as of :meth:`finder`; built when a picture needs it.
 
         Raises:
             RegistryError: no such task or defense, or it only restores; faces of another size.
@@ -232,5 +234,6 @@ class Toolkit(LiveRegistry):
             dataset=dataset,
             cache=Path(cache),
             photographs=photographs,
+            finder=finder,
             progress=progress,
         )

@@ -1,4 +1,4 @@
-"""The kinds of component that core knows: nine, and the two of :mod:`magdr_core.builtin.forensic_kinds`."""
+"""The kinds of component that core knows: ten, and the two of :mod:`magdr_core.builtin.forensic_kinds`."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from magdr_core.components.objective import ObjectiveName
 from magdr_core.components.trial import Trial
 from magdr_core.guards.dataset import GuardedDataset
 from magdr_core.hosting.hookspecs import hookimpl
+from magdr_core.media import FaceFinder
 
 MAGDR_API = 1
 
@@ -254,6 +255,16 @@ KINDS = (
         **shipped("dataset", "splits", "images", "ids", "stable", "disjoint", "facts"),
     ),
     *FORENSIC_KINDS,
+    Kind(
+        name="finder",
+        plural="finders",
+        spec=specs.FinderSpec,
+        protocol=FaceFinder,
+        guard=_guarded_by(guards.GuardedFinder),
+        call="(picture) -> [FoundFace, ...]",
+        summary="Finders of the faces in one's own pictures and clips.",
+        **shipped("finder", "found", "kept", "alike", "nothing"),
+    ),
 )
 
 

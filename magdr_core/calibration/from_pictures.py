@@ -15,9 +15,10 @@ from magdr_core.calibration.calibrator import Calibrator, Progress
 from magdr_core.calibration.file import calibration_file, write_calibration
 from magdr_core.calibration.own_thresholds import with_own_thresholds
 from magdr_core.errors import DataError
-from magdr_core.guards import GuardedGenerator
+from magdr_core.guards import GuardedFinder, GuardedGenerator
 from magdr_core.inference.photos import because, load
 from magdr_core.inference.sources import Input, below
+from magdr_core.media import FaceFinder
 from magdr_core.registry.read import Registry
 from magdr_core.results.store import Store
 from magdr_core.runtime.samples import draw_samples
@@ -33,6 +34,8 @@ class CalibratingToolkit(Protocol):
     def device(self) -> torch.device: ...
 
     def generator(self, task: str) -> GuardedGenerator: ...
+
+    def finder(self, label: str | None = None) -> GuardedFinder: ...
 
     def calibrator(
         self, task: str, dataset: str, store: Store, *, progress: Progress = ...
@@ -76,7 +79,7 @@ class PictureFolder:
 
     Args:
         folder: with all below it; clips and what magdr wrote for people to look at are passed over.
-        whole: no search for a face, the middle square of each.
+        finder: of faces; None for no search, the middle square of each.
         progress: told (what, done, total).
         skip: told in one line of each file that cannot be used, when it is met for the first time.
 
@@ -93,12 +96,12 @@ class PictureFolder:
         self,
         folder: Path | str,
         *,
-        whole: bool = False,
+        finder: FaceFinder | None,
         progress: Progress = lambda what, done, total: None,
         skip: Callable[[str], None] = lambda line: None,
     ) -> None:
         self.folder = Path(folder)
-        self.whole = whole
+        self.finder = finder
         self.progress = progress
         self.skip = skip
         self.inputs: Sequence[Input] = below(self.folder, videos=False)
@@ -112,7 +115,7 @@ class PictureFolder:
             faces, names, skipped = [], [], []
             for i, given in enumerate(self.inputs):
                 try:
-                    faces.append(load(given, size, self.whole).face)
+                    faces.append(load(given, size, self.finder).face)
                     names.append(given.name)
                 except Exception as e:
                     skipped.append(str(because(given, e)))
@@ -213,6 +216,7 @@ def calibrate_on_pictures(
     defenses: Sequence[str] = ("magdr",),
     dataset: str | None = None,
     whole: bool = False,
+    finder: str | None = None,
     full: bool = False,
     cache: Path | str = "runs/cache",
     progress: Progress = lambda what, done, total: None,
@@ -230,6 +234,7 @@ def calibrate_on_pictures(
         detectors, defenses: labels; a defense brings the detector that it needs.
         dataset: the label whose place the pictures take; the task's if None.
         whole: no search for a face, the middle square of each picture.
+        finder: what finds the faces, as of `Toolkit.finder`.
         full: fit everything on them.
         cache: where attacked pictures and what was fitted are kept.
         progress: told (what, done, total).
@@ -245,7 +250,7 @@ def calibrate_on_pictures(
     >>> made = calibrate_on_pictures(toolkit, "editing", "photos")                  # doctest: +SKIP
     >>> magdr = toolkit.with_calibration(made.save("mine.json")).magdr("editing")   # doctest: +SKIP
     """
-    pictures = PictureFolder(folder, whole=whole, progress=progress)
+    pictures = PictureFolder(folder, finder=None if whole else toolkit.finder(finder), progress=progress)
     label = dataset or toolkit.registry.dataset_of(task)
     store = Store(Path(cache))
     if full:

@@ -9,9 +9,11 @@ import torch
 
 from magdr_core.calibration.calibrator import Calibrator, Progress
 from magdr_core.errors import RegistryError, suggestion
+from magdr_core.guards import GuardedFinder
 from magdr_core.guards.output_cache import OutputMemory
 from magdr_core.inference import Pipeline
 from magdr_core.inference.method import Method
+from magdr_core.media.found import FinderOnDemand
 from magdr_core.registry.read import Registry
 from magdr_core.results.store import Store
 
@@ -34,6 +36,8 @@ class PipelineToolkit(Protocol):
 
     def drawn(self, dataset: str) -> bool: ...
 
+    def finder(self, label: str | None = None) -> GuardedFinder: ...
+
 
 def calibrated_pipeline(
     toolkit: PipelineToolkit,
@@ -44,6 +48,7 @@ def calibrated_pipeline(
     cache: Path,
     photographs: bool,
     progress: Progress,
+    finder: str | None = None,
 ) -> Pipeline:
     """See `Toolkit.magdr`, which calls this.
 
@@ -71,4 +76,10 @@ def calibrated_pipeline(
     doubt = ""
     if photographs and toolkit.drawn(chosen):
         doubt = "calibrated on drawn faces, so verdicts on photographs are guesses"
-    return Pipeline(generator, guarded.component, device=toolkit.device, doubt=doubt)
+    return Pipeline(
+        generator,
+        guarded.component,
+        device=toolkit.device,
+        doubt=doubt,
+        finder=FinderOnDemand(lambda: toolkit.finder(finder)),
+    )

@@ -9,7 +9,7 @@ import click
 
 from magdr_core.cli import media_commands as media
 from magdr_core.cli.attacked_photos import ENDINGS, QUALITY, AttackedPhotos
-from magdr_core.cli.common import cache_option, check_writable, open_toolkit
+from magdr_core.cli.common import cache_option, check_writable, chosen_finder, open_toolkit
 from magdr_core.cli.document import for_a_program
 from magdr_core.cli.jobs import AttackJob
 from magdr_core.cli.paths import check_results, collect
@@ -37,6 +37,7 @@ def command(
     whole: bool,
     as_json: bool,
     registry: Path | None,
+    finder: str | None,
     device: str | None,
     block: tuple[str, ...],
     cache: Path,
@@ -76,10 +77,16 @@ def command(
         generator = toolkit.generator(label)
         condition = media.chosen_condition(generator, wanted, media.checked_has(has))
         job = AttackJob(generator, _ready(toolkit, label, chosen, cache), toolkit.registry.seed)
-        head = {"command": "attack", **media.condition_facts(label, generator, wanted, has), "attack": chosen}
+        found_by = chosen_finder(toolkit, finder, whole)
+        head = {
+            "command": "attack",
+            **media.condition_facts(label, generator, wanted, has),
+            "attack": chosen,
+            **media.finder_facts(found_by),
+        }
         report = media.FileReport(media.new_display(as_json), as_json, head, stdout)
         photos = partial(AttackedPhotos, survive_jpeg=survive is not None)
-        media.work_through(inputs, job, condition, toolkit, report, whole=whole, out=out, photos=photos)
+        media.work_through(inputs, job, condition, toolkit, report, finder=found_by, out=out, photos=photos)
 
 
 def _ready(toolkit: Toolkit, task: str, label: str, cache: Path) -> GuardedAttack:

@@ -16,7 +16,7 @@ from magdr_core.components.rng import SampleRng
 from magdr_core.functional import ssim
 from magdr_core.inference.full_size_attack import LARGEST, attack_picture
 from magdr_core.inference.photos import Loaded, because, load, place_of
-from magdr_core.media import cut, face_cut, find_faces, without_colours
+from magdr_core.media import cut, face_cut, faces_in, without_colours
 from magdr_core.media.pictures import as_jpeg, write_jpeg
 
 QUALITY = 90
@@ -51,7 +51,7 @@ class AttackedPhotos(PhotoWork):
     def run(self, inputs: Sequence[Input]) -> None:
         for given in inputs:
             try:
-                facts = self._attacked(load(given, self.job.generator.size, self.whole))
+                facts = self._attacked(load(given, self.job.generator.size, self.finder))
             except Exception as e:
                 self.skip(given, because(given, e))
             else:
@@ -84,7 +84,7 @@ class AttackedPhotos(PhotoWork):
 
     def _survived(self, one: Loaded[Input], stored: Tensor) -> dict[str, Any]:
         """What the attack still does to whoever is given the file, and cuts the face out anew."""
-        faces = [] if self.whole else find_faces(stored)
+        faces = [] if self.finder is None else faces_in(stored, self.finder)
         box = face_cut(faces[0], *stored.shape[1:]) if faces else one.box
         size = self.job.generator.size
         clean, attacked = (cut(image, box, size).to(self.device) for image in (one.levels, stored))

@@ -17,12 +17,15 @@ from magdr_core.cli.common import (
     block_option,
     cache_option,
     check_writable,
+    chosen_finder,
     device_option,
+    finder_option,
     open_toolkit,
 )
 from magdr_core.cli.picture_calibration import say_covered, say_how_to_use, say_use
 from magdr_core.cli.terminal import Terminal
 from magdr_core.errors import DataError, RegistryError, suggestion
+from magdr_core.media import FaceFinder
 from magdr_core.registry.settings import Profile
 from magdr_core.results.store import Store
 from magdr_core.toolkit import Toolkit
@@ -52,6 +55,7 @@ from magdr_core.toolkit import Toolkit
     help='The file; a registry uses it with [calibration] file = "...".',
 )
 @cache_option
+@finder_option
 @device_option
 @block_option
 def command(
@@ -63,6 +67,7 @@ def command(
     whole: bool,
     out: Path,
     cache: Path,
+    finder: str | None,
     device: str | None,
     block: tuple[str, ...],
 ) -> None:
@@ -73,8 +78,9 @@ def command(
     will see them; with --full it fits everything on them, for which some are attacked in memory, with the
     attacks that [calibration] names.
     """
-    if data is None and (whole or full):
-        raise click.UsageError(f"{'--whole' if whole else '--full'} goes with --data")
+    for option, said in (("--whole", whole), ("--full", full), ("--finder", finder is not None)):
+        if data is None and said:
+            raise click.UsageError(f"{option} goes with --data")
     # The file that the registry names may be the one that is to be made.
     toolkit = open_toolkit(registry, device, block).with_calibration(None)
     policy = toolkit.registry.calibration
@@ -91,7 +97,7 @@ def command(
     display = ProgressDisplay(Terminal())
     if data is None and detectors and (doubt := rate_kept(policy.clean, policy.fpr)):
         display.say(doubt)
-    pictures = None if data is None else _pictures(data, whole, display)
+    pictures = None if data is None else _pictures(data, chosen_finder(toolkit, finder, whole), display)
     entries: dict[str, Any] = {}
     fingerprint = ""
     with display.running("calibrating", len(tasks)):
@@ -162,11 +168,11 @@ def _on_pictures(work: _Work, pictures: PictureFolder, *, full: bool) -> tuple[d
     return found, fingerprint
 
 
-def _pictures(folder: Path, whole: bool, display: ProgressDisplay) -> PictureFolder:
+def _pictures(folder: Path, finder: FaceFinder | None, display: ProgressDisplay) -> PictureFolder:
     """Raises UsageError for a folder without any picture."""
     try:
         return PictureFolder(
-            folder, whole=whole, progress=display.step, skip=lambda line: display.say(f"skipped {line}")
+            folder, finder=finder, progress=display.step, skip=lambda line: display.say(f"skipped {line}")
         )
     except DataError as e:
         raise click.UsageError(str(e)) from None

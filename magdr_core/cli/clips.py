@@ -42,7 +42,7 @@ class ClipWork:
             return self._attacked(given, job)
         assert isinstance(job, Detect | Defend)
         clip = treated_clip(
-            given, job, work.condition, work.device, whole=work.whole, out=work.out, step=self.step
+            given, job, work.condition, work.device, finder=work.finder, out=work.out, step=self.step
         )
         return _judged_facts(clip, job)
 
@@ -50,7 +50,7 @@ class ClipWork:
         work, out, video = self.work, self.work.out, read_video(given.path)
         assert out is not None
         check_writable_size(given.path, video.width, video.height)
-        clip = follow(video, whole=work.whole, step=self.step)
+        clip = follow(video, finder=work.finder, step=self.step)
         names = [f"{given.name}#{i}" for i in range(len(clip))]
         of_frames: list[dict[str, Any]] = []
 

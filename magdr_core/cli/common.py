@@ -18,6 +18,7 @@ from magdr_core.cli.terminal import Terminal
 from magdr_core.cli.time_left import TimeLeft, rounded
 from magdr_core.components.threads import probe_threads
 from magdr_core.errors import MagdrError
+from magdr_core.guards import GuardedFinder
 from magdr_core.printable import visible
 from magdr_core.registry.read import default_registry
 from magdr_core.toolkit import Toolkit
@@ -28,6 +29,11 @@ LONGEST = 60
 device_option = click.option("--device", help="auto, cpu, cuda or cuda:N; overrides the registry.")
 block_option = click.option(
     "--block", multiple=True, metavar="GLOB", help="Plugins not to import (see `magdr plugins list`)."
+)
+finder_option = click.option(
+    "--finder",
+    metavar="LABEL",
+    help="What finds the faces, a [finder.LABEL]; default: the registry's first, else cascade.",
 )
 cache_option = click.option(
     "--cache",
@@ -56,6 +62,20 @@ def open_for_files(
         return toolkit
     for_files = open_toolkit(others, device, block)
     return for_files if task is None or task in for_files.registry.labels("generator") else toolkit
+
+
+def chosen_finder(toolkit: Toolkit, label: str | None, whole: bool) -> GuardedFinder | None:
+    """The finder of a command; None where --whole says that nothing is to be searched.
+
+    Raises:
+        click.UsageError: both are said.
+        RegistryError: there is no such finder, or it cannot be built.
+    """
+    if not whole:
+        return toolkit.finder(label)
+    if label is not None:
+        raise click.UsageError("--finder finds faces, --whole looks for none; say one of them")
+    return None
 
 
 def check_writable(folder: Path) -> None:

@@ -15,13 +15,15 @@ from magdr_core.cli.common import (
     block_option,
     cache_option,
     check_writable,
+    chosen_finder,
     device_option,
+    finder_option,
     open_for_files,
 )
 from magdr_core.cli.document import for_a_program
 from magdr_core.cli.file_results import FileReport, new_display
 from magdr_core.cli.inspected import FORENSIC, Inspecting
-from magdr_core.cli.media_commands import out_option
+from magdr_core.cli.media_commands import finder_facts, out_option
 from magdr_core.cli.paths import Input, collect
 from magdr_core.errors import DataError
 from magdr_core.forensics.inspection import Inspector, chosen_models, dataset_of
@@ -29,6 +31,7 @@ from magdr_core.forensics.real_scores import RealScores, read_real_scores
 from magdr_core.inference.photos import because, load
 from magdr_core.inference.sources import below
 from magdr_core.measures.thresholds import rate_kept
+from magdr_core.media import FaceFinder
 from magdr_core.results.store import Store
 
 
@@ -52,6 +55,7 @@ from magdr_core.results.store import Store
 @click.option("--registry", type=click.Path(path_type=Path), help="Default: ./registry.toml.")
 @out_option
 @cache_option
+@finder_option
 @device_option
 @block_option
 def command(
@@ -64,6 +68,7 @@ def command(
     registry: Path | None,
     out: Path,
     cache: Path,
+    finder: str | None,
     device: str | None,
     block: tuple[str, ...],
 ) -> None:
@@ -82,10 +87,11 @@ def command(
         check_writable(out)
         toolkit = open_for_files(registry, device, block)
         chosen = chosen_models(toolkit, labels)
+        found_by = chosen_finder(toolkit, finder, whole)
         size = toolkit.build("dataset", dataset_of(toolkit)).size
         display = new_display(as_json)
         with display.running("calibrating", 1):
-            own = None if reals is None else _reals(reals, inputs, size, whole, display)
+            own = None if reals is None else _reals(reals, inputs, size, found_by, display)
             if keep is not None and not isinstance(own, Tensor):
                 raise click.UsageError("--keep goes with --reals FOLDER")
             inspector = Inspector(toolkit, chosen, store=Store(cache), reals=own, progress=display.step)
@@ -98,6 +104,7 @@ def command(
             "trained_on": sorted(families),
             "qualities": sorted(qualities),
             "size": size,
+            **finder_facts(found_by),
             "reals": inspector.count,
             "drawn": inspector.drawn,
             "false_alarms": inspector.fpr,
@@ -107,7 +114,7 @@ def command(
         report.start()
         work = Inspecting(
             inspector,
-            whole=whole,
+            finder=found_by,
             out=out,
             guess=inspector.drawn,
             done=report.done,
@@ -121,7 +128,11 @@ def command(
 
 
 def _reals(
-    folder: Path, inputs: Sequence[Input], size: int, whole: bool, display: ProgressDisplay
+    folder: Path,
+    inputs: Sequence[Input],
+    size: int,
+    finder: FaceFinder | None,
+    display: ProgressDisplay,
 ) -> Tensor | RealScores:
     """The largest face of each picture below a folder, `[n,3,size,size]`, without those that are judged; what
     cannot be used is said. Of a file, the scores in it.
@@ -138,7 +149,7 @@ def _reals(
     for number, given in enumerate(sources):
         display.step("reading real pictures", number, len(sources))
         try:
-            faces.append(load(given, size, whole).face)
+            faces.append(load(given, size, finder).face)
         except Exception as e:
             display.say(f"skipped {because(given, e)}")
     if not faces:

@@ -17,7 +17,7 @@ from magdr_core.forensics.inspection import Inspected, Inspector
 from magdr_core.functional import resize
 from magdr_core.inference.followed import Step, follow
 from magdr_core.inference.photos import Loaded, because, load_all
-from magdr_core.media import cut, read_video, write_picture
+from magdr_core.media import FaceFinder, cut, read_video, write_picture
 from magdr_core.media.panels import side_by_side
 
 FORGED, NOTHING = "forged", "nothing found"
@@ -36,6 +36,7 @@ class Inspecting:
     """Judges files and writes what is marked.
 
     Args:
+        finder: of faces; None for no search, the largest square in the middle.
         out: where pictures go.
         guess: thresholds are not of pictures like these.
         done, skip: told what became of each input.
@@ -46,14 +47,14 @@ class Inspecting:
         self,
         inspector: Inspector,
         *,
-        whole: bool,
+        finder: FaceFinder | None,
         out: Path,
         guess: bool,
         done: Callable[[Input, dict[str, Any]], None],
         skip: Callable[[Input, MagdrError], None],
         step: Step,
     ) -> None:
-        self.inspector, self.whole, self.out, self.guess = inspector, whole, out, guess
+        self.inspector, self.finder, self.out, self.guess = inspector, finder, out, guess
         self.done, self.skip, self.step = done, skip, step
 
     def run(self, given: Input) -> None:
@@ -66,7 +67,7 @@ class Inspecting:
             self.done(given, facts)
 
     def _picture(self, given: Input) -> dict[str, Any]:
-        faces = load_all(given, self.inspector.size, self.whole)
+        faces = load_all(given, self.inspector.size, self.finder)
         found = self.inspector(torch.stack([one.face for one in faces]))
         worst = max(found, key=lambda finding: finding.score)
         facts = {
@@ -85,7 +86,7 @@ class Inspecting:
 
     def _clip(self, given: Input) -> dict[str, Any]:
         video = read_video(given.path)
-        clip = follow(video, whole=self.whole, step=self.step)
+        clip = follow(video, finder=self.finder, step=self.step)
         found: list[Inspected] = []
         shown: list[tuple[Tensor, Inspected]] = []
         for first, _, x in clip.cuts(self.inspector.size, self.inspector.device):

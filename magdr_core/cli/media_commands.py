@@ -14,7 +14,9 @@ from magdr_core.cli.common import (
     block_option,
     cache_option,
     check_writable,
+    chosen_finder,
     device_option,
+    finder_option,
     open_toolkit,
 )
 from magdr_core.cli.document import for_a_program
@@ -24,7 +26,8 @@ from magdr_core.cli.paths import Input, check_results, collect
 from magdr_core.cli.photos import PhotoWork
 from magdr_core.components.batch import Condition
 from magdr_core.errors import DataError, suggestion
-from magdr_core.guards import GuardedGenerator
+from magdr_core.guards import GuardedFinder, GuardedGenerator
+from magdr_core.media import FaceFinder
 from magdr_core.runtime.conditions import condition_of, known_name
 from magdr_core.toolkit import Toolkit
 
@@ -42,6 +45,7 @@ _OPTIONS = (
     click.option("--whole", is_flag=True, help="No search for a face: the largest square in the middle."),
     click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, nothing else."),
     click.option("--registry", type=click.Path(path_type=Path), help="Default: ./registry.toml."),
+    finder_option,
     device_option,
     block_option,
 )
@@ -167,6 +171,11 @@ def calibration_facts(toolkit: Toolkit, task: str) -> dict[str, Any]:
     return {"calibrated_on": name, "synthetic": toolkit.drawn(dataset)}
 
 
+def finder_facts(finder: GuardedFinder | None) -> dict[str, Any]:
+    """What finds the faces, for the report; nothing where none are looked for."""
+    return {} if finder is None else {"finder": finder.label}
+
+
 def work_through(
     inputs: Sequence[Input],
     job: FaceJob,
@@ -174,17 +183,18 @@ def work_through(
     toolkit: Toolkit,
     report: FileReport,
     *,
-    whole: bool,
+    finder: FaceFinder | None,
     out: Path | None,
     photos: Callable[..., PhotoWork] = PhotoWork,
 ) -> None:
     """Pictures first, then clips.
 
     Args:
+        finder: of faces; None for no search, the largest square in the middle.
         photos: makes the work on pictures.
     """
     report.start()
-    work = photos(job, condition, toolkit.device, whole=whole, out=out, done=report.done, skip=report.skip)
+    work = photos(job, condition, toolkit.device, finder=finder, out=out, done=report.done, skip=report.skip)
     clips = ClipWork(work, report.display.step)
     with report.display.running(str(report.head["command"]), len(inputs)):
         work.run([i for i in inputs if not i.is_video])
@@ -205,6 +215,7 @@ def judge(
     whole: bool,
     as_json: bool,
     registry: Path | None,
+    finder: str | None,
     device: str | None,
     block: tuple[str, ...],
     calibration: Path | None,
@@ -229,11 +240,12 @@ def judge(
         label = chosen_task(toolkit, task, wanted)
         generator = toolkit.generator(label)
         condition = chosen_condition(generator, wanted, checked_has(has))
+        found_by = chosen_finder(toolkit, finder, whole)
         display = new_display(as_json)
         with display.running("calibrating", 1):
             pipeline = toolkit.magdr(label, defense=defense, cache=cache, progress=display.step)
         facts = condition_facts(label, generator, wanted, has) | calibration_facts(toolkit, label)
-        head = {"command": command, **facts, "defense": defense}
+        head = {"command": command, **facts, "defense": defense, **finder_facts(found_by)}
         report = FileReport(new_display(as_json), as_json, head, stdout)
         done = job(pipeline, synthetic=bool(facts.get("synthetic")))
-        work_through(inputs, done, condition, toolkit, report, whole=whole, out=out)
+        work_through(inputs, done, condition, toolkit, report, finder=found_by, out=out)

@@ -15,7 +15,7 @@ from magdr_core.cli.verdict_text import verdict_line
 from magdr_core.components.batch import Condition
 from magdr_core.errors import MagdrError
 from magdr_core.inference.photos import Loaded, Skipped, because, load, treated
-from magdr_core.media import paste, write_picture
+from magdr_core.media import FaceFinder, paste, write_picture
 from magdr_core.media.panels import side_by_side
 
 __all__ = ["PhotoWork", "load"]
@@ -29,6 +29,7 @@ class PhotoWork:
 
     Args:
         condition: of one picture; used for all.
+        finder: of faces; None for no search, the largest square in the middle.
         out: where results go; None for a job that changes nothing.
         done, skip: told what became of each input.
 
@@ -44,7 +45,7 @@ class PhotoWork:
         condition: Condition,
         device: torch.device,
         *,
-        whole: bool,
+        finder: FaceFinder | None,
         out: Path | None,
         done: Done,
         skip: Skip,
@@ -52,7 +53,7 @@ class PhotoWork:
         self.job = job
         self.device = device
         self.condition = condition.to(device)
-        self.whole = whole
+        self.finder = finder
         self.out = out
         self.done = done
         self.skip = skip
@@ -65,7 +66,7 @@ class PhotoWork:
         return self.condition.repeat(count)
 
     def run(self, inputs: Sequence[Input]) -> None:
-        for found in treated(inputs, self.job, self.condition, self.device, whole=self.whole):
+        for found in treated(inputs, self.job, self.condition, self.device, finder=self.finder):
             if isinstance(found, Skipped):
                 self.skip(found.given, found.error)
                 continue

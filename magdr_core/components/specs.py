@@ -305,6 +305,13 @@ class ForensicSpec(ComponentSpec):
     gradient: Gradient = "none"
 
 
+@dataclass(frozen=True, kw_only=True)
+class FinderSpec(ComponentSpec):
+    """A finder of faces: `(picture) -> [FoundFace, ...]`, the surest first, of a picture `[3,H,W]` uint8."""
+
+    kind: ClassVar[str] = "finder"
+
+
 SPECS: dict[str, type[ComponentSpec]] = {
     spec.kind: spec
     for spec in (
@@ -319,6 +326,7 @@ SPECS: dict[str, type[ComponentSpec]] = {
         DatasetSpec,
         ForgerySpec,
         ForensicSpec,
+        FinderSpec,
     )
 }
 """Spec types of the kinds that core brings, by kind. All that core knows of these stands in

@@ -8,6 +8,7 @@ from magdr_core.guards.attack import GuardedAttack
 from magdr_core.guards.base import Guard
 from magdr_core.guards.defense import GuardedDefense
 from magdr_core.guards.detector import GuardedDetector
+from magdr_core.guards.finder import GuardedFinder
 from magdr_core.guards.generator import GuardedGenerator
 from magdr_core.guards.image_map import GuardedImageMap
 from magdr_core.guards.metric import GuardedMetric
@@ -18,6 +19,7 @@ __all__ = [
     "GuardedAttack",
     "GuardedDefense",
     "GuardedDetector",
+    "GuardedFinder",
     "GuardedGenerator",
     "GuardedImageMap",
     "GuardedMetric",

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from magdr_core.errors import DataError
 from magdr_core.functional import batch_size
-from magdr_core.media import Box, Video, cut, whole_cut
+from magdr_core.media import Box, FaceFinder, Video, cut, whole_cut
 from magdr_core.media.track import face_track
 
 BATCH_PIXELS = 8_000_000
@@ -72,21 +72,22 @@ class Followed:
             first += len(batch)
 
 
-def follow(video: Video, *, whole: bool, step: Step) -> Followed:
+def follow(video: Video, *, finder: FaceFinder | None, step: Step) -> Followed:
     """Decode a clip and find the place of the face in every frame.
 
     Args:
-        whole: no search for a face: the largest square in the middle.
+        finder: of faces; None for no search, the largest square in the middle.
 
     Raises:
         DataError: a frame cannot be decoded, or no frame shows a face.
+        ComponentError: the finder fails.
     """
-    if whole:
+    if finder is None:
         times = [seconds for seconds, _ in video.levels()]
         return Followed(video, times, [whole_cut(video.height, video.width)] * len(times))
     expected = max(1, video.expected)
     what = f"{video.path.name}: following the face"
-    times, boxes = face_track(video.levels(), progress=lambda done: step(what, done, expected))
+    times, boxes = face_track(video.levels(), finder, progress=lambda done: step(what, done, expected))
     if not boxes:
         raise DataError(f"{video.path}: no face was found in any frame; try --whole (whole=True)")
     return Followed(video, times, boxes)

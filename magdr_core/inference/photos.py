@@ -19,10 +19,11 @@ from magdr_core.inference.sources import PictureSource
 from magdr_core.magdr import Verdict
 from magdr_core.media import (
     Box,
+    FaceFinder,
     Picture,
     cut,
     face_cut,
-    find_faces,
+    faces_in,
     paste,
     paste_change,
     whole_cut,
@@ -150,16 +151,17 @@ class Photo:
         return path
 
 
-def load(given: S, size: int, whole: bool) -> Loaded[S]:
+def load(given: S, size: int, finder: FaceFinder | None) -> Loaded[S]:
     """Read a picture and cut its largest face out, at the generator's size.
 
     Args:
-        whole: no search for a face: the largest square in the middle.
+        finder: of faces; None for no search, the largest square in the middle.
 
     Raises:
         DataError: the file cannot be used, or shows no face.
+        ComponentError: the finder fails.
     """
-    picture, boxes = _found(given, whole)
+    picture, boxes = _found(given, finder)
     loaded = _cut_out(given, picture, boxes[0], size)
     if len(boxes) > 1:
         loaded.facts["notes"].insert(
@@ -168,20 +170,21 @@ def load(given: S, size: int, whole: bool) -> Loaded[S]:
     return loaded
 
 
-def load_all(given: S, size: int, whole: bool) -> list[Loaded[S]]:
+def load_all(given: S, size: int, finder: FaceFinder | None) -> list[Loaded[S]]:
     """The same with every face, the largest first; what reading did is told of the first.
 
     Raises:
         DataError: the file cannot be used, or shows no face.
+        ComponentError: the finder fails.
     """
-    picture, boxes = _found(given, whole)
+    picture, boxes = _found(given, finder)
     faces = [_cut_out(given, picture, box, size) for box in boxes]
     for face in faces[1:]:
         del face.facts["notes"][: len(picture.notes)]
     return faces
 
 
-def _found(given: PictureSource, whole: bool) -> tuple[Picture, list[Box]]:
+def _found(given: PictureSource, finder: FaceFinder | None) -> tuple[Picture, list[Box]]:
     """A picture and the places of its faces, the largest first.
 
     Raises:
@@ -189,9 +192,9 @@ def _found(given: PictureSource, whole: bool) -> tuple[Picture, list[Box]]:
     """
     picture = given.read()
     height, width = picture.levels.shape[1:]
-    if whole:
+    if finder is None:
         return picture, [whole_cut(height, width)]
-    faces = find_faces(picture.levels)
+    faces = faces_in(picture.levels, finder)
     if not faces:
         raise DataError(
             f"{given.path}: no face was found; with --whole (whole=True) its middle square is used"
@@ -215,7 +218,7 @@ def place_of(box: Box) -> dict[str, float]:
 
 
 def loaded_batches(
-    sources: Iterable[S], size: int, whole: bool, device: torch.device
+    sources: Iterable[S], size: int, finder: FaceFinder | None, device: torch.device
 ) -> Iterator[list[Loaded[S]] | Skipped[S]]:
     """Pictures in batches that fit in memory; one that cannot be used comes as soon as it is met."""
     together = batch_size((size, size), "deliver", device)
@@ -223,7 +226,7 @@ def loaded_batches(
     pixels = 0
     for given in sources:
         try:
-            loaded = load(given, size, whole)
+            loaded = load(given, size, finder)
         except Exception as e:
             yield Skipped(given, because(given, e))
             continue
@@ -247,7 +250,12 @@ def ahead(source: Iterator[T]) -> Iterator[T]:
 
 
 def treated(
-    sources: Iterable[S], job: FaceJob, condition: Condition, device: torch.device, *, whole: bool
+    sources: Iterable[S],
+    job: FaceJob,
+    condition: Condition,
+    device: torch.device,
+    *,
+    finder: FaceFinder | None,
 ) -> Iterator[tuple[Loaded[S], Result] | Skipped[S]]:
     """Every picture with what the job made of its face, or why it was skipped.
 
@@ -256,9 +264,10 @@ def treated(
 
     Args:
         condition: of one picture; used for all.
+        finder: of faces; None for no search, the largest square in the middle.
     """
     cuda = device.type == "cuda"
-    batches = loaded_batches(sources, job.generator.size, whole, device)
+    batches = loaded_batches(sources, job.generator.size, finder, device)
     for batch in ahead(batches) if cuda else batches:
         if isinstance(batch, Skipped):
             yield batch

@@ -24,6 +24,7 @@ from magdr_core.inference.tensors import as_faces
 from magdr_core.inference.videos import Clip, treated_clip
 from magdr_core.isolation.expectations import deferred
 from magdr_core.magdr import Outcome, Verdict
+from magdr_core.media import Cascade, FaceFinder
 from magdr_core.runtime.conditions import condition_of
 
 
@@ -46,6 +47,7 @@ class Pipeline:
         magdr: the calibrated method.
         device: where it computes.
         doubt: what makes every verdict a guess (a calibration on drawn faces, for photographs), or "".
+        finder: finds the faces of pictures and clips.
 
     >>> from magdr_core import Toolkit
     >>> toolkit = Toolkit.from_registry(device="cpu")
@@ -65,11 +67,13 @@ class Pipeline:
         *,
         device: torch.device | None = None,
         doubt: str = "",
+        finder: FaceFinder | None = None,
     ) -> None:
         self.generator = generator
         self.magdr = magdr
         self.device = torch.device("cpu") if device is None else device
         self.doubt = doubt
+        self.finder = Cascade() if finder is None else finder
 
     def __repr__(self) -> str:
         names = ", ".join(self.generator.condition_names) or "no conditions"
@@ -97,8 +101,11 @@ class Pipeline:
     def _asked(
         self, images: Any, c: Condition | None, edits: Edits | None, has: Has, whole: bool
     ) -> tuple[Tensor, Condition]:
-        x = as_faces(images, self.generator.size, self.device, whole=whole)
+        x = as_faces(images, self.generator.size, self.device, self._search(whole))
         return x, self.asked(len(x), c, edits, has)
+
+    def _search(self, whole: bool) -> FaceFinder | None:
+        return None if whole else self.finder
 
     def asked(
         self, count: int, c: Condition | None = None, edits: Edits | None = None, has: Has = ()
@@ -228,7 +235,7 @@ class Pipeline:
         job: FaceJob = Defend(self) if restore else Detect(self)
         return (
             photo_of(done, restore=restore)
-            for done in treated(sources_of(pictures), job, condition, self.device, whole=whole)
+            for done in treated(sources_of(pictures), job, condition, self.device, finder=self._search(whole))
         )
 
     # -- clips ------------------------------------------------------------------------------------------
@@ -265,7 +272,9 @@ class Pipeline:
         job = Detect(self) if out is None else Defend(self)
         path, folder = Path(path), None if out is None else Path(out)
         given = Input(path, path.name)
-        return treated_clip(given, job, condition, self.device, whole=whole, out=folder, step=progress)
+        return treated_clip(
+            given, job, condition, self.device, finder=self._search(whole), out=folder, step=progress
+        )
 
     # -- in somebody's pipeline -------------------------------------------------------------------------
 

@@ -11,11 +11,12 @@ from torch import Tensor
 from magdr_core.errors import DataError
 from magdr_core.inference.photos import load
 from magdr_core.inference.sources import sources_of
+from magdr_core.media import FaceFinder
 
 _SLACK = 1e-4
 
 
-def as_faces(images: Any, size: int, device: torch.device, *, whole: bool = False) -> Tensor:
+def as_faces(images: Any, size: int, device: torch.device, finder: FaceFinder | None) -> Tensor:
     """`[B,3,S,S]` float32 in [0,1] on the device.
 
     Args:
@@ -23,7 +24,7 @@ def as_faces(images: Any, size: int, device: torch.device, *, whole: bool = Fals
             uint8: faces, taken as they are. Or pictures of any size, one or several: a path, PIL, or a numpy
             array `[H,W,3]`; the largest face of each is cut out.
         size: S, the generator's native side.
-        whole: of pictures, the middle square instead of the face.
+        finder: of pictures' faces; None for no search, the largest square in the middle.
 
     Raises:
         DataError: another size, type or range; a picture that cannot be used or shows no face.
@@ -32,7 +33,7 @@ def as_faces(images: Any, size: int, device: torch.device, *, whole: bool = Fals
         images = _stacked(images)
     if isinstance(images, Tensor):
         return _checked(images, size).to(device)
-    faces = [load(source, size, whole).face for source in sources_of(images)]
+    faces = [load(source, size, finder).face for source in sources_of(images)]
     if not faces:
         raise DataError("there is no image")
     return torch.stack(faces).to(device)

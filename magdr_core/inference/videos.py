@@ -18,7 +18,7 @@ from magdr_core.inference.followed import Followed, Step, follow
 from magdr_core.inference.operations import Defend, Detect, Result
 from magdr_core.inference.sources import Input
 from magdr_core.magdr.verdict import Verdict, verdict_words
-from magdr_core.media import Box, read_video
+from magdr_core.media import Box, FaceFinder, read_video
 from magdr_core.media.track import half_second_medians, steady, stretches
 from magdr_core.media.video_writer import check_writable_size
 
@@ -123,7 +123,7 @@ def treated_clip(
     condition: Condition,
     device: torch.device,
     *,
-    whole: bool = False,
+    finder: FaceFinder | None,
     out: Path | None = None,
     step: Step = lambda what, done, total: None,
 ) -> Clip:
@@ -134,7 +134,7 @@ def treated_clip(
 
     Args:
         condition: of one frame, `[1,C]`; used for all.
-        whole: no search for a face: the largest square in the middle.
+        finder: of faces; None for no search, the largest square in the middle.
         out: the folder of the results; None if nothing is written, and `Defend` only says what it would do.
         step: told (what, done, total).
 
@@ -144,7 +144,7 @@ def treated_clip(
     video = read_video(given.path)
     if out is not None:
         check_writable_size(given.path, video.width, video.height)
-    followed = follow(video, whole=whole, step=step)
+    followed = follow(video, finder=finder, step=step)
     condition = condition.to(device)
 
     def conditions(x: Tensor) -> Condition:

@@ -49,6 +49,13 @@ class Box:
     def shifted(self, down: int, right: int) -> Box:
         return replace(self, top=self.top + down, left=self.left + right)
 
+    def reaches(self, height: int, width: int) -> bool:
+        """Whether any of it lies in a picture of this size."""
+        angle = math.radians(self.angle)
+        reach = self.side / 2 * (abs(math.cos(angle)) + abs(math.sin(angle)))
+        row, column = self.centre
+        return -reach < row < height + reach and -reach < column < width + reach
+
     def overlap(self, other: Box) -> float:
         """The common area over the area of the smaller square, as if neither was turned."""
         height = min(self.top + self.side, other.top + other.side) - max(self.top, other.top)

@@ -1,8 +1,8 @@
-"""Finding faces.
+"""Finding faces without anything to install or to download.
 
-The finder is the cascade that comes with scikit-image (local binary patterns, frontal faces; Viola and Jones,
-CVPR 2001; Liao et al., ICB 2007). It needs no download and sees faces that look at the camera; tilted ones
-and ones that fill the picture are seen in turned and in widened copies of it.
+This finder is the cascade that comes with scikit-image (local binary patterns, frontal faces; Viola and
+Jones, CVPR 2001; Liao et al., ICB 2007). It needs no download and sees faces that look at the camera; tilted
+ones and ones that fill the picture are seen in turned and in widened copies of it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from torch import Tensor
 
 from magdr_core.functional import luma
 from magdr_core.media.faces import Box
+from magdr_core.media.found import FoundFace
 from magdr_core.media.tiles import interpolated, unit
 from magdr_core.media.tilted import turned
 
@@ -86,6 +87,20 @@ def find_faces(image: Tensor, *, aligned: bool = True) -> list[Box]:
         if scale == 1.0:
             return []
     return []
+
+
+class Cascade:
+    """scikit-image's cascade, for faces that look at the camera; tilted ones and ones that fill the picture
+    too."""
+
+    def __call__(self, picture: Tensor) -> list[FoundFace]:
+        """The faces of a picture `[3,H,W]` in [0,1] or uint8, the largest first: it cannot tell how sure it
+        is."""
+        return [FoundFace(box) for box in find_faces(picture)]
+
+    def places(self, picture: Tensor) -> list[FoundFace]:
+        """The same of `[3,H,W]` without a closer look at how the face is turned."""
+        return [FoundFace(box) for box in find_faces(picture, aligned=False)]
 
 
 def _seen(grey: Tensor, neighbours: tuple[int, int]) -> list[Box]:

@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from magdr_core.media.faces import LIFT, MARGIN, Box, placed
-from magdr_core.media.finding import find_faces
+from magdr_core.media.found import FaceFinder, places_in
 
 LOOKS_PER_SECOND = 6
 """How often the face is looked for; in between its place is interpolated."""
@@ -22,7 +22,10 @@ HYSTERESIS = 0.5
 
 
 def face_track(
-    frames: Iterable[tuple[float, Tensor]], *, progress: Callable[[int], None] = lambda done: None
+    frames: Iterable[tuple[float, Tensor]],
+    finder: FaceFinder,
+    *,
+    progress: Callable[[int], None] = lambda done: None,
 ) -> tuple[list[float], list[Box]]:
     """The cut of every frame: around the largest face where one is first seen, then around the nearest one.
 
@@ -46,7 +49,7 @@ def face_track(
         times.append(seconds)
         if seconds - looked > 1 / LOOKS_PER_SECOND - half_a_frame:
             looked = seconds
-            faces = find_faces(frame, aligned=False)
+            faces = places_in(frame, finder)
             if faces:
                 face = faces[0] if not seen else min(faces, key=lambda f: _jump(f, seen[-1]))
                 seen.append((seconds, *_centre(face), float(face.side)))

@@ -239,6 +239,11 @@ class Registry:
         labels = self.labels("dataset")
         return self.instance("generator", task).dataset or (labels[0] if labels else "procedural-faces")
 
+    @property
+    def finder(self) -> str:
+        """The label of the finder of faces: the first that has a table, else `cascade`, which needs none."""
+        return next(iter(self.labels("finder")), "cascade")
+
     def attack_on(self, task: str, label: str) -> str:
         """The label of the attack that a profile's label means on a task."""
         return self.instance("generator", task).attacks.get(label, label)

@@ -10,7 +10,7 @@ from torch import nn
 from magdr_core.components.protocols import Family
 from magdr_core.components.rng import SampleRng
 from magdr_core.components.specs import Need
-from magdr_core.guards import GuardedGenerator
+from magdr_core.guards import GuardedFinder, GuardedGenerator
 from magdr_core.hosting.manager import PluginHost
 from magdr_core.registry.changes import Changes, Plugins
 from magdr_core.registry.read import Instance, Registry
@@ -92,6 +92,19 @@ class LiveRegistry:
             RegistryError: as `build`.
         """
         built: GuardedGenerator = self.build("generator", task)
+        return built
+
+    def finder(self, label: str | None = None) -> GuardedFinder:
+        """The finder of faces in one's own pictures, `(picture [3,H,W] uint8) -> [FoundFace, ...]`.
+
+        Args:
+            label: a `[finder.LABEL]` table or a finder's name; the registry's first if None, `cascade` if it
+                has none.
+
+        Raises:
+            RegistryError: as `build`.
+        """
+        built: GuardedFinder = self.build("finder", label or self.registry.finder)
         return built
 
     def take_inner_passes(self) -> int:

@@ -13,6 +13,7 @@ from magdr_core.components.trial import Rule
 from magdr_core.errors import DataError, MagdrError, WeightsError, one_line
 from magdr_core.testing import (
     dataset_rules,
+    finder_rules,
     fitting,
     forensic_rules,
     gradient_rules,
@@ -33,7 +34,8 @@ COMMON: tuple[CommonRule, ...] = (
 """Asked of every kind that is called, in the order of judging."""
 
 KIND_RULES: dict[str, Rule] = {
-    rule.name: rule for rule in (*kind_rules.RULES, *dataset_rules.RULES, *forensic_rules.RULES)
+    rule.name: rule
+    for rule in (*kind_rules.RULES, *dataset_rules.RULES, *forensic_rules.RULES, *finder_rules.RULES)
 }
 """Those that core's kinds have of their own, by name."""
 

@@ -269,6 +269,31 @@ def magdr_forensics():
     return [ForensicSpec(name="smooth", build=Smooth, gradient="exact")]
 '''
 
+FINDER = '''\
+"""Faces of passport photographs, which are where they always are."""
+from typing import Annotated
+from magdr_core.api import Box, Field, FinderSpec, FoundFace, hookimpl
+
+MAGDR_API = 1
+
+class Passport:
+    """An upright face in the middle of every picture that shows anything."""
+    def __init__(self, *, share: Annotated[float, Field(gt=0, le=1)] = 0.5):
+        self.share = share
+
+    def __call__(self, picture):
+        """[3,H,W] uint8 -> the faces, the surest one first: squares from the brows to the chin."""
+        if int(picture.max()) - int(picture.min()) < 16:
+            return []
+        height, width = picture.shape[1:]
+        side = max(1, round(self.share * min(height, width)))
+        return [FoundFace(Box.around(height / 2, width / 2, side), score=0.5)]
+
+@hookimpl
+def magdr_finders():
+    return [FinderSpec(name="passport", build=Passport)]
+'''
+
 EXAMPLES = {
     "metric": METRIC,
     "augmentation": AUGMENTATION,
@@ -281,5 +306,6 @@ EXAMPLES = {
     "dataset": DATASET,
     "forgery": FORGERY,
     "forensic": FORENSIC,
+    "finder": FINDER,
 }
 """By kind, the text of a module."""

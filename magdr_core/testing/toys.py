@@ -16,14 +16,17 @@ from magdr_core.api import (
     AttackSpec,
     AugmentationSpec,
     Batch,
+    Box,
     Condition,
     DatasetSpec,
     DefenseSpec,
     DetectorSpec,
     Eps,
+    FinderSpec,
     ForensicSpec,
     Forged,
     ForgerySpec,
+    FoundFace,
     Generator,
     GeneratorSpec,
     MetricSpec,
@@ -307,6 +310,22 @@ def magdr_forensics() -> list[ForensicSpec]:
     return [ForensicSpec(name=NAME, build=Rough)]
 
 
+class Middle:
+    """One face in the middle of whatever is not of one colour."""
+
+    def __call__(self, picture: Tensor) -> list[FoundFace]:
+        """A picture `[3,H,W]` uint8 -> its face, if it shows anything."""
+        if int(picture.max()) == int(picture.min()):
+            return []
+        height, width = picture.shape[1:]
+        return [FoundFace(Box.around(height / 2, width / 2, max(1, min(height, width) // 2)))]
+
+
+@hookimpl
+def magdr_finders() -> list[FinderSpec]:
+    return [FinderSpec(name=NAME, build=Middle)]
+
+
 def toy(kind: str) -> ComponentSpec:
     """The toy of one of core's kinds."""
     everything = [
@@ -321,5 +340,6 @@ def toy(kind: str) -> ComponentSpec:
         *magdr_datasets(),
         *magdr_forgeries(),
         *magdr_forensics(),
+        *magdr_finders(),
     ]
     return next(spec for spec in everything if spec.kind == kind)

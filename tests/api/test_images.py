@@ -7,12 +7,13 @@ from PIL import Image
 
 from magdr_core.errors import DataError
 from magdr_core.inference.tensors import as_faces
+from magdr_core.media import Cascade
 
 CPU = torch.device("cpu")
 
 
 def faces_of(images, whole=True):
-    return as_faces(images, 32, CPU, whole=whole)
+    return as_faces(images, 32, CPU, None if whole else Cascade())
 
 
 def test_every_form_of_one_picture_is_the_same_face(faces, picture):

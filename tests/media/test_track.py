@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from magdr_core.functional import resize
+from magdr_core.media import Cascade
 from magdr_core.media.track import (
     face_track,
     half_second_medians,
@@ -33,7 +34,7 @@ def timed(frames, fps):
 
 def test_the_cut_follows_the_face_smoothly_and_bridges_gaps(astronaut):
     told = []
-    times, boxes = face_track(timed(walking(astronaut), 10), progress=told.append)
+    times, boxes = face_track(timed(walking(astronaut), 10), Cascade(), progress=told.append)
     assert told[-1] == len(boxes) == len(times) == 20
     lefts = [box.left for box in boxes]
     steps = np.diff(lefts)
@@ -50,12 +51,13 @@ def test_another_larger_face_does_not_take_over(astronaut):
         frame[:, 20:100, 5:85] = resize(astronaut[None, :, :230, 110:340], 80)[0]
     for frame in frames[4:]:
         frame[:, 10:120, 88:198] = resize(astronaut[None, :, :230, 110:340], 110)[0]
-    _, boxes = face_track(timed(frames, 6))
+    _, boxes = face_track(timed(frames, 6), Cascade())
     assert all(box.left + box.side / 2 < 90 for box in boxes)
 
 
 def test_no_face_gives_no_track():
-    assert face_track(timed([torch.full((3, 64, 64), 0.5)] * 4, 25)) == ([0.0, 0.04, 0.08, 0.12], [])
+    blank = timed([torch.full((3, 64, 64), 0.5)] * 4, 25)
+    assert face_track(blank, Cascade()) == ([0.0, 0.04, 0.08, 0.12], [])
 
 
 def test_an_outlier_does_not_bend_the_path():
@@ -125,12 +127,8 @@ def test_medians_of_very_many_frames_a_second_are_bounded_by_time():
 def test_the_face_is_looked_for_by_time_not_by_number(astronaut):
     shown = walking(astronaut, 6)
     looked = []
-    import magdr_core.media.track as track
-
     times = [0, 0.01, 0.02, 0.03, 1.0, 2.0]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(track, "find_faces", lambda frame, **how: looked.append(frame) or [])
-        face_track(zip(times, shown, strict=True))
+    face_track(zip(times, shown, strict=True), lambda frame: looked.append(frame) or [])
     assert [any(frame is one for one in looked) for frame in shown] == [True, False, False, False, True, True]
 
 
