@@ -1,8 +1,8 @@
 """setuptools, but that type checkers and editors see an editable installation as well.
 
 The package `magdr_plugins` lies in a folder of another name, so setuptools' editable installation is a hook
-of the import system, which only a running Python asks. A `.pth` file with the project's folder says the same of
-`magdr_core` to whatever reads files alone: mypy, pyright, editors.
+of the import system, which only a running Python asks. A `.pth` file with the project's folder says the same
+of `magdr_core` to whatever reads files alone: mypy, pyright, editors.
 """
 
 from __future__ import annotations
