@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from torch import nn
 
@@ -49,6 +48,10 @@ class Toolkit(LiveRegistry):
     >>> toolkit.generator("editing").condition_names
     ('Black_Hair', 'Blond_Hair', 'Brown_Hair', 'Smiling', 'Eyeglasses')
     """
+
+    def __repr__(self) -> str:
+        tasks = ", ".join(self.registry.tasks()) or "no task"
+        return f"<Toolkit of {self.registry.path}: {tasks}; on {self.device}>"
 
     @classmethod
     def from_registry(
@@ -95,7 +98,7 @@ class Toolkit(LiveRegistry):
     def _another(self, registry: Registry, plugins: Plugins, changes: Changes) -> Toolkit:
         return Toolkit(registry, device=str(self.device), block=self.block, plugins=plugins, changes=changes)
 
-    def with_calibration(self, file: Path | str | None = None, **numbers: Any) -> Toolkit:
+    def with_calibration(self, file: Path | str | None = None, **numbers: object) -> Toolkit:
         """Another toolkit that uses this calibration file instead of the registry's; this one stays as it is.
 
         Args:

@@ -69,6 +69,10 @@ class RunResult:
     def computed(self) -> int:
         return len(self.cells) - self.reused - len(self.failures)
 
+    def __repr__(self) -> str:
+        cells = f"{self.computed} computed, {self.reused} kept, {len(self.failures)} failed"
+        return f"<RunResult {self.folder}: {len(self.cells)} cells ({cells}), {len(self.rows)} rows>"
+
     @property
     def grown(self) -> list[tuple[int, int]]:
         """Of computed cells that the store had a part of: how many of their images, and of how many."""
@@ -119,6 +123,10 @@ class Bench:
         self.engine: Engine = engine or LocalEngine()
         self.progress = progress
         self.report = report
+
+    def __repr__(self) -> str:
+        n = self.profile.samples
+        return f"<Bench of profile {self.name}: {self.total} cells, {n} images each, into {self.folder}>"
 
     @property
     def total(self) -> int:

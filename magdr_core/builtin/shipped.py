@@ -8,9 +8,12 @@ from typing import Any
 from magdr_core.components.specs import ComponentSpec
 from magdr_core.components.trial import Rule
 
+TAUGHT = ("detector",)
+"""Kinds with an example that learns."""
+
 
 def shipped(kind: str, *rules: str) -> dict[str, Any]:
-    """A kind's own rules by name, its toy and its example, each imported when it is asked for."""
+    """A kind's own rules by name, its toy and its examples, each imported when it is asked for."""
 
     def own_rules() -> Sequence[Rule]:
         from magdr_core.testing.checks import KIND_RULES
@@ -27,4 +30,10 @@ def shipped(kind: str, *rules: str) -> dict[str, Any]:
 
         return EXAMPLES[kind]
 
-    return {"rules": own_rules, "toy": toy, "example": example}
+    def learning_example() -> str:
+        from magdr_core.testing.learning_examples import LEARNING_EXAMPLES
+
+        return LEARNING_EXAMPLES[kind]
+
+    given = {"rules": own_rules, "toy": toy, "example": example}
+    return given | ({"learning_example": learning_example} if kind in TAUGHT else {})

@@ -14,6 +14,8 @@ from magdr_core.calibration.album import Album, Sharing
 from magdr_core.calibration.calibrator import Calibrator, Progress
 from magdr_core.calibration.file import calibration_file, write_calibration
 from magdr_core.calibration.own_thresholds import with_own_thresholds
+from magdr_core.components.protocols import Dataset
+from magdr_core.components.specs import DatasetSpec
 from magdr_core.errors import DataError
 from magdr_core.guards import GuardedFinder, GuardedGenerator
 from magdr_core.inference.photos import because, load
@@ -41,9 +43,9 @@ class CalibratingToolkit(Protocol):
         self, task: str, dataset: str, store: Store, *, progress: Progress = ...
     ) -> Calibrator: ...
 
-    def with_calibration(self, file: Path | str | None = None, **numbers: Any) -> Self: ...
+    def with_calibration(self, file: Path | str | None = None, **numbers: object) -> Self: ...
 
-    def with_dataset(self, label: str, dataset: Any) -> Self: ...
+    def with_dataset(self, label: str, dataset: Dataset | DatasetSpec) -> Self: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +74,11 @@ class PictureCalibration:
         path = Path(path)
         write_calibration(path, self.content)
         return path
+
+    def __repr__(self) -> str:
+        what = ", ".join(f"{entry['kind']} {entry['label']}" for entry in self.entries.values()) or "nothing"
+        pictures = sum(self.sharing.pictures.counts)
+        return f"<PictureCalibration of {what}: {pictures} pictures, {len(self.skipped)} skipped>"
 
 
 class PictureFolder:

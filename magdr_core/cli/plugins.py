@@ -143,16 +143,37 @@ def show(name: str, as_json: bool, registry: Path | None, block: tuple[str, ...]
 @command.command("new")
 @click.argument("name")
 @click.option("--kind", required=True, help="What it provides: metric, restoration, attack, ...")
+@click.option(
+    "--into",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="A plugin's project folder: NAME is a further component of it, and no new package is made.",
+)
+@click.option("--fit", is_flag=True, help="A component that learns from calibration data (detectors).")
 @registry_option
-def new(name: str, kind: str, registry: Path | None) -> None:
-    """Write a package with one working component into ./NAME."""
-    from magdr_core.cli.plugins_new import write_package
+def new(name: str, kind: str, into: Path | None, fit: bool, registry: Path | None) -> None:
+    """Write a package with one working component into ./NAME, or a component into a package that is there."""
+    from magdr_core.cli.plugins_add import add_component
+    from magdr_core.cli.plugins_new import checked_word, code_of, write_package
 
     host = PluginHost()
     if kind not in host.kinds:  # it may be a plugin's
         host = _host(registry, ())
         _load_everything(host)
-    place, component = write_package(name, host.kind(kind), Path(), host.distribution_of(kind))
+    code = code_of(host.kind(kind), fit=fit)
+    if into is not None:
+        added = add_component(checked_word(name), host.kind(kind), code, into)
+        say(f"{added.file} holds {kind} {added.component}")
+        if added.moved is not None:
+            say(f"{added.moved[0]} is {added.moved[1]} now")
+        say("next:")
+        brought_by = host.distribution_of(kind)
+        if brought_by:
+            say(f"  let pyproject.toml have {brought_by!r} among the dependencies, which brings the kind")
+        again = f"pip install -e {into} && " * added.installed_anew
+        say(f"  {again}magdr plugins check {into}")
+        return
+    place, component = write_package(name, host.kind(kind), code, Path(), host.distribution_of(kind))
     say(f"{place}/ holds {kind} {component}; next:")
     say(f"  pip install -e {place} && magdr plugins check {name}")
 

@@ -11,13 +11,12 @@ import subprocess
 import sys
 import tempfile
 import threading
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from magdr_core.errors import PluginError
+from magdr_core.cli.plugin_project import read_project
 from magdr_core.hosting.manager import GROUP
 from magdr_core.registry.read import Registry
 from magdr_core.testing.checks import Finding
@@ -106,22 +105,8 @@ def pretend_installed(project: Path, folder: Path) -> tuple[str, str]:
     Raises:
         PluginError: the folder holds no pyproject.toml with exactly one entry point of the group `magdr`.
     """
-    file = project / "pyproject.toml"
-    try:
-        data = tomllib.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise PluginError(
-            f"{project}: holds no pyproject.toml; name a plugin's file or project folder"
-        ) from None
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
-        raise PluginError(f"{file}: cannot be read: {e}") from None
-    about = data.get("project", {})
-    points = about.get("entry-points", {}).get(GROUP, {})
-    if len(points) != 1:
-        raise PluginError(
-            f"{file}: has {len(points)} entry points in [project.entry-points.{GROUP}], needs one"
-        )
-    ((name, module),) = points.items()
+    read = read_project(project)
+    name, module, about = read.plugin, read.module, read.data.get("project", {})
     distribution, version = str(about.get("name", name)), str(about.get("version", "0"))
     info = folder / f"{re.sub(r'[^A-Za-z0-9]+', '_', distribution)}-{version}.dist-info"
     info.mkdir()

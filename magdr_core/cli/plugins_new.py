@@ -70,29 +70,44 @@ use = "{name}/{component}"
 """
 
 
-def write_package(name: str, kind: Kind, folder: Path, brought_by: str = "") -> tuple[Path, str]:
+def code_of(kind: Kind, *, fit: bool = False) -> str:
+    """The text of a small working module with a component of a kind.
+
+    Args:
+        fit: of one that learns from calibration data.
+
+    Raises:
+        MagdrError: the kind has no such example.
+    """
+    if fit and kind.learning_example is None:
+        raise MagdrError(f"the kind {kind.name!r} brings no example of a component that learns")
+    if kind.example is None:
+        raise MagdrError(f"the kind {kind.name!r} brings no example of a plugin")
+    code = kind.example() if not fit or kind.learning_example is None else kind.learning_example()
+    if re.search(r'Spec\(name="([^"]+)"', code) is None:
+        raise MagdrError(f'the example of the kind {kind.name!r} has no Spec(name="...")')
+    return code
+
+
+def write_package(name: str, kind: Kind, code: str, folder: Path, brought_by: str = "") -> tuple[Path, str]:
     """Write a package into `folder/name`.
 
     Args:
+        code: of its module, with one `Spec(name="...")`.
         brought_by: the distribution that brings the kind; empty of core's.
 
     Returns:
         (the new folder, the component's name as a registry says it).
 
     Raises:
-        MagdrError: a bad or taken name, a kind without an example, or the folder is there already; nothing
-            is written.
+        MagdrError: a bad or taken name, or the folder is there already; nothing is written.
     """
-    if kind.example is None:
-        raise MagdrError(f"the kind {kind.name!r} brings no example of a plugin")
     module = checked_name(name)
     place = folder / name
     if place.exists() or place.is_symlink():
-        raise MagdrError(f"{place} exists already")
-    code = kind.example()
+        raise MagdrError(f"{place} exists already; --into {place} adds a component to a package")
     found = re.search(r'Spec\(name="([^"]+)"', code)
-    if found is None:
-        raise MagdrError(f'the example of the kind {kind.name!r} has no Spec(name="...")')
+    assert found is not None, "code_of has looked"
     about = {"name": name, "module": module, "kind": kind.name, "component": found[1]}
     needed = [f"magdr>={version('magdr')}", *([brought_by] if brought_by else [])]
     about["dependencies"] = json.dumps(needed)
@@ -118,11 +133,21 @@ def checked_name(name: str) -> str:
     Raises:
         MagdrError: it cannot be one, or something else has it.
     """
-    if not _NAME.fullmatch(name):
-        raise MagdrError(f"name {name!r}: use lower-case letters, digits and single hyphens, a letter first")
+    checked_word(name)
     module = name.replace("-", "_")
     if name in PluginHost().available():
         raise MagdrError(f"a plugin {name!r} is installed already; choose another name")
     if keyword.iskeyword(module) or module in sys.stdlib_module_names or importlib.util.find_spec(module):
         raise MagdrError(f"name {name!r}: Python has a module {module!r} already; choose another name")
     return module
+
+
+def checked_word(name: str) -> str:
+    """The name, which can be that of a plugin or component.
+
+    Raises:
+        MagdrError: it cannot.
+    """
+    if not _NAME.fullmatch(name):
+        raise MagdrError(f"name {name!r}: use lower-case letters, digits and single hyphens, a letter first")
+    return name

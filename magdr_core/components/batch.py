@@ -15,6 +15,7 @@ from torch import Tensor
 
 from magdr_core.components.condition import Condition, Index, TensorCondition, VectorCondition
 from magdr_core.functional import Work, batch_size
+from magdr_core.short_repr import one_line_repr
 
 __all__ = ["ATTRIBUTE", "Batch", "Condition", "Index", "Samples", "TensorCondition", "VectorCondition"]
 
@@ -56,6 +57,8 @@ class Batch:
     images: Tensor
     ids: tuple[str, ...]
     annotations: Mapping[str, Tensor]
+
+    __repr__ = one_line_repr
 
     def __init__(
         self,
@@ -145,6 +148,8 @@ class Samples:
     images: Tensor
     conditions: Condition
     ids: tuple[str, ...]
+
+    __repr__ = one_line_repr
 
     def __len__(self) -> int:
         return self.images.shape[0]

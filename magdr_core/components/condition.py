@@ -9,6 +9,8 @@ from typing import Any, Protocol, Self, runtime_checkable
 import torch
 from torch import Tensor
 
+from magdr_core.short_repr import one_line_repr
+
 Index = Tensor | slice | list[int]
 
 
@@ -108,6 +110,8 @@ class VectorCondition(TensorCondition):
     values: Tensor
     changed: Tensor
     oracle_masks: Tensor | None = None
+
+    __repr__ = one_line_repr
 
     def __post_init__(self) -> None:
         if self.values.ndim != 2 or self.values.shape != self.changed.shape:

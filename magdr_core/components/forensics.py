@@ -14,6 +14,7 @@ from torch import Tensor
 
 from magdr_core.components.batch import Batch
 from magdr_core.components.rng import SampleRng
+from magdr_core.short_repr import one_line_repr
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +32,8 @@ class Forged:
     images: Tensor
     masks: Tensor
     alpha: Tensor | None = None
+
+    __repr__ = one_line_repr
 
     def __iter__(self) -> Iterator[Tensor | None]:
         """Pictures, masks and alpha, `[B,C,H,W]` each, for those who like to unpack them."""
@@ -77,6 +80,8 @@ class ForensicData:
     ids: tuple[str, ...]
     seed: int = 0
     progress: Callable[[int, int], None] = lambda done, total: None
+
+    __repr__ = one_line_repr
 
     def __len__(self) -> int:
         return self.real.shape[0]

@@ -51,6 +51,7 @@ class Kind:
         rules: gives further rules that the suite judges components by.
         toy: gives the spec of a small, quick component, which others are tried with.
         example: gives the text of a small working plugin module: what `magdr plugins new` writes.
+        learning_example: the same of one whose component has `fit` and `load`: `magdr plugins new --fit`.
 
     Raises:
         ValueError: the name or the plural cannot be one, they are the same, or the spec is of another kind.
@@ -70,6 +71,7 @@ class Kind:
     rules: Callable[[], Sequence[Rule]] = tuple
     toy: Callable[[], ComponentSpec] | None = None
     example: Callable[[], str] | None = None
+    learning_example: Callable[[], str] | None = None
 
     def __post_init__(self) -> None:
         for what in (self.name, self.plural):

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from magdr_core.components.batch import Batch, Condition, Samples
 from magdr_core.components.rng import SampleRng
+from magdr_core.short_repr import one_line_repr
 
 
 class Metric(Protocol):
@@ -151,6 +152,8 @@ class CalibratedDetector:
     detector: Detector
     thresholds: Mapping[str, float]
 
+    __repr__ = one_line_repr
+
     @property
     def threshold(self) -> float:
         """The operating point that decisions use: a score above it is flagged."""
@@ -180,6 +183,8 @@ class Choice:
     active: Tensor | None = None
     after: Tensor | None = None
 
+    __repr__ = one_line_repr
+
 
 @dataclass(frozen=True, eq=False)
 class Chosen:
@@ -198,6 +203,8 @@ class Chosen:
     plans: Sequence[Sequence[str]]
     score: Tensor | None = None
     choices: Sequence[Choice] = ()
+
+    __repr__ = one_line_repr
 
 
 @runtime_checkable
@@ -271,6 +278,8 @@ class FitData:
     training: Callable[[], Mapping[str, tuple[Samples, Samples]]] = dict
     training_harmless: Callable[[], Mapping[str, Samples]] = dict
     objective: Callable[[Samples], Objective] = _no_objective
+
+    __repr__ = one_line_repr
 
 
 @runtime_checkable

@@ -8,6 +8,8 @@ from typing import Any
 
 from torch import Tensor
 
+from magdr_core.short_repr import one_line_repr
+
 CLEAN = "none"
 """What the column `attack` says where nobody attacked."""
 
@@ -55,3 +57,5 @@ class Measured:
     values: Mapping[str, list[float]]
     extra: Mapping[str, Any] = field(default_factory=dict)
     pictures: Mapping[str, Tensor] = field(default_factory=dict)
+
+    __repr__ = one_line_repr

@@ -19,7 +19,7 @@ from magdr_core.calibration.partition import CalibrationPartition
 from magdr_core.errors import DataError, suggestion
 from magdr_core.forensics.pieces import batches, in_parts
 from magdr_core.forensics.real_scores import RealScores, named_models, read_real_scores
-from magdr_core.forensics.teaching import Ready, Teacher
+from magdr_core.forensics.teaching import Teacher, Usable
 from magdr_core.measures.thresholds import promised_fpr, threshold_at_fpr
 
 FEWEST_REALS = 24
@@ -141,7 +141,7 @@ class Inspector:
             reals, where = read_real_scores(named), str(toolkit.registry.calibration.reals)
         self.drawn = reals is None and toolkit.drawn(dataset)
         teacher = Teacher(toolkit, self.data, store, progress)
-        self.models: Mapping[str, Ready] = {label: teacher.ready(label) for label in self.labels}
+        self.models: Mapping[str, Usable] = {label: teacher.ready(label) for label in self.labels}
         names = named_models(toolkit, self.labels)
         if reals is None:
             part = CalibrationPartition.of(toolkit.registry.calibration).clean

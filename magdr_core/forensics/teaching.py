@@ -32,7 +32,7 @@ KIND = "forensics"
 
 
 @dataclass(frozen=True, eq=False)
-class Ready:
+class Usable:
     """A forensic model that can score.
 
     Attributes:
@@ -46,7 +46,7 @@ class Ready:
 
 
 @dataclass(frozen=True, eq=False)
-class Taught(Ready):
+class Taught(Usable):
     """One with a threshold, for tables.
 
     Attributes:
@@ -128,7 +128,7 @@ class Teacher:
         self.partition = CalibrationPartition.of(self.policy)
         self.pairs = TrainingPairs(toolkit, self.partition.train, self.policy.seed, progress)
 
-    def ready(self, label: str) -> Ready:
+    def ready(self, label: str) -> Usable:
         """A model, taught where it learns; for one that does not, no real picture is looked at.
 
         Raises:
@@ -138,9 +138,9 @@ class Teacher:
         model: GuardedForensic = self.toolkit.build("forensic", label)
         if not model.learns:
             trained = _told(model)
-            return Ready(model, frozenset(trained.families), frozenset(trained.qualities))
+            return Usable(model, frozenset(trained.families), frozenset(trained.qualities))
         taught = self.taught(label)
-        return Ready(taught.model, taught.families, taught.qualities)
+        return Usable(taught.model, taught.families, taught.qualities)
 
     def taught(self, label: str) -> Taught:
         """A model, taught where it learns, with a threshold.

@@ -50,6 +50,9 @@ class Guard:
         for module in self.modules:
             module.requires_grad_(False)
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.where}>"
+
     def fail(self, message: str) -> ComponentError:
         error = ComponentError(f"{self.where}: {message}")
         error.attributed = True

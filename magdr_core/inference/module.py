@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from magdr_core.components.batch import Condition, VectorCondition
 from magdr_core.errors import DataError
-from magdr_core.inference.method import output_behind
+from magdr_core.guards import GuardedGenerator
+from magdr_core.inference.asked import Edits, Has
+from magdr_core.inference.method import Method, output_behind
 from magdr_core.magdr import Outcome
 
 ValueRange = Literal["unit", "symmetric"]
 """Of images: [0,1], or [-1,1] as most generators' code has them."""
+
+Told = Tensor | Edits | Condition | None
+"""What a layer's generator is told: a vector `[B,C]` or `[1,C]`, names with values, a condition, nothing."""
 
 RANGES: tuple[ValueRange, ...] = ("unit", "symmetric")
 
@@ -27,15 +32,17 @@ def full_precision(device: torch.device) -> torch.autocast:
 class DefendingPipeline(Protocol):
     """What the module asks of a pipeline."""
 
-    magdr: Any
-    generator: Any
+    magdr: Method
+    generator: GuardedGenerator
     device: torch.device
 
-    def asked(self, count: int, c: Condition | None = None, edits: Any = None, has: Any = ()) -> Condition:
+    def asked(
+        self, count: int, c: Condition | None = None, edits: Edits | None = None, has: Has = ()
+    ) -> Condition:
         """The condition of `count` images."""
 
-    def defend(self, images: Any, c: Condition) -> Outcome:
-        """Detect and reconstruct."""
+    def defend(self, images: Tensor, c: Condition) -> Outcome:
+        """Detect and reconstruct images `[B,3,S,S]` in [0,1]."""
 
 
 class MagDRModule(nn.Module):
@@ -81,7 +88,7 @@ class MagDRModule(nn.Module):
         self.value_range = value_range
         self.outcome: Outcome | None = None
 
-    def forward(self, x: Tensor, c: Any = None, before: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, c: Told = None, before: Tensor | None = None) -> Tensor:
         """`[B,3,S,S] -> [B,3,S,S]`, both in `value_range`, on `x`'s device and in its dtype.
 
         Args:
@@ -111,14 +118,14 @@ class MagDRModule(nn.Module):
         if c is None:
             y: Tensor = self.generator(restored)
             return y
-        told: Any = c if isinstance(c, Tensor) else condition.to(x.device)
+        told: Tensor | Condition = c if isinstance(c, Tensor) else condition.to(x.device)
         if isinstance(told, VectorCondition):  # which a network of one's own takes as a tensor
             told = told.values.to(x.dtype)
         y = self.generator(restored, told)
         return y
 
     @torch.no_grad()
-    def defended(self, x: Tensor, c: Any = None, before: Tensor | None = None) -> tuple[Tensor, Condition]:
+    def defended(self, x: Tensor, c: Told = None, before: Tensor | None = None) -> tuple[Tensor, Condition]:
         """What the generator is given instead of `x`, and the condition that was meant.
 
         Args:
@@ -138,7 +145,7 @@ class MagDRModule(nn.Module):
         self.outcome = self.magdr.defend(self._unit(x).float(), condition)
         return self._back(self.outcome.restored, x), condition
 
-    def _condition(self, count: int, c: Any, before: Tensor | None) -> Condition:
+    def _condition(self, count: int, c: Told, before: Tensor | None) -> Condition:
         if before is not None and not isinstance(c, Tensor):
             raise DataError("`before` belongs to a condition vector; a Condition and edits say it themselves")
         if isinstance(c, Tensor):

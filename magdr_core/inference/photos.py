@@ -138,6 +138,13 @@ class Photo:
     def __str__(self) -> str:
         return self.error or f"{self.path}: {self.verdict}"
 
+    def __repr__(self) -> str:
+        if self.error:
+            return f"<Photo {self.path}: skipped, {self.error}>"
+        size = "" if self.levels is None else f"{self.levels.shape[2]} x {self.levels.shape[1]} pixels, "
+        changed = self.restored_levels is not None and self.restored_levels is not self.levels
+        return f"<Photo {self.path}: {size}{self.verdict!r}{', restored' * changed}>"
+
     def save(self, folder: Path | str) -> Path:
         """Write the restored picture as `FOLDER/NAME.restored.png`, without loss; its path.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,8 +18,8 @@ from magdr_core.inference.method import Method, output_behind
 from magdr_core.inference.module import MagDRModule, ValueRange, full_precision
 from magdr_core.inference.operations import Defend, Detect, FaceJob
 from magdr_core.inference.photos import Photo, photo_of, treated
-from magdr_core.inference.sources import Input, sources_of
-from magdr_core.inference.tensors import as_faces
+from magdr_core.inference.sources import Input, Pictures, sources_of
+from magdr_core.inference.tensors import Images, as_faces
 from magdr_core.inference.videos import Clip, treated_clip
 from magdr_core.isolation.expectations import deferred
 from magdr_core.magdr import Outcome, Verdict
@@ -99,7 +98,7 @@ class Pipeline:
         return condition_of(self.generator, attributes, edits, count=count).to(self.device)
 
     def _asked(
-        self, images: Any, c: Condition | None, edits: Edits | None, has: Has, whole: bool
+        self, images: Images, c: Condition | None, edits: Edits | None, has: Has, whole: bool
     ) -> tuple[Tensor, Condition]:
         x = as_faces(images, self.generator.size, self.device, self._search(whole))
         return x, self.asked(len(x), c, edits, has)
@@ -122,7 +121,7 @@ class Pipeline:
 
     def detect(
         self,
-        images: Any,
+        images: Images,
         c: Condition | None = None,
         *,
         edits: Edits | None = None,
@@ -136,7 +135,7 @@ class Pipeline:
     @deferred()
     def inspect(
         self,
-        images: Any,
+        images: Images,
         c: Condition | None = None,
         *,
         edits: Edits | None = None,
@@ -152,7 +151,7 @@ class Pipeline:
     @deferred()
     def reconstruct(
         self,
-        images: Any,
+        images: Images,
         c: Condition | None = None,
         *,
         edits: Edits | None = None,
@@ -172,7 +171,7 @@ class Pipeline:
     @deferred()
     def defend(
         self,
-        images: Any,
+        images: Images,
         c: Condition | None = None,
         *,
         edits: Edits | None = None,
@@ -188,7 +187,7 @@ class Pipeline:
     @deferred()
     def __call__(
         self,
-        images: Any,
+        images: Images,
         c: Condition | None = None,
         *,
         edits: Edits | None = None,
@@ -208,7 +207,7 @@ class Pipeline:
 
     def photos(
         self,
-        pictures: Any,
+        pictures: Pictures,
         c: Condition | None = None,
         *,
         edits: Edits | None = None,

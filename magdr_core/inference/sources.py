@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from magdr_core.errors import DataError
@@ -26,6 +27,11 @@ FOR_PEOPLE = (
 )
 """What commands write and nobody wants to give them again; `.attacked.png` is no part of it."""
 
+PictureLike = str | os.PathLike[str] | Image.Image | npt.NDArray[Any]
+"""A picture of any size: a file, PIL, or an array `[H,W,3]` (uint8, or floating point in [0,1])."""
+
+Pictures = PictureLike | Iterable[PictureLike]
+"""One or several; a path may be a folder where many are gone through."""
 
 _ONE = (str, bytes, np.ndarray, Image.Image)
 
@@ -80,7 +86,7 @@ class Input:
 class Held:
     """A picture in memory: PIL, or a numpy array `[H,W,3]` (uint8, or floats in [0,1])."""
 
-    picture: Any
+    picture: Image.Image | npt.NDArray[Any]
     name: str
 
     @property
@@ -91,7 +97,7 @@ class Held:
         return picture_of(self.picture, self.name)
 
 
-def sources_of(pictures: Any) -> Iterator[PictureSource]:
+def sources_of(pictures: Pictures) -> Iterator[PictureSource]:
     """Paths, folders (all pictures below), PIL pictures and numpy arrays, one or any iterable of them.
 
     An iterable is read as it is asked for, so it may be endless.
@@ -100,7 +106,8 @@ def sources_of(pictures: Any) -> Iterator[PictureSource]:
         DataError: something else, a path that does not exist, a folder without a picture.
     """
     several = isinstance(pictures, Iterable) and not isinstance(pictures, _ONE)
-    for number, given in enumerate(pictures if several else [pictures]):
+    every: Iterable[object] = pictures if several else [pictures]  # type: ignore[assignment]
+    for number, given in enumerate(every):
         if isinstance(given, str | os.PathLike):
             yield from below(Path(os.fsdecode(given)), videos=False)
         elif isinstance(given, Image.Image | np.ndarray):

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor
 
 from magdr_core.errors import DataError
 from magdr_core.inference.photos import load
-from magdr_core.inference.sources import sources_of
+from magdr_core.inference.sources import Pictures, sources_of
 from magdr_core.media import FaceFinder
+
+Images = Tensor | Sequence[Tensor] | Pictures
+"""Faces as they are, in tensors, or pictures whose faces are cut out."""
 
 _SLACK = 1e-4
 
 
-def as_faces(images: Any, size: int, device: torch.device, finder: FaceFinder | None) -> Tensor:
+def as_faces(images: Images, size: int, device: torch.device, finder: FaceFinder | None) -> Tensor:
     """`[B,3,S,S]` float32 in [0,1] on the device.
 
     Args:
@@ -33,7 +36,8 @@ def as_faces(images: Any, size: int, device: torch.device, finder: FaceFinder | 
         images = _stacked(images)
     if isinstance(images, Tensor):
         return _checked(images, size).to(device)
-    faces = [load(source, size, finder).face for source in sources_of(images)]
+    pictures = cast("Pictures", images)  # a list of tensors has been stacked
+    faces = [load(source, size, finder).face for source in sources_of(pictures)]
     if not faces:
         raise DataError("there is no image")
     return torch.stack(faces).to(device)

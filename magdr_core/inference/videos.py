@@ -107,6 +107,11 @@ class Clip:
     def __str__(self) -> str:
         return f"{self.path}: {self.words}"
 
+    def __repr__(self) -> str:
+        size = f"{len(self.frames)} frames of {self.width} x {self.height} pixels, {self.seconds:.3g} s"
+        written = f"; written: {', '.join(self.files)}" if self.files else ""
+        return f"<Clip {self.path}: {size}; {self.words}{written}>"
+
 
 def stretches_in_words(disrupted: int, frames: int, stretches: Sequence[Sequence[float]]) -> str:
     """Which of a clip's frames and times are disrupted, the first few; "" if none are."""

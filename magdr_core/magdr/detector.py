@@ -20,6 +20,7 @@ from magdr_core.magdr import logistic as learned
 from magdr_core.magdr.evidence import ITSELF, Evidence, Extent, Outputs, Probe
 from magdr_core.magdr.second_opinions import SecondOpinions, folds
 from magdr_core.magdr.standardise import Standard, Standardised
+from magdr_core.short_repr import one_line_repr
 
 Form = Literal["learned", "one-sided", "per-edit", "standardised", "literal", "literal-distances"]
 Use = Literal["both", "distortion", "consistency", "opinions"]
@@ -44,6 +45,8 @@ class Inspection:
     score: Tensor
     z: Standardised | None = None
     outputs: Outputs = field(default_factory=dict)
+
+    __repr__ = one_line_repr
 
 
 class MagDRDetector:

@@ -14,6 +14,7 @@ from magdr_core.components.protocols import Generator, Parser
 from magdr_core.components.regions import FACE_PARTS, regions_of
 from magdr_core.functional import area
 from magdr_core.magdr import equations
+from magdr_core.short_repr import one_line_repr
 
 Outputs = Mapping[str, Tensor]
 """What G made of some images: `G(x,c)` under `ITSELF`, and `G(f_k(x),c)` with geometry undone under the f_k's
@@ -45,6 +46,8 @@ class Evidence:
     others: Tensor
     target: Tensor
     names: tuple[str, ...] = FACE_PARTS.names
+
+    __repr__ = one_line_repr
 
     def rows(self, idx: Tensor) -> Evidence:
         """That of some of the images: `idx` is `[n]` indices."""

@@ -13,6 +13,7 @@ from magdr_core.components.protocols import Choice
 from magdr_core.functional import PARTS, constant
 from magdr_core.magdr.evidence import Outputs
 from magdr_core.magdr.verdict import Verdict
+from magdr_core.short_repr import in_short, one_line_repr
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +32,8 @@ class Reconstruction:
     plans: list[list[str]]
     outputs: Outputs = field(default_factory=dict)
     scores: Tensor | None = None
+
+    __repr__ = one_line_repr
 
     @staticmethod
     def cat(parts: Sequence[Reconstruction]) -> Reconstruction:
@@ -87,6 +90,20 @@ class Outcome:
 
     def __len__(self) -> int:
         return len(self.score)
+
+    def __repr__(self) -> str:
+        n = len(self)
+        told = [f"{int(self.flagged.sum())} of {n} image{'s' * (n != 1)} disrupted"]
+        if n:
+            low, high = float(self.score.min()), float(self.score.max())
+            scores = f"score {low:.2f}" if n == 1 else f"scores {low:.2f} to {high:.2f}"
+            told.append(f"{scores}, threshold {self.threshold:.2f}")
+        told.append(f"{int((self.rounds > 0).sum())} restored, {in_short(self.restored)}")
+        told.append(f"{self.forwards:.3g} generator passes an image")
+        guesses = n if self.doubtful else n - int(self.covered.sum())
+        if guesses:
+            told.append(f"{guesses} verdict{'s are guesses' if guesses != 1 else ' is a guess'}")
+        return f"<Outcome: {'; '.join(told)}>"
 
     @property
     def verdicts(self) -> list[Verdict]:

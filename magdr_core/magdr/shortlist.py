@@ -19,6 +19,7 @@ from magdr_core.functional import to_8bit
 from magdr_core.magdr.chains import Chain, Errors, Layers, chain_of, explore
 from magdr_core.magdr.evidence import Outputs, rows_of
 from magdr_core.magdr.ranker import ERROR_FLOOR, Array, Ranker, fit_ranker
+from magdr_core.short_repr import one_line_repr
 
 FINALISTS = 4
 """Chains that are judged in full, by default."""
@@ -39,6 +40,8 @@ class JudgedCandidates:
     own: Tensor
     by_region: Tensor
     outputs: Outputs
+
+    __repr__ = one_line_repr
 
     @staticmethod
     def cat(parts: Sequence[JudgedCandidates]) -> JudgedCandidates:
@@ -86,6 +89,8 @@ class Pick:
     names: list[str]
     scores: Tensor
     outputs: Outputs
+
+    __repr__ = one_line_repr
 
 
 class Shortlist:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from magdr_core.functional import PARTS, constant
 from magdr_core.magdr.evidence import Evidence
+from magdr_core.short_repr import one_line_repr
 
 FLOOR = 1e-5
 """Distances below it are rounding."""
@@ -50,6 +51,8 @@ class Standardised:
     distortion: Tensor
     consistency: Tensor
     covered: Tensor
+
+    __repr__ = one_line_repr
 
 
 def moments(values: Tensor, valid: Tensor) -> tuple[Tensor, Tensor, Tensor]:

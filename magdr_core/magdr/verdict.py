@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 ADVICE = "calibrate on clean pictures of this kind: magdr calibrate --data FOLDER"
 
+STRONGEST = 3
+"""Pieces of evidence that a verdict's `repr` names, of some two dozen."""
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -37,6 +40,16 @@ class Verdict:
         return verdict_words(
             "disrupted" if self.disrupted else "clean", self.score, self.threshold, guess=self.guess
         )
+
+    def __repr__(self) -> str:
+        word = "disrupted" if self.disrupted else "clean"
+        guess = "a guess: " * self.guess
+        told = [f"{guess}{word} (score {self.score:.2f}, threshold {self.threshold:.2f})"]
+        told += [f"restored by {' + '.join(self.plan)}"] if self.plan else []
+        evidence = sorted({**self.regions, **self.processings}.items(), key=lambda item: -item[1])
+        strongest = ", ".join(f"{name} {value:.1f}" for name, value in evidence[:STRONGEST])
+        told += [f"strongest evidence {strongest}"] if strongest else []
+        return f"<Verdict: {'; '.join(told)}>"
 
 
 def verdict_words(verdict: str, score: float, threshold: float, *, guess: bool, where: str = "") -> str:

@@ -21,6 +21,7 @@ from magdr_core.media.formats import SNIFFED, unreadable
 from magdr_core.media.regular_files import open_regular
 from magdr_core.media.rgb import is_grey, upright_rgb
 from magdr_core.media.tiles import in_unit, like, strips, unit
+from magdr_core.short_repr import one_line_repr
 
 # Named one by one: Pillow also knows formats that it hands to other programs (EPS to Ghostscript).
 _FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
@@ -52,6 +53,8 @@ class Picture:
     levels: Tensor
     notes: tuple[str, ...] = ()
     grey: bool = False
+
+    __repr__ = one_line_repr
 
     @property
     def image(self) -> Tensor:

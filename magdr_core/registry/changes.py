@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any
 
 from magdr_core.components.fingerprints import digest
 from magdr_core.components.params import ParameterError, validate
@@ -33,7 +32,7 @@ class Changes:
         datasets: labels with what their tables use instead; the tables need not be there.
     """
 
-    calibration: Mapping[str, Any] = field(default_factory=dict)
+    calibration: Mapping[str, object] = field(default_factory=dict)
     datasets: Mapping[str, str] = field(default_factory=dict)
 
     def applied(self, registry: Registry) -> Registry:

@@ -8,6 +8,7 @@ registry's text then is the resolved one: what it says is what runs.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -170,6 +171,12 @@ class Registry:
         if named.startswith(PREFIX):
             return packaged_file(f"{named.removeprefix(PREFIX)}.{ending}")
         return None if named in ("auto", "") else self.path.parent / named
+
+    def __repr__(self) -> str:
+        counts = Counter(kind for kind, _ in self.instances)
+        told = ", ".join(f"{count} {kind}" for kind, count in counts.items()) or "no component"
+        profiles = ", ".join(self.profiles) or "none"
+        return f"<Registry {self.name} ({self.path}): tables of {told}; profiles {profiles}>"
 
     def file_of(self, table: str) -> str:
         """The name of the file that has a table.

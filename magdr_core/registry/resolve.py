@@ -27,6 +27,7 @@ from magdr_core.magdr.chains import chain_count
 from magdr_core.registry.composition import default_of
 from magdr_core.registry.plugin_tables import completed, needs_plugins
 from magdr_core.registry.read import Instance, Registry
+from magdr_core.short_repr import in_short
 
 SETTINGS = 128
 """Settings of one restoration's grid; each is a candidate that Rec-Net tries on every image."""
@@ -60,6 +61,10 @@ class Resolved:
     @property
     def key(self) -> str:
         return digest(self.identity)
+
+    def __repr__(self) -> str:
+        given = "".join(f", {name}={in_short(value)}" for name, value in self.params.items())
+        return f"<Resolved {self.instance.table}: {self.entry.name}{given}>"
 
 
 class PlacedError(RegistryError):

@@ -185,6 +185,13 @@ class CellResult:
     def failed(self) -> bool:
         return self.error is not None
 
+    def __repr__(self) -> str:
+        about = self.facts
+        place = f"{about.task} / {about.attack} / {about.role} {about.component} (seed {about.seed})"
+        if self.error is not None:
+            return f"<CellResult {place}: failed, {self.error}>"
+        return f"<CellResult {place}: {len(self.ids)} images; {', '.join(self.values)}>"
+
     def array(self, name: str) -> Array | None:
         """Values per sample, float64 `[n]`; None if there are none of this name."""
         return self._arrays.get(name)

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal, overload
 
 from torch import nn
 
 from magdr_core.components.protocols import Family
 from magdr_core.components.rng import SampleRng
 from magdr_core.components.specs import Need
-from magdr_core.guards import GuardedFinder, GuardedGenerator
+from magdr_core.guards import (
+    GuardedAttack,
+    GuardedDefense,
+    GuardedDetector,
+    GuardedFinder,
+    GuardedGenerator,
+    GuardedImageMap,
+    GuardedMetric,
+    GuardedParser,
+)
+from magdr_core.guards.dataset import GuardedDataset
 from magdr_core.hosting.manager import PluginHost
 from magdr_core.registry.changes import Changes, Plugins
 from magdr_core.registry.read import Instance, Registry
@@ -73,7 +83,36 @@ class LiveRegistry:
         """
         return self.resolver.resolve(kind, label)
 
-    def build(self, kind: str, label: str, **injected: Any) -> Any:
+    @overload
+    def build(self, kind: Literal["dataset"], label: str, **injected: object) -> GuardedDataset: ...
+
+    @overload
+    def build(self, kind: Literal["generator"], label: str, **injected: object) -> GuardedGenerator: ...
+
+    @overload
+    def build(self, kind: Literal["parser"], label: str, **injected: object) -> GuardedParser: ...
+
+    @overload
+    def build(self, kind: Literal["attack"], label: str, **injected: object) -> GuardedAttack: ...
+
+    @overload
+    def build(self, kind: Literal["detector"], label: str, **injected: object) -> GuardedDetector: ...
+
+    @overload
+    def build(self, kind: Literal["defense"], label: str, **injected: object) -> GuardedDefense: ...
+
+    @overload
+    def build(self, kind: Literal["metric"], label: str, **injected: object) -> GuardedMetric: ...
+
+    @overload
+    def build(
+        self, kind: Literal["restoration", "augmentation"], label: str, **injected: object
+    ) -> GuardedImageMap: ...
+
+    @overload
+    def build(self, kind: str, label: str, **injected: object) -> Any: ...
+
+    def build(self, kind: str, label: str, **injected: object) -> Any:
         """A live, guarded component, on the device; each call builds a new one.
 
         Args:
@@ -91,8 +130,7 @@ class LiveRegistry:
         Raises:
             RegistryError: as `build`.
         """
-        built: GuardedGenerator = self.build("generator", task)
-        return built
+        return self.build("generator", task)
 
     def finder(self, label: str | None = None) -> GuardedFinder:
         """The finder of faces in one's own pictures, `(picture [3,H,W] uint8) -> [FoundFace, ...]`.

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 
 # A module imports only from lines above its own (and from its own package).
 ORDER = """
-_version _moved printable functional
+_version _moved printable short_repr functional
 errors
 isolation files
 components media
@@ -36,9 +36,10 @@ RANK = {name: i for i, line in enumerate(ORDER.strip().splitlines()) for name in
 PURE = {
     "functional": set(),
     "printable": set(),
+    "short_repr": set(),
     "errors": {"printable"},
     "files": {"errors"},
-    "magdr": {"functional", "components", "errors"},
+    "magdr": {"functional", "components", "errors", "short_repr"},
 }
 
 

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
+import tarfile
 import tomllib
+import zipfile
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -22,7 +27,8 @@ def packages(folder, name):
 
 
 def test_packaging_lists_exactly_the_folders(project):
-    there = sorted([*packages("magdr_core", "magdr_core"), *packages("plugins", "magdr_plugins")])
+    code = [*packages("magdr_core", "magdr_core"), *packages("plugins", "magdr_plugins")]
+    there = sorted([*code, "magdr_core.data"])  # setuptools wants folders of files listed as well
     assert project["tool"]["setuptools"]["packages"] == there
     assert project["tool"]["setuptools"]["package-dir"]["magdr_plugins"] == "plugins"
 
@@ -66,3 +72,84 @@ def test_the_packaged_registry_is_the_one_at_the_root():
     from magdr_core.registry.read import packaged_registry
 
     assert packaged_registry().read_bytes() == (ROOT / "registry.toml").read_bytes()
+
+
+# -- what is built ---------------------------------------------------------------------------------------
+
+LEFT_OUT = (".git", ".venv*", "build", "dist", "runs", "*.egg-info", "__pycache__", ".*_cache")
+BUILD = "import sys; sys.path.insert(0, 'build_backend'); import magdr_build as b; b.build_{}(sys.argv[1])"
+UNFIT = ("absent from the `packages`", "Deprecat", "not found for", "does not exist")
+"""What setuptools warns with where a package, a pattern or a key of pyproject.toml is at fault."""
+
+
+def build(what, source, into):
+    """The archive of `source`, built as pip does it; fails where setuptools finds fault."""
+    done = subprocess.run(
+        [sys.executable, "-W", "default", "-c", BUILD.format(what), str(into)],
+        cwd=source,
+        capture_output=True,
+        text=True,
+        timeout=250,
+        check=False,
+    )
+    told = done.stdout + done.stderr
+    assert done.returncode == 0, told[-2000:]
+    assert [line for line in told.splitlines() if any(words in line for words in UNFIT)] == []
+    (made,) = into.iterdir()
+    return made
+
+
+@pytest.fixture(scope="module")
+def sdist(tmp_path_factory):
+    """Of a copy: building writes beside the sources. Unpacked."""
+    folder = tmp_path_factory.mktemp("sdist")
+    source = shutil.copytree(ROOT, folder / "source", ignore=shutil.ignore_patterns(*LEFT_OUT))
+    (folder / "out").mkdir()
+    with tarfile.open(build("sdist", source, folder / "out")) as archive:
+        archive.extractall(folder / "unpacked", filter="data")
+    (unpacked,) = (folder / "unpacked").iterdir()
+    return unpacked
+
+
+def files(folder):
+    return {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()}
+
+
+def test_packaging_sdist_holds_the_whole_project(sdist):
+    """Tests, documentation and measurements too, so that whoever packages it can run them."""
+    tracked = files(sdist.parents[1] / "source")
+    made = {name for name in tracked if ".egg-info/" in name or name.startswith("build/")}
+    assert tracked - made - files(sdist) == set()
+
+
+def test_packaging_wheel_of_the_sdist_holds_registry_weights_and_templates(sdist, tmp_path):
+    with zipfile.ZipFile(build("wheel", sdist, tmp_path)) as wheel:
+        held = set(wheel.namelist())
+        metadata = wheel.read(next(n for n in held if n.endswith("/METADATA"))).decode()
+    expected = {
+        f"{package}/{file.relative_to(ROOT / folder).as_posix()}"
+        for folder, package in (("magdr_core", "magdr_core"), ("plugins", "magdr_plugins"))
+        for file in (ROOT / folder).rglob("*")
+        if file.is_file() and file.suffix != ".pyc"
+    }
+    named = {"magdr_core/data/registry.toml", "magdr_core/report/report.html", "magdr_core/py.typed"}
+    assert named | {"magdr_plugins/weights/editing64.calibration.json"} <= expected
+    assert expected == {name for name in held if ".dist-info/" not in name}
+    assert "Author: The magdr authors" in metadata
+
+
+def test_packaging_editable_installation_is_seen_by_what_reads_files_alone(sdist, tmp_path):
+    """setuptools' own is a hook of the import system, which mypy, pyright and editors do not run."""
+    with zipfile.ZipFile(build("editable", sdist, tmp_path)) as wheel:
+        paths = [
+            Path(line)
+            for name in wheel.namelist()
+            if name.endswith(".pth")
+            for line in wheel.read(name).decode().splitlines()
+            if not line.startswith("import")
+        ]
+        record = wheel.read(next(n for n in wheel.namelist() if n.endswith("/RECORD"))).decode()
+        listed = {line.split(",")[0] for line in record.splitlines()}
+        assert listed == set(wheel.namelist())
+    assert paths == [sdist]
+    assert (paths[0] / "magdr_core" / "py.typed").is_file()

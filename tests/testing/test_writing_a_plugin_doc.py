@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import json
+import re
 import unittest
 from contextlib import suppress
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 import torch
 
+from magdr_core.api import Condition, FitData, Samples
 from magdr_core.cli.plugins import command
 from magdr_core.components.specs import SPECS
+from magdr_core.functional import gaussian_blur
 from magdr_core.hosting.core import core_kinds
 from magdr_core.hosting.manager import PluginHost
 from magdr_core.testing import conformance_checks
 from magdr_core.testing.checks import EVERY_RULE
 from magdr_core.testing.examples import EXAMPLES
+from magdr_core.testing.learning_examples import LEARNING_EXAMPLES
 
 DOC = (Path(__file__).parents[2] / "docs" / "writing-a-plugin.md").read_text(encoding="utf-8")
 BLOCKS = DOC.split("```")[1::2]
@@ -37,6 +43,36 @@ def test_doc_example_is_what_the_command_writes_and_is_short(kind):
     assert len(lines) <= (40 if kind == "dataset" else 32)
     heading = DOC.partition("## The kinds")[2].partition(f": `{kind}`, `")
     assert heading[2]
+
+
+def test_doc_detector_that_learns_is_what_the_command_writes():
+    (text,) = (b for b in blocks("python") if "def fit(" in b and "def magdr_detectors" in b)
+    assert text == LEARNING_EXAMPLES["detector"], "and that passes: tests/cli/test_plugins_new_into.py"
+
+
+def test_doc_detector_that_learns_is_fitted_and_compared(tmp_path):
+    """Blurred pictures are then less like clean ones than clean ones are."""
+    (text,) = (b for b in blocks("python") if "def fit(" in b and "def magdr_detectors" in b)
+    (tmp_path / "acme.py").write_text(text)
+    detector = (
+        PluginHost(local={"acme": "acme.py"}, base=tmp_path).find("detector", "acme/unusual").spec.build()
+    )
+    x = torch.rand(24, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    c = Condition(torch.ones(24, 1), torch.ones(24, 1, dtype=torch.bool))
+    state = detector.fit(FitData(Samples(x[:16], c[:16], tuple(map(str, range(16)))), {}), None)
+    detector.load(json.loads(json.dumps(state)))
+    lost = (x - gaussian_blur(x, 0.5)).square().mean((1, 2, 3)).add(1e-6).log()[:16]
+    assert state["mean"][0] == pytest.approx(float(lost.mean()), rel=1e-5)
+    assert state["spread"][0] == pytest.approx(float(lost.std()) + 1e-3, rel=1e-4)
+    clean, blurred = detector(x[16:], c[16:], None), detector(gaussian_blur(x[16:], 1.0), c[16:], None)
+    assert clean.max() < 5 < blurred.min()
+
+
+def test_doc_names_what_data_holds():
+    """The table of `data` has the fields of FitData that are offered to detectors."""
+    section = DOC.partition("### A detector that learns")[2].partition("### A defense")[0]
+    named = set(re.findall(r"^\| `(\w+)", section, re.M))
+    assert named == {f.name for f in fields(FitData)} - {"held_out", "objective"}
 
 
 def test_doc_registry_uses_the_first_plugin(tmp_path, toolkit_from):
