@@ -328,7 +328,7 @@ def typed(info: FieldInfo) -> str:
     """The type and limits of a parameter, in words."""
     marks = {type(m).__name__: m for m in info.metadata}
     if "WeightsFile" in marks:
-        return "weights: `builtin:NAME`, a path, or `random`"
+        return "weights: `builtin:NAME`, a path, an address with its hash, or `random`"
     if "FromRegistry" in marks:
         return "path, relative to the registry"
     if "WrittenInPython" in marks:

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
+from magdr_core.cli import weights
 from magdr_core.errors import RegistryError
 from magdr_core.registry.read import parse_registry
 from magdr_core.toolkit import Toolkit
@@ -42,7 +44,7 @@ def test_all_documented_components_are_covered():
 
 def test_unwrapping_as_documented(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    torch.save({"state_dict": {"a": torch.ones(2)}, "epoch": 3}, "model.pth")
-    (code,) = (b.removeprefix("python") for b in BLOCKS if b.startswith("python"))
-    exec(compile(code, "checkpoints.md", "exec"), {})
-    assert torch.load("generator.pth", weights_only=True)["a"].shape == (2,)
+    torch.save({"state_dict": {"module.a": torch.ones(2)}, "optimizer": {}, "epoch": 3}, "model.pth")
+    (line,) = (b.strip() for b in BLOCKS if b.strip().startswith("magdr weights convert"))
+    weights.command.main(line.split()[2:], standalone_mode=False)
+    assert load_file("generator.safetensors")["a"].shape == (2,)

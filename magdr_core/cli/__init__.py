@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import logging
 import os
 import sys
 import threading
 import traceback
+from collections.abc import Iterator
 from typing import NoReturn
 
 import click
@@ -79,7 +81,7 @@ def main() -> None:
     threads = threading.enumerate()
     threading.excepthook, sys.unraisablehook = _of_a_thread, _of_nobody
     try:
-        with interrupts.watched():
+        with _messages_shown(), interrupts.watched():
             code = _run()
     except BaseException:
         if not left_threads.holding_up(threads):
@@ -126,6 +128,26 @@ def _run() -> int:
             say(e.code, err=True)
         code = int(bool(e.code)) if not isinstance(e.code, int) else e.code
     return code if isinstance(code, int) else 0
+
+
+@contextlib.contextmanager
+def _messages_shown() -> Iterator[None]:
+    """While a command runs, what parts without a display of their own report by `logging` goes to stderr."""
+    logger, shown = logging.getLogger("magdr"), _Messages(logging.INFO)
+    level = logger.level
+    logger.setLevel(logging.INFO)
+    logger.addHandler(shown)
+    try:
+        yield
+    finally:
+        logger.removeHandler(shown)
+        logger.setLevel(level)
+
+
+class _Messages(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        with contextlib.suppress(Exception):
+            say(f"magdr: {self.format(record)}", err=True)
 
 
 def _leave(code: int, before: list[threading.Thread]) -> NoReturn:

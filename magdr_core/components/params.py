@@ -26,9 +26,10 @@ class WeightsFile:
 
 Weights = Annotated[str, WeightsFile()]
 """A weight file: `builtin:NAME` (shipped with the plugin that declares it), a path (relative to the
-registry), or `random` for an untrained network. Core resolves it, checks that the file is there and whole
-before a run starts, puts its sha256 into every result's key, and hands the factory a `Path`, or None for
-`random`."""
+registry), an address that ends with `#sha256=` and the file's hash, or `random` for an untrained network.
+Core resolves it, checks that the file is there and whole before a run starts, puts its sha256 into every
+result's key, and hands the factory a `Path`, or None for `random`. Only what a registry names is fetched, no
+default."""
 
 
 class FromRegistry:

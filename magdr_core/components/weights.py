@@ -17,6 +17,7 @@ from magdr_core.components.state_keys import faults_between, unwrapped
 from magdr_core.errors import WeightsError, brief, suggestion
 from magdr_core.files.checkpoint import check_whole, file_sha256, listed, read_card, read_state
 from magdr_core.files.names import unsafe
+from magdr_core.files.remote import fetched, is_remote
 from magdr_core.files.user_files import open_regular, user_path
 
 __all__ = ["file_sha256", "load_state", "read_card", "read_state", "resolve_weights", "weights_folder"]
@@ -26,15 +27,18 @@ RANDOM = "random"
 
 
 def resolve_weights(reference: str, *, package: str | None, base: Path) -> Path | None:
-    """`builtin:NAME`, a path, or `random` -> a file that is there and whole, or None for `random`.
+    """`builtin:NAME`, a path, an address with its hash, or `random` -> a file that is there and whole; None
+    for `random`.
 
     Args:
-        reference: the parameter's value; a path may start with `~` and hold environment variables.
+        reference: the parameter's value; a path may start with `~` and hold environment variables. For
+            addresses see :func:`~magdr_core.files.remote.fetched`.
         package: the package of the plugin, whose `weights/` folder `builtin:` means.
         base: folder that relative paths start from (the registry's).
 
     Raises:
-        WeightsError: a file that is missing, damaged, of another kind, or a pickle that would run code.
+        WeightsError: a file that is missing, damaged, of another kind, or a pickle that would run code; an
+            address without a hash, or from which that file does not come.
     """
     if reference == RANDOM:
         return None
@@ -45,6 +49,8 @@ def resolve_weights(reference: str, *, package: str | None, base: Path) -> Path 
         if unsafe(name) or not path.is_file():
             known = [p.stem for p in folder.glob("*.safetensors")]
             raise WeightsError(f"no built-in weights {brief(name)}{suggestion(name, known)}")
+    elif is_remote(reference):
+        path = fetched(reference)
     else:
         path = user_path(reference, base, error=WeightsError, what="weight file")
         if not path.exists():

@@ -24,6 +24,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from magdr_core.errors import WeightsError
+from magdr_core.files.pickled_calls import forbidden_calls
 from magdr_core.files.user_files import not_the_file, open_regular, parse_toml, read_text
 
 CHECKPOINTS = (".pt", ".pth", ".ckpt", ".safetensors")
@@ -65,6 +66,25 @@ def read_state(path: Path) -> dict[str, Tensor]:
         WeightsError: empty, damaged, not what its card says, a web page, an archive, not a state dict, or a
             pickle that would run code. Nothing is run.
     """
+    state = read_content(path)
+    if not isinstance(state, Mapping) or not all(
+        isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items()
+    ):
+        holds = listed([shown(str(k)) for k in state]) if isinstance(state, Mapping) else type(state).__name__
+        raise WeightsError(f"{path.name} does not hold a plain state dict, but {holds or 'nothing'}")
+    check_dense(state, path)
+    return dict(state)
+
+
+def read_content(path: Path, *, calls: int = 1) -> Any:
+    """Whatever a checkpoint holds, a state dict or something around one.
+
+    Args:
+        calls: how many of the functions that a refused pickle would call are named.
+
+    Raises:
+        WeightsError: as :func:`read_state`, but for what is not a plain state dict.
+    """
     form = form_of(path)
     _check_card(path)
     if form == "safetensors":
@@ -76,16 +96,14 @@ def read_state(path: Path) -> dict[str, Tensor]:
     elif path.stat().st_size > STREAM:
         raise WeightsError(f"{path.name} is no archive of torch and has over {STREAM:,} bytes")
     _check_calls(path)
-    state = _unpickled(path, mapped=form == "zip")
-    if not isinstance(state, Mapping) or not all(
-        isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items()
-    ):
-        holds = listed([shown(str(k)) for k in state]) if isinstance(state, Mapping) else type(state).__name__
-        raise WeightsError(f"{path.name} does not hold a plain state dict, but {holds or 'nothing'}")
+    return _unpickled(path, mapped=form == "zip", most=calls)
+
+
+def check_dense(state: Mapping[str, Tensor], path: Path) -> None:
+    """Raises WeightsError for a tensor of any shape that is sparse, quantised or without values."""
     odd = [k for k, v in state.items() if v.layout != torch.strided or v.is_quantized or v.is_meta]
     if odd:
         raise WeightsError(f"{path.name}: {shown(odd[0])} is not a dense tensor")
-    return dict(state)
 
 
 def form_of(path: Path) -> str:
@@ -230,7 +248,7 @@ def _check_calls(path: Path) -> None:
             raise WeightsError(f"{path.name} is not a plain state dict: loading it would call bytearray")
 
 
-def _unpickled(path: Path, *, mapped: bool) -> Any:
+def _unpickled(path: Path, *, mapped: bool, most: int) -> Any:
     try:
         with path.open("rb") as f, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about pickle protocols; what matters is said below
@@ -239,9 +257,11 @@ def _unpickled(path: Path, *, mapped: bool) -> Any:
             return torch.load(f, map_location="cpu", weights_only=True)
     except Exception as e:  # a damaged pickle can fail in any way
         wanted = _FORBIDDEN.search(str(e))
-        if wanted:
+        calls = forbidden_calls(path, archive=mapped) or ([wanted[1]] if wanted else [])
+        if calls:
+            named = listed([shown(call) for call in calls], most=most)
             raise WeightsError(
-                f"{path.name} is not a plain state dict: loading it would call {wanted[1]}, which was not "
-                "done; save a state dict from a program that you trust"
+                f"{path.name} is not a plain state dict: loading it would call {named}, which was "
+                "not done; save a state dict from a program that you trust"
             ) from None
         raise WeightsError(f"{path.name} is damaged, truncated or no torch checkpoint") from None

@@ -21,6 +21,7 @@ from magdr_core.components.params import (
 from magdr_core.components.specs import Need
 from magdr_core.components.weights import file_sha256, resolve_weights
 from magdr_core.errors import MagdrError, RegistryError, one_line, suggestion
+from magdr_core.files.remote import is_remote
 from magdr_core.files.user_files import user_path
 from magdr_core.hosting.manager import Entry, PluginHost
 from magdr_core.magdr.chains import chain_count
@@ -175,6 +176,8 @@ class Resolver:
             params[name] = str(user_path(place, base, error=RegistryError, what=name)) if place else ""
         for name in marked_parameters(spec.schema, WeightsFile):
             reference = params[name]
+            if is_remote(reference) and name not in given:  # a user knows what is fetched
+                raise RegistryError(f'fetches nothing that no table names: write {name} = "{reference}"')
             params[name] = resolve_weights(reference, package=entry.origin.package, base=base)
             told[name] = reference if params[name] is None else file_sha256(params[name])
         for name in marked_parameters(spec.schema, WrittenInPython):

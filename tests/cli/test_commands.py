@@ -1,13 +1,17 @@
 """What the commands print and write when all is well."""
 
 import json
+import logging
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from magdr_core.files import remote
 from tests.bench.conftest import DEFENSES, SMALL
 from tests.edits import edited
+
+RANDOM = 'weights = "random", width = 8, blocks'
 
 # The README's plugin, which is design and documentation at once.
 README = Path(__file__).parents[2] / "README.md"
@@ -102,3 +106,15 @@ def test_a_short_training_can_be_continued(magdr, tmp_path):
     assert (tmp_path / "out" / "stargan-faces64.toml").is_file()
     again = magdr(*arguments)
     assert "continuing at step 2" in again.out
+
+
+def test_what_is_fetched_is_said_on_stderr(magdr, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(remote, "_pieces", lambda _: logging.getLogger("magdr").info("fetching it") or [b""])
+    address = f"https://example.org/a.pth#sha256={64 * '0'}"
+    Path("far.toml").write_text(edited(SMALL, (RANDOM, edited(RANDOM, ("random", address)))))
+    done = magdr("registry", "check", "far.toml")
+    assert done.code == 2
+    assert "magdr: fetching it\n" in done.err
+    assert "are not the file that was named" in done.out
+    assert not logging.getLogger("magdr").handlers
