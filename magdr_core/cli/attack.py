@@ -74,12 +74,13 @@ def command(
                 f"{toolkit.registry.path.name} has no [attack.{chosen}]{suggestion(chosen, attacks)}"
             )
         generator = toolkit.generator(label)
-        condition = media.chosen_condition(generator, wanted, media.checked_has(has))
-        job = AttackJob(generator, _ready(toolkit, label, chosen, cache), toolkit.registry.seed)
-        head = {"command": "attack", **media.condition_facts(label, generator, wanted, has), "attack": chosen}
+        conditions = media.chosen_conditions(generator, wanted, media.parsed_edits(has, "--has"))
+        head = {"command": "attack", **media.condition_facts(toolkit, label, conditions), "attack": chosen}
         report = media.FileReport(media.new_display(as_json), as_json, head, stdout)
+        report.start()
+        job = AttackJob(generator, _ready(toolkit, label, chosen, cache), toolkit.registry.seed)
         photos = partial(AttackedPhotos, survive_jpeg=survive is not None)
-        media.work_through(inputs, job, condition, toolkit, report, whole=whole, out=out, photos=photos)
+        media.work_through(inputs, job, conditions, toolkit, report, whole=whole, out=out, photos=photos)
 
 
 def _ready(toolkit: Toolkit, task: str, label: str, cache: Path) -> GuardedAttack:

@@ -16,6 +16,9 @@ from magdr_core.magdr import Outcome, Verdict
 
 Panels = list[tuple[str, Tensor]]
 
+RESTORED = "restored"
+"""What a picture is called that was restored, and the panels that show it."""
+
 
 @dataclass(frozen=True, eq=False)
 class Result:
@@ -34,6 +37,10 @@ class Result:
     output: Tensor
     panels: Panels = field(default_factory=list)
     verdict: Verdict | None = None
+
+    def shown(self, changed: bool) -> Panels:
+        """The panels; without those of a restoration where nothing was restored."""
+        return [(label, image) for label, image in self.panels if changed or RESTORED not in label]
 
 
 class FaceJob(Protocol):
@@ -85,9 +92,10 @@ class JudgingJob:
         return replace(outcome, doubtful=outcome.doubtful or self.synthetic)
 
     def evidence(self, outcome: Outcome, i: int) -> dict[str, Any]:
-        """`Outcome.explain` with the verdict in words."""
-        told: Mapping[str, Any] = self.judged(outcome).explain(i)
-        return {"verdict": "disrupted" if told["flagged"] else "clean", **told}
+        """`Outcome.explain` with the verdict's word."""
+        judged = self.judged(outcome)
+        told: Mapping[str, Any] = judged.explain(i)
+        return {"verdict": judged.verdict(i).word, **told}
 
 
 class Detect(JudgingJob):
@@ -105,18 +113,29 @@ class Detect(JudgingJob):
 
 
 class Defend(JudgingJob):
-    suffix = "restored"
+    """Restores what is disrupted, and on suspicions too weak for a verdict where the calibration says that it
+    pays. It says so of images like its own alone: others are restored above the threshold only."""
+
+    suffix = RESTORED
 
     def __call__(self, x: Tensor, c: Condition, ids: Sequence[str]) -> list[Result]:
         """`[B,3,S,S]`, 8-bit cuts, B conditions and names; a result with the restored cut for each."""
         outcome = self.judged(self.pipeline.defend(x, c))
+        known = outcome.covered & (not outcome.doubtful)
+        outcome = outcome.left_alone(~(outcome.flagged | known), x)
         facts = [self.evidence(outcome, i) for i in range(len(outcome))]
-        results = self.results(x, c, outcome.restored, facts)
+        defended = outcome.flagged | (outcome.rounds > 0)
+        results = self.results(x, c, outcome.restored, facts, defended)
         return [replace(r, verdict=v) for r, v in zip(results, outcome.verdicts, strict=True)]
 
     @torch.no_grad()
     def results(
-        self, x: Tensor, c: Condition, restored: Tensor, facts: Sequence[dict[str, Any]]
+        self,
+        x: Tensor,
+        c: Condition,
+        restored: Tensor,
+        facts: Sequence[dict[str, Any]],
+        defended: Tensor,
     ) -> list[Result]:
         """The results of cuts that are restored already.
 
@@ -125,9 +144,11 @@ class Defend(JudgingJob):
             c: of B rows.
             restored: `[B,3,S,S]`, what takes their place.
             facts: B of them, for the results.
+            defended: bool `[B]`, whose output is the one behind the defense; others have the generator's own.
         """
         before = self.generator(x, c)
         after = output_behind(self.pipeline.magdr, restored, x, c, self.generator)
+        after = torch.where(defended[:, None, None, None], after, before)
         return [
             Result(
                 facts[i],

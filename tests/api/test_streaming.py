@@ -12,7 +12,7 @@ from magdr_core.cli.common import ProgressDisplay
 from magdr_core.cli.media_commands import FileReport
 from magdr_core.cli.paths import Input
 from magdr_core.functional import batch_size
-from magdr_core.inference.photos import ahead
+from magdr_core.inference.treated import ahead
 from magdr_core.media import write_picture
 from tests.api.conftest import EDITS
 
