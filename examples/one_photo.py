@@ -32,7 +32,10 @@ def main(photo: str | None = None, out: str = "magdr-out") -> None:
     (result,) = magdr.photos(photo, edits=EDITS, whole=drawn)
     if result.error:
         raise SystemExit(result.error)
-    print(f"restored by {', then '.join(result.verdict.plan) or 'nothing'}: {result.save(out)}")
+    done = (
+        "nothing was restored" if result.unchanged else f"restored by {', then '.join(result.verdict.plan)}"
+    )
+    print(f"{done}: {result.save(out)}")
 
 
 if __name__ == "__main__":

@@ -92,13 +92,14 @@ def test_only_a_program_is_told_everything_at_the_end(tmp_path, capsys):
         from rich.console import Console
 
         said = []
-        head = {"command": "detect", "assumed_absent": []}
+        head = {"command": "detect", "assumed_absent": [], "false_alarms": 0.01}
         one = FileReport(Silent(Console(stderr=True)), as_json, head)
         for i in range(3):
             facts = {
                 "covered_by_calibration": True,
-                "verdict": "disrupted" if i else "clean",
-                "score": 0.0,
+                "verdict": "disrupted" if i else "not disrupted",
+                "flagged": bool(i),
+                "score": 2.0 * bool(i),
                 "threshold": 1.0,
             }
             one.done(Input(tmp_path / f"{i}.png", f"{i}.png"), facts)
