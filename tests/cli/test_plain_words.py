@@ -49,7 +49,8 @@ def test_the_worst_verdict_is_the_one_that_needs_something_done():
         return Verdict(score > 2, score, 2.0, guess, 0, (), {}, {}, 1.0)
 
     ranked = [one(0.5), one(1.5), one(1.6), one(9.0, guess=True), one(2.5), one(3.0)]
-    assert sorted(reversed(ranked), key=lambda v: v.standing) == ranked
+    mixed = [ranked[i] for i in (3, 0, 5, 2, 4, 1)]
+    assert sorted(mixed, key=lambda v: v.standing) == ranked
 
 
 def test_one_line_says_what_a_guess_would_be():
