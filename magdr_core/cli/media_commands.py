@@ -288,5 +288,5 @@ def judge(
         with display.running("calibrating", 1):
             pipeline = toolkit.magdr(label, defense=defense, cache=cache, progress=step)
         report.start()
-        done = job(pipeline, synthetic=bool(facts.get("synthetic")))
+        done = job(pipeline, synthetic=bool(facts.get("synthetic")), conditions=conditions)
         work_through(inputs, done, conditions, toolkit, report, whole=whole, out=out, wanted=wanted)

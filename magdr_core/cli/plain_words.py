@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from magdr_core.functional import PARTS
 from magdr_core.magdr.verdict import DISRUPTED, INTACT
 
 _WHEN = {
@@ -22,7 +21,8 @@ _WHEN = {
 }
 """What was done to a picture by the usual labels of augmentations and second opinions."""
 
-_NAMED = {"cloth": "clothes", "glasses": "eyes", "skin": "skin"}
+_EVERYWHERE = ("background", "skin", "brows", "eyes", "nose", "mouth", "hair")
+"""Parts that a picture of a face has; of others a parser may be wrong, and a name would puzzle."""
 
 
 def explained(facts: Mapping[str, Any], head: Mapping[str, Any]) -> dict[str, str]:
@@ -82,9 +82,9 @@ def _signs(facts: Mapping[str, Any]) -> list[tuple[float, str]]:
 
 
 def _changes(part: str) -> str:
-    name = _NAMED.get(part, part)
-    named = f"the {name}" if part in PARTS else f"the part {name!r}"
-    return f"the generator changes {named}, which the edit does not concern"
+    if part in _EVERYWHERE:
+        return f"the generator changes the {part}, which the edit does not concern"
+    return "the generator changes parts of the picture that the edit does not concern"
 
 
 def _moves(label: str) -> str:

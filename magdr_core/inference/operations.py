@@ -12,6 +12,7 @@ from torch import Tensor
 from magdr_core.components.batch import Condition
 from magdr_core.guards import GuardedGenerator
 from magdr_core.inference.method import Method, output_behind
+from magdr_core.inference.shown import Conditions, target_of
 from magdr_core.magdr import Outcome, Verdict
 
 Panels = list[tuple[str, Tensor]]
@@ -79,12 +80,17 @@ class JudgingJob:
     Args:
         synthetic: it is calibrated on drawn faces. The detector knows evidence unlike its calibration's, but
             photographs can have evidence that drawn faces have too, so every verdict on a file is a guess.
+        conditions: where what a face shows is found out, it is found out again once the face is restored:
+            of a disrupted one the generator cannot tell it. None: it is told.
     """
 
     limit: float | None = None
 
-    def __init__(self, pipeline: JudgingPipeline, *, synthetic: bool = False) -> None:
+    def __init__(
+        self, pipeline: JudgingPipeline, *, synthetic: bool = False, conditions: Conditions | None = None
+    ) -> None:
         self.pipeline = pipeline
+        self.conditions = conditions
         self.generator = pipeline.generator
         self.synthetic = synthetic
 
@@ -125,7 +131,11 @@ class Defend(JudgingJob):
         outcome = outcome.left_alone(~(outcome.flagged | known), x)
         facts = [self.evidence(outcome, i) for i in range(len(outcome))]
         defended = outcome.flagged | (outcome.rounds > 0)
-        results = self.results(x, c, outcome.restored, facts, defended)
+        told = c
+        if self.conditions is not None and bool((outcome.rounds > 0).any()):
+            told = self.conditions(outcome.restored)
+        facts = [{**own, "target": target_of(self.generator, told, i)} for i, own in enumerate(facts)]
+        results = self.results(x, c, outcome.restored, facts, defended, told)
         return [replace(r, verdict=v) for r, v in zip(results, outcome.verdicts, strict=True)]
 
     @torch.no_grad()
@@ -136,6 +146,7 @@ class Defend(JudgingJob):
         restored: Tensor,
         facts: Sequence[dict[str, Any]],
         defended: Tensor,
+        told: Condition,
     ) -> list[Result]:
         """The results of cuts that are restored already.
 
@@ -145,9 +156,10 @@ class Defend(JudgingJob):
             restored: `[B,3,S,S]`, what takes their place.
             facts: B of them, for the results.
             defended: bool `[B]`, whose output is the one behind the defense; others have the generator's own.
+            told: of B rows, what the generator is told of `restored`.
         """
         before = self.generator(x, c)
-        after = output_behind(self.pipeline.magdr, restored, x, c, self.generator)
+        after = output_behind(self.pipeline.magdr, restored, x, told, self.generator)
         after = torch.where(defended[:, None, None, None], after, before)
         return [
             Result(

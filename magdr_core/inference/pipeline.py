@@ -230,7 +230,7 @@ class Pipeline:
             DataError: as for `detect`; a path that does not exist, a folder without a picture.
         """
         conditions = conditions_asked(self.generator, c, edits, has)
-        job: FaceJob = Defend(self) if restore else Detect(self)
+        job: FaceJob = Defend(self, conditions=conditions) if restore else Detect(self)
         return (
             photo_of(done, restore=restore)
             for done in treated(sources_of(pictures), job, conditions, self.device, whole=whole, wanted=face)

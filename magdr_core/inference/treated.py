@@ -153,5 +153,5 @@ def _results(faces: Faces[S], job: FaceJob, conditions: Conditions, device: torc
         c = conditions(x)
         for i, result in enumerate(job(x, c, [one.given.name for one in some])):
             target = target_of(job.generator, c, i)
-            results.append(replace(result, facts={**result.facts, "target": target}))
+            results.append(replace(result, facts={"target": target, **result.facts}))
     return results

@@ -274,7 +274,7 @@ class _Restoring:
             idx = torch.tensor(rows, device=x.device)
             restored[idx] = self._restored(x[idx], c[idx])
         disrupted = torch.tensor([self.frames[first + i].disrupted for i in range(len(x))], device=x.device)
-        return self.job.results(x, c, restored, [{} for _ in range(len(x))], disrupted)
+        return self.job.results(x, c, restored, [{} for _ in range(len(x))], disrupted, c)
 
     def _restored(self, x: Tensor, c: Condition) -> Tensor:
         if self.maps is None:

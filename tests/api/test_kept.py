@@ -5,8 +5,10 @@ import torch
 
 from magdr_core.components.batch import VectorCondition
 from magdr_core.errors import DataError
+from magdr_core.inference.operations import Defend
 from magdr_core.inference.shown import Keeping, attributes_shown, target_of
 from magdr_core.toolkit import Toolkit
+from tests.api.conftest import EDITS
 
 NAMES = ("Black_Hair", "Blond_Hair", "Smiling", "Eyeglasses")
 
@@ -78,6 +80,26 @@ def test_wishes_are_checked_before_there_is_a_face():
         Keeping(Editor(), {"Smiling": 0.0}, {})
     with pytest.raises(DataError, match="no condition 'Smilling'"):
         Keeping(Editor(), {"Smilling": 1.0}, {})
+
+
+def test_what_a_disrupted_face_shows_is_found_out_once_it_is_restored(calibrated, restoring, faces):
+    def treated(flags):
+        magdr, asked = calibrated(flags), []
+
+        def conditions(x):
+            asked.append(x)
+            return magdr.asked(len(x), edits=EDITS, has=["Smiling"])
+
+        c = magdr.asked(len(faces), edits=EDITS)
+        return asked, Defend(magdr, conditions=conditions)(faces, c, ["a", "b", "c"])
+
+    asked, results = treated("always")
+    assert torch.equal(asked[0], torch.stack([result.changed for result in results]))
+    assert not torch.equal(asked[0], faces)
+    assert [result.facts["target"]["Smiling"] for result in results] == [1.0] * 3
+    asked, results = treated("never")
+    assert not asked
+    assert [result.facts["target"]["Smiling"] for result in results] == [0.0] * 3
 
 
 def test_the_packaged_editor_knows_what_drawn_faces_show():
