@@ -32,7 +32,8 @@ def main(photo: str | None = None, out: str = "magdr-out") -> None:
     (result,) = magdr.photos(photo, edits=EDITS, whole=drawn)
     if result.error:
         raise SystemExit(result.error)
-    print(f"restored by {', then '.join(result.verdict.plan) or 'nothing'}: {result.save(out)}")
+    steps = ", then ".join(result.verdict.plan)
+    print(f"{f'restored by {steps}' if steps else 'handed back as it came'}: {result.save(out)}")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -80,13 +80,14 @@ class Album:
     """Pictures in memory as the split `calibration`, in the order in which calibration uses its parts.
 
     Each picture belongs to one part only, and is there `repeats` times under ids of its own, so that it gets
-    as many edits. Attributes and action units of one's own pictures are not known; all are 0, which is also
-    what `magdr defend` assumes where it is not told.
+    as many edits. Action units of one's own pictures are not known; all are 0, which is also what `magdr
+    defend` assumes where it is not told.
 
     Args:
         images: `[n,3,S,S]`, 8-bit levels.
         names: n stable names.
-        attributes: the generator's condition names.
+        attributes: by the generator's condition names what each picture shows, `[n]` in [0,1] each, as
+            `magdr defend` takes it to be.
         sharing: what they are for; every part has some if None.
     """
 
@@ -94,7 +95,7 @@ class Album:
         self,
         images: Tensor,
         names: Sequence[str],
-        attributes: Sequence[str],
+        attributes: Mapping[str, Tensor],
         sharing: Sharing | None = None,
     ) -> None:
         self.size = int(images.shape[-1])
@@ -102,7 +103,7 @@ class Album:
         self.sharing = sharing or Sharing.of(len(images))
         self._images = images
         self._names = tuple(names)
-        self._attributes = tuple(attributes)
+        self._attributes = {name: shown.to(images.device) for name, shown in attributes.items()}
         self._rows = _spread(len(images), self.sharing)
 
     def split(self, name: str) -> Album:
@@ -115,18 +116,19 @@ class Album:
 
     def __getitem__(self, indices: Sequence[int]) -> Batch:
         rows = [self._rows[i] for i in indices]
-        nothing = torch.zeros(len(rows), device=self.device)
+        pictures = [i for i, _ in rows]
         return Batch(
-            images=self._images[[i for i, _ in rows]],
+            images=self._images[pictures],
             ids=tuple(f"{self._names[i]}#{k}" for i, k in rows),
-            attributes=dict.fromkeys(self._attributes, nothing),
+            attributes={name: shown[pictures] for name, shown in self._attributes.items()},
             action_units=torch.zeros(len(rows), ACTION_UNITS, device=self.device),
             identities=torch.tensor([i for i, _ in rows], device=self.device),
         )
 
     def fingerprint(self) -> str:
         levels = (self._images * 255).round().byte().cpu().contiguous().numpy().tobytes()
-        content = hashlib.sha256(levels + "\n".join(self._names).encode()).hexdigest()
+        shown = [(name, values.tolist()) for name, values in self._attributes.items()]
+        content = hashlib.sha256(levels + "\n".join([*self._names, repr(shown)]).encode()).hexdigest()
         return f"album-{self.size}px-{len(self._images)}x{self.sharing.repeats}-{content[:32]}"
 
 

@@ -17,8 +17,10 @@ from magdr_core.calibration.own_thresholds import with_own_thresholds
 from magdr_core.components.protocols import Dataset
 from magdr_core.components.specs import DatasetSpec
 from magdr_core.errors import DataError
+from magdr_core.functional import batch_size
 from magdr_core.guards import GuardedFinder, GuardedGenerator
-from magdr_core.inference.photos import because, load
+from magdr_core.inference.loaded import because, load
+from magdr_core.inference.shown import attributes_shown
 from magdr_core.inference.sources import Input, below
 from magdr_core.media import FaceFinder
 from magdr_core.registry.read import Registry
@@ -182,7 +184,7 @@ class PictureFolder:
         if not faces:
             raise DataError(f"{self.folder}: no picture with a face")
         images = torch.stack(faces).to(toolkit.device)
-        album = Album(images, names, generator.condition_names, shared(len(images)))
+        album = Album(images, names, _shown(generator, images), shared(len(images)))
         self.sharing = album.sharing
         return album
 
@@ -195,6 +197,16 @@ class PictureFolder:
             "edits_per_picture": self.sharing.repeats,
             "samples": list(self.sharing.samples.counts),
         }
+
+
+def _shown(generator: GuardedGenerator, images: Tensor) -> dict[str, Tensor]:
+    """What pictures `[n,3,S,S]` show, by the generator's condition names, as `magdr defend` will take it."""
+    if not generator.whole_target:
+        nothing = torch.zeros(len(images), device=images.device)
+        return dict.fromkeys(generator.condition_names, nothing)
+    together = batch_size(images.shape, "deliver", images.device)
+    parts = [attributes_shown(generator, some, {}) for some in images.split(together)]
+    return {name: torch.cat([part[name] for part in parts]) for name in generator.condition_names}
 
 
 def entries_for(

@@ -9,7 +9,7 @@ import click
 
 from magdr_core.cli import media_commands as media
 from magdr_core.cli.attacked_photos import ENDINGS, QUALITY, AttackedPhotos
-from magdr_core.cli.common import cache_option, check_writable, chosen_finder, open_toolkit
+from magdr_core.cli.common import cache_option, check_writable, chosen_finder, open_for_files
 from magdr_core.cli.document import for_a_program
 from magdr_core.cli.jobs import AttackJob
 from magdr_core.cli.paths import check_results, collect
@@ -64,7 +64,7 @@ def command(
         wanted = media.parsed_edits(edits)
         check_results(inputs, out, "attacked", ENDINGS[survive is not None])
         check_writable(out)
-        toolkit = open_toolkit(registry, device, block)
+        toolkit = open_for_files(registry, device, block, task)
         label = media.chosen_task(toolkit, task, wanted)
         attacks = toolkit.registry.labels("attack")
         if attack is None and not attacks:
@@ -75,18 +75,19 @@ def command(
                 f"{toolkit.registry.path.name} has no [attack.{chosen}]{suggestion(chosen, attacks)}"
             )
         generator = toolkit.generator(label)
-        condition = media.chosen_condition(generator, wanted, media.checked_has(has))
-        job = AttackJob(generator, _ready(toolkit, label, chosen, cache), toolkit.registry.seed)
+        conditions = media.chosen_conditions(generator, wanted, media.parsed_edits(has, "--has"))
         found_by = chosen_finder(toolkit, finder, whole)
         head = {
             "command": "attack",
-            **media.condition_facts(label, generator, wanted, has),
+            **media.condition_facts(toolkit, label, conditions),
             "attack": chosen,
             **media.finder_facts(found_by),
         }
         report = media.FileReport(media.new_display(as_json), as_json, head, stdout)
+        report.start()
+        job = AttackJob(generator, _ready(toolkit, label, chosen, cache), toolkit.registry.seed)
         photos = partial(AttackedPhotos, survive_jpeg=survive is not None)
-        media.work_through(inputs, job, condition, toolkit, report, finder=found_by, out=out, photos=photos)
+        media.work_through(inputs, job, conditions, toolkit, report, finder=found_by, out=out, photos=photos)
 
 
 def _ready(toolkit: Toolkit, task: str, label: str, cache: Path) -> GuardedAttack:

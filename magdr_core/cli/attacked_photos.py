@@ -11,11 +11,13 @@ from torch import Tensor
 from magdr_core.cli.jobs import AttackJob, in_levels
 from magdr_core.cli.paths import Input
 from magdr_core.cli.photos import PhotoWork
-from magdr_core.components.batch import Samples
+from magdr_core.components.batch import Condition, Samples
 from magdr_core.components.rng import SampleRng
 from magdr_core.functional import ssim
 from magdr_core.inference.full_size_attack import LARGEST, attack_picture
-from magdr_core.inference.photos import Loaded, because, load, place_of
+from magdr_core.inference.loaded import Loaded, because, load, place_of
+from magdr_core.inference.shown import target_of
+from magdr_core.inference.treated import Treated
 from magdr_core.media import cut, face_cut, faces_in, without_colours
 from magdr_core.media.pictures import as_jpeg, write_jpeg
 
@@ -58,7 +60,8 @@ class AttackedPhotos(PhotoWork):
                 self.done(given, facts)
 
     def _attacked(self, one: Loaded[Input]) -> dict[str, Any]:
-        job, c = self.job, self.condition
+        job = self.job
+        c = self.conditions(one.face[None].to(self.device))
         rng = SampleRng(job.seed, f"attack/{job.attack.label}", [one.given.name], device=self.device)
         changed = attack_picture(
             one.levels, one.box, c, job.attack, job.generator, self.device, rng=rng, quality=self.quality
@@ -76,19 +79,20 @@ class AttackedPhotos(PhotoWork):
             **result.facts,
             "largest_change": moved,
             "ssim": round(self._alike(one, changed), 4),
-            **self._survived(one, stored),
+            **self._survived(one, stored, c),
+            "target": target_of(job.generator, c, 0),
         }
         if self.out is not None:
-            facts["files"] = self.write(one, result, facts, changed, self.out)
+            facts["files"] = self.write(Treated([one], [result]), facts, changed, self.out)
         return facts
 
-    def _survived(self, one: Loaded[Input], stored: Tensor) -> dict[str, Any]:
+    def _survived(self, one: Loaded[Input], stored: Tensor, c: Condition) -> dict[str, Any]:
         """What the attack still does to whoever is given the file, and cuts the face out anew."""
         faces = [] if self.finder is None else faces_in(stored, self.finder)
         box = face_cut(faces[0], *stored.shape[1:]) if faces else one.box
         size = self.job.generator.size
         clean, attacked = (cut(image, box, size).to(self.device) for image in (one.levels, stored))
-        return {"cut_in_file": place_of(box), **self.job.survived(clean, attacked, self.condition)}
+        return {"cut_in_file": place_of(box), **self.job.survived(clean, attacked, c)}
 
     @staticmethod
     def _alike(one: Loaded[Input], changed: Tensor) -> float:

@@ -11,11 +11,11 @@ from torch import Tensor
 from magdr_core.cli.jobs import AttackJob, Defend, Detect, Result
 from magdr_core.cli.paths import Input
 from magdr_core.cli.photos import PhotoWork
-from magdr_core.components.batch import Condition
+from magdr_core.errors import DataError
 from magdr_core.inference.clip_writer import write_clip
 from magdr_core.inference.followed import Followed, Step, follow
-from magdr_core.inference.photos import because
-from magdr_core.inference.videos import Clip, treated_clip
+from magdr_core.inference.loaded import ALL, LARGEST, because
+from magdr_core.inference.videos import Clip, one_for_all, treated_clip
 from magdr_core.media import Box, cut, read_video
 from magdr_core.media.video_writer import check_writable_size
 
@@ -41,8 +41,10 @@ class ClipWork:
         if isinstance(job, AttackJob):
             return self._attacked(given, job)
         assert isinstance(job, Detect | Defend)
+        if work.wanted not in (ALL, LARGEST, 1):
+            raise DataError(f"{given.path}: in clips the largest face is followed, not face {work.wanted}")
         clip = treated_clip(
-            given, job, work.condition, work.device, finder=work.finder, out=work.out, step=self.step
+            given, job, work.conditions, work.device, finder=work.finder, out=work.out, step=self.step
         )
         return _judged_facts(clip, job)
 
@@ -52,14 +54,16 @@ class ClipWork:
         check_writable_size(given.path, video.width, video.height)
         clip = follow(video, finder=work.finder, step=self.step)
         names = [f"{given.name}#{i}" for i in range(len(clip))]
+        conditions = one_for_all(clip, work.conditions, job.generator.size, work.device)
         of_frames: list[dict[str, Any]] = []
 
         def attacked(x: Tensor, first: int) -> list[Result]:
-            return job(x, self._c(x), names[first : first + len(x)])
+            return job(x, conditions(x), names[first : first + len(x)])
 
         def seen(result: Result, before: Tensor, changed: Tensor, box: Box) -> None:
             again = cut(changed, box, job.generator.size).to(work.device)
-            of_frames.append({**result.facts, **job.survived(before, again, work.condition)})
+            left = job.survived(before, again, conditions(before[None]))
+            of_frames.append({**result.facts, **left})
 
         written = write_clip(
             clip,
@@ -82,9 +86,6 @@ class ClipWork:
             "output_mse_in_file": _median([f["output_mse_in_file"] for f in of_frames]),
             "files": {name: str(path) for name, path in written.files.items()},
         }
-
-    def _c(self, x: Tensor) -> Condition:
-        return self.work.conditions(len(x))
 
 
 def _clip_facts(clip: Followed, notes: Sequence[str]) -> dict[str, Any]:
@@ -111,7 +112,8 @@ def _judged_facts(clip: Clip, job: Detect | Defend) -> dict[str, Any]:
         "seconds": round(clip.seconds, 3),
         "times": [round(f.time, 6) for f in frames],
         "notes": list(clip.notes),
-        "verdict": "disrupted" if verdict.disrupted else "clean",
+        "verdict": verdict.word,
+        "flagged": verdict.disrupted,
         "score": verdict.score,
         "threshold": verdict.threshold,
         "covered_by_calibration": not verdict.guess,

@@ -18,16 +18,19 @@ from magdr_core.cli.jobs import Defend
 def command(paths: tuple[Path, ...], **options: Any) -> None:
     """Detect disrupted faces in pictures, folders (with all below) and clips, and restore them.
 
-    The largest face is cut out, judged and, if it is disrupted, restored for this generator and edit; the
-    change is put back into the picture, whose rest stays as it is. Written are, for each NAME:
+    Every face is cut out, judged and, if it is disrupted, restored for this generator and edit; the change is
+    put back into the picture, whose rest stays as it is. Written are, for each NAME:
 
     \b
-      NAME.restored.png   the picture, restored (clips: .mkv, lossless, with their sound)
+      NAME.restored.png   the picture, restored (clips: .mkv, lossless, with their sound);
+      NAME.unchanged.*    or, if nothing was, a copy of the file, byte for byte (* is its ending)
       NAME.output.png     what the generator then makes of it (clips: .mp4)
-      NAME.compare.png    received, restored, and the outputs on both (clips: .mp4)
+      NAME.compare.png    received, restored, and the outputs on both (clips: .mp4); without the
+                          restored ones if nothing was
 
-    Below a folder, hidden files and such results are passed over. What a picture shows is not known:
-    attributes that --has does not name count as 0, which the generator takes for absent. A clip is judged by
+    Below a folder, hidden files and such results are passed over. What a picture shows is found out by the
+    generator itself, so that it is told to keep what --set does not name; --has knows better. Reenactment
+    takes the action units that neither names for 0. Of a clip the largest face is followed; it is judged by
     the median of half a second, so that its verdict does not flicker, and is restored stretch by stretch.
 
     Exit code 1: some files could not be used and were skipped; 2: nothing was written.

@@ -17,7 +17,10 @@ from magdr_core.cli.jobs import Detect
 def command(paths: tuple[Path, ...], **options: Any) -> None:
     """Say which pictures, folders (with all below) and clips hold disrupted faces; writes nothing.
 
-    The verdict is about the largest face and about one generator and edit, as for `magdr defend`, with the
-    same options. Exit code 1: some files could not be used and were skipped.
+    Every face of a picture, and the largest of a clip, gets a verdict for one generator and edit: disrupted,
+    not disrupted, or cannot tell, where the calibration knows nothing like it or the score lies between.
+    With it comes how sure it is, why, and what to do. Options are those of `magdr defend`.
+
+    Exit code 1: some files could not be used and were skipped.
     """
     media.judge("detect", Detect, paths, **options)

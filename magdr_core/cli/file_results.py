@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,8 +12,9 @@ from magdr_core.cli.common import ProgressDisplay
 from magdr_core.cli.document import path_facts, text_only
 from magdr_core.cli.paths import Input
 from magdr_core.cli.terminal import Terminal, say_document
-from magdr_core.cli.verdict_text import ADVICE, detail_lines, verdict_line
+from magdr_core.cli.verdict_text import ADVICE, explain, file_lines
 from magdr_core.errors import MagdrError, one_line
+from magdr_core.magdr.verdict import DISRUPTED, UNCLEAR
 
 
 @dataclass(frozen=True)
@@ -22,27 +24,37 @@ class Telling:
     Attributes:
         opening: lines before the first one, of the document's head.
         lines: of one input's facts, the first one beside the file's name.
-        counted: the verdict that is counted at the end.
+        counted: the verdicts that are counted at the end, the first of them also where there is none.
+        explain: adds to an input's facts what they mean, by the document's head.
     """
 
     opening: Callable[[Mapping[str, Any]], list[str]]
     lines: Callable[[Mapping[str, Any]], list[str]]
-    counted: str
+    counted: Sequence[str]
+    explain: Callable[[dict[str, Any], Mapping[str, Any]], None] = lambda facts, head: None
 
 
 def _assumptions(head: Mapping[str, Any]) -> list[str]:
     lines = []
-    if head["assumed_absent"]:
-        names = ", ".join(head["assumed_absent"])
-        lines.append(f"taken for absent, since --has does not name them: {names}")
+    if head.get("knows"):
+        lines.append(
+            f"the generator of {head['task']} knows {head['knows']} only: on a photograph, neither what it "
+            "makes of it nor a verdict about that means much"
+        )
     if head.get("synthetic"):
         lines.append(
             f"calibrated on {head['calibrated_on']}, no photographs: verdicts are guesses until you {ADVICE}"
         )
+    if head.get("kept"):
+        names = ", ".join(head["kept"])
+        lines.append(f"kept as each face shows them, as far as the generator can tell: {names}")
+    if head["assumed_absent"]:
+        names = ", ".join(head["assumed_absent"])
+        lines.append(f"taken for absent, since --has does not name them: {names}")
     return lines
 
 
-DISRUPTION = Telling(_assumptions, lambda facts: [verdict_line(facts), *detail_lines(facts)], "disrupted")
+DISRUPTION = Telling(_assumptions, file_lines, (DISRUPTED, UNCLEAR), explain)
 """Of `detect`, `defend` and `attack`."""
 
 
@@ -53,7 +65,7 @@ class FileReport:
     Attributes:
         stdout: in this context stdout is the command's own again (`for_a_program`).
         results: for the document alone: a folder may be of any size.
-        counted: how many have the verdict that is counted.
+        verdicts: how many there are of each.
     """
 
     display: ProgressDisplay
@@ -62,22 +74,22 @@ class FileReport:
     stdout: Callable[[], AbstractContextManager[None]] = nullcontext
     results: list[dict[str, Any]] = field(default_factory=list)
     count: int = 0
-    judged: int = 0
-    counted: int = 0
+    verdicts: Counter[str] = field(default_factory=Counter)
     skipped: list[dict[str, str]] = field(default_factory=list)
     telling: Telling = DISRUPTION
+    started: bool = False
 
     def start(self) -> None:
-        if not self.as_json:
+        """Say what is to be known beforehand, once."""
+        if not (self.as_json or self.started):
             for line in self.telling.opening(self.head):
                 self.display.say(line)
+        self.started = True
 
     def done(self, given: Input, facts: dict[str, Any]) -> None:
-        if facts.get("covered_by_calibration") is False:
-            facts["advice"] = ADVICE
+        self.telling.explain(facts, self.head)
         self.count += 1
-        self.judged += "verdict" in facts
-        self.counted += facts.get("verdict") == self.telling.counted
+        self.verdicts.update([facts["verdict"]] if "verdict" in facts else [])
         if self.as_json:
             self.results.append({**path_facts(given.path), **facts})
         else:
@@ -101,7 +113,9 @@ class FileReport:
             with self.stdout():
                 say_document(text_only(document))
         else:
-            judged = f", {self.counted} {self.telling.counted}" if self.judged else ""
+            first, *others = self.telling.counted
+            shown = [first, *(word for word in others if self.verdicts[word])] if self.verdicts else []
+            judged = "".join(f", {self.verdicts[word]} {word}" for word in shown)
             skipped = f", {len(self.skipped)} skipped" if self.skipped else ""
             self.display.say(f"{self.count} done{judged}{skipped}")
         if self.skipped:

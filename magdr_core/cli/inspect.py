@@ -28,7 +28,7 @@ from magdr_core.cli.paths import Input, collect
 from magdr_core.errors import DataError
 from magdr_core.forensics.inspection import Inspector, chosen_models, dataset_of
 from magdr_core.forensics.real_scores import RealScores, read_real_scores
-from magdr_core.inference.photos import because, load
+from magdr_core.inference.loaded import because, load
 from magdr_core.inference.sources import below
 from magdr_core.measures.thresholds import rate_kept
 from magdr_core.media import FaceFinder

@@ -16,7 +16,7 @@ from magdr_core.errors import MagdrError
 from magdr_core.forensics.inspection import Inspected, Inspector
 from magdr_core.functional import resize
 from magdr_core.inference.followed import Step, follow
-from magdr_core.inference.photos import Loaded, because, load_all
+from magdr_core.inference.loaded import Loaded, because, load_all
 from magdr_core.media import FaceFinder, cut, read_video, write_picture
 from magdr_core.media.panels import side_by_side
 
@@ -208,5 +208,5 @@ def _opening(head: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-FORENSIC = Telling(_opening, _lines, FORGED)
+FORENSIC = Telling(_opening, _lines, (FORGED,))
 """What `magdr inspect` says."""

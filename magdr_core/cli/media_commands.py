@@ -17,18 +17,20 @@ from magdr_core.cli.common import (
     chosen_finder,
     device_option,
     finder_option,
-    open_toolkit,
+    open_for_files,
 )
 from magdr_core.cli.document import for_a_program
 from magdr_core.cli.file_results import FileReport, new_display
 from magdr_core.cli.jobs import Defend, Detect, FaceJob
 from magdr_core.cli.paths import Input, check_results, collect
 from magdr_core.cli.photos import PhotoWork
-from magdr_core.components.batch import Condition
-from magdr_core.errors import DataError, suggestion
+from magdr_core.errors import DataError, RegistryError, suggestion
+from magdr_core.files.checkpoint import read_card
 from magdr_core.guards import GuardedFinder, GuardedGenerator
+from magdr_core.inference.loaded import ALL, LARGEST, Wanted
+from magdr_core.inference.shown import Keeping
 from magdr_core.media import FaceFinder
-from magdr_core.runtime.conditions import condition_of, known_name
+from magdr_core.runtime.conditions import known_name
 from magdr_core.toolkit import Toolkit
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -37,10 +39,17 @@ _OPTIONS = (
     click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH..."),
     click.option("--task", metavar="LABEL", help="Generator of the registry; may be left out if it has one."),
     click.option(
-        "--set", "edits", multiple=True, metavar="NAME[=VALUE]", help="What the generator shall make of it."
+        "--set",
+        "edits",
+        multiple=True,
+        metavar="NAME[=VALUE]",
+        help="What the generator shall make of it; all else is kept.",
     ),
     click.option(
-        "--has", multiple=True, metavar="NAME", help="What the pictures show already; all else counts as 0."
+        "--has",
+        multiple=True,
+        metavar="NAME[=VALUE]",
+        help="What the pictures show already (=0: do not show), where it shall not be found out.",
     ),
     click.option("--whole", is_flag=True, help="No search for a face: the largest square in the middle."),
     click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, nothing else."),
@@ -51,6 +60,15 @@ _OPTIONS = (
 )
 
 _CALIBRATED = (
+    click.option(
+        "--face",
+        "wanted",
+        default=ALL,
+        show_default=True,
+        metavar="all|largest|N",
+        callback=lambda context, option, value: wanted_face(value),
+        help="Which faces of a picture; N counts by size, from 1.",
+    ),
     click.option(
         "--calibration",
         type=click.Path(path_type=Path, exists=True, dir_okay=False),
@@ -81,8 +99,26 @@ def calibrated_options(function: F) -> F:
     return function
 
 
-def parsed_edits(texts: Sequence[str]) -> dict[str, float]:
+def wanted_face(text: str) -> Wanted:
+    """What --face says.
+
+    Raises:
+        click.UsageError: something else than a word that it knows, or a number from 1.
+    """
+    if text == ALL:
+        return ALL
+    if text == LARGEST:
+        return LARGEST
+    if text.isdecimal() and text.isascii() and int(text):
+        return int(text)
+    raise click.UsageError(f"--face {text}: expected {ALL}, {LARGEST}, or a number from 1")
+
+
+def parsed_edits(texts: Sequence[str], option: str = "--set") -> dict[str, float]:
     """`NAME` or `NAME=VALUE`; without a value 1.
+
+    Args:
+        option: what the user calls them.
 
     Raises:
         click.UsageError: no name, a name twice, or a value outside 0 to 1.
@@ -95,23 +131,11 @@ def parsed_edits(texts: Sequence[str]) -> dict[str, float]:
         except ValueError:
             number = math.nan
         if not name or not 0 <= number <= 1:
-            raise click.UsageError(f"--set {text}: expected NAME or NAME=VALUE with a value from 0 to 1")
+            raise click.UsageError(f"{option} {text}: expected NAME or NAME=VALUE with a value from 0 to 1")
         if name in edits:
-            raise click.UsageError(f"--set {name} is given twice; say it once")
+            raise click.UsageError(f"{option} {name} is given twice; say it once")
         edits[name] = number
     return edits
-
-
-def checked_has(names: Sequence[str]) -> tuple[str, ...]:
-    """What --has names.
-
-    Raises:
-        click.UsageError: a name twice.
-    """
-    twice = next((name for i, name in enumerate(names) if name in names[:i]), None)
-    if twice is not None:
-        raise click.UsageError(f"--has {twice} is given twice; say it once")
-    return tuple(names)
 
 
 def chosen_task(toolkit: Toolkit, task: str | None, edits: Iterable[str] = ()) -> str:
@@ -138,10 +162,10 @@ def chosen_task(toolkit: Toolkit, task: str | None, edits: Iterable[str] = ()) -
     return tasks[0]
 
 
-def chosen_condition(
-    generator: GuardedGenerator, edits: Mapping[str, float], has: Sequence[str]
-) -> Condition:
-    """The condition for every picture, `[1,C]`.
+def chosen_conditions(
+    generator: GuardedGenerator, edits: Mapping[str, float], has: Mapping[str, float]
+) -> Keeping:
+    """The condition for each picture, `[1,C]`, from its face.
 
     Raises:
         DataError: an unknown name, no edit for a generator that needs one, or an edit that changes nothing.
@@ -150,25 +174,46 @@ def chosen_condition(
     known_name(generator, has)
     if names and not edits:
         raise DataError(f"say what the generator shall do with --set NAME; it knows {', '.join(names)}")
-    return condition_of(generator, dict.fromkeys(has, 1.0), edits)
+    return Keeping(generator, edits, has)
 
 
-def condition_facts(
-    task: str, generator: GuardedGenerator, edits: Mapping[str, float], has: Sequence[str]
-) -> dict[str, Any]:
-    """What the generator is told, and what about the pictures is only assumed, for the report."""
-    assumed = [name for name in generator.condition_names if name not in has and name not in edits]
-    return {"task": task, "set": dict(edits), "has": list(has), "assumed_absent": assumed}
+def condition_facts(toolkit: Toolkit, task: str, asked: Keeping) -> dict[str, Any]:
+    """What the generator is told, what about the pictures is found out or only assumed, and what the
+    generator was trained on, for the report."""
+    kept, named = asked.looked_for, {*asked.has, *asked.edits}
+    unknown = [n for n in asked.generator.condition_names if n not in named and n not in kept]
+    return {
+        "task": task,
+        "set": dict(asked.edits),
+        "has": dict(asked.has),
+        "kept": kept,
+        # An editor that only adds leaves alone what it is not told of.
+        "assumed_absent": [] if asked.generator.additive else unknown,
+        "knows": "drawn faces" if trained_on_drawn(toolkit, task) else "",
+    }
+
+
+def trained_on_drawn(toolkit: Toolkit, task: str) -> bool:
+    """Whether the card beside the generator's weights says that it was trained on drawn faces."""
+    for value in toolkit.resolve("generator", task).params.values():
+        if isinstance(value, Path):
+            data = str(read_card(value).get("training", {}).get("data", "")).split(",")[0]
+            try:
+                return "synthetic" in toolkit.resolve("dataset", data).entry.spec.tags
+            except RegistryError:
+                return False
+    return False
 
 
 def calibration_facts(toolkit: Toolkit, task: str) -> dict[str, Any]:
     """What verdicts are calibrated on, for the report; drawn faces are no photographs."""
     file = toolkit.registry.calibration.file
+    rate = {"false_alarms": toolkit.registry.calibration.fpr}
     if file != "auto":
-        return {"calibrated_on": file}
+        return {"calibrated_on": file, **rate}
     dataset = toolkit.registry.dataset_of(task)
     name = toolkit.resolve("dataset", dataset).entry.name
-    return {"calibrated_on": name, "synthetic": toolkit.drawn(dataset)}
+    return {"calibrated_on": name, "synthetic": toolkit.drawn(dataset), **rate}
 
 
 def finder_facts(finder: GuardedFinder | None) -> dict[str, Any]:
@@ -179,12 +224,13 @@ def finder_facts(finder: GuardedFinder | None) -> dict[str, Any]:
 def work_through(
     inputs: Sequence[Input],
     job: FaceJob,
-    condition: Condition,
+    conditions: Keeping,
     toolkit: Toolkit,
     report: FileReport,
     *,
     finder: FaceFinder | None,
     out: Path | None,
+    wanted: Wanted = ALL,
     photos: Callable[..., PhotoWork] = PhotoWork,
 ) -> None:
     """Pictures first, then clips.
@@ -193,8 +239,8 @@ def work_through(
         finder: of faces; None for no search, the largest square in the middle.
         photos: makes the work on pictures.
     """
-    report.start()
-    work = photos(job, condition, toolkit.device, finder=finder, out=out, done=report.done, skip=report.skip)
+    told: Any = {"done": report.done, "skip": report.skip}
+    work = photos(job, conditions, toolkit.device, finder=finder, out=out, wanted=wanted, **told)
     clips = ClipWork(work, report.display.step)
     with report.display.running(str(report.head["command"]), len(inputs)):
         work.run([i for i in inputs if not i.is_video])
@@ -221,6 +267,7 @@ def judge(
     calibration: Path | None,
     defense: str,
     cache: Path,
+    wanted: Wanted,
     out: Path | None = None,
 ) -> None:
     """Calibrate MagDR for the task and put it to work on the files, with the options of the command line.
@@ -230,22 +277,28 @@ def judge(
     """
     with for_a_program(as_json) as stdout:
         inputs = collect(paths)
-        wanted = parsed_edits(edits)
+        sought = parsed_edits(edits)
         if out is not None:
             check_results(inputs, out, job.suffix)
             check_writable(out)
-        toolkit = open_toolkit(registry, device, block)
+        toolkit = open_for_files(registry, device, block, task)
         if calibration is not None:
             toolkit = toolkit.with_calibration(calibration)
-        label = chosen_task(toolkit, task, wanted)
+        label = chosen_task(toolkit, task, sought)
         generator = toolkit.generator(label)
-        condition = chosen_condition(generator, wanted, checked_has(has))
+        conditions = chosen_conditions(generator, sought, parsed_edits(has, "--has"))
         found_by = chosen_finder(toolkit, finder, whole)
-        display = new_display(as_json)
-        with display.running("calibrating", 1):
-            pipeline = toolkit.magdr(label, defense=defense, cache=cache, progress=display.step)
-        facts = condition_facts(label, generator, wanted, has) | calibration_facts(toolkit, label)
+        facts = condition_facts(toolkit, label, conditions) | calibration_facts(toolkit, label)
         head = {"command": command, **facts, "defense": defense, **finder_facts(found_by)}
         report = FileReport(new_display(as_json), as_json, head, stdout)
-        done = job(pipeline, synthetic=bool(facts.get("synthetic")))
-        work_through(inputs, done, condition, toolkit, report, finder=found_by, out=out)
+        display = new_display(as_json)
+
+        def step(what: str, done: int, total: int) -> None:
+            report.start()  # before anything is computed, and not where the defense cannot be used
+            display.step(what, done, total)
+
+        with display.running("calibrating", 1):
+            pipeline = toolkit.magdr(label, defense=defense, cache=cache, progress=step)
+        report.start()
+        done = job(pipeline, synthetic=bool(facts.get("synthetic")), conditions=conditions)
+        work_through(inputs, done, conditions, toolkit, report, finder=found_by, out=out, wanted=wanted)

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from magdr_core.errors import DataError
+from magdr_core.inference.operations import RESTORED
 from magdr_core.inference.sources import Input, below
 
 __all__ = ["Input", "check_results", "collect"]
@@ -40,6 +41,7 @@ def check_results(inputs: Sequence[Input], out: Path, changed: str, picture: str
             raise click.UsageError(
                 f"{other.path} and {given.path} would have results of one name; name the folder above them"
             )
-        for result in given.results(out, changed, picture).values():
+        copies = [given.unchanged(out)] if changed == RESTORED else []
+        for result in [*given.results(out, changed, picture).values(), *copies]:
             if os.path.realpath(result) in known:
                 raise click.UsageError(f"{result} is an input and would be overwritten; choose another --out")

@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from magdr_core.cli.plain_words import explained
 from magdr_core.inference.videos import stretches_in_words
-from magdr_core.magdr.verdict import ADVICE, verdict_words
+from magdr_core.magdr.verdict import ADVICE, DISRUPTED, INTACT, verdict_words
 
-__all__ = ["ADVICE", "detail_lines", "verdict_line"]
-
-SHOWN = 3
+__all__ = ["ADVICE", "explain", "file_lines", "headline", "verdict_line"]
 
 
 def verdict_line(facts: Mapping[str, Any]) -> str:
-    """What was decided, in one line without the file's name."""
+    """What was decided about a face or a clip, in one line without the file's name."""
     if "verdict" not in facts:
         return _attack_line(facts)
-    guess = not facts["covered_by_calibration"]
-    return verdict_words(
-        facts["verdict"], facts["score"], facts["threshold"], guess=guess, where=_where(facts)
-    )
+    gate, guess = facts.get("reconstructed_above"), not facts["covered_by_calibration"]
+    return verdict_words(facts["score"], facts["threshold"], gate=gate, guess=guess, where=_where(facts))
+
+
+def headline(facts: Mapping[str, Any]) -> str:
+    """The verdict alone; of a guess also what it would be."""
+    if "verdict" not in facts:
+        return _attack_line(facts)
+    word, each = facts["verdict"], facts.get("faces", [facts])
+    looks = DISRUPTED if facts["flagged"] else INTACT
+    where = _where(facts)
+    if len(each) > 1:
+        alike = sum(face["verdict"] == word for face in each)
+        where = f", {alike} of {len(each)} faces"
+    if not facts["covered_by_calibration"]:
+        return f"{word}{where}; it looks {looks}" if len(each) > 1 else f"{word}; it looks {looks}{where}"
+    return f"{word}{where}"
 
 
 def _where(facts: Mapping[str, Any]) -> str:
@@ -37,30 +49,47 @@ def _attack_line(facts: Mapping[str, Any]) -> str:
     return line
 
 
-def detail_lines(facts: Mapping[str, Any]) -> list[str]:
-    """The evidence behind a verdict: the strongest regions and processings, and what was done."""
-    lines = []
-    strongest = [
-        f"{name}: {_strongest(facts[key])}"
-        for name, key in (("regions", "regions"), ("processings", "processings"))
-        if facts.get(key)
-    ]
-    if strongest:
-        lines.append("; ".join(strongest) + " (in spreads of clean faces)")
-    if facts.get("plan"):
-        lines.append(f"restored by {', then '.join(facts['plan'])} ({_cost(facts)})")
-    elif facts.get("verdict") == "disrupted" and facts.get("files"):
-        lines.append("not changed: no restoration made it look cleaner")
+def explain(facts: dict[str, Any], head: Mapping[str, Any]) -> None:
+    """Add to the facts of a file, and of each of its faces, how sure the verdict is, why, and what to do."""
+    if "verdict" not in facts:
+        return
+    facts |= explained(facts, head)
+    for face in facts.get("faces", ()):
+        face |= explained(face, head)
+
+
+def file_lines(facts: Mapping[str, Any]) -> list[str]:
+    """All that is said of a file: the verdict, then a block of lines for it, or for each of its faces."""
+    lines = [headline(facts)]
+    if "verdict" in facts:
+        each = facts.get("faces", [facts])
+        if len(each) == 1:
+            lines += _reasons(facts)
+        for number, face in enumerate(each, 1) if len(each) > 1 else ():
+            place = f"{face['cut']['side']} pixels a side at {face['cut']['left']}, {face['cut']['top']}"
+            lines.append(f"face {number} ({place}): {headline(face)}")
+            lines += [f"  {line}" for line in _reasons(face)]
+        lines.append(f"what to do: {facts['what_to_do']}")
+        if "files" in facts:
+            lines.append(_handed_back(facts))
     lines.extend(facts.get("notes", ()))
     return lines
+
+
+def _reasons(facts: Mapping[str, Any]) -> Iterator[str]:
+    yield f"how sure: {facts['how_sure']}"
+    yield f"why: {facts['why']}"
+    if facts.get("plan"):
+        yield f"restored by {', then '.join(facts['plan'])} ({_cost(facts)})"
+
+
+def _handed_back(facts: Mapping[str, Any]) -> str:
+    if "unchanged" in facts["files"]:
+        return "handed back unchanged, a copy of the file byte for byte"
+    return "handed back restored; everything else in it is as it was"
 
 
 def _cost(facts: Mapping[str, Any]) -> str:
     if "frames" in facts:
         return f"the same for every disrupted frame; {facts['forwards']:g} forwards per frame"
     return f"{facts['rounds']} round{'s' * (facts['rounds'] != 1)}, {facts['forwards']:g} forwards"
-
-
-def _strongest(values: Mapping[str, float]) -> str:
-    ranked = sorted(values.items(), key=lambda item: -item[1])[:SHOWN]
-    return ", ".join(f"{name} {value:+.1f}" for name, value in ranked)

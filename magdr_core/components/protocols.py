@@ -76,7 +76,8 @@ class Generator(Protocol):
 
     # Optional: `classes(c) -> [Condition, ...]`, every condition that the faces of `c` could be given, for
     # attacks that do not know which one it will be. `additive = True`: it only adds, and a value of 0 leaves
-    # as it is what a picture shows.
+    # as it is what a picture shows. `whole_target = True`: its conditions are attributes, 0 or 1, of which it
+    # is told all; told those of the picture itself it changes next to nothing.
 
 
 class FeatureSource(Protocol):

@@ -43,6 +43,7 @@ class GuardedGenerator(Guard):
         stream: names the streams of a stochastic one.
         regions: what `edited` is over; the twelve `PARTS` where the component declares nothing.
         additive: it only adds: a condition of 0 leaves as it is what a picture shows.
+        whole_target: it is told of every attribute whether its output shall show it: 0 takes it away.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class GuardedGenerator(Guard):
         self.condition_names: tuple[str, ...] = tuple(component.condition_names)
         self.regions: Regions = self.declared_regions()
         self.additive = bool(getattr(component, "additive", False))
+        self.whole_target = bool(getattr(component, "whole_target", False))
         self.passes = 0
         self.told: Callable[[int], None] | None = None
         self.memory: OutputMemory | None = None

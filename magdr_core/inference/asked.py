@@ -10,6 +10,7 @@ from torch import Tensor
 from magdr_core.components.batch import Condition, VectorCondition
 from magdr_core.errors import DataError
 from magdr_core.guards import GuardedGenerator
+from magdr_core.inference.shown import Conditions, Keeping
 from magdr_core.runtime.conditions import condition_of, known_name
 
 Edits = Mapping[str, float | Tensor]
@@ -59,6 +60,24 @@ def condition_asked(
     if len(c) != count:
         raise DataError(f"{len(c)} conditions for {count} images")
     return c
+
+
+def conditions_asked(
+    generator: GuardedGenerator,
+    c: Condition | None = None,
+    edits: Edits | None = None,
+    has: Has = (),
+) -> Conditions:
+    """The condition of each of any number of pictures, from what a caller said; what was not said is kept as
+    each picture shows it.
+
+    Raises:
+        DataError: as of :func:`condition_asked`, for one picture.
+    """
+    condition = condition_asked(generator, 1, c, edits, has)
+    if c is None and edits:
+        return Keeping(generator, edits, _as_mapping(has))
+    return lambda x: condition.repeat(len(x)).to(x.device)
 
 
 def _as_mapping(has: Has) -> Mapping[str, float | Tensor]:

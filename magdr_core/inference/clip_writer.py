@@ -28,7 +28,7 @@ class Written:
     """What was written.
 
     Attributes:
-        files: by what they are: the changed clip (named as the job's `suffix`), `output` and `compare`.
+        files: by what they are, as the paths that were given.
         notes: what became of the sound, where it could not be kept.
     """
 
@@ -50,7 +50,8 @@ def write_clip(
     """The changed clip without loss, the output and the comparison for players, all with the sound.
 
     Args:
-        paths: of the three, in this order (`Input.results`).
+        paths: of the three (`Input.results`); without the changed clip (the job's `suffix`), the comparison
+            shows what was received alone.
         job: says the side S of cuts, and what a pixel may move by.
         device: where cuts are worked on.
         caption: above the comparison.
@@ -61,19 +62,22 @@ def write_clip(
     video = clip.video
     sounds = [Sound.under(path, video.path) for path in paths.values()]
     with ExitStack() as stack:
-        changed_clip, output_clip, compare_clip = (
-            stack.enter_context(video_writer(path, video.fps, lossless=path.suffix == ".mkv", sound=sound))
-            for path, sound in zip(paths.values(), sounds, strict=True)
-        )
+        writers = {
+            name: stack.enter_context(
+                video_writer(path, video.fps, lossless=path.suffix == ".mkv", sound=sound)
+            )
+            for (name, path), sound in zip(paths.items(), sounds, strict=True)
+        }
         for first, frames, x in clip.cuts(job.generator.size, device):
             for i, result in enumerate(work(x, first)):
                 frame, box, at = frames[i], clip.boxes[first + i], clip.times[first + i]
                 changed = paste_change(frame, box, x[i].cpu(), result.changed.cpu(), limit=job.limit)
                 seen(result, x[i], changed, box)
-                changed_clip(changed, at)
-                output_clip(paste(changed, box, result.output.cpu()), at)
-                panels = [(label, image.cpu()) for label, image in result.panels]
-                compare_clip(side_by_side(panels, caption), at)
+                if job.suffix in writers:
+                    writers[job.suffix](changed, at)
+                writers["output"](paste(changed, box, result.output.cpu()), at)
+                panels = [(label, image.cpu()) for label, image in result.shown(job.suffix in writers)]
+                writers["compare"](side_by_side(panels, caption), at)
             step(f"{video.path.name}: writing", first + len(frames), len(clip))
     notes = tuple(
         f"its sound could not be kept in {path.name} ({sound.lost})"

@@ -12,9 +12,13 @@ from torch import Tensor
 from magdr_core.components.batch import Condition
 from magdr_core.guards import GuardedGenerator
 from magdr_core.inference.method import Method, output_behind
+from magdr_core.inference.shown import Conditions, target_of
 from magdr_core.magdr import Outcome, Verdict
 
 Panels = list[tuple[str, Tensor]]
+
+RESTORED = "restored"
+"""What a picture is called that was restored, and the panels that show it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +38,10 @@ class Result:
     output: Tensor
     panels: Panels = field(default_factory=list)
     verdict: Verdict | None = None
+
+    def shown(self, changed: bool) -> Panels:
+        """The panels; without those of a restoration where nothing was restored."""
+        return [(label, image) for label, image in self.panels if changed or RESTORED not in label]
 
 
 class FaceJob(Protocol):
@@ -72,12 +80,17 @@ class JudgingJob:
     Args:
         synthetic: it is calibrated on drawn faces. The detector knows evidence unlike its calibration's, but
             photographs can have evidence that drawn faces have too, so every verdict on a file is a guess.
+        conditions: where what a face shows is found out, it is found out again once the face is restored:
+            of a disrupted one the generator cannot tell it. None: it is told.
     """
 
     limit: float | None = None
 
-    def __init__(self, pipeline: JudgingPipeline, *, synthetic: bool = False) -> None:
+    def __init__(
+        self, pipeline: JudgingPipeline, *, synthetic: bool = False, conditions: Conditions | None = None
+    ) -> None:
         self.pipeline = pipeline
+        self.conditions = conditions
         self.generator = pipeline.generator
         self.synthetic = synthetic
 
@@ -85,9 +98,10 @@ class JudgingJob:
         return replace(outcome, doubtful=outcome.doubtful or self.synthetic)
 
     def evidence(self, outcome: Outcome, i: int) -> dict[str, Any]:
-        """`Outcome.explain` with the verdict in words."""
-        told: Mapping[str, Any] = self.judged(outcome).explain(i)
-        return {"verdict": "disrupted" if told["flagged"] else "clean", **told}
+        """`Outcome.explain` with the verdict's word."""
+        judged = self.judged(outcome)
+        told: Mapping[str, Any] = judged.explain(i)
+        return {"verdict": judged.verdict(i).word, **told}
 
 
 class Detect(JudgingJob):
@@ -105,18 +119,34 @@ class Detect(JudgingJob):
 
 
 class Defend(JudgingJob):
-    suffix = "restored"
+    """Restores what is disrupted, and on suspicions too weak for a verdict where the calibration says that it
+    pays. It says so of images like its own alone: others are restored above the threshold only."""
+
+    suffix = RESTORED
 
     def __call__(self, x: Tensor, c: Condition, ids: Sequence[str]) -> list[Result]:
         """`[B,3,S,S]`, 8-bit cuts, B conditions and names; a result with the restored cut for each."""
         outcome = self.judged(self.pipeline.defend(x, c))
+        known = outcome.covered & (not outcome.doubtful)
+        outcome = outcome.left_alone(~(outcome.flagged | known), x)
         facts = [self.evidence(outcome, i) for i in range(len(outcome))]
-        results = self.results(x, c, outcome.restored, facts)
+        defended = outcome.flagged | (outcome.rounds > 0)
+        told = c
+        if self.conditions is not None and bool((outcome.rounds > 0).any()):
+            told = self.conditions(outcome.restored)
+        facts = [{**own, "target": target_of(self.generator, told, i)} for i, own in enumerate(facts)]
+        results = self.results(x, c, outcome.restored, facts, defended, told)
         return [replace(r, verdict=v) for r, v in zip(results, outcome.verdicts, strict=True)]
 
     @torch.no_grad()
     def results(
-        self, x: Tensor, c: Condition, restored: Tensor, facts: Sequence[dict[str, Any]]
+        self,
+        x: Tensor,
+        c: Condition,
+        restored: Tensor,
+        facts: Sequence[dict[str, Any]],
+        defended: Tensor,
+        told: Condition,
     ) -> list[Result]:
         """The results of cuts that are restored already.
 
@@ -125,9 +155,12 @@ class Defend(JudgingJob):
             c: of B rows.
             restored: `[B,3,S,S]`, what takes their place.
             facts: B of them, for the results.
+            defended: bool `[B]`, whose output is the one behind the defense; others have the generator's own.
+            told: of B rows, what the generator is told of `restored`.
         """
         before = self.generator(x, c)
-        after = output_behind(self.pipeline.magdr, restored, x, c, self.generator)
+        after = output_behind(self.pipeline.magdr, restored, x, told, self.generator)
+        after = torch.where(defended[:, None, None, None], after, before)
         return [
             Result(
                 facts[i],

@@ -12,14 +12,16 @@ from torch import Tensor, nn
 from magdr_core.components.batch import Condition
 from magdr_core.functional import batch_size
 from magdr_core.guards import GuardedGenerator
-from magdr_core.inference.asked import Edits, Has, condition_asked
+from magdr_core.inference.asked import Edits, Has, condition_asked, conditions_asked
 from magdr_core.inference.followed import Step
+from magdr_core.inference.loaded import ALL, Wanted
 from magdr_core.inference.method import Method, output_behind
 from magdr_core.inference.module import MagDRModule, ValueRange, full_precision
 from magdr_core.inference.operations import Defend, Detect, FaceJob
-from magdr_core.inference.photos import Photo, photo_of, treated
+from magdr_core.inference.photos import Photo, photo_of
 from magdr_core.inference.sources import Input, Pictures, sources_of
 from magdr_core.inference.tensors import Images, as_faces
+from magdr_core.inference.treated import treated
 from magdr_core.inference.videos import Clip, treated_clip
 from magdr_core.isolation.expectations import deferred
 from magdr_core.magdr import Outcome, Verdict
@@ -53,7 +55,7 @@ class Pipeline:
     >>> magdr = toolkit.magdr("editing", photographs=False)      # drawn faces, which the calibration knows
     >>> faces = toolkit.build("dataset", "faces").split("test")[[0, 1]].images
     >>> [str(verdict) for verdict in magdr.detect(faces, edits={"Eyeglasses": 1})]  # doctest: +ELLIPSIS
-    ['clean (score ..., threshold ...)', 'clean (score ..., threshold ...)']
+    ['not disrupted (score ..., threshold ...)', 'not disrupted (score ..., threshold ...)']
     >>> outcome = magdr.defend(faces, edits={"Eyeglasses": 1})
     >>> outcome.restored.shape, outcome.flagged.tolist()
     (torch.Size([2, 3, 64, 64]), [False, False])
@@ -214,27 +216,37 @@ class Pipeline:
         has: Has = (),
         whole: bool = False,
         restore: bool = True,
+        face: Wanted = ALL,
     ) -> Iterator[Photo]:
         """Go through pictures of one's own, each as large as it is, as `magdr defend` does.
 
-        The largest face is cut out, judged and, if it is disrupted, restored; the *change* is put back, and
-        the rest of the picture stays as it is, bit for bit. One picture at a time comes back, and no more
-        than a batch of them is in memory, however large the folder. What cannot be used comes back with its
-        `error` and stops nothing.
+        Every face is cut out, judged and, if it is disrupted, restored; the *change* is put back, and the
+        rest of the picture stays as it is, bit for bit. What neither `edits` nor `has` names is kept as each
+        face shows it (:func:`~magdr_core.inference.shown.attributes_shown`). One picture at a time comes
+        back, and no more than a batch of them is in memory, however large the folder. What cannot be used
+        comes back with its `error` and stops nothing.
 
         Args:
             pictures: a file, a folder (with all below), PIL, a numpy array, or any iterable of these.
             c: a condition for all of them, instead of edits.
             restore: False only judges, as `magdr detect`.
+            face: "all" of a picture, the "largest", or one by its number (by size, from 1).
 
         Raises:
             DataError: as for `detect`; a path that does not exist, a folder without a picture.
         """
-        condition = self.asked(1, c, edits, has)
-        job: FaceJob = Defend(self) if restore else Detect(self)
+        conditions = conditions_asked(self.generator, c, edits, has)
+        job: FaceJob = Defend(self, conditions=conditions) if restore else Detect(self)
         return (
             photo_of(done, restore=restore)
-            for done in treated(sources_of(pictures), job, condition, self.device, finder=self._search(whole))
+            for done in treated(
+                sources_of(pictures),
+                job,
+                conditions,
+                self.device,
+                finder=self._search(whole),
+                wanted=face,
+            )
         )
 
     # -- clips ------------------------------------------------------------------------------------------
@@ -260,19 +272,20 @@ class Pipeline:
             path: a file (extra `video`: PyAV).
             c: a condition for all frames, instead of edits.
             out: a folder. Written there are `NAME.restored.mkv` (without loss; clean frames keep every bit),
-                `NAME.output.mp4` (the generator's output) and `NAME.compare.mp4`, with the sound. None only
+                `NAME.output.mp4` (the generator's output) and `NAME.compare.mp4`, with the sound. Where
+                nothing was restored, `NAME.unchanged` with the file's own ending is a copy of it. None only
                 judges.
             progress: told (what, done, total).
 
         Raises:
             DataError: as for `detect`; the clip cannot be read or written, or shows no face.
         """
-        condition = self.asked(1, c, edits, has)
+        conditions = conditions_asked(self.generator, c, edits, has)
         job = Detect(self) if out is None else Defend(self)
         path, folder = Path(path), None if out is None else Path(out)
         given = Input(path, path.name)
         return treated_clip(
-            given, job, condition, self.device, finder=self._search(whole), out=folder, step=progress
+            given, job, conditions, self.device, finder=self._search(whole), out=folder, step=progress
         )
 
     # -- in somebody's pipeline -------------------------------------------------------------------------

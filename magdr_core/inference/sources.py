@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from magdr_core.errors import DataError
+from magdr_core.files.disk import write_atomically
 from magdr_core.media import PICTURE_SUFFIXES, VIDEO_SUFFIXES, Picture, picture_of, read_picture
 from magdr_core.media.formats import UNREADABLE, UNREADABLE_CLIPS
 
@@ -26,6 +28,9 @@ FOR_PEOPLE = (
     ".compare.mp4",
 )
 """What commands write and nobody wants to give them again; `.attacked.png` is no part of it."""
+
+UNCHANGED = ".unchanged"
+"""What is added to the name of a file that was handed back as it came, before its own ending."""
 
 PictureLike = str | os.PathLike[str] | Image.Image | npt.NDArray[Any]
 """A picture of any size: a file, PIL, or an array `[H,W,3]` (uint8, or floating point in [0,1])."""
@@ -80,6 +85,10 @@ class Input:
         kinds = (".mkv", ".mp4") if self.is_video else (picture, ".png")
         suffixes = {changed: kinds[0], "output": kinds[1], "compare": kinds[1]}
         return {name: out / f"{self.name}.{name}{suffix}" for name, suffix in suffixes.items()}
+
+    def unchanged(self, out: Path) -> Path:
+        """Where a copy of the file goes in which nothing was restored."""
+        return unchanged_path(out, self.name)
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,6 +148,26 @@ def below(path: Path, *, videos: bool) -> list[Input]:
     return found
 
 
+def unchanged_path(folder: Path, name: str) -> Path:
+    """Where the file of this name goes in which nothing was restored."""
+    return folder / f"{name}{UNCHANGED}{Path(name).suffix}"
+
+
+def copied(given: Path, path: Path) -> Path:
+    """Copy a file byte for byte, atomically; the path of the copy.
+
+    Raises:
+        WriteError: it cannot be read or written.
+    """
+    write_atomically(path, lambda p: shutil.copyfile(given, p))
+    return path
+
+
+def _for_people(name: str) -> bool:
+    stem = name.removesuffix(Path(name).suffix)
+    return name.endswith(FOR_PEOPLE) or stem.endswith(UNCHANGED) or name.endswith(UNCHANGED)
+
+
 def _files(folder: Path, videos: bool) -> list[Path]:
     wanted = (*PICTURE_SUFFIXES, *UNREADABLE)
     if videos:
@@ -152,6 +181,6 @@ def _files(folder: Path, videos: bool) -> list[Path]:
         folders[:] = [f for f in folders if not f.startswith(".")]
         for name in files:
             low = name.lower()
-            if low.endswith(wanted) and not low.endswith(FOR_PEOPLE) and not name.startswith("."):
+            if low.endswith(wanted) and not _for_people(low) and not name.startswith("."):
                 paths.append(Path(place, name))
     return sorted(paths)

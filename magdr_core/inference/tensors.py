@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from magdr_core.errors import DataError
-from magdr_core.inference.photos import load
+from magdr_core.inference.loaded import load
 from magdr_core.inference.sources import Pictures, sources_of
 from magdr_core.media import FaceFinder
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,8 @@ from magdr_core.components.batch import Condition
 from magdr_core.inference.clip_writer import write_clip
 from magdr_core.inference.followed import Followed, Step, follow
 from magdr_core.inference.operations import Defend, Detect, Result
-from magdr_core.inference.sources import Input
+from magdr_core.inference.shown import Conditions
+from magdr_core.inference.sources import Input, copied
 from magdr_core.magdr.verdict import Verdict, verdict_words
 from magdr_core.media import Box, FaceFinder, read_video
 from magdr_core.media.track import half_second_medians, steady, stretches
@@ -26,9 +27,6 @@ SAMPLED = 8
 """Disrupted frames on which the restoration of a clip is chosen."""
 
 STRETCHES_SHOWN = 4
-
-Conditions = Callable[[Tensor], Condition]
-"""Of cuts `[n,3,S,S]`, a condition for each."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +72,8 @@ class Clip:
         stretches: (begin, end) in seconds of each disrupted stretch.
         forwards: generator passes per frame.
         notes: what of the file's own word was not believed, and sound that could not be kept.
-        files: what was written, by what it is: `restored` (without loss), `output`, `compare`; empty if
-            nothing was to be written.
+        files: what was written, by what it is: `restored` (without loss; `unchanged`, a copy of the file,
+            where nothing was), `output`, `compare`; empty if nothing was to be written.
     """
 
     path: Path
@@ -101,8 +99,7 @@ class Clip:
     def words(self) -> str:
         """The verdict in one line, with the times that it is about."""
         v = self.verdict
-        name = "disrupted" if v.disrupted else "clean"
-        return verdict_words(name, v.score, v.threshold, guess=v.guess, where=self.where)
+        return verdict_words(v.score, v.threshold, guess=v.guess, where=self.where)
 
     def __str__(self) -> str:
         return f"{self.path}: {self.words}"
@@ -125,7 +122,7 @@ def stretches_in_words(disrupted: int, frames: int, stretches: Sequence[Sequence
 def treated_clip(
     given: Input,
     job: Detect | Defend,
-    condition: Condition,
+    conditions: Conditions,
     device: torch.device,
     *,
     finder: FaceFinder | None,
@@ -138,7 +135,7 @@ def treated_clip(
     choose the restoration, and to write the results.
 
     Args:
-        condition: of one frame, `[1,C]`; used for all.
+        conditions: asked once, with the first few cuts; what it says of most of them is used for all.
         finder: of faces; None for no search, the largest square in the middle.
         out: the folder of the results; None if nothing is written, and `Defend` only says what it would do.
         step: told (what, done, total).
@@ -150,11 +147,7 @@ def treated_clip(
     if out is not None:
         check_writable_size(given.path, video.width, video.height)
     followed = follow(video, finder=finder, step=step)
-    condition = condition.to(device)
-
-    def conditions(x: Tensor) -> Condition:
-        return condition.repeat(len(x))
-
+    conditions = one_for_all(followed, conditions, job.generator.size, device)
     before = job.generator.passes
     clip = _judged(given, followed, job, conditions, device, step)
     if isinstance(job, Defend):
@@ -162,17 +155,35 @@ def treated_clip(
             clip, verdict=replace(clip.verdict, plan=_plan(followed, clip, job, conditions, device))
         )
         if out is not None:
+            paths = given.results(out, job.suffix)
+            changed, copy = paths[job.suffix], given.unchanged(out)
+            if not clip.verdict.plan:
+                del paths[job.suffix]
             written = write_clip(
                 followed,
-                given.results(out, job.suffix),
+                paths,
                 job,
                 _Restoring(job, conditions, clip),
                 device,
                 caption=f"{given.path.name}: {clip.words}",
                 step=step,
             )
-            clip = replace(clip, notes=(*clip.notes, *written.notes), files=written.files)
+            files = dict(written.files)
+            if not clip.verdict.plan:
+                files = {"unchanged": copied(given.path, copy), **files}
+            # What an earlier call made of it must not be taken for the result of this one.
+            (copy if clip.verdict.plan else changed).unlink(missing_ok=True)
+            clip = replace(clip, notes=(*clip.notes, *written.notes), files=files)
     return replace(clip, forwards=round((job.generator.passes - before) / len(followed), 1))
+
+
+def one_for_all(followed: Followed, conditions: Conditions, size: int, device: torch.device) -> Conditions:
+    """The condition that most of a clip's first cuts have, for every frame alike."""
+    _, _, x = next(followed.cuts(size, device))
+    each = conditions(x)
+    alike = [int((~each.differs(each[[i]].repeat(len(x)))).sum()) for i in range(len(x))]
+    usual = each[[alike.index(max(alike))]]
+    return lambda x: usual.repeat(len(x))
 
 
 def _judged(
@@ -267,7 +278,8 @@ class _Restoring:
         if rows:
             idx = torch.tensor(rows, device=x.device)
             restored[idx] = self._restored(x[idx], c[idx])
-        return self.job.results(x, c, restored, [{} for _ in range(len(x))])
+        disrupted = torch.tensor([self.frames[first + i].disrupted for i in range(len(x))], device=x.device)
+        return self.job.results(x, c, restored, [{} for _ in range(len(x))], disrupted, c)
 
     def _restored(self, x: Tensor, c: Condition) -> Tensor:
         if self.maps is None:

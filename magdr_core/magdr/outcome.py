@@ -108,19 +108,35 @@ class Outcome:
     @property
     def verdicts(self) -> list[Verdict]:
         """The decision about each image, with its evidence as numbers."""
-        return [
-            Verdict(
-                disrupted=bool(self.flagged[i]),
-                score=float(self.score[i]),
-                threshold=self.threshold,
-                guess=self.doubtful or not bool(self.covered[i]),
-                rounds=int(self.rounds[i]),
-                plan=tuple(self.plans[i]),
-                regions=self._regions(i),
-                processings=self._processings(i),
-            )
-            for i in range(len(self))
-        ]
+        return [self.verdict(i) for i in range(len(self))]
+
+    def verdict(self, i: int) -> Verdict:
+        """The decision about image `i`."""
+        return Verdict(
+            disrupted=bool(self.flagged[i]),
+            score=float(self.score[i]),
+            threshold=self.threshold,
+            guess=self.doubtful or not bool(self.covered[i]),
+            rounds=int(self.rounds[i]),
+            plan=tuple(self.plans[i]),
+            regions=self._regions(i),
+            processings=self._processings(i),
+            gate=self.gate,
+        )
+
+    def left_alone(self, rows: Tensor, received: Tensor) -> Outcome:
+        """The same without what was restored of some images.
+
+        Args:
+            rows: bool `[B]`, which ones.
+            received: `[B,3,H,W]`, the images that came in.
+        """
+        return replace(
+            self,
+            restored=torch.where(rows[:, None, None, None], received, self.restored),
+            rounds=self.rounds.masked_fill(rows, 0),
+            plans=[[] if alone else plan for alone, plan in zip(rows.tolist(), self.plans, strict=True)],
+        )
 
     def _regions(self, i: int) -> dict[str, float]:
         if self.regions is None:

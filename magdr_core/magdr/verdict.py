@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+DISRUPTED, INTACT, UNCLEAR = "disrupted", "not disrupted", "cannot tell"
+"""The words of a verdict, wherever one is told."""
+
 ADVICE = "calibrate on clean pictures of this kind: magdr calibrate --data FOLDER"
 
 STRONGEST = 3
@@ -25,6 +28,7 @@ class Verdict:
         regions: by face part, distortion outside the target in spreads of clean faces; empty for the form as
             printed.
         processings: by f_k, inconsistency in spreads of clean faces; likewise.
+        gate: the score from which on reconstructing pays; the threshold if None.
     """
 
     disrupted: bool
@@ -35,16 +39,23 @@ class Verdict:
     plan: tuple[str, ...]
     regions: Mapping[str, float]
     processings: Mapping[str, float]
+    gate: float | None = None
+
+    @property
+    def word(self) -> str:
+        """`DISRUPTED`, `INTACT` or `UNCLEAR`."""
+        return verdict_word(self.score, self.threshold, gate=self.gate, guess=self.guess)
+
+    @property
+    def standing(self) -> tuple[int, float]:
+        """Sorts verdicts: first those that nobody needs to look at, last the one that matters most."""
+        return (INTACT, UNCLEAR, DISRUPTED).index(self.word), self.score
 
     def __str__(self) -> str:
-        return verdict_words(
-            "disrupted" if self.disrupted else "clean", self.score, self.threshold, guess=self.guess
-        )
+        return verdict_words(self.score, self.threshold, gate=self.gate, guess=self.guess)
 
     def __repr__(self) -> str:
-        word = "disrupted" if self.disrupted else "clean"
-        guess = "a guess: " * self.guess
-        told = [f"{guess}{word} (score {self.score:.2f}, threshold {self.threshold:.2f})"]
+        told = [str(self)]
         told += [f"restored by {' + '.join(self.plan)}"] if self.plan else []
         evidence = sorted({**self.regions, **self.processings}.items(), key=lambda item: -item[1])
         strongest = ", ".join(f"{name} {value:.1f}" for name, value in evidence[:STRONGEST])
@@ -52,16 +63,24 @@ class Verdict:
         return f"<Verdict: {'; '.join(told)}>"
 
 
-def verdict_words(verdict: str, score: float, threshold: float, *, guess: bool, where: str = "") -> str:
-    """One line, with what to do about a guess.
+def verdict_word(score: float, threshold: float, *, gate: float | None = None, guess: bool = False) -> str:
+    """`DISRUPTED` above the threshold, `INTACT` up to the gate; `UNCLEAR` between them, and for a guess."""
+    if guess or (gate is not None and gate < score <= threshold):
+        return UNCLEAR
+    return DISRUPTED if score > threshold else INTACT
+
+
+def verdict_words(
+    score: float, threshold: float, *, gate: float | None = None, guess: bool = False, where: str = ""
+) -> str:
+    """One line; of a guess with what it would be.
 
     Args:
         where: of a clip, the frames that are meant.
     """
-    numbers = f"score {score:.2f}, threshold {threshold:.2f}"
-    if not guess:
-        return f"{verdict}{where} ({numbers})"
-    return (
-        f"looks {verdict}{where}, but the calibration covers nothing like it, so this is a guess "
-        f"({numbers}); {ADVICE}"
-    )
+    word = verdict_word(score, threshold, gate=gate, guess=guess)
+    looks = verdict_word(score, threshold) + where
+    numbers = f"(score {score:.2f}, threshold {threshold:.2f})"
+    if guess:
+        return f"{word}: looks {looks}, but that is a guess {numbers}"
+    return f"{word if word == UNCLEAR else looks} {numbers}"

@@ -7,6 +7,7 @@ from functools import cache
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
@@ -41,6 +42,12 @@ def side_by_side(panels: Sequence[tuple[str, Tensor]], caption: str = "") -> Ten
         draw.text((left + side / 2, STRIP / 2), label, fill=INK, font=_font(15), anchor="mm")
     draw.text((GAP, STRIP + side + STRIP / 2), _fitting(caption, width - 2 * GAP), INK, _font(13), "lm")
     return torch.from_numpy(np.array(sheet)).permute(2, 0, 1).float().div(255).contiguous()
+
+
+def stacked(sheets: Sequence[Tensor]) -> Tensor:
+    """Sheets one below the other, `[3,H,W]` each, white beside those that are narrower: `[3,sum of H,W]`."""
+    width = max(sheet.shape[2] for sheet in sheets)
+    return torch.cat([F.pad(sheet, (0, width - sheet.shape[2]), value=1.0) for sheet in sheets], 1)
 
 
 def _fitting(text: str, width: int) -> str:

@@ -47,6 +47,7 @@ class PhotoEditor(StarGAN):
     """
 
     additive = True
+    whole_target = False
     cut_from = math.log((1 + STRETCH) / STRETCH)
     """The logit from which on the mask is exactly 1; below its negative it is 0."""
 

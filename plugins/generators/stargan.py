@@ -58,6 +58,8 @@ class StarGAN(nn.Module):
         size: native side; any multiple of 4 works.
     """
 
+    whole_target = True
+
     def __init__(self, attributes: tuple[str, ...], *, width: int, blocks: int, size: int) -> None:
         super().__init__()
         self.condition_names = attributes

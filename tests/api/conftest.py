@@ -11,9 +11,9 @@ import torch
 
 from magdr_core.inference import Pipeline
 from magdr_core.toolkit import Toolkit
-from tests.cli.conftest import astronaut, magdr, own, workshop
+from tests.cli.conftest import astronaut, couple, magdr, own, restoring, workshop
 
-__all__ = ["astronaut", "magdr", "own", "workshop"]
+__all__ = ["astronaut", "couple", "magdr", "own", "restoring", "workshop"]
 
 SIZE = 32
 EDITS = {"Blond_Hair": 1}

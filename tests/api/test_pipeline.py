@@ -164,7 +164,7 @@ def test_unknown_tasks_and_faces_of_another_size(workshop):
         bigger.magdr("editing", dataset="big")
 
 
-def test_a_grey_photo_comes_back_and_is_saved_grey(calibrated, astronaut, tmp_path):
+def test_a_grey_photo_comes_back_and_is_saved_grey(calibrated, restoring, astronaut, tmp_path):
     astronaut.convert("L").save(tmp_path / "a.png")
     (photo,) = calibrated("always").photos(tmp_path / "a.png", edits=EDITS)
     assert photo.grey
@@ -175,7 +175,7 @@ def test_a_grey_photo_comes_back_and_is_saved_grey(calibrated, astronaut, tmp_pa
 # -- pictures of any number ------------------------------------------------------------------------------
 
 
-def test_a_picture_that_cannot_be_used_stops_nothing(calibrated, astronaut, tmp_path):
+def test_a_picture_that_cannot_be_used_stops_nothing(calibrated, restoring, astronaut, tmp_path):
     astronaut.save(tmp_path / "b.png")
     (tmp_path / "a.png").write_bytes(b"not a picture")
     bad, good = calibrated("always").photos(tmp_path, edits=EDITS)
@@ -186,13 +186,16 @@ def test_a_picture_that_cannot_be_used_stops_nothing(calibrated, astronaut, tmp_
     assert good.verdict.disrupted
     assert good.restored.shape == good.output.shape == good.image.shape
     assert good.save(tmp_path / "out") == tmp_path / "out" / "b.png.restored.png"
+    (kept,) = calibrated("never").photos(tmp_path / "b.png", edits=EDITS)
+    assert kept.unchanged
+    assert kept.save(tmp_path / "out").read_bytes() == (tmp_path / "b.png").read_bytes()
     outside = torch.ones(good.image.shape[1:], dtype=torch.bool)
     box = good.box
     outside[box.top : box.top + box.side, box.left : box.left + box.side] = False
     assert torch.equal(good.restored[:, outside], good.image[:, outside])
 
 
-def test_the_library_says_what_the_command_says(calibrated, own, astronaut, tmp_path):
+def test_the_library_says_what_the_command_says(calibrated, own, restoring, astronaut, tmp_path):
     astronaut.save(tmp_path / "a.png")
     done = own("defend", "a.png", "--json", flags="always")
     (told,) = done.document["results"]

@@ -10,7 +10,9 @@ from magdr_core.api import Batch, CalibratedDetector, Chosen, Condition, Forged,
 from magdr_core.calibration.album import Sharing
 from magdr_core.calibration.from_pictures import PictureCalibration
 from magdr_core.inference import Photo
+from magdr_core.inference.photos import PhotoFace
 from magdr_core.magdr.outcome import Reconstruction
+from magdr_core.media import Box
 from magdr_core.results.cell import CellResult, Facts
 from tests.api.conftest import EDITS
 
@@ -60,8 +62,9 @@ def test_verdict_names_its_strongest_evidence_alone():
         "<Verdict: disrupted (score 5.31, threshold 2.10); restored by purifier + jpeg; "
         "strongest evidence mouth 4.2, flip 3.1, hair 1.0>"
     )
-    bare = verdict(disrupted=False, guess=True, plan=(), regions={}, processings={})
-    assert repr(bare) == "<Verdict: a guess: clean (score 5.31, threshold 2.10)>"
+    bare = verdict(disrupted=False, score=1.0, guess=True, plan=(), regions={}, processings={})
+    guessed = "cannot tell: looks not disrupted, but that is a guess (score 1.00, threshold 2.10)"
+    assert repr(bare) == f"<Verdict: {guessed}>"
     assert str(verdict()) == "disrupted (score 5.31, threshold 2.10)", "as before"
 
 
@@ -103,9 +106,12 @@ def test_outcome_of_some_guesses_counts_them():
 def test_photo_says_its_size_and_verdict(tmp_path):
     levels = torch.zeros(3, 20, 30, dtype=torch.uint8)
     path = tmp_path / "me.png"
-    given = {"path": path, "name": "me", "verdict": verdict(), "levels": levels}
+    face = PhotoFace(Box(0, 0, 20), verdict())
+    given = {"path": path, "name": "me", "faces": (face,), "levels": levels}
     assert repr(Photo(**given, restored_levels=levels)) == f"<Photo {path}: 30 x 20 pixels, {verdict()!r}>"
     assert repr(Photo(**given, restored_levels=levels + 1)).endswith(">, restored>")
+    two = {**given, "faces": (PhotoFace(Box(0, 10, 20), verdict(score=1.0)), face)}
+    assert repr(Photo(**two)) == f"<Photo {path}: 30 x 20 pixels, the worst of 2 faces {verdict()!r}>"
     assert repr(Photo(path, "me", error="no face")) == f"<Photo {path}: skipped, no face>"
 
 

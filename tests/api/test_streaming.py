@@ -12,7 +12,7 @@ from magdr_core.cli.common import ProgressDisplay
 from magdr_core.cli.media_commands import FileReport
 from magdr_core.cli.paths import Input
 from magdr_core.functional import batch_size
-from magdr_core.inference.photos import ahead
+from magdr_core.inference.treated import ahead
 from magdr_core.media import write_picture
 from tests.api.conftest import EDITS
 
@@ -92,13 +92,14 @@ def test_only_a_program_is_told_everything_at_the_end(tmp_path, capsys):
         from rich.console import Console
 
         said = []
-        head = {"command": "detect", "assumed_absent": []}
+        head = {"command": "detect", "assumed_absent": [], "false_alarms": 0.01}
         one = FileReport(Silent(Console(stderr=True)), as_json, head)
         for i in range(3):
             facts = {
                 "covered_by_calibration": True,
-                "verdict": "disrupted" if i else "clean",
-                "score": 0.0,
+                "verdict": "disrupted" if i else "not disrupted",
+                "flagged": bool(i),
+                "score": 2.0 * bool(i),
                 "threshold": 1.0,
             }
             one.done(Input(tmp_path / f"{i}.png", f"{i}.png"), facts)

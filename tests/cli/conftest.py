@@ -5,14 +5,20 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 import skimage.data
+import torch
 from PIL import Image
 
 from magdr_core.cli import main
+from magdr_core.components.batch import Condition
+from magdr_core.components.protocols import Generator
+from magdr_core.functional import to_8bit
+from magdr_core.magdr import Outcome
+from magdr_core.magdr.loop import MagDR
 from tests.bench.conftest import SMALL
 
 ALWAYS, NEVER = -1e9, 1e9
@@ -49,7 +55,8 @@ def magdr(monkeypatch, capsys, tmp_path) -> Callable[..., Done]:
 @pytest.fixture(scope="session")
 def workshop(tmp_path_factory) -> Path:
     """A folder with `small.toml` and its calibration: `always.json` and `never.json` flag what they say,
-    `lost.json` covers no picture."""
+    `between.json` flags nothing and lets all be restored, `lost.json` covers no picture, and
+    `lost-clean.json` would flag none either."""
     folder = tmp_path_factory.mktemp("own")
     registry = folder / "small.toml"
     registry.write_text(SMALL, encoding="utf-8")
@@ -61,12 +68,20 @@ def workshop(tmp_path_factory) -> Path:
     finally:
         sys.argv = before
     assert exit_.value.code == 0
-    for name, threshold in (("always", ALWAYS), ("never", NEVER), ("lost", ALWAYS)):
+    for name, threshold, gate in (
+        ("always", ALWAYS, ALWAYS),
+        ("never", NEVER, NEVER),
+        ("between", NEVER, ALWAYS),
+        ("lost", ALWAYS, ALWAYS),
+        ("lost-clean", NEVER, ALWAYS),
+    ):
         data = json.loads((folder / "c.json").read_text())
         for entry in data["entries"].values():
             if "thresholds" in entry:
                 entry["thresholds"] = {"fpr": threshold, "f1": threshold}
-            if name == "lost" and "familiarity" in entry["state"]:
+            if "gate" in entry["state"]:
+                entry["state"]["gate"] = gate
+            if name.startswith("lost") and "familiarity" in entry["state"]:
                 entry["state"]["familiarity"]["limit"] = 0.0
         (folder / f"{name}.json").write_text(json.dumps(data))
     return folder
@@ -83,6 +98,33 @@ def own(magdr, workshop) -> Callable[..., Done]:
         return magdr(command, *arguments, *options)
 
     return run
+
+
+@pytest.fixture
+def restoring(monkeypatch) -> None:
+    """Whatever is above the gate is made darker: untrained networks find no restoration better than none."""
+    run = MagDR.run
+
+    def restored(self: MagDR, x: torch.Tensor, c: Condition, G: Generator) -> Outcome:
+        found = run(self, x, c, G)
+        over = (found.score > found.gate) & bool(self.rounds)
+        return replace(
+            found,
+            restored=torch.where(over[:, None, None, None], to_8bit(0.8 * x), found.restored),
+            rounds=found.rounds.masked_fill(over, 1),
+            plans=[["darker"] if on else plan for on, plan in zip(over.tolist(), found.plans, strict=True)],
+        )
+
+    monkeypatch.setattr(MagDR, "run", restored)
+
+
+@pytest.fixture(scope="session")
+def couple(astronaut) -> Image.Image:
+    """Two faces side by side, 500 x 250 pixels; the cut of the right one is smaller."""
+    picture = Image.new("RGB", (500, 250), (128, 128, 128))
+    picture.paste(astronaut, (10, 10))
+    picture.paste(astronaut.resize((150, 150)).transpose(Image.Transpose.FLIP_LEFT_RIGHT), (300, 50))
+    return picture
 
 
 @pytest.fixture(scope="session")

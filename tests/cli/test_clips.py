@@ -1,6 +1,7 @@
 """magdr defend, detect and attack on a two-second clip."""
 
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -41,9 +42,11 @@ def test_a_clean_clip_is_left_as_it_is(own, clip, frames, tmp_path):
     done = own("defend", clip, "--json")
     assert done.code == 0, done.err
     (result,) = done.document["results"]
-    assert (result["kind"], result["frames"], result["verdict"]) == ("clip", FRAMES, "clean")
+    assert (result["kind"], result["frames"], result["verdict"]) == ("clip", FRAMES, "not disrupted")
     assert len(result["scores"]) == FRAMES
-    assert torch.equal(decoded(result["files"]["restored"]), torch.stack(frames))
+    assert Path(result["files"]["unchanged"]).name == "clip.mkv.unchanged.mkv"
+    assert Path(result["files"]["unchanged"]).read_bytes() == Path(clip).read_bytes()
+    assert not list(Path("magdr-out").glob("*.restored.*"))
     for name in ("output", "compare"):
         assert len(decoded(result["files"][name])) == FRAMES
 
@@ -53,14 +56,25 @@ def test_a_disrupted_clip_has_one_verdict_and_one_plan(own, clip, frames):
     assert result["verdict"] == "disrupted"
     assert result["frames_disrupted"] == FRAMES
     assert result["stretches"] == [[0.0, FRAMES / FPS]]
-    restored = decoded(result["files"]["restored"])
-    touched = (restored != torch.stack(frames)).flatten(1).any(1)
-    assert touched.all() if result["plan"] else not touched.any()
+    if result["plan"]:
+        restored = decoded(result["files"]["restored"])
+        assert (restored != torch.stack(frames)).flatten(1).any(1).all()
+    else:
+        assert Path(result["files"]["unchanged"]).read_bytes() == Path(clip).read_bytes()
 
 
 def test_the_verdict_is_told_with_its_times(own, clip):
     done = own("detect", clip, flags="always")
-    assert f"clip.mkv: disrupted in {FRAMES} of {FRAMES} frames, 0 to 2 s (score" in done.out
+    assert f"clip.mkv: disrupted in {FRAMES} of {FRAMES} frames, 0 to 2 s\n" in done.out
+    for words in ("how sure: fairly sure: it scores", "why: the generator", "what to do: restore it with"):
+        assert words in done.out
+
+
+def test_another_face_than_the_largest_cannot_be_followed(own, clip):
+    done = own("detect", clip, "--face", "2")
+    assert done.code == 1
+    assert "skipped clip.mkv: in clips the largest face is followed, not face 2" in done.out
+    assert own("detect", clip, "--face", "largest").code == 0
 
 
 def test_an_attacked_clip_stays_in_the_ball_without_loss(own, clip, frames):
@@ -100,4 +114,4 @@ def test_without_pyav_clips_are_skipped_and_pictures_done(own, clip, astronaut, 
     done = own("detect", clip, "a.png")
     assert done.code == 1
     assert "pip install 'magdr[video]'" in done.out
-    assert "a.png: clean" in done.out
+    assert "a.png: not disrupted" in done.out

@@ -23,22 +23,131 @@ def test_the_astronaut_goes_through_as_json(own, astronaut, tmp_path):
     document = done.document
     assert document["command"] == "defend"
     assert document["set"] == {"Blond_Hair": 1.0}
-    assert document["assumed_absent"] == ["Black_Hair", "Brown_Hair", "Smiling", "Eyeglasses"]
+    assert document["kept"] == ["Black_Hair", "Brown_Hair", "Smiling", "Eyeglasses"]
+    assert document["assumed_absent"] == []
     assert document["skipped"] == []
     (result,) = document["results"]
     assert result["path"] == "a.png"
-    assert result["verdict"] == "clean"
+    assert result["verdict"] == "not disrupted"
     assert result["score"] < result["threshold"]
     assert set(result["regions"]) >= {"skin"}
     assert set(result["processings"]) == {"flip"}
     assert result["cut"]["side"] > 100
-    assert set(result["files"]) == {"restored", "output", "compare"}
-    # Nothing was flagged, so the picture is what came in, bit for bit.
-    assert (pixels(tmp_path / result["files"]["restored"]) == pixels("a.png")).all()
-    assert Image.open(result["files"]["compare"]).size == (4 * (SIDE + GAP) + GAP, SIDE + 2 * STRIP)
+    assert set(result["files"]) == {"unchanged", "output", "compare"}
+    assert Image.open(result["files"]["compare"]).size == (2 * (SIDE + GAP) + GAP, SIDE + 2 * STRIP)
 
 
-def test_a_disrupted_picture_is_changed_inside_the_cut_only(own, astronaut, tmp_path):
+def test_what_is_not_disrupted_is_handed_back_byte_for_byte_and_no_file_says_otherwise(
+    own, astronaut, tmp_path
+):
+    astronaut.save(tmp_path / "a.jpg", quality=90)
+    done = own("defend", "a.jpg")
+    written = sorted(p.name for p in (tmp_path / "magdr-out").iterdir())
+    assert written == ["a.jpg.compare.png", "a.jpg.output.png", "a.jpg.unchanged.jpg"]
+    copy = tmp_path / "magdr-out" / "a.jpg.unchanged.jpg"
+    assert copy.read_bytes() == (tmp_path / "a.jpg").read_bytes()
+    assert "a.jpg: not disrupted\n" in done.out
+    assert "what to do: nothing: use it as it is" in done.out
+    assert "handed back unchanged, a copy of the file byte for byte" in done.out
+    assert "restored" not in done.out.replace("may still be", "")
+
+
+def test_results_of_an_earlier_verdict_do_not_stay_beside_those_of_the_next(
+    own, restoring, astronaut, tmp_path
+):
+    astronaut.save(tmp_path / "a.png")
+    out = tmp_path / "magdr-out"
+    (restored,) = own("defend", "a.png", "--json", flags="always").document["results"]
+    assert set(restored["files"]) == {"restored", "output", "compare"}
+    own("defend", "a.png")
+    assert not (out / "a.png.restored.png").exists()
+    own("defend", "a.png", flags="always")
+    assert not (out / "a.png.unchanged.png").exists()
+
+
+def test_a_suspicion_too_weak_for_a_verdict_is_said_and_restored(own, restoring, astronaut, tmp_path):
+    astronaut.save(tmp_path / "a.png")
+    (result,) = own("defend", "a.png", "--json", flags="between").document["results"]
+    assert (result["verdict"], result["flagged"]) == ("cannot tell", False)
+    assert "not sure: it scores" in result["how_sure"]
+    assert "restored" in result["files"]
+    assert result["plan"]
+    assert "compare what was received and restored" in result["what_to_do"]
+
+
+def test_what_only_a_calibration_of_other_pictures_suspects_is_left_alone(
+    own, restoring, astronaut, tmp_path
+):
+    astronaut.save(tmp_path / "a.png")
+    done = own("defend", "a.png", flags="lost-clean")
+    assert "a.png: cannot tell; it looks not disrupted" in done.out
+    assert "restored by" not in done.out
+    assert pixels("magdr-out/a.png.unchanged.png").shape == (230, 230, 3)
+
+
+# -- several faces --------------------------------------------------------------------------------------
+
+
+def test_every_face_of_a_picture_is_judged_and_put_back(own, restoring, couple, tmp_path):
+    couple.save(tmp_path / "two.png")
+    (result,) = own("defend", "two.png", "--json", flags="always").document["results"]
+    first, second = result["faces"]
+    assert first["cut"]["side"] > second["cut"]["side"]
+    assert first["score"] != second["score"]
+    assert result["score"] == max(first["score"], second["score"]), "the worst decides"
+    moved = (pixels(result["files"]["restored"]) != pixels("two.png")).any(2)
+    output = (pixels(result["files"]["output"]) != pixels("two.png")).any(2)
+    for face in (first, second):
+        cut = face["cut"]
+        inside = (slice(cut["top"], cut["top"] + cut["side"]), slice(cut["left"], cut["left"] + cut["side"]))
+        assert moved[inside].any() == bool(face["plan"])
+        assert output[inside].mean() > 0.5
+        moved[inside] = output[inside] = False
+    assert first["plan"]
+    assert second["plan"]
+    assert not moved.any()
+    assert not output.any()
+    height = Image.open(result["files"]["compare"]).size[1]
+    assert height == 2 * (SIDE + 2 * STRIP), "a row for each face"
+
+
+def test_each_face_gets_lines_of_its_own(own, couple, tmp_path):
+    couple.save(tmp_path / "two.png")
+    done = own("detect", "two.png", flags="always")
+    assert "two.png: disrupted, 2 of 2 faces" in done.out
+    for number in (1, 2):
+        assert f"face {number} (" in done.out
+    assert done.out.count("how sure: ") == 2
+    assert done.out.count("why: ") == 2
+    assert done.out.count("what to do: ") == 1
+
+
+def test_one_face_may_be_chosen(own, couple, tmp_path):
+    couple.save(tmp_path / "two.png")
+
+    def cuts(*options):
+        (result,) = own("detect", "two.png", "--json", *options).document["results"]
+        return [face["cut"] for face in result["faces"]]
+
+    both = cuts()
+    assert cuts("--face", "largest") == cuts("--face", "1") == both[:1]
+    assert cuts("--face", "2") == both[1:]
+    done = own("detect", "two.png", "--face", "2")
+    assert "2 faces were found, number 2 is used" in done.out
+    done = own("detect", "two.png", "--face", "3")
+    assert done.code == 1
+    assert "skipped two.png: it shows 2 faces, there is no face 3" in done.out
+
+
+@pytest.mark.parametrize("face", ["0", "-1", "smallest", "1.5", "²"])
+def test_another_face_than_there_can_be_is_refused(own, couple, tmp_path, face):
+    couple.save(tmp_path / "two.png")
+    done = own("detect", "two.png", f"--face={face}")
+    assert done.code == 2
+    assert "expected all, largest, or a number from 1" in done.err
+
+
+def test_a_disrupted_picture_is_changed_inside_the_cut_only(own, restoring, astronaut, tmp_path):
     astronaut.save(tmp_path / "a.png")
     done = own("defend", "a.png", "--json", flags="always")
     (result,) = done.document["results"]
@@ -51,33 +160,53 @@ def test_a_disrupted_picture_is_changed_inside_the_cut_only(own, astronaut, tmp_
         after = pixels(result["files"][name])
         assert (after[outside] == before[outside]).all()
     assert (pixels(result["files"]["output"]) != before).any()
-    assert (pixels(result["files"]["restored"]) != before).any() == bool(result["plan"])
+    assert result["plan"]
+    assert (pixels(result["files"]["restored"]) != before).any()
     assert result["forwards"] >= 2
 
 
-def test_verdicts_are_told_with_their_evidence(own, astronaut, tmp_path):
+def test_verdicts_are_told_with_their_evidence(own, restoring, astronaut, tmp_path):
     astronaut.save(tmp_path / "a.png")
     done = own("defend", "a.png", flags="always")
     assert done.code == 0
     for words in (
-        "a.png: disrupted (score",
-        "threshold",
-        "regions: ",
-        "processings: flip",
+        "a.png: disrupted\n",
+        "how sure: fairly sure: it scores",
+        "only about 1 in 100 clean faces score above",
+        "why: the generator",
+        "more than with clean faces",
+        "what to do: use the restored one instead",
+        "restored by",
         "a.png.restored.png",
     ):
         assert words in done.out
+    for words in ("spreads", "processing"):
+        assert words not in done.out
     assert "1 done, 1 disrupted" in done.out
+
+
+def test_a_program_is_told_the_same_words(own, astronaut, tmp_path):
+    astronaut.save(tmp_path / "a.png")
+    for flags in ("always", "never", "between", "lost"):
+        shown = own("detect", "a.png", flags=flags).out
+        (result,) = own("detect", "a.png", "--json", flags=flags).document["results"]
+        assert f"a.png: {result['verdict']}" in shown
+        for key, label in (("how_sure", "how sure"), ("why", "why"), ("what_to_do", "what to do")):
+            assert f"{label}: {result[key]}\n" in shown
+            assert result["faces"][0][key] == result[key]
 
 
 def test_what_the_calibration_does_not_cover_is_said_to_be_a_guess(own, astronaut, tmp_path):
     astronaut.save(tmp_path / "a.png")
     done = own("detect", "a.png", flags="lost")
-    assert "this is a guess" in done.out
+    assert "a.png: cannot tell; it looks disrupted" in done.out
+    assert "how sure: a guess: " in done.out
     assert "magdr calibrate --data FOLDER" in done.out
+    assert "1 done, 0 disrupted, 1 cannot tell" in done.out
     (result,) = own("detect", "a.png", "--json", flags="lost").document["results"]
+    assert (result["verdict"], result["flagged"]) == ("cannot tell", True)
     assert result["covered_by_calibration"] is False
-    assert "magdr calibrate --data" in result["advice"]
+    assert "magdr calibrate --data" in result["what_to_do"]
 
 
 def test_detect_says_the_same_and_writes_nothing(own, astronaut, tmp_path):
@@ -90,16 +219,16 @@ def test_detect_says_the_same_and_writes_nothing(own, astronaut, tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.png", "out"]
 
 
-def test_a_turned_picture_is_upright_in_the_results(own, astronaut, tmp_path):
+def test_a_turned_picture_is_upright_in_the_results(own, restoring, astronaut, tmp_path):
     astronaut.save(tmp_path / "a.png")
     exif = Image.Exif()
     exif[0x0112] = 6
     astronaut.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "turned.png", exif=exif)
-    upright, turned = own("defend", "a.png", "turned.png", "--json").document["results"]
+    upright, turned = own("defend", "a.png", "turned.png", "--json", flags="always").document["results"]
     assert upright["cut"] == turned["cut"]
     assert upright["score"] == turned["score"]
     assert any("EXIF" in note for note in turned["notes"])
-    assert (pixels(turned["files"]["restored"]) == pixels("a.png")).all()
+    assert (pixels(turned["files"]["restored"]) == pixels(upright["files"]["restored"])).all()
 
 
 def test_the_whole_picture_needs_no_face(own, tmp_path):
@@ -158,7 +287,7 @@ def test_bad_files_are_named_in_one_line_each_and_the_rest_is_done(own, astronau
         assert line.startswith("skipped")
         assert words in line
     assert f"1 done, 0 disrupted, {len(expected)} skipped" in done.out
-    assert (tmp_path / "magdr-out" / "deep" / "good.jpg.restored.png").is_file()
+    assert (tmp_path / "magdr-out" / "deep" / "good.jpg.unchanged.jpg").is_file()
     assert len([p for p in (tmp_path / "magdr-out").rglob("*") if p.is_file()]) == 3
     document = own("defend", "photos", "--json").document
     assert {s["path"].split("/")[-1] for s in document["skipped"]} == set(expected)
@@ -196,11 +325,13 @@ def test_a_second_call_replaces_its_own_results_and_passes_them_over(own, astron
         (["a.png", "--set", "Smiling", "--defense", "identity"], "does not detect and reconstruct"),
         (["a.png", "sub/a.png", "--set", "Smiling"], "would have results of one name"),
         (["x/b.png", "x/b.png.restored.png", "--set", "Smiling", "--out", "x"], "would be overwritten"),
+        (["x/c.jpg", "x/c.jpg.unchanged.jpg", "--set", "Smiling", "--out", "x"], "would be overwritten"),
         ([], "Missing argument"),
     ],
 )
 def test_wrong_usage_is_one_line_and_nothing_is_written(magdr, workshop, tmp_path, arguments, expected):
-    for name in ("a.png", "sub/a.png", "x/b.png", "x/b.png.restored.png"):
+    copy = ("x/c.jpg", "x/c.jpg.unchanged.jpg")
+    for name in ("a.png", "sub/a.png", "x/b.png", "x/b.png.restored.png", *copy):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (32, 32)).save(tmp_path / name)
     (tmp_path / "empty").mkdir()
@@ -250,15 +381,21 @@ def test_a_calibration_on_drawn_faces_is_said_to_be_one(magdr, own, workshop, as
     done = magdr("detect", "a.png", *arguments)
     assert "calibrated on procedural-faces, no photographs" in done.out
     assert "magdr calibrate --data FOLDER" in done.out
-    assert "so this is a guess" in done.out, "whatever the evidence looks like"
+    assert "how sure: a guess: " in done.out, "whatever the evidence looks like"
+    assert "set on drawn faces, not on photographs" in done.out
     document = own("detect", "a.png", "--json").document
     assert document["calibrated_on"].endswith("never.json")
     assert "no photographs" not in own("detect", "a.png").out
 
 
-def test_what_is_not_named_is_taken_for_absent(own, astronaut, tmp_path):
+def test_what_is_told_of_a_picture_is_not_looked_for(own, astronaut, tmp_path):
     astronaut.save(tmp_path / "a.png")
-    plain = own("detect", "a.png", "--json").document
-    told = own("detect", "a.png", "--json", "--has", "Smiling").document
-    assert told["has"] == ["Smiling"]
-    assert plain["results"][0]["score"] != told["results"][0]["score"]
+    seen = own("detect", "a.png", "--json").document["results"][0]
+    (other,) = [name for name in ("Smiling",) if name in seen["target"]]
+    opposite = 1 - seen["target"][other]
+    told = own("detect", "a.png", "--json", "--has", f"{other}={opposite:g}").document
+    assert told["has"] == {other: opposite}
+    assert other not in told["kept"]
+    assert told["results"][0]["target"][other] == opposite
+    assert seen["target"]["Blond_Hair"] == told["results"][0]["target"]["Blond_Hair"] == 1
+    assert seen["score"] != told["results"][0]["score"]

@@ -225,7 +225,7 @@ def test_pictures_of_one_stem_have_results_of_their_own(own, tmp_path):
 
 @pytest.mark.parametrize(("command", "suffix"), [("defend", "restored"), ("attack", "attacked")])
 @pytest.mark.parametrize("mode", ["L", "LA"])
-def test_a_grey_picture_comes_back_grey(own, tmp_path, command, suffix, mode):
+def test_a_grey_picture_comes_back_grey(own, restoring, tmp_path, command, suffix, mode):
     picture(tmp_path / "grey.png", mode=mode)
     done = own(
         command, "grey.png", "--whole", "--json", **({} if command == "attack" else {"flags": "always"})

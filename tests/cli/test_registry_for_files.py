@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from magdr_core.cli.common import open_for_files
 from magdr_core.errors import RegistryError
@@ -66,6 +67,19 @@ def test_a_registry_that_is_asked_for_is_used_as_it_is(here):
 def test_a_registry_without_another_one_for_files_is_used_for_them(here):
     (here / "registry.toml").write_text(DRAWN.format(files=""))
     assert opened().path == Path("registry.toml")
+
+
+@pytest.mark.parametrize("command", ["detect", "defend", "attack"])
+def test_commands_on_files_use_it(magdr, here, command):
+    Image.new("RGB", (64, 64)).save(here / "a.png")
+    (here / "photos.toml").write_text(PHOTOS + '[generator.another]\nuse = "photo-editor"\n')
+    done = magdr(command, "a.png")
+    assert done.code == 2
+    assert "photos.toml has 2 generators; choose with --task: editing, another" in done.err
+    done = magdr(command, "a.png", "--task", "editting")
+    assert "registry.toml has no [generator.editting]" in done.err
+    done = magdr(command, "a.png", "--registry", "registry.toml")
+    assert "registry.toml has 2 generators; choose with --task: editing, reenactment" in done.err
 
 
 def test_the_packaged_registry_sends_files_to_the_one_of_photographs(tmp_path, monkeypatch):
