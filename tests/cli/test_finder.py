@@ -123,7 +123,7 @@ def test_a_finder_that_fails_costs_that_picture_alone(use, tmp_path):
     assert [one["path"] for one in done.document["results"]] == ["a.png"]
     (skipped,) = done.document["skipped"]
     assert "b.png: finder acme/stickers of" in skipped["error"]
-    assert "failed on 3x200x260 on cpu: ValueError: unlucky" in skipped["error"]
+    assert "failed on 3x200x260: ValueError: unlucky" in skipped["error"]
 
 
 def test_a_finder_that_there_is_not_is_said_before_anything_is_done(use, tmp_path):
