@@ -116,14 +116,25 @@ def test_where_others_work_only_what_is_found_is_judged():
         except Exception as e:
             told.append(str(e))
 
-    def changes_the_process(picture):
-        torch.set_flush_denormal(False)
+    begun, changed = threading.Event(), threading.Event()
+
+    def looking(picture):
+        begun.set()
+        assert changed.wait(60)
         return [FoundFace(Box(0, 0, 8))]
 
-    for result in (changes_the_process, lambda picture: [][0], lambda picture: sys.exit(3), None):
+    precision = torch.get_float32_matmul_precision()
+    for result in (looking, lambda picture: [][0], lambda picture: sys.exit(3), None):
         reader = threading.Thread(target=ask, args=(guarded(result),))
         reader.start()
-        reader.join()
+        try:
+            assert begun.wait(60)
+            torch.set_float32_matmul_precision("medium")  # as a pipeline does meanwhile
+            changed.set()
+            reader.join()
+            assert torch.get_float32_matmul_precision() == "medium"
+        finally:
+            torch.set_float32_matmul_precision(precision)
     assert told[0] == [FoundFace(Box(0, 0, 8))]
     assert told[1] == "finder acme of acme: failed on 3x40x60: IndexError: list index out of range"
     assert told[2].startswith("finder acme of acme: failed on 3x40x60: SystemExit")
