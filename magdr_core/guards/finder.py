@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from magdr_core.errors import ComponentError, MagdrError, one_line
-from magdr_core.guards.base import Guard
+from magdr_core.errors import MagdrError, one_line
+from magdr_core.guards.base import Guard, version_of
 from magdr_core.media import Box, FoundFace
 
 
@@ -44,10 +44,15 @@ class GuardedFinder(Guard):
 
     @torch.no_grad()
     def _found(self, function: Callable[[Tensor], Any], picture: Tensor) -> list[FoundFace]:
+        own = picture.clone()
+        before, failed = version_of(own), f"failed on {'x'.join(map(str, picture.shape))}"
         if threading.current_thread() is threading.main_thread():
-            found = self.call(function, picture)
+            found = self.call(lambda: function(own), failed=failed)
         else:
-            found = self._elsewhere(function, picture.clone())
+            found = self._elsewhere(lambda: function(own), failed)
+        # The copy is not compared: a look at all pixels of a large picture takes as long as the copy did.
+        if version_of(own) != before:
+            raise self.fail("edits its input in place")
         return self.checked(found, *picture.shape[1:])
 
     def checked(self, found: Any, height: int, width: int) -> list[FoundFace]:
@@ -65,14 +70,13 @@ class GuardedFinder(Guard):
                 raise self.fail(f"returned a score of {told}, expected the surest face first")
         return faces
 
-    def _elsewhere(self, function: Callable[[Tensor], Any], picture: Tensor) -> Any:
+    def _elsewhere(self, action: Callable[[], Any], failed: str) -> Any:
         try:
-            return function(picture)
+            return action()
         except (MagdrError, torch.OutOfMemoryError, MemoryError):
             raise
         except BaseException as e:
-            shape = "x".join(map(str, picture.shape))
-            raise ComponentError(f"{self.where}: failed on {shape}: {one_line(e)}") from e
+            raise self.fail(f"{failed}: {one_line(e)}") from e
 
     def _face(self, face: Any, height: int, width: int) -> FoundFace:
         box, score = getattr(face, "box", None), getattr(face, "score", math.nan)

@@ -90,8 +90,7 @@ def find_faces(image: Tensor, *, aligned: bool = True) -> list[Box]:
 
 
 class Cascade:
-    """scikit-image's cascade, for faces that look at the camera; tilted ones and ones that fill the picture
-    too."""
+    """scikit-image's cascade, for faces that look at the camera, tilted or not."""
 
     def __call__(self, picture: Tensor) -> list[FoundFace]:
         """The faces of a picture `[3,H,W]` in [0,1] or uint8, the largest first: it cannot tell how sure it

@@ -21,10 +21,10 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class MediaPipe:
-    """MediaPipe's face detector, with the network of a file: `blaze_face_short_range.tflite`, say.
+    """MediaPipe's face detector, BlazeFace, whose network is in a file of one's own.
 
     Args:
-        model: that file.
+        model: that file, `blaze_face_short_range.tflite`, say.
         confidence: least score of a face.
         suppression: faces that overlap by more, as the intersection over the union, are one.
         upright: a face that is turned by fewer degrees is cut out upright.

@@ -55,6 +55,8 @@ NOT_RUN = {
     "dataset video": "reads files",
     "dataset procedural-faces": "is no call: test_magdr.py draws from it",
     "dataset procedural-clips": "is no call, and draws as procedural-faces does",
+    "finder cascade": "is given pictures on the host, and looks at them there",
+    "finder mediapipe": "is not installed",
     "forgery recorded": "looks pictures up that were read from files",
     "forgery redrawn": "takes pictures from procedural-faces, which draws them on the host",
 }

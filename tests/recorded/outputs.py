@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import skimage.data
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -17,8 +18,10 @@ from torch.nn import functional as F
 from magdr_core.components.fingerprints import CORE
 from magdr_core.components.objective import build_objective
 from magdr_core.components.rng import SampleRng
+from magdr_core.functional import to_8bit
 from magdr_core.magdr.gate import choose_gate
 from magdr_core.measures.image_quality import Yardstick
+from magdr_core.media.tilted import turned
 from magdr_core.runtime.samples import attack_samples, draw_samples
 from magdr_core.testing.fitting import learn
 from magdr_core.testing.inputs import make_inputs
@@ -29,10 +32,11 @@ from tests.catalog_params import PARAMS
 FILE = Path(__file__).with_name("outputs.json")
 
 FROM_FILES = {
+    "mediapipe",
     *("celeba", "celebamask-hq", "faceforensics", "folder", "portraits", "video", "redrawn", "recorded"),
     *("faceforensics-fakes", "celeb-df", "dfdc", "dfdc-preview", "deeperforensics", "deepfakebench"),
 }
-"""Datasets whose pictures are the user's; their fingerprints are of the files."""
+"""Datasets whose pictures are the user's, as their fingerprints are; and a finder whose network is."""
 
 MORE: dict[tuple[str, str], dict[str, dict[str, Any]]] = {
     ("detector", "magdr"): {
@@ -71,6 +75,8 @@ def recordings() -> Iterator[tuple[str, int, Compute]]:
 def of_component(subject: Subject) -> list[float]:
     if subject.kind.name == "dataset":
         return of_dataset(subject.guarded)
+    if subject.kind.name == "finder":
+        return of_finder(subject.guarded)
     learn(subject)
     given = subject.batch[range(SHOWN)]
     with torch.no_grad():
@@ -86,6 +92,20 @@ def of_dataset(dataset: Any) -> list[float]:
         if batch.masks is not None:
             found += batch.masks.mean((2, 3)).flatten().tolist()
     return found
+
+
+def of_finder(finder: Any) -> list[float]:
+    """Where scikit-image's astronaut is, upright and tilted."""
+    levels = torch.from_numpy(skimage.data.astronaut()).permute(2, 0, 1)
+    upright = levels[:, :256, 96:352]
+    size = (upright.shape[1], upright.shape[2])
+    tilted = to_8bit(turned(upright.float() / 255, (128.0, 128.0), size, -25.0))
+    return [
+        number
+        for picture in (upright, (tilted * 255).round().byte())
+        for face in finder(picture)
+        for number in (*face.box.centre, face.box.side, face.box.angle, face.score)
+    ]
 
 
 def numbers(y: Tensor, x: Tensor) -> list[float]:
