@@ -2,7 +2,8 @@
 
 >>> import magdr_core
 >>> sorted(magdr_core.__all__)
-['Bench', 'MagDRModule', 'Outcome', 'Photo', 'Pipeline', 'Toolkit', 'Verdict', '__version__']
+['Bench', 'Evaluation', 'MagDRModule', 'Outcome', 'Photo', 'Pipeline', 'Toolkit', 'Verdict', \
+'__version__', 'evaluate']
 """
 
 from __future__ import annotations
@@ -13,22 +14,36 @@ from typing import TYPE_CHECKING, Any
 from magdr_core._moved import install as _find_moved_modules
 from magdr_core._version import __version__
 
-__all__ = ["Bench", "MagDRModule", "Outcome", "Photo", "Pipeline", "Toolkit", "Verdict", "__version__"]
+__all__ = [
+    "Bench",
+    "Evaluation",
+    "MagDRModule",
+    "Outcome",
+    "Photo",
+    "Pipeline",
+    "Toolkit",
+    "Verdict",
+    "__version__",
+    "evaluate",
+]
 
 if TYPE_CHECKING:
     from magdr_core.bench.run import Bench
+    from magdr_core.evaluation import Evaluation, evaluate
     from magdr_core.inference import MagDRModule, Photo, Pipeline
     from magdr_core.magdr import Outcome, Verdict
     from magdr_core.toolkit import Toolkit
 
 _PLACES = {
     "Bench": "bench.run",
+    "Evaluation": "evaluation",
     "MagDRModule": "inference",
     "Outcome": "magdr",
     "Photo": "inference",
     "Pipeline": "inference",
     "Toolkit": "toolkit",
     "Verdict": "magdr",
+    "evaluate": "evaluation",
 }
 
 

@@ -42,7 +42,7 @@ class DefendingPipeline(Protocol):
         """The condition of `count` images."""
 
     def defend(self, images: Tensor, c: Condition) -> Outcome:
-        """Detect and reconstruct images `[B,3,S,S]` in [0,1]."""
+        """Detect and reconstruct faces `[B,3,S,S]` in [0,1]."""
 
 
 class MagDRModule(nn.Module):

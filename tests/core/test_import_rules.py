@@ -24,7 +24,7 @@ calibration
 toolkit
 forensics
 bench train
-testing
+evaluation testing
 compare
 report
 cli
