@@ -24,6 +24,7 @@ calibration
 toolkit
 forensics
 bench train
+export
 testing
 compare
 report
