@@ -21,6 +21,7 @@ LINES = {
     "calibrate": "Fit detectors and Rec-Net and set thresholds, on calibration faces or one's own pictures.",
     "train": "Train a shipped network again, or a plugin's.",
     "weights": "Convert wrapped or pickled weight files to safetensors, without running them.",
+    "export": "Write clean, attacked and restored pictures as files, with a card.",
     "registry": "Show a registry as it runs; look for faults in it.",
     "plugins": "List, show and check components.",
     "faces": "Save a picture grid of the procedural faces.",

@@ -24,7 +24,7 @@ calibration
 toolkit
 forensics
 bench train
-evaluation testing
+evaluation export testing
 compare
 report
 cli
