@@ -9,14 +9,11 @@ import click
 
 from magdr_core.cli import media_commands as media
 from magdr_core.cli.attacked_photos import ENDINGS, QUALITY, AttackedPhotos
+from magdr_core.cli.attacks import chosen_attack, ready_attack
 from magdr_core.cli.common import cache_option, check_writable, open_toolkit
 from magdr_core.cli.document import for_a_program
 from magdr_core.cli.jobs import AttackJob
 from magdr_core.cli.paths import check_results, collect
-from magdr_core.errors import DataError, suggestion
-from magdr_core.guards import GuardedAttack
-from magdr_core.results.store import Store
-from magdr_core.toolkit import Toolkit
 
 
 @click.command("attack", context_settings={"help_option_names": ["-h", "--help"]})
@@ -65,28 +62,11 @@ def command(
         check_writable(out)
         toolkit = open_toolkit(registry, device, block)
         label = media.chosen_task(toolkit, task, wanted)
-        attacks = toolkit.registry.labels("attack")
-        if attack is None and not attacks:
-            raise DataError(f"{toolkit.registry.path.name} has no [attack.LABEL] table")
-        chosen = attack or attacks[0]
-        if chosen not in attacks:
-            raise DataError(
-                f"{toolkit.registry.path.name} has no [attack.{chosen}]{suggestion(chosen, attacks)}"
-            )
+        chosen = chosen_attack(toolkit, attack)
         generator = toolkit.generator(label)
         condition = media.chosen_condition(generator, wanted, media.checked_has(has))
-        job = AttackJob(generator, _ready(toolkit, label, chosen, cache), toolkit.registry.seed)
+        job = AttackJob(generator, ready_attack(toolkit, label, chosen, cache), toolkit.registry.seed)
         head = {"command": "attack", **media.condition_facts(label, generator, wanted, has), "attack": chosen}
         report = media.FileReport(media.new_display(as_json), as_json, head, stdout)
         photos = partial(AttackedPhotos, survive_jpeg=survive is not None)
         media.work_through(inputs, job, condition, toolkit, report, whole=whole, out=out, photos=photos)
-
-
-def _ready(toolkit: Toolkit, task: str, label: str, cache: Path) -> GuardedAttack:
-    """The attack that a label means on a task, ready to be called: one that learns has learned, from faces of
-    the task's dataset."""
-    label = toolkit.registry.attack_on(task, label)
-    attack: GuardedAttack = toolkit.build("attack", label)
-    if not attack.learns:
-        return attack
-    return toolkit.calibrator(task, toolkit.registry.dataset_of(task), Store(cache)).attack(label)
