@@ -10,6 +10,7 @@ from magdr_core.hosting.lazy_command import LazyCommand
 MAGDR_API = 1
 
 LINES = {
+    "demo": "Attack a photograph, detect and undo that, and show it on a page; needs nothing.",
     "init": "Write a short registry.toml to start from.",
     "bench": "Run a benchmark: attack, detect, reconstruct, compare; resumes what was begun.",
     "compare": "Compare two runs: paired differences, what changed, regressions.",

@@ -9,14 +9,11 @@ import click
 
 from magdr_core.cli import media_commands as media
 from magdr_core.cli.attacked_photos import ENDINGS, QUALITY, AttackedPhotos
+from magdr_core.cli.attacks import chosen_attack, ready_attack
 from magdr_core.cli.common import cache_option, check_writable, chosen_finder, open_for_files
 from magdr_core.cli.document import for_a_program
 from magdr_core.cli.jobs import AttackJob
 from magdr_core.cli.paths import check_results, collect
-from magdr_core.errors import DataError, suggestion
-from magdr_core.guards import GuardedAttack
-from magdr_core.results.store import Store
-from magdr_core.toolkit import Toolkit
 
 
 @click.command("attack", context_settings={"help_option_names": ["-h", "--help"]})
@@ -66,14 +63,7 @@ def command(
         check_writable(out)
         toolkit = open_for_files(registry, device, block, task)
         label = media.chosen_task(toolkit, task, wanted)
-        attacks = toolkit.registry.labels("attack")
-        if attack is None and not attacks:
-            raise DataError(f"{toolkit.registry.path.name} has no [attack.LABEL] table")
-        chosen = attack or attacks[0]
-        if chosen not in attacks:
-            raise DataError(
-                f"{toolkit.registry.path.name} has no [attack.{chosen}]{suggestion(chosen, attacks)}"
-            )
+        chosen = chosen_attack(toolkit, attack)
         generator = toolkit.generator(label)
         conditions = media.chosen_conditions(generator, wanted, media.parsed_edits(has, "--has"))
         found_by = chosen_finder(toolkit, finder, whole)
@@ -85,16 +75,6 @@ def command(
         }
         report = media.FileReport(media.new_display(as_json), as_json, head, stdout)
         report.start()
-        job = AttackJob(generator, _ready(toolkit, label, chosen, cache), toolkit.registry.seed)
+        job = AttackJob(generator, ready_attack(toolkit, label, chosen, cache), toolkit.registry.seed)
         photos = partial(AttackedPhotos, survive_jpeg=survive is not None)
         media.work_through(inputs, job, conditions, toolkit, report, finder=found_by, out=out, photos=photos)
-
-
-def _ready(toolkit: Toolkit, task: str, label: str, cache: Path) -> GuardedAttack:
-    """The attack that a label means on a task, ready to be called: one that learns has learned, from faces of
-    the task's dataset."""
-    label = toolkit.registry.attack_on(task, label)
-    attack: GuardedAttack = toolkit.build("attack", label)
-    if not attack.learns:
-        return attack
-    return toolkit.calibrator(task, toolkit.registry.dataset_of(task), Store(cache)).attack(label)

@@ -12,13 +12,12 @@ from magdr_core.cli.jobs import AttackJob, in_levels
 from magdr_core.cli.paths import Input
 from magdr_core.cli.photos import PhotoWork
 from magdr_core.components.batch import Condition, Samples
-from magdr_core.components.rng import SampleRng
 from magdr_core.functional import ssim
-from magdr_core.inference.full_size_attack import LARGEST, attack_picture
+from magdr_core.inference.full_size_attack import LARGEST, attacked
 from magdr_core.inference.loaded import Loaded, because, load, place_of
 from magdr_core.inference.shown import target_of
 from magdr_core.inference.treated import Treated
-from magdr_core.media import cut, face_cut, faces_in, without_colours
+from magdr_core.media import cut, face_cut, faces_in
 from magdr_core.media.pictures import as_jpeg, write_jpeg
 
 QUALITY = 90
@@ -62,17 +61,14 @@ class AttackedPhotos(PhotoWork):
     def _attacked(self, one: Loaded[Input]) -> dict[str, Any]:
         job = self.job
         c = self.conditions(one.face[None].to(self.device))
-        rng = SampleRng(job.seed, f"attack/{job.attack.label}", [one.given.name], device=self.device)
-        changed = attack_picture(
-            one.levels, one.box, c, job.attack, job.generator, self.device, rng=rng, quality=self.quality
+        perturbed = attacked(
+            one, c, job.attack, job.generator, self.device, seed=job.seed, quality=self.quality
         )
-        if one.grey and changed is not one.levels:
-            changed = without_colours(changed)
+        changed = perturbed.levels
         moved = in_levels((changed.int() - one.levels).abs().max() / 255)
         stored = changed if self.quality is None else as_jpeg(changed, self.quality)
-        size = job.generator.size
         clean = Samples(one.face[None].to(self.device), c, (one.given.name,))
-        (result,) = job.results(clean, cut(changed, one.box, size)[None].to(self.device))
+        (result,) = job.results(clean, perturbed.face[None].to(self.device))
         facts = {
             "kind": "picture",
             **one.facts,

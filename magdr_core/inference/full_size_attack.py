@@ -7,7 +7,8 @@ the soft edge, the storing, and the shrinking.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -18,8 +19,12 @@ from magdr_core.components.objective import JointObjective, build_objective
 from magdr_core.components.rng import SampleRng
 from magdr_core.functional import clamp_inclusive, jpeg, straight_through, to_8bit
 from magdr_core.guards import GuardedAttack, GuardedGenerator
-from magdr_core.media import Box, cut, paste_change
+from magdr_core.inference.loaded import Loaded
+from magdr_core.inference.sources import PictureSource
+from magdr_core.media import Box, cut, paste_change, without_colours
 from magdr_core.media.faces import placed, soft_edge
+
+S = TypeVar("S", bound=PictureSource)
 
 LARGEST = 512
 """Pixels a side of what is perturbed; the perturbation of a larger face is enlarged."""
@@ -113,6 +118,32 @@ def attack_picture(
         aims.append(build_objective(kind, generator, f(clean), c).preprocessed(f))
     changed = attack(clean, JointObjective(aims), rng=rng.fork(1))
     return paste_change(levels, wide, patch, changed[0].cpu(), limit=attack.eps)
+
+
+def attacked(
+    one: Loaded[S],
+    c: Condition,
+    attack: GuardedAttack,
+    generator: GuardedGenerator,
+    device: torch.device,
+    *,
+    seed: int,
+    quality: int | None = None,
+) -> Loaded[S]:
+    """A picture with its face perturbed, grey if it was, and the cut of it in the same place.
+
+    Args:
+        c, attack, generator, device, quality: of :func:`attack_picture`.
+        seed: of the attack's random choices, which the picture's name and the attack's label change.
+
+    Raises:
+        ComponentError: the attack or the generator fails.
+    """
+    rng = SampleRng(seed, f"attack/{attack.label}", [one.given.name], device=device)
+    changed = attack_picture(one.levels, one.box, c, attack, generator, device, rng=rng, quality=quality)
+    if one.grey and changed is not one.levels:
+        changed = without_colours(changed)
+    return replace(one, levels=changed, face=cut(changed, one.box, generator.size))
 
 
 def widened(box: Box, height: int, width: int) -> Box:

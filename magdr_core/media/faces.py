@@ -67,10 +67,14 @@ def face_cut(face: Box, height: int, width: int) -> Box:
     """What is cut out around a face: `MARGIN` times its box, moved or shrunk to lie inside the picture,
     turned as the face is.
     """
-    row, column = face.centre
-    lift, angle = face.side * LIFT, math.radians(face.angle)
-    row, column = row - lift * math.cos(angle), column - lift * math.sin(angle)
-    return placed(row, column, face.side * MARGIN, height, width, face.angle)
+    return cut_around(*face.centre, face.side, face.angle, height, width)
+
+
+def cut_around(row: float, column: float, side: float, angle: float, height: int, width: int) -> Box:
+    """The same around a face of which centre, side and angle are not in whole pixels."""
+    lift, turn = side * LIFT, math.radians(angle)
+    row, column = row - lift * math.cos(turn), column - lift * math.sin(turn)
+    return placed(row, column, side * MARGIN, height, width, angle)
 
 
 def placed(row: float, column: float, side: float, height: int, width: int, angle: float = 0.0) -> Box:

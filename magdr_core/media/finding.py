@@ -60,6 +60,16 @@ WIDENED = 0.25
 FILLING = 0.5
 """Of the longer side is what such a face has at least: mirrored gravel has faces, too."""
 
+CLOSE = 40
+"""Pixels a side of a face in the piece in which its turn is looked for."""
+
+CLOSE_ROOM = 1.7
+"""Side of that piece per side of the face."""
+
+MOST_TURNED, TURNED_STEP = 50, 10
+"""Degrees to either side at which it is looked at there, and from one look to the next. Measured on
+scikit-image's astronaut, turned by up to 30 degrees, but for how she holds her head: off by 4 at most."""
+
 
 @cache
 def _cascade() -> Any:
@@ -150,6 +160,46 @@ def _tilted(grey: Tensor, angle: float, neighbours: int, least: int) -> list[Box
             )
         )
     return found
+
+
+def turn_of(image: Tensor, face: Box) -> float:
+    """By how many degrees a face that was found is turned, counter-clockwise; `face.angle` where nobody can
+    tell.
+
+    The cascade answers in more windows the more upright a face is, so it looks at turned copies of a small
+    piece of the picture. The angle is the mean of those around the best one, weighed by the squared number of
+    answers. That takes less time than a search of the whole picture.
+
+    Args:
+        image: `[3,H,W]` in [0,1] or uint8.
+    """
+    scale = min(1.0, CLOSE / face.side)
+    grey, side = _grey(image, scale), face.side * scale
+    row, column = (place * scale for place in face.centre)
+    around = max(SMALLEST, math.ceil(CLOSE_ROOM * side))
+    answers = {}
+    for angle in range(-MOST_TURNED, MOST_TURNED + 1, TURNED_STEP):
+        piece = turned(grey[None] - 0.5, (row, column), (around, around), angle, "zeros")[0] + 0.5
+        answers[angle] = _windows(piece, side)
+    best = max(answers, key=lambda angle: (answers[angle], -abs(angle)))
+    if not answers[best]:
+        return face.angle
+    near = {angle: n**2 for angle, n in answers.items() if abs(angle - best) <= TURNED_STEP}
+    return sum(angle * weight for angle, weight in near.items()) / sum(near.values())
+
+
+def _windows(grey: Tensor, side: float) -> int:
+    """How many windows of about this side the cascade takes for a face, none joined with others."""
+    found = _cascade().detect_multi_scale(
+        img=np.ascontiguousarray((grey * 255).round().byte().cpu().numpy()),
+        scale_factor=1.1,
+        step_ratio=1,
+        min_size=(round(0.7 * side),) * 2,
+        max_size=(round(1.4 * side),) * 2,
+        min_neighbor_number=1,
+        intersection_score_threshold=1.0,
+    )
+    return len(found)
 
 
 def _upright(grey: Tensor, angle: float, neighbours: int, least: int) -> list[Box]:

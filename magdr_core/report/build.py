@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from magdr_core.hosting.hookspecs import hookimpl
-from magdr_core.printable import visible
 from magdr_core.report.checks import checked_how, checked_tasks, threats
 from magdr_core.report.figures import AttackCondition, Figures
 from magdr_core.report.formatting import MISSING, count, seconds
@@ -22,6 +19,7 @@ from magdr_core.report.load import RunData, load_run
 from magdr_core.report.picture_grid import GAP
 from magdr_core.report.sections import sections
 from magdr_core.report.summary import demo_size, headline
+from magdr_core.report.template import rendered, source
 from magdr_core.results.cell import CLEAN, CellResult, Facts
 from magdr_core.results.remarks import remarks
 from magdr_core.results.store import write_atomically
@@ -81,15 +79,8 @@ def render(run: RunData) -> str:
     """The page. The same folder gives the same bytes: nothing here looks at the clock."""
     figures = Figures(run)
     found = sections(figures)
-    environment = Environment(
-        loader=FunctionLoader(_source),
-        autoescape=True,  # labels, notes and errors come from users and plugins
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    page = environment.get_template("report.html").render(
+    return rendered(
+        "report.html",
         manifest=run.manifest,
         date=str(run.manifest.get("started", "")).replace("T", " ").replace("+00:00", " UTC"),
         note=str(run.settings.get("note") or ""),
@@ -110,10 +101,8 @@ def render(run: RunData) -> str:
         checked=checked_tasks(run),
         checked_how=checked_how(run),
         threats=threats(run),
-        css=Markup(_source("report.css")),
-        js=Markup(_source("report.js")),
+        js=Markup(source("report.js")),
     )
-    return visible(page, lines=True)  # drawings, too: no bidirectional, control or lone surrogate character
 
 
 def failures(run: RunData) -> list[FailedCells]:
@@ -147,7 +136,3 @@ def costs(run: RunData) -> list[Cost]:
 def _forwards(cells: Sequence[CellResult]) -> str:
     known = [cell.forwards for cell in cells if cell.forwards is not None]
     return count(sum(known) / len(known)) if known else MISSING
-
-
-def _source(name: str) -> str:
-    return (files("magdr_core.report") / name).read_text(encoding="utf-8")

@@ -5,10 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 
-from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from magdr_core.compare import Compared, Comparison
@@ -16,8 +14,8 @@ from magdr_core.compare.align import Place, grouped
 from magdr_core.compare.format import MEANINGS, VERDICTS, counted, figure, p_value, rule_lines, sides, signed
 from magdr_core.compare.load import ComparedRun
 from magdr_core.errors import WriteError
-from magdr_core.printable import visible
 from magdr_core.report.compare_plot import forest
+from magdr_core.report.template import rendered
 from magdr_core.results.store import write_atomically
 
 _STANDS_OUT = ("regression", "uncertain", "improvement")
@@ -91,18 +89,11 @@ def write_page(comparison: Comparison, path: Path) -> Path:
 
 def render(comparison: Comparison) -> str:
     """The page. The same folders give the same bytes: nothing here looks at the clock."""
-    environment = Environment(
-        loader=FunctionLoader(_source),
-        autoescape=True,  # labels, notes and errors come from users and plugins
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
     runs = [_run("A", comparison.a), _run("B", comparison.b)]
     rows = comparison.rows
     standing = [row for verdict in _STANDS_OUT for row in rows if row.verdict == verdict]
-    page = environment.get_template("compare.html").render(
+    return rendered(
+        "compare.html",
         runs=runs,
         title=f"{runs[1].name} against {runs[0].name}",
         comparison=comparison,
@@ -117,9 +108,7 @@ def render(comparison: Comparison) -> str:
         verdicts=VERDICTS,
         meanings=MEANINGS,
         diff=_diff(comparison.a, comparison.b),
-        css=Markup(_source("report.css")),
     )
-    return visible(page, lines=True)
 
 
 def _run(name: str, run: ComparedRun) -> Run:
@@ -207,7 +196,3 @@ def _diff(a: ComparedRun, b: ComparedRun) -> list[tuple[str, str]]:
     before, after = (str(run.manifest["registry_text"]).splitlines() for run in (a, b))
     lines = list(difflib.unified_diff(before, after, lineterm=""))[2:]
     return [(line, classes.get(line[:1], "")) for line in lines]
-
-
-def _source(name: str) -> str:
-    return (files("magdr_core.report") / name).read_text(encoding="utf-8")

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch.nn.functional as F
-from PIL import Image
 from torch import Tensor
 
+from magdr_core.report.data_url import png_url
 from magdr_core.report.figures import CLEAN_IMAGES, IDENTITY, AttackCondition, Figures
 from magdr_core.report.formatting import number
 from magdr_core.report.hardest_attack import strongest
@@ -258,6 +256,4 @@ def _png(images: Tensor) -> str:
         left = index * (width + GAP)
         canvas[:, left : left + width, :3] = image
         canvas[:, left : left + width, 3] = 255
-    out = io.BytesIO()
-    Image.fromarray(canvas).save(out, "PNG", optimize=True)
-    return f"data:image/png;base64,{base64.b64encode(out.getvalue()).decode()}"
+    return png_url(canvas)

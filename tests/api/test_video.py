@@ -1,5 +1,6 @@
 """A clip through the library: what the commands do to it, as a value."""
 
+import math
 import sys
 from copy import copy
 from dataclasses import replace
@@ -12,6 +13,7 @@ from magdr_core.errors import DataError
 from magdr_core.functional import resize
 from magdr_core.inference import Pipeline
 from magdr_core.media import read_video, write_video
+from magdr_core.media.tilted import turned
 from tests.api.conftest import EDITS
 
 pytest.importorskip("av", reason="PyAV is not installed (pip install 'magdr[video]')")
@@ -83,11 +85,15 @@ class Scripted(Pipeline):
         return replace(outcome, score=score, flagged=flagged)
 
 
-def test_a_verdict_does_not_flicker_and_clean_frames_stay(calibrated, clip, shown, tmp_path):
-    own = calibrated("always")
+def scripted(own):
     magdr = Scripted(own.generator, own.magdr, device=own.device)
     magdr.magdr = copy(own.magdr)
     magdr.magdr.detector = replace(own.magdr.detector, thresholds={"fpr": 0.0, "f1": 0.0})
+    return magdr
+
+
+def test_a_verdict_does_not_flicker_and_clean_frames_stay(calibrated, clip, shown, tmp_path):
+    magdr = scripted(calibrated("always"))
     # A single suspicious frame, then a stretch with a single one that looks clean.
     marks = "0100001110111"
     magdr.suspicious = [mark == "1" for mark in marks][:FRAMES]
@@ -148,3 +154,31 @@ def test_what_cannot_be_used_is_said(calibrated, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(DataError, match="pip install 'magdr"):
         magdr.video(wall, edits=EDITS)
+
+
+def test_a_turned_face_is_cut_and_put_back_as_it_stands(calibrated, astronaut, tmp_path):
+    person = torch.from_numpy(np.array(astronaut)).permute(2, 0, 1).float() / 255
+    size, fps = 150, 4
+    frames = [
+        (turned(person, (110 + i, 115 + 2 * i), (size, size), -20.0) * 255).round() / 255 for i in range(4)
+    ]
+    path = tmp_path / "turned.mkv"
+    write_video(path, frames, fps)
+    magdr = scripted(calibrated("always"))
+    magdr.suspicious = [True] * 4
+    found = magdr.video(path, edits=EDITS, out=tmp_path / "out")
+    angles = [frame.box.angle for frame in found.frames]
+    assert angles == pytest.approx([20 - 4] * 4, abs=8)  # she holds her head a little to the side herself
+    outputs = list(read_video(found.files["restored"]))
+    for before, after, frame in zip(frames, outputs, found.frames, strict=True):
+        row, column = frame.box.centre
+        down, right = torch.meshgrid(
+            torch.arange(size) + 0.5 - row, torch.arange(size) + 0.5 - column, indexing="ij"
+        )
+        a = math.radians(frame.box.angle)
+        across, along = right * math.cos(a) - down * math.sin(a), right * math.sin(a) + down * math.cos(a)
+        inside = torch.maximum(across.abs(), along.abs()) <= frame.box.side / 2
+        moved = (after - before).abs().amax(0) > 0
+        assert not (moved & ~inside).any(), "outside the turned square every pixel is as it was"
+        assert moved[inside].float().mean() > 0.3
+        assert moved[inside & (torch.maximum(right.abs(), down.abs()) > frame.box.side / 2)].any()

@@ -1,11 +1,15 @@
 """A face followed through a clip, and verdicts that do not flicker."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from magdr_core.functional import resize
 from magdr_core.media import Cascade
+from magdr_core.media.finding import find_faces, turn_of
+from magdr_core.media.tilted import turned
 from magdr_core.media.track import (
     face_track,
     half_second_medians,
@@ -137,3 +141,50 @@ def test_gaps_are_bridged_in_time():
     path = np.array(smoothed(seen, [0.0, 1.0, 4.0]))
     assert path[:, 0] == pytest.approx(np.convolve([-10, 0, 10, 40, 70], [0.25, 0.5, 0.25], "valid"), abs=8)
     assert path[1, 0] < 20
+
+
+def nodding(astronaut, most, count=24):
+    """(the frames, how far the face is turned in each, its place): it moves on and turns, there and back."""
+    frames, angles, places = [], [], []
+    for i in range(count):
+        share = i / (count - 1)
+        angle = most * np.sin(np.pi * share)
+        # What is shown is turned the other way than the window through which it is seen.
+        centre = 110 + 12 * np.sin(2 * np.pi * share), 212 + 24 * share
+        frames.append(turned(astronaut, centre, (192, 192), -angle))
+        angles.append(angle)
+        # Where the middle of the face, (110, 225) of the photograph, is in the frame.
+        down, right, a = 110 - centre[0], 225 - centre[1], np.radians(-angle)
+        places.append((96 + down * np.cos(a) + right * np.sin(a), 96 - down * np.sin(a) + right * np.cos(a)))
+    return frames, np.array(angles), np.array(places)
+
+
+@pytest.mark.parametrize("most", [25.0, -25.0])
+def test_the_cut_turns_with_the_face(astronaut, most):
+    frames, angles, places = nodding(astronaut, most)
+    frames[12] = torch.full_like(frames[12], 0.5)  # one frame shows nothing
+    _, boxes = face_track(timed(frames, 12), Cascade())
+    found = np.array([box.angle for box in boxes])
+    own = -4.0  # she holds her head so in the photograph, by the line of her eyes
+    assert np.abs(found - angles - own).max() < 9
+    assert np.abs(np.diff(found)).max() < 6, "it does not jerk"
+    # The cut's middle lies a little above the face's, along the face.
+    middles = np.array([box.centre for box in boxes])
+    assert np.abs(middles - places).max() < 14
+    sides = [box.side for box in boxes]
+    assert max(sides) < 1.2 * min(sides)
+
+
+def test_a_face_that_hardly_turns_is_cut_upright(astronaut):
+    frames, _, _ = nodding(astronaut, 4.0, 12)
+    _, boxes = face_track(timed(frames, 6), Cascade())
+    assert {box.angle for box in boxes} == {0.0}
+
+
+@pytest.mark.parametrize("angle", [-20.0, 0.0, 20.0])
+def test_how_far_a_face_is_turned(astronaut, angle):
+    image = turned(astronaut, (110, 225), (192, 192), -angle)
+    face = find_faces(image, aligned=False)[0]
+    assert turn_of(image, face) == pytest.approx(angle - 4, abs=5)
+    nothing = torch.full((3, 192, 192), 0.5)
+    assert turn_of(nothing, replace(face, angle=25.0)) == 25.0, "where nobody can tell"
