@@ -20,6 +20,7 @@ LINES = {
     "inspect": "Say which of one's own pictures and clips look forged, and where.",
     "calibrate": "Fit detectors and Rec-Net and set thresholds, on calibration faces or one's own pictures.",
     "train": "Train a shipped network again, or a plugin's.",
+    "adapt": "Make a defense for a generator of your own, from a folder of pictures.",
     "registry": "Show a registry as it runs; look for faults in it.",
     "plugins": "List, show and check components.",
     "faces": "Save a picture grid of the procedural faces.",
