@@ -32,8 +32,11 @@ Progress = Callable[[str, int, int], None]
 """Told (what, done, total)."""
 
 
-def pictures_below(folder: Path) -> list[Input]:
+def pictures_below(folder: Path, out: Path | None = None) -> list[Input]:
     """All pictures below a folder but masks, sorted by path.
+
+    Args:
+        out: a folder whose pictures are none of them, wherever it is.
 
     Raises:
         DataError: no such folder, or no picture in it.
@@ -41,6 +44,9 @@ def pictures_below(folder: Path) -> list[Input]:
     if not folder.is_dir():
         raise DataError(f"{str(folder)!r} is no folder; --data takes a folder of pictures")
     found = [given for given in below(folder, videos=False) if not given.name.endswith(MASK)]
+    if out is not None:
+        own = out.resolve()
+        found = [given for given in found if own not in given.path.resolve().parents]
     if not found:
         raise DataError(f"folder {str(folder)!r} holds no picture")
     return found

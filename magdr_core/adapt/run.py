@@ -71,6 +71,7 @@ def adapt(
     device: str | None = None,
     log: Log = print,
     progress: Progress = lambda what, done, total: None,
+    advance: Callable[[], None] = lambda: None,
 ) -> Adaptation:
     """Make a purifier and a twin for a generator, calibrate MagDR with them, and measure before and after.
 
@@ -85,6 +86,7 @@ def adapt(
         whole: no search for a face: the middle square of each picture.
         device: overrides the registry's.
         log, progress: told lines, and (what, done, total) of long steps.
+        advance: called when one of the six stages is done.
 
     Raises:
         RegistryError: no such registry or generator.
@@ -108,12 +110,21 @@ def adapt(
         progress,
     )
     pictures = work.faces(Path(data), whole=whole)
-    half, no_twin = work.checked(pictures, twin=twin)
+    advance()
+    half, no_twin = work.checked(twin=twin)
+    advance()
     learner = Learner(work.source, work.device, half, log, progress)
     planned = work.planned(learner, steps, minutes, twin=not no_twin)
-    made = [work.trained(learner, what, count) for what, count in planned.items()]
+    made = []
+    for what in ("purifier", "twin"):
+        if what in planned:
+            made.append(work.trained(learner, what, planned[what]))
+        advance()
     work.calibrated(made, twin=not no_twin, tested=pictures["test"])
-    return work.measured(no_twin, pictures)
+    advance()
+    found = work.measured(no_twin, pictures)
+    advance()
+    return found
 
 
 @dataclass(frozen=True)
@@ -137,7 +148,7 @@ class _Work:
 
     def faces(self, folder: Path, *, whole: bool) -> dict[str, int]:
         """Cut the faces out, or find them cut; how many each split has."""
-        inputs = pictures_below(folder)
+        inputs = pictures_below(folder, self.out)
         depends = [told_by(inputs), self.source.size, whole, list(self.source.attributes)]
         kept = self.stages.kept("faces", depends, [self.out / FOLDER])
         if kept is None:
@@ -166,7 +177,7 @@ class _Work:
         """Names the cut faces."""
         return str(self.toolkit.build("dataset", FACES).fingerprint())
 
-    def checked(self, pictures: dict[str, int], *, twin: bool) -> tuple[bool, str]:
+    def checked(self, *, twin: bool) -> tuple[bool, str]:
         """Check the generator: (it may compute in bfloat16, why there is no twin)."""
         toolkit, task = self.toolkit, self.source.task
         found = check_generator(toolkit, task, toolkit.build("dataset", FACES).split("train"))

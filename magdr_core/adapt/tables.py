@@ -94,7 +94,7 @@ class Source:
         generators = {task: {**generator, "dataset": FACES}}
         if twin:
             twins = [twin_name(task)]
-            generators[twins[0]] = self._twin(generator)
+            generators[twins[0]] = self._twin()
         return {
             "registry": {"api": 1, "name": f"{task}-adapted", "seed": 0, "device": self.registry.device},
             "plugins": self._plugins(),
@@ -172,12 +172,15 @@ class Source:
         base = self.registry.instance(kind, label).base
         return {**table, "base": self._from_out(self.registry.path.parent / base)}
 
-    def _twin(self, generator: Mapping[str, Any]) -> dict[str, Any]:
-        """The generator's table with the twin's weights, which lie in the folder itself."""
-        params, base = dict(generator.get("params", {})), generator.get("base", "")
-        file = f"{twin_name(self.task)}.safetensors"
-        params["weights"] = os.path.relpath(self.out / file, self.out / base) if base else file
-        return {**{k: v for k, v in generator.items() if k in ("use", "base")}, "params": params}
+    def _twin(self) -> dict[str, Any]:
+        """The generator's table with the twin's weights, which lie in the folder itself; paths start there,
+        too, unless the generator has others."""
+        own, file = self.registry.instance("generator", self.task), f"{twin_name(self.task)}.safetensors"
+        others = {k: v for k, v in own.params.items() if k != "weights"}
+        table = self._moved({"use": own.use, "params": others}, "generator", self.task)
+        base = table.get("base", "")
+        weights = os.path.relpath(self.out / file, self.out / base) if base else file
+        return {**table, "params": {**others, "weights": Path(weights).as_posix()}}
 
     def _from_out(self, path: Path) -> str:
         try:

@@ -71,6 +71,7 @@ def command(
             device=device,
             log=display.say,
             progress=display.step,
+            advance=lambda: display.advance(""),
         )
     for sentence in sentences(generator, made.measured, no_twin=made.no_twin):
         display.say(sentence)

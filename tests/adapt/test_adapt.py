@@ -24,7 +24,7 @@ from magdr_core.adapt.tables import Source
 from magdr_core.adapt.variations import VariedFaces, varied
 from magdr_core.components.weights import read_card, read_state
 from magdr_core.errors import DataError, MagdrError, RegistryError
-from magdr_core.registry.read import read_registry
+from magdr_core.registry.read import parse_registry, read_registry
 from magdr_core.toolkit import Toolkit
 from tests.adapt.world import SIZE, write_pictures, write_world
 
@@ -80,6 +80,13 @@ def test_masks_of_portraits_are_no_pictures(tmp_path):
     write_pictures(tmp_path, 2)
     (tmp_path / "0000.mask.png").write_bytes((tmp_path / "0001.png").read_bytes())
     assert [given.name for given in pictures_below(tmp_path)] == ["0000.png", "0001.png"]
+
+
+def test_what_is_written_below_the_pictures_is_none_of_them(tmp_path):
+    write_pictures(tmp_path, 2)
+    write_pictures(tmp_path / "out" / "faces", 2)
+    found = pictures_below(tmp_path, tmp_path / "out")
+    assert [given.name for given in found] == ["0000.png", "0001.png"]
 
 
 def test_cut_faces_are_a_dataset_with_three_splits_of_the_generators_size(cut, toolkit):
@@ -259,14 +266,30 @@ def test_paths_of_the_written_registry_lead_to_the_plugin_and_the_weights_from_e
     written = tomllib.loads(source.written({"fit": 12}, "x.json", twin=True, tested=9))
     assert written["plugins"]["local"]["acme"] == "../../plugins/acme.py"
     assert written["generator"]["sharp"]["base"] == "../.."
-    twin = written["generator"]["twin-sharp"]
-    start = source.out / twin["base"] / twin["params"]["weights"]
-    assert start.resolve() == (source.out / "twin-sharp.safetensors").resolve()
+    assert written["generator"]["twin-sharp"] == {
+        "use": "acme/sharp",
+        "params": {"weights": "twin-sharp.safetensors"},
+    }
     assert written["magdr"]["twins"] == ["twin-sharp"]
     assert written["magdr"]["parser"] == "whole"
     assert "purifier-sharp" in written["magdr"]["layers"][0]
     assert written["calibration"]["file"] == "x.json"
     assert "twin-sharp" not in str(tomllib.loads(source.written({}, "", twin=False, tested=9)))
+
+
+def test_a_twin_keeps_the_paths_that_its_generator_has_besides_weights(world, tmp_path):
+    text = (
+        world.read_text()
+        + '[generator.more]\nuse = "acme/sharp"\nparams = { weights = "w.pt", style = "s/x.png" }'
+    )
+    registry = parse_registry(text, world)
+    source = Source(registry, "more", world.parent / "a" / "b", SIZE, ())
+    twin = source.tables(twin=True)["generator"]["twin-more"]
+    assert twin["params"]["style"] == "s/x.png"
+    start = source.out / twin["base"]
+    assert (start / "s/x.png").resolve() == world.parent.resolve() / "s" / "x.png"
+    weights = (start / twin["params"]["weights"]).resolve()
+    assert weights == (source.out / "twin-more.safetensors").resolve()
 
 
 # -- the page ---------------------------------------------------------------------------------------------
