@@ -39,7 +39,7 @@ class AdaptError(MagdrError):
 
 
 @dataclass(frozen=True)
-class Checked:
+class Suitability:
     """What the checks found.
 
     Attributes:
@@ -53,7 +53,7 @@ class Checked:
     no_twin: str
 
 
-def check_generator(toolkit: Toolkit, task: str, split: Split) -> Checked:
+def check_generator(toolkit: Toolkit, task: str, split: Split) -> Suitability:
     """Try a generator on a few pictures: shape, range, gradient, repeatability.
 
     Args:
@@ -89,7 +89,7 @@ def check_generator(toolkit: Toolkit, task: str, split: Split) -> Checked:
     attacked = attack_samples(samples, pgd, G, name="pgd", seed=0)
     with torch.no_grad():
         disrupted = float(symmetric_mse(G(attacked, samples.conditions), y).mean())
-    return Checked(disrupted, _half(G, samples), why_no_twin(toolkit, task, samples, y))
+    return Suitability(disrupted, _half(G, samples), why_no_twin(toolkit, task, samples, y))
 
 
 def _gradient(G: GuardedGenerator, samples: Samples, where: str) -> Tensor:

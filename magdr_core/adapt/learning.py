@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from magdr_core.adapt.tables import FACES, Source, purifier_name, twin_name
+from magdr_core.adapt.tables import FACES, GeneratorSource, purifier_name, twin_name
 from magdr_core.adapt.variations import VariedFaces
 from magdr_core.components.recipe import Recipe
 from magdr_core.report.formatting import seconds as duration
@@ -48,7 +48,7 @@ class Learner:
         log, progress: told lines, and (what, done, total).
     """
 
-    source: Source
+    source: GeneratorSource
     device: str
     half: bool
     log: Log

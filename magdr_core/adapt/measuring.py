@@ -33,7 +33,7 @@ Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
-class Figure:
+class ComparedFigure:
     """One figure with its 95% interval.
 
     Attributes:
@@ -55,7 +55,7 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Measured:
+class BeforeAndAfter:
     """What was measured.
 
     Attributes:
@@ -65,11 +65,11 @@ class Measured:
         gap: RMS difference of the generator's and the twin's outputs in levels of 255, by kind of images.
     """
 
-    figures: Sequence[Figure]
+    figures: Sequence[ComparedFigure]
     pictures: Mapping[str, Tensor]
     gap: Mapping[str, float] = field(default_factory=dict)
 
-    def of(self, what: str, images: str, figure: str = "mse_o") -> Figure | None:
+    def of(self, what: str, images: str, figure: str = "mse_o") -> ComparedFigure | None:
         """The figure of this name; None if it was not measured."""
         return next((f for f in self.figures if (f.what, f.images, f.figure) == (what, images, figure)), None)
 
@@ -81,7 +81,7 @@ def measure(
     *,
     twin: bool,
     progress: Progress = lambda what, done, total: None,
-) -> Measured:
+) -> BeforeAndAfter:
     """Measure undefended outputs, shipped and adapted purifiers, the twin and MagDR on the split `test`.
 
     Every attacked picture is made by PGD (6/255, 30 steps) on the undefended generator.
@@ -147,7 +147,7 @@ def measure(
     figures.append(_difference(own, best, errors))
     figures += [_share(images, values > detector.threshold) for images, values in scores.items()]
     pictures = {name: (images * 255).round().byte().cpu() for name, images in shown.items()}
-    return Measured(figures, pictures, gap)
+    return BeforeAndAfter(figures, pictures, gap)
 
 
 def _attacked(toolkit: Toolkit, clean: Samples, G: Any, label: str, progress: Progress) -> Samples:
@@ -165,20 +165,22 @@ def _scores(samples: Samples, detector: Any, G: Any) -> Array:
     return scores
 
 
-def _mean(what: str, images: str, values: Array) -> Figure:
-    return Figure(what, images, "mse_o", *interval(_MEAN, [values], np.arange(len(values)), 0), len(values))
+def _mean(what: str, images: str, values: Array) -> ComparedFigure:
+    return ComparedFigure(
+        what, images, "mse_o", *interval(_MEAN, [values], np.arange(len(values)), 0), len(values)
+    )
 
 
-def _difference(own: str, other: str, errors: Mapping[tuple[str, str], Array]) -> Figure:
+def _difference(own: str, other: str, errors: Mapping[tuple[str, str], Array]) -> ComparedFigure:
     before, after = errors[other, "pgd"], errors[own, "pgd"]
     found = difference_interval(_MEAN, [before], [after], np.arange(len(after)), 0)
-    return Figure(f"{own} minus {other}", "pgd", "mse_o", *found, len(after))
+    return ComparedFigure(f"{own} minus {other}", "pgd", "mse_o", *found, len(after))
 
 
-def _share(images: str, flagged: Array) -> Figure:
+def _share(images: str, flagged: Array) -> ComparedFigure:
     values = flagged.astype(np.float64)
     found = interval(Share(lambda f: np.mean(f, axis=-1)), [values], np.arange(len(values)), 0)
-    return Figure(MAGDR, images, "flagged", *found, len(values))
+    return ComparedFigure(MAGDR, images, "flagged", *found, len(values))
 
 
 _MEAN = mean_of(lambda values: values)

@@ -11,8 +11,8 @@ from pathlib import Path
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from magdr_core.adapt.measuring import MAGDR, UNDEFENDED, Figure, Measured
-from magdr_core.adapt.tables import EDITING, GENERIC, Source, purifier_name, twin_name
+from magdr_core.adapt.measuring import MAGDR, UNDEFENDED, BeforeAndAfter, ComparedFigure
+from magdr_core.adapt.tables import EDITING, GENERIC, GeneratorSource, purifier_name, twin_name
 from magdr_core.files.disk import write_atomically
 from magdr_core.printable import visible
 from magdr_core.report.formatting import MISSING, number, percent
@@ -44,7 +44,12 @@ class TableRow:
 
 
 def write_page(
-    path: Path, source: Source, measured: Measured, *, no_twin: str, pictures: Mapping[str, int]
+    path: Path,
+    source: GeneratorSource,
+    measured: BeforeAndAfter,
+    *,
+    no_twin: str,
+    pictures: Mapping[str, int],
 ) -> Path:
     """Write the page; its path.
 
@@ -60,7 +65,9 @@ def write_page(
     return path
 
 
-def render(source: Source, measured: Measured, *, no_twin: str, pictures: Mapping[str, int]) -> str:
+def render(
+    source: GeneratorSource, measured: BeforeAndAfter, *, no_twin: str, pictures: Mapping[str, int]
+) -> str:
     """The page as text."""
     titles = titles_of(source.task)
     size = source.size
@@ -102,7 +109,7 @@ def titles_of(task: str) -> dict[str, str]:
     }
 
 
-def sentences(task: str, measured: Measured, *, no_twin: str) -> list[str]:
+def sentences(task: str, measured: BeforeAndAfter, *, no_twin: str) -> list[str]:
     """The figures in words."""
     undefended, own = measured.of(UNDEFENDED, "pgd"), measured.of(purifier_name(task), "pgd")
     assert undefended is not None
@@ -150,14 +157,14 @@ def sentences(task: str, measured: Measured, *, no_twin: str) -> list[str]:
     return told
 
 
-def _title(what: str, titles: Mapping[str, str], measured: Measured) -> tuple[str, str]:
+def _title(what: str, titles: Mapping[str, str], measured: BeforeAndAfter) -> tuple[str, str]:
     pictures = {"input": "clean picture", "clean": "its output", "attacked": "attacked picture"}
     figure = measured.of(what, "pgd")
     detail = f"mean MSE {_mse(figure.value)}" if figure is not None else ""
     return pictures.get(what) or f"output, {titles[what]}", detail
 
 
-def _shown(figure: Figure | None) -> str:
+def _shown(figure: ComparedFigure | None) -> str:
     if figure is None:
         return MISSING
     if math.isnan(figure.low):
@@ -165,12 +172,12 @@ def _shown(figure: Figure | None) -> str:
     return f"{_mse(figure.value)} [{_mse(figure.low)}, {_mse(figure.high)}]"
 
 
-def _share(figure: Figure) -> str:
+def _share(figure: ComparedFigure) -> str:
     ends = "" if math.isnan(figure.low) else f" [{percent(figure.low)}, {percent(figure.high)}]"
     return f"{percent(figure.value)}{ends}"
 
 
-def _part(figure: Figure, of: Figure) -> str:
+def _part(figure: ComparedFigure, of: ComparedFigure) -> str:
     return f"{percent(figure.value / of.value)}" if of.value > 0 else MISSING
 
 

@@ -18,10 +18,10 @@ import torch
 from magdr_core.adapt.checks import check_generator
 from magdr_core.adapt.faces import FOLDER, SPLITS, cut_faces, pictures_below, told_by
 from magdr_core.adapt.learning import SHARE, STEPS, Learner
-from magdr_core.adapt.measuring import Measured, measure
+from magdr_core.adapt.measuring import BeforeAndAfter, measure
 from magdr_core.adapt.page import write_page
 from magdr_core.adapt.stages import Stages
-from magdr_core.adapt.tables import FACES, FILE, Source
+from magdr_core.adapt.tables import FACES, FILE, GeneratorSource
 from magdr_core.calibration import calibration_file, write_calibration
 from magdr_core.calibration.album import Album, Sharing
 from magdr_core.calibration.from_pictures import entries_for
@@ -53,7 +53,7 @@ class Adaptation:
     registry: Path
     figures: Path
     page: Path
-    measured: Measured
+    measured: BeforeAndAfter
     no_twin: str
     pictures: dict[str, int]
 
@@ -102,7 +102,7 @@ def adapt(
     theirs = Toolkit(read, device=device)
     G = theirs.generator(generator)
     work = _Work(
-        Source(read, generator, Path(out), G.size, G.condition_names),
+        GeneratorSource(read, generator, Path(out), G.size, G.condition_names),
         theirs.resolve("generator", generator).key,
         Stages(Path(out)),
         str(theirs.device),
@@ -135,7 +135,7 @@ class _Work:
         generator: a hash of everything that the generator's outputs depend on.
     """
 
-    source: Source
+    source: GeneratorSource
     generator: str
     stages: Stages
     device: str
@@ -266,7 +266,7 @@ class _Work:
         return Adaptation(out / FILE, out / FIGURES, page, found, no_twin, pictures)
 
 
-def _write_figures(path: Path, measured: Measured) -> None:
+def _write_figures(path: Path, measured: BeforeAndAfter) -> None:
     rows: list[dict[str, Any]] = [asdict(figure) for figure in measured.figures]
     with path.open("w", encoding="utf-8", newline="") as file:
         table = csv.DictWriter(file, list(rows[0]), lineterminator="\n")

@@ -49,7 +49,7 @@ def twin_name(task: str) -> str:
 
 
 @dataclass(frozen=True)
-class Source:
+class GeneratorSource:
     """The registry that the generator is in, seen from the folder that everything is written to.
 
     Attributes:

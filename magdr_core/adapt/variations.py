@@ -59,7 +59,7 @@ class VariedSplit:
         return Batch(images, ids, annotations=known)
 
     def edited(self, indices: Sequence[int], changes: Mapping[str, Tensor]) -> Tensor:
-        """Raises DataError: nobody knows what an edit of one's own pictures would give."""
+        """`[B,3,H,W]` of other datasets. Raises DataError: nobody knows what an edit of these would give."""
         raise DataError("one's own pictures have no exact edits")
 
 

@@ -17,10 +17,10 @@ from magdr_core.adapt import adapt, learning, run, tables
 from magdr_core.adapt.checks import AdaptError, check_generator
 from magdr_core.adapt.faces import cut_faces, pictures_below, shared_out
 from magdr_core.adapt.learning import Learner
-from magdr_core.adapt.measuring import Figure, Measured
+from magdr_core.adapt.measuring import BeforeAndAfter, ComparedFigure
 from magdr_core.adapt.page import render, sentences
 from magdr_core.adapt.stages import Stages
-from magdr_core.adapt.tables import Source
+from magdr_core.adapt.tables import GeneratorSource
 from magdr_core.adapt.variations import VariedFaces, varied
 from magdr_core.components.weights import read_card, read_state
 from magdr_core.errors import DataError, MagdrError, RegistryError
@@ -44,7 +44,7 @@ def world(tmp_path_factory):
 @pytest.fixture(scope="module")
 def cut(world):
     """A source whose faces are cut."""
-    source = Source(read_registry(world), "sharp", world.parent / "cut", SIZE, ())
+    source = GeneratorSource(read_registry(world), "sharp", world.parent / "cut", SIZE, ())
     data = world.parent / "data"
     cut_faces(data, pictures_below(data), source.out, SIZE, whole=True)
     return source
@@ -148,7 +148,7 @@ def split_of(toolkit):
 
 
 def of(world, task):
-    source = Source(read_registry(world), task, world.parent / "cut", SIZE, ())
+    source = GeneratorSource(read_registry(world), task, world.parent / "cut", SIZE, ())
     return Toolkit(source.parsed(source.tables()), device="cpu")
 
 
@@ -262,7 +262,7 @@ def test_what_is_asked_for_wrongly_is_told_before_anything_is_written(world, tmp
 
 
 def test_paths_of_the_written_registry_lead_to_the_plugin_and_the_weights_from_elsewhere(world, tmp_path):
-    source = Source(read_registry(world), "sharp", world.parent / "a" / "b", SIZE, ())
+    source = GeneratorSource(read_registry(world), "sharp", world.parent / "a" / "b", SIZE, ())
     written = tomllib.loads(source.written({"fit": 12}, "x.json", twin=True, tested=9))
     assert written["plugins"]["local"]["acme"] == "../../plugins/acme.py"
     assert written["generator"]["sharp"]["base"] == "../.."
@@ -283,7 +283,7 @@ def test_a_twin_keeps_the_paths_that_its_generator_has_besides_weights(world, tm
         + '[generator.more]\nuse = "acme/sharp"\nparams = { weights = "w.pt", style = "s/x.png" }'
     )
     registry = parse_registry(text, world)
-    source = Source(registry, "more", world.parent / "a" / "b", SIZE, ())
+    source = GeneratorSource(registry, "more", world.parent / "a" / "b", SIZE, ())
     twin = source.tables(twin=True)["generator"]["twin-more"]
     assert twin["params"]["style"] == "s/x.png"
     start = source.out / twin["base"]
@@ -305,11 +305,13 @@ def measured(own, low, high):
         ("purifier-sharp", "clean", 0.001, 0.0, 0.002),
         ("purifier-sharp minus purifier", "pgd", own - 0.19, low, high),
     ]
-    figures = [Figure(what, kind, "mse_o", *values, 40) for what, kind, *values in mse]
+    figures = [ComparedFigure(what, kind, "mse_o", *values, 40) for what, kind, *values in mse]
     flags = {"clean": 0.025, "pgd": 1.0, "noise": 0.05}
-    figures += [Figure("magdr", kind, "flagged", v, math.nan, math.nan, 40) for kind, v in flags.items()]
+    figures += [
+        ComparedFigure("magdr", kind, "flagged", v, math.nan, math.nan, 40) for kind, v in flags.items()
+    ]
     shown = ("input", "clean", "attacked", "undefended", "purifier", "purifier-sharp")
-    return Measured(figures, dict.fromkeys(shown, images), {"clean": 4.1, "pgd": 35.0})
+    return BeforeAndAfter(figures, dict.fromkeys(shown, images), {"clean": 4.1, "pgd": 35.0})
 
 
 def test_the_page_says_what_is_left_and_whether_that_is_sure(cut):
@@ -367,7 +369,7 @@ def test_a_generator_and_a_folder_become_a_registry_that_works_and_going_on_cost
     shutil.copytree(world.parent, moved)
     shutil.copytree(out, moved / "made")
     text = (moved / "made" / "registry.toml").read_text()
-    up = tables.Source(read_registry(world), "sharp", out, SIZE, ())._from_out(world.parent)
+    up = tables.GeneratorSource(read_registry(world), "sharp", out, SIZE, ())._from_out(world.parent)
     (moved / "made" / "registry.toml").write_text(text.replace(up, ".."))
     magdr = Toolkit.from_registry(moved / "made" / "registry.toml", device="cpu").magdr(
         "sharp", cache=tmp_path / "c"

@@ -7,7 +7,7 @@ import torch
 
 from magdr_core.components.batch import Batch, Condition
 from magdr_core.components.rng import SampleRng
-from magdr_core.errors import ComponentError
+from magdr_core.errors import DataError
 from magdr_core.functional import PARTS, to_8bit
 
 
@@ -67,5 +67,5 @@ def test_each_rectangle_is_drawn_equally_often_for_pictures_of_which_nothing_is_
 
 
 def test_a_side_that_it_cannot_halve_twice_is_told(G):
-    with pytest.raises(ComponentError, match="squares whose side is a multiple of 4"):
+    with pytest.raises(DataError, match="squares whose side is a multiple of 4"):
         G(noise()[..., :62, :62], filling("Fill_Eyes"))
