@@ -184,7 +184,7 @@ class PictureFolder:
         if not faces:
             raise DataError(f"{self.folder}: no picture with a face")
         images = torch.stack(faces).to(toolkit.device)
-        album = Album(images, names, _shown(generator, images), shared(len(images)))
+        album = Album(images, names, shown_by(generator, images), shared(len(images)))
         self.sharing = album.sharing
         return album
 
@@ -199,7 +199,7 @@ class PictureFolder:
         }
 
 
-def _shown(generator: GuardedGenerator, images: Tensor) -> dict[str, Tensor]:
+def shown_by(generator: GuardedGenerator, images: Tensor) -> dict[str, Tensor]:
     """What pictures `[n,3,S,S]` show, by the generator's condition names, as `magdr defend` will take it."""
     if not generator.whole_target:
         nothing = torch.zeros(len(images), device=images.device)

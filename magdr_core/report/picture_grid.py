@@ -108,13 +108,13 @@ class Row:
         sides = []
         for name, images in self.sides.items():
             many = f"{samples} sample{'s' if samples != 1 else ''}"
-            url = _png(_shrunk(images[:samples], shrink))
+            url = png_row(_shrunk(images[:samples], shrink))
             sides.append(Side(name, url, f"{self.where}: {name}s of {many}"))
         return Strip(self.key, self.title, self.detail, tuple(sides), self.kind)
 
     def cost(self, shrink: int, samples: int = 1) -> int:
         """Characters of the first samples."""
-        return sum(len(_png(_shrunk(images[:samples], shrink))) for images in self.sides.values())
+        return sum(len(png_row(_shrunk(images[:samples], shrink))) for images in self.sides.values())
 
 
 def gallery(figures: Figures, task: str, budget: int = BUDGET) -> Gallery | None:
@@ -248,8 +248,8 @@ def _shrunk(images: Tensor, shrink: int) -> Tensor:
     return F.avg_pool2d(images.float(), shrink).round().byte()
 
 
-def _png(images: Tensor) -> str:
-    """Images side by side as a data URL."""
+def png_row(images: Tensor) -> str:
+    """Images `[n,3,H,W]` uint8 side by side, as the data URL of a PNG."""
     count, _, height, width = images.shape
     canvas = np.zeros((height, count * (width + GAP) - GAP, 4), np.uint8)
     for index, image in enumerate(images.permute(0, 2, 3, 1).numpy()):

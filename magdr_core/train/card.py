@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from magdr_core.files.disk import write_atomically
-from magdr_core.train.context import TESTED_FROM, TrainContext
+from magdr_core.train.context import TrainContext
 from magdr_core.train.mixing import MixedFaces
 from magdr_core.train.recipes import Recipe
 
@@ -31,7 +31,7 @@ def _data_lines(recipe: Recipe, context: TrainContext) -> list[str]:
     """What a card says about the training images: of photographs also how many there are of each source, and
     what the folder's own `TERMS.txt` says."""
     dataset = context.dataset
-    name = "procedural-faces"
+    name = context.data or "procedural-faces"
     if isinstance(dataset, MixedFaces):
         name = f"portraits and {dataset.share:.0%} procedural-faces"
     lines = [f'data = "{name}, split train, {recipe.pool} images, {dataset.fingerprint()}"']
@@ -44,8 +44,12 @@ def _data_lines(recipe: Recipe, context: TrainContext) -> list[str]:
     return lines
 
 
-def _tested_lines(recipe: Recipe) -> list[str]:
-    drawn = f"on {recipe.tested} test faces from index {TESTED_FROM} on."
+def _tested_lines(recipe: Recipe, context: TrainContext) -> list[str]:
+    drawn = f"on {recipe.tested} test faces from index {context.tested_from} on."
+    if context.data:
+        return [
+            "# Measured on the stored weights, on pictures of the test split, which training has not seen."
+        ]
     if recipe.photos is None:
         return [f"# Measured on the stored weights, {drawn}"]
     return [
@@ -62,9 +66,10 @@ def write_card(
     )
     parameters = sum(p.numel() for p in context.net.parameters())
     sha = hashlib.sha256(path.read_bytes()).hexdigest()
+    command = context.command or f"magdr train {name}{'' if recipe.photos is None else ' --data FOLDER'}"
     lines = [
         f"# {name}: weights of the {'' if '/' in recipe.use else 'built-in '}{recipe.kind} {recipe.use!r}.",
-        f'command = "magdr train {name}{"" if recipe.photos is None else " --data FOLDER"}"',
+        f"command = {json.dumps(command)}",
         f'architecture = "{recipe.use}"',
         f"params = {inline(recipe.params)}",
         f"parameters = {parameters}",
@@ -85,7 +90,7 @@ def write_card(
         f"minutes = {minutes:.1f}",
         "",
         "[quality]",
-        *_tested_lines(recipe),
+        *_tested_lines(recipe, context),
         *(f"{k} = {v:.5f}" for k, v in quality.items()),
         "",
     ]

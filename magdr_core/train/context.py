@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +26,13 @@ TESTED_FROM = 10_000
 
 @dataclass(frozen=True)
 class TrainContext:
-    """What a trainer works with."""
+    """What a trainer works with.
+
+    Attributes:
+        tested_from: index of the first test face.
+        command, data: what the card says in place of `magdr train NAME` and of a recipe's own faces.
+        half: the networks may compute in bfloat16 where that is faster.
+    """
 
     recipe: Recipe
     toolkit: Toolkit
@@ -36,6 +42,10 @@ class TrainContext:
     cache: Path
     log: Log
     first: int | None = None  # index of the first test face, in a context for testing
+    tested_from: int = TESTED_FROM
+    command: str = ""
+    data: str = ""
+    half: bool = True
 
     @property
     def device(self) -> torch.device:
@@ -44,12 +54,12 @@ class TrainContext:
     def for_testing(self) -> TrainContext:
         """The test split of the drawn faces as everybody else uses it, whatever the recipe trains on; of a
         context for testing, the same."""
-        return self if self.first is not None else self._testing("test", TESTED_FROM)
+        return self if self.first is not None else self._testing("test", self.tested_from)
 
     def _testing(self, label: str, first: int) -> TrainContext:
         dataset: Dataset = self.toolkit.build("dataset", label)
-        split = dataset.split("test")
-        assert isinstance(split, PairedSplit)
+        # One's own pictures have no exact edits; trainers that want them never meet such.
+        split = cast(PairedSplit, dataset.split("test"))
         return replace(self, dataset=dataset, split=split, first=first)
 
     def on_test_faces(self, measure: Callable[[TrainContext], Mapping[str, float]]) -> dict[str, float]:
@@ -109,7 +119,7 @@ class TrainContext:
     def autocast(self) -> AbstractContextManager[Any]:
         """bfloat16 where the device computes it fast, else full precision."""
         fast = self.device.type == "cuda" or torch.cpu._is_avx512_bf16_supported()
-        return torch.autocast(self.device.type, torch.bfloat16) if fast else nullcontext()
+        return torch.autocast(self.device.type, torch.bfloat16) if fast and self.half else nullcontext()
 
 
 class Trainer(Protocol):

@@ -8,6 +8,7 @@ from typing import Any
 from magdr_core.components.recipe import Recipe
 from magdr_core.train.forensic_recipes import FORENSIC_RECIPES
 from magdr_core.train.photo_recipes import PAIRED, PHOTO_RECIPES
+from magdr_core.train.translating_recipes import TRANSLATING_RECIPES
 
 __all__ = ["RECIPES", "Recipe"]
 
@@ -215,5 +216,10 @@ _SHIPPED = (
     ),
 )
 
-RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in _SHIPPED} | PHOTO_RECIPES | FORENSIC_RECIPES
+RECIPES: dict[str, Recipe] = {
+    **{recipe.name: recipe for recipe in _SHIPPED},
+    **PHOTO_RECIPES,
+    **TRANSLATING_RECIPES,
+    **FORENSIC_RECIPES,
+}
 """By name."""

@@ -81,9 +81,26 @@ def train(
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(recipe.seed)
     context = _context(recipe, device, out / f"{name}.images.pt", log, local or {}, base or Path.cwd(), data)
+    return train_in(context, name, out=out, progress=progress, checkpoint_every=checkpoint_every)
+
+
+def train_in(
+    context: TrainContext,
+    name: str,
+    *,
+    out: Path,
+    progress: Callable[[int, int, Mapping[str, float]], None] = lambda done, total, losses: None,
+    checkpoint_every: int = 250,
+) -> Path:
+    """Train the network of a context by its recipe; arguments and result are those of :func:`train`.
+
+    Raises:
+        MagdrError: no such trainer.
+    """
+    recipe, log = context.recipe, context.log
     started = time.monotonic()
     log(f"{name}: drawing {recipe.pool} training images")
-    trainer = _trainer(context)
+    trainer = trainer_of(context)
     checkpoint = out / f"{name}.checkpoint.pt"
     first, spent = _resume(checkpoint, trainer, recipe, log)
     for i in range(first, recipe.steps):
@@ -177,8 +194,8 @@ def _table(name: str, values: Mapping[str, Any]) -> str:
     return "\n".join([f"[{name}]", *lines])
 
 
-def _trainer(context: TrainContext) -> Trainer:
-    """Raises MagdrError if the recipe names no trainer that there is."""
+def trainer_of(context: TrainContext) -> Trainer:
+    """What trains the context's network. Raises MagdrError if the recipe names no trainer that there is."""
     named = context.recipe.trainer
     if not isinstance(named, str):
         return cast(Trainer, named(context))

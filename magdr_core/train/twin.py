@@ -121,9 +121,10 @@ class TwinTrainer:
 
     def _parts(self, x: Tensor, c: VectorCondition) -> tuple[Tensor, Tensor]:
         """G's output as what it makes, `[B,3,H,W]`, and which share of its input it adds, `[B,1,...]`."""
-        if not hasattr(self._G, "heads"):
-            return self._G(x, c), x.new_zeros(len(x), 1, 1, 1)
-        colour, attention = self._G.heads(x, c)
+        y: Tensor = self._G(x, c)
+        if (found := blended_from(self._G, x, c, y)) is None:
+            return y, x.new_zeros(len(x), 1, 1, 1)
+        colour, attention = found
         return (1 - attention) * colour, attention
 
     def step(self, i: int) -> dict[str, float]:
@@ -225,6 +226,19 @@ class TwinTrainer:
             **{name: float(v.mean()) for name, v in values.items()},
             **{f"{name}_{100 * q:.0f}": float(values[name].quantile(q)) for name, q in tails.items()},
         }
+
+
+def blended_from(G: Any, x: Tensor, c: VectorCondition, y: Tensor) -> tuple[Tensor, Tensor] | None:
+    """The colour image `[B,3,H,W]` and the attention mask `[B,1,H,W]` that an output `y = G(x,c)` is made
+    of, `attention * x + (1 - attention) * colour`; None where the network has no such `heads`."""
+    if not callable(heads := getattr(G, "heads", None)):
+        return None
+    try:
+        colour, attention = heads(x, c)
+        same = torch.allclose(attention * x + (1 - attention) * colour, y, atol=1e-3)
+    except Exception:  # a network of somebody else's, to which the name means something else
+        return None
+    return (colour, attention) if same else None
 
 
 def blurred(x: Tensor, sigma: float) -> Tensor:

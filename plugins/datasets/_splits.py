@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 import torch
@@ -93,6 +94,21 @@ def by_hash(keys: Sequence[str]) -> dict[str, list[int]]:
         digest = hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
         at = int.from_bytes(digest[:8], "big") / 2**64
         rows[_share(at)].append(row)
+    return rows
+
+
+def by_folder(names: Sequence[str], root: Path) -> dict[str, list[int]]:
+    """Rows by split of files whose relative paths begin with the split's name.
+
+    Raises:
+        DataError: a file that lies elsewhere.
+    """
+    rows: dict[str, list[int]] = {split: [] for split in SPLITS}
+    for row, name in enumerate(names):
+        first, _, rest = name.partition("/")
+        if not rest or first not in rows:
+            raise DataError(f"{root / name}: lies in none of the folders {', '.join(SPLITS)}")
+        rows[first].append(row)
     return rows
 
 

@@ -15,7 +15,7 @@ from magdr_core.api import PICTURE_SUFFIXES, DataError, DataPath, DatasetSpec, F
 
 from ._openface import CONFIDENCE, find_units, image_units, units_digest
 from ._pictures import beside, centre_square, file_digest, given_folder, squared
-from ._splits import RowSplit, all_in, by_hash, check_split, digest
+from ._splits import RowSplit, all_in, by_folder, by_hash, check_split, digest
 from ._tables import AttributeTable, check_ids, read_attributes
 
 MAGDR_API = 1
@@ -51,7 +51,8 @@ class Folder:
         size: side of the square pictures.
         fit: "crop" keeps the middle square, "stretch" everything.
         split: "hash" puts 60, 20 and 20% of the pictures into train, calibration and test by a hash of the
-            relative path; or all of them in the named one.
+            relative path; "folders" takes what lies in folders called `train`, `calibration` and `test`; or
+            all of them are in the named one.
         attributes: a csv (file name, then -1/0/1 columns) or a list like CelebA's, relative to the folder.
         action_units: OpenFace's files, relative to the folder; pictures without a sure row are left out.
         confidence: least confidence of such a row.
@@ -66,7 +67,7 @@ class Folder:
         path: DataPath = "",
         size: Annotated[int, Field(ge=16, le=1024, multiple_of=4)] = 128,
         fit: Literal["crop", "stretch"] = "crop",
-        split: Literal["hash", "train", "calibration", "test"] = "hash",
+        split: Literal["hash", "folders", "train", "calibration", "test"] = "hash",
         attributes: str = "",
         action_units: str = "",
         confidence: Annotated[float, Field(ge=0, le=1)] = CONFIDENCE,
@@ -112,9 +113,14 @@ class Folder:
     def split(self, name: str) -> RowSplit[int]:
         check_split(name, "folder")
         _ = self._table  # a table that does not fit is found now, not at the first picture
-        hashed = self._shares == "hash"
-        rows = by_hash(self._names) if hashed else all_in(self._shares, len(self._names))
-        return RowSplit(self, name, rows[name])
+        return RowSplit(self, name, self._rows()[name])
+
+    def _rows(self) -> dict[str, list[int]]:
+        if self._shares == "hash":
+            return by_hash(self._names)
+        if self._shares == "folders":
+            return by_folder(self._names, self._root)
+        return all_in(self._shares, len(self._names))
 
     def ids(self, rows: Sequence[int]) -> tuple[str, ...]:
         return tuple(_id(self._names[row]) for row in rows)

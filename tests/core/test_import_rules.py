@@ -27,6 +27,7 @@ bench train
 evaluation export testing
 compare
 report
+adapt
 cli
 builtin
 __main__

@@ -8,7 +8,7 @@ import torch
 from magdr_core.components.rng import SampleRng
 from magdr_core.components.weights import read_card
 from magdr_core.train import recipes, runner
-from magdr_core.train.twin import Difficulty, TwinTrainer, blurred
+from magdr_core.train.twin import Difficulty, TwinTrainer, blended_from, blurred
 
 TWINS = ("twin-editing64", "twin-reenactment64", "twin-replacement64")
 
@@ -119,6 +119,32 @@ def test_what_an_attention_network_copies_is_no_disagreement(tmp_path):
         expected = trainer.made + trainer.copied * x
         assert torch.allclose(expected, trainer.generator(x, c), atol=2e-3)
         assert (trainer.net(x, c) - expected).square().mean() < 1e-3
+
+
+@pytest.mark.parametrize(
+    "heads",
+    [
+        torch.nn.ModuleList(),
+        lambda x, c: (x, torch.zeros(1, 1, 8, 8)),
+        lambda x, c: torch.zeros(3),
+        lambda x: (x, x),
+    ],
+)
+def test_heads_that_do_not_make_up_the_output_are_no_mask(heads):
+    """A third party's network may call anything `heads`."""
+
+    class Other:
+        pass
+
+    x = torch.full((1, 3, 8, 8), 0.25)
+    G = Other()
+    assert blended_from(G, x, None, x) is None
+    G.heads = heads
+    assert blended_from(G, x, None, 1 - x) is None
+    G.heads = lambda x, c: (1 - x, torch.full((1, 1, 8, 8), 0.5))
+    colour, attention = blended_from(G, x, None, torch.full_like(x, 0.5))
+    assert colour.mean() == 0.75
+    assert attention.mean() == 0.5
 
 
 @pytest.mark.parametrize("name", TWINS)

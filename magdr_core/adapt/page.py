@@ -1,0 +1,185 @@
+"""The page of an adaptation: pictures and figures before and after, in one file that needs nothing else."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from magdr_core.adapt.measuring import MAGDR, UNDEFENDED, BeforeAndAfter, ComparedFigure
+from magdr_core.adapt.tables import EDITING, GENERIC, GeneratorSource, purifier_name, twin_name
+from magdr_core.files.disk import write_atomically
+from magdr_core.printable import visible
+from magdr_core.report.formatting import MISSING, number, percent
+from magdr_core.report.picture_grid import png_row, scale_of
+
+_mse = number(4)
+
+
+@dataclass(frozen=True)
+class PictureRow:
+    """Pictures side by side.
+
+    Attributes:
+        url: a data URL.
+    """
+
+    title: str
+    detail: str
+    url: str
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """A line of the table: a defense on attacked and on clean pictures."""
+
+    title: str
+    attacked: str
+    clean: str
+
+
+def write_page(
+    path: Path,
+    source: GeneratorSource,
+    measured: BeforeAndAfter,
+    *,
+    no_twin: str,
+    pictures: Mapping[str, int],
+) -> Path:
+    """Write the page; its path.
+
+    Args:
+        no_twin: why there is no twin; empty if there is one.
+        pictures: how many each split has.
+
+    Raises:
+        WriteError: it cannot be written.
+    """
+    text = render(source, measured, no_twin=no_twin, pictures=pictures)
+    write_atomically(path, lambda p: p.write_text(text, encoding="utf-8", newline="\n"))
+    return path
+
+
+def render(
+    source: GeneratorSource, measured: BeforeAndAfter, *, no_twin: str, pictures: Mapping[str, int]
+) -> str:
+    """The page as text."""
+    titles = titles_of(source.task)
+    size = source.size
+    shown = ["input", "clean", "attacked", *titles]
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    page = environment.from_string(_text("magdr_core.adapt", "page.html")).render(
+        task=source.task,
+        registry=source.registry.path.name,
+        sentences=sentences(source.task, measured, no_twin=no_twin),
+        rows=[
+            TableRow(title, _shown(measured.of(what, "pgd")), _shown(measured.of(what, "clean")))
+            for what, title in titles.items()
+            if measured.of(what, "pgd") is not None
+        ],
+        strips=[
+            PictureRow(*_title(what, titles, measured), png_row(measured.pictures[what]))
+            for what in shown
+            if what in measured.pictures
+        ],
+        width=scale_of(size) * (len(measured.pictures["input"]) * (size + 2) - 2),
+        pictures=pictures,
+        n=measured.figures[0].n,
+        css=Markup(_text("magdr_core.report", "report.css")),
+    )
+    return visible(page, lines=True)
+
+
+def titles_of(task: str) -> dict[str, str]:
+    """What everything is called, in the order of the table."""
+    return {
+        UNDEFENDED: "undefended",
+        GENERIC: "shipped purifier, for no generator",
+        EDITING: "shipped purifier, for the shipped editor",
+        purifier_name(task): "purifier for this generator",
+        twin_name(task): "twin in the generator's place",
+        MAGDR: "MagDR with both",
+    }
+
+
+def sentences(task: str, measured: BeforeAndAfter, *, no_twin: str) -> list[str]:
+    """The figures in words."""
+    undefended, own = measured.of(UNDEFENDED, "pgd"), measured.of(purifier_name(task), "pgd")
+    assert undefended is not None
+    assert own is not None
+    shipped = [f for f in (measured.of(name, "pgd") for name in (GENERIC, EDITING)) if f is not None]
+    best = min(shipped, key=lambda f: f.value)
+    told = [
+        f"PGD (6/255) moves this generator's output by {_shown(undefended)}, the mean squared error in units "
+        f"of [-1,1] on {undefended.n} test pictures. The better of the two shipped purifiers leaves "
+        f"{_shown(best)} of it ({_part(best, undefended)}), the one that was trained for this generator "
+        f"{_shown(own)} ({_part(own, undefended)})."
+    ]
+    change = next((f for f in measured.figures if " minus " in f.what), None)
+    if change is not None and not math.isnan(change.high):
+        if change.high < 0:
+            told.append(
+                "On the same pictures the new purifier is better than the shipped ones: the interval of "
+                "the difference leaves out 0."
+            )
+        elif change.low > 0:
+            told.append("On the same pictures the new purifier is worse than a shipped one: train it longer.")
+        else:
+            told.append(
+                "Whether the new purifier is better than the shipped ones, so few pictures do not tell."
+            )
+    clean = measured.of(purifier_name(task), "clean")
+    if clean is not None:
+        told.append(f"On pictures that nobody attacked it changes the output by {_shown(clean)}.")
+    flags = {images: measured.of(MAGDR, images, "flagged") for images in ("clean", "pgd", "noise")}
+    if flags["clean"] is not None and flags["pgd"] is not None and flags["noise"] is not None:
+        told.append(
+            f"MagDR calls {_share(flags['pgd'])} of the attacked pictures disrupted, "
+            f"{_share(flags['clean'])} of the clean ones (false alarms) and {_share(flags['noise'])} of "
+            "those with random signs of the same strength."
+        )
+    if no_twin:
+        told.append(f"There is no twin: {no_twin}.")
+    elif measured.gap:
+        told.append(
+            f"The twin's output is {measured.gap['clean']:.1f} levels of 255 from the generator's on clean "
+            f"pictures and {measured.gap['pgd']:.1f} on attacked ones; what tells of an attack is the "
+            "difference between these two."
+        )
+    told.append("PGD here knows the generator and not the defense; `magdr bench` has attacks that know both.")
+    return told
+
+
+def _title(what: str, titles: Mapping[str, str], measured: BeforeAndAfter) -> tuple[str, str]:
+    pictures = {"input": "clean picture", "clean": "its output", "attacked": "attacked picture"}
+    figure = measured.of(what, "pgd")
+    detail = f"mean MSE {_mse(figure.value)}" if figure is not None else ""
+    return pictures.get(what) or f"output, {titles[what]}", detail
+
+
+def _shown(figure: ComparedFigure | None) -> str:
+    if figure is None:
+        return MISSING
+    if math.isnan(figure.low):
+        return _mse(figure.value)
+    return f"{_mse(figure.value)} [{_mse(figure.low)}, {_mse(figure.high)}]"
+
+
+def _share(figure: ComparedFigure) -> str:
+    ends = "" if math.isnan(figure.low) else f" [{percent(figure.low)}, {percent(figure.high)}]"
+    return f"{percent(figure.value)}{ends}"
+
+
+def _part(figure: ComparedFigure, of: ComparedFigure) -> str:
+    return f"{percent(figure.value / of.value)}" if of.value > 0 else MISSING
+
+
+def _text(package: str, name: str) -> str:
+    return (files(package) / name).read_text(encoding="utf-8")

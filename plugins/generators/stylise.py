@@ -1,0 +1,117 @@
+"""A feed-forward stylising network: pictures as drawings (Johnson et al., ECCV 2016, arXiv 1603.08155).
+
+The layout is that paper's: reflected borders, two strided convolutions, residual blocks, and convolutions
+after enlarging by nearest neighbours (Odena et al., Distill 2016), which leave no chequers. Norms are
+instance norms (Ulyanov et al., arXiv 1607.08022). It is small, and learns a classical stylisation
+(`magdr train stylise64`), so no other network's features are needed.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import torch
+from torch import Tensor, nn
+
+from magdr_core.api import (
+    Batch,
+    Condition,
+    DataError,
+    Field,
+    GeneratorSpec,
+    SampleRng,
+    Weights,
+    hookimpl,
+    load_state,
+)
+from magdr_core.functional import PARTS
+
+from ._backbone import ResidualBlock, stages
+
+MAGDR_API = 1
+
+
+def _layer(inp: int, out: int, side: int, stride: int = 1) -> list[nn.Module]:
+    """Reflected borders, a convolution, a norm and a ReLU."""
+    return [
+        nn.ReflectionPad2d(side // 2),
+        nn.Conv2d(inp, out, side, stride, bias=False),
+        nn.InstanceNorm2d(out, affine=True),
+        nn.ReLU(inplace=True),
+    ]
+
+
+class Styliser(nn.Module):
+    """A picture in, a drawing of it out; it takes no condition (C = 0) and changes all of the picture.
+
+    Args:
+        width: channels after the first convolution.
+        blocks: residual blocks.
+        size: native side; any multiple of 4 from 16 on works.
+    """
+
+    condition_names: tuple[str, ...] = ()
+
+    def __init__(self, *, width: int, blocks: int, size: int) -> None:
+        super().__init__()
+        self.size = size
+        self.main = nn.Sequential(
+            *_layer(3, width, 9),
+            *_layer(width, 2 * width, 3, 2),
+            *_layer(2 * width, 4 * width, 3, 2),
+            *(ResidualBlock(4 * width) for _ in range(blocks)),
+            nn.Upsample(scale_factor=2, mode="nearest"),
+            *_layer(4 * width, 2 * width, 3),
+            nn.Upsample(scale_factor=2, mode="nearest"),
+            *_layer(2 * width, width, 3),
+            nn.ReflectionPad2d(4),
+            nn.Conv2d(width, 3, 9),
+            nn.Tanh(),
+        )
+
+    @staticmethod
+    def _input(x: Tensor) -> Tensor:
+        if x.shape[2] % 4 or x.shape[3] % 4:
+            raise DataError(f"the styliser takes sides that are multiples of 4, got {tuple(x.shape[2:])}")
+        return 2 * x - 1
+
+    def forward(self, x: Tensor, c: Condition) -> Tensor:
+        return (self.main(self._input(x)) + 1) / 2
+
+    def features(self, x: Tensor, c: Condition) -> list[Tensor]:
+        """Activations of the first two stages and of the last residual block: sides H, H/2 and H/4."""
+        return stages(self.main, self._input(x))[0]
+
+    def edited(self, c: Condition) -> Tensor:
+        """Every part: bool `[B,N]` over `PARTS`."""
+        return torch.ones(len(c), len(PARTS), dtype=torch.bool, device=c.values.device)
+
+    def draw(self, batch: Batch, rng: SampleRng) -> Condition:
+        """The empty condition `[B,0]`: every picture is drawn."""
+        nothing = batch.images.new_zeros(len(batch), 0)
+        return Condition(nothing, nothing.bool())
+
+
+def stylise(
+    *,
+    weights: Weights = "random",
+    width: Annotated[int, Field(ge=4, le=128)] = 16,
+    blocks: Annotated[int, Field(ge=1, le=16)] = 4,
+    size: Annotated[int, Field(ge=16, le=1024, multiple_of=4)] = 64,
+) -> Styliser:
+    """Pictures as drawings: few tones, strong colours, dark outlines."""
+    net = Styliser(width=width, blocks=blocks, size=size)
+    load_state(net, weights)
+    return net.eval()
+
+
+@hookimpl
+def magdr_generators() -> list[GeneratorSpec]:
+    return [
+        GeneratorSpec(
+            name="stylise",
+            build=stylise,
+            cite="Johnson et al., Perceptual Losses for Style Transfer, ECCV 2016 (arXiv 1603.08155)",
+            tags=("stylising",),
+        )
+    ]
