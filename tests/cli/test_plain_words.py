@@ -129,8 +129,9 @@ def test_a_generator_of_drawn_faces_says_so_before_anything_is_computed(tmp_path
     monkeypatch.setattr(
         "magdr_core.cli.common.ProgressDisplay.step", lambda self, *told: said.append("computing")
     )
+    drawn = ("--registry", "builtin:faces64")
     with pytest.raises(Stopped):
-        _main("defend", "a.png", "--whole", *options, monkeypatch=monkeypatch, place=tmp_path)
+        _main("defend", "a.png", "--whole", *drawn, *options, monkeypatch=monkeypatch, place=tmp_path)
     assert f"the generator of {options[1]} knows drawn faces only" in said[0]
     assert said.index("computing") > 0
 
