@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from magdr_core.cli.common import (
     chosen_finder,
     device_option,
     finder_option,
+    open_for_files,
     open_toolkit,
 )
 from magdr_core.cli.picture_calibration import say_covered, say_how_to_use, say_use
@@ -82,7 +84,8 @@ def command(
         if data is None and said:
             raise click.UsageError(f"{option} goes with --data")
     # The file that the registry names may be the one that is to be made.
-    toolkit = open_toolkit(registry, device, block).with_calibration(None)
+    opened = open_toolkit if data is None else partial(open_for_files, task=task)
+    toolkit = opened(registry, device, block).with_calibration(None)
     policy = toolkit.registry.calibration
     chosen = toolkit.registry.profile(profile or "quick")
     detectors, defenses = chosen.detectors, chosen.defenses

@@ -30,6 +30,11 @@ device_option = click.option("--device", help="auto, cpu, cuda or cuda:N; overri
 block_option = click.option(
     "--block", multiple=True, metavar="GLOB", help="Plugins not to import (see `magdr plugins list`)."
 )
+files_registry_option = click.option(
+    "--registry",
+    type=click.Path(path_type=Path),
+    help="A file or builtin:NAME; default: what ./registry.toml, or the packaged one, names for files.",
+)
 finder_option = click.option(
     "--finder",
     metavar="LABEL",

@@ -14,6 +14,7 @@ from magdr_core.cli.common import (
     cache_option,
     check_writable,
     device_option,
+    files_registry_option,
     open_for_files,
 )
 from magdr_core.cli.file_results import new_display
@@ -51,7 +52,7 @@ EDITS = ("Blond_Hair", "Eyeglasses", "Black_Hair", "Smiling")
     help="Folder of the page; that of an earlier call is replaced.",
 )
 @click.option("--open/--no-open", "opened", default=False, help="Open the page in the web browser.")
-@click.option("--registry", type=click.Path(path_type=Path), help="Default: ./registry.toml.")
+@files_registry_option
 @cache_option
 @device_option
 @block_option

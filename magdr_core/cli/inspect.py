@@ -17,6 +17,7 @@ from magdr_core.cli.common import (
     check_writable,
     chosen_finder,
     device_option,
+    files_registry_option,
     finder_option,
     open_for_files,
 )
@@ -52,7 +53,7 @@ from magdr_core.results.store import Store
 )
 @click.option("--whole", is_flag=True, help="No search for faces: the largest square in the middle.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, nothing else.")
-@click.option("--registry", type=click.Path(path_type=Path), help="Default: ./registry.toml.")
+@files_registry_option
 @out_option
 @cache_option
 @finder_option

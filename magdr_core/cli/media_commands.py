@@ -16,6 +16,7 @@ from magdr_core.cli.common import (
     check_writable,
     chosen_finder,
     device_option,
+    files_registry_option,
     finder_option,
     open_for_files,
 )
@@ -53,7 +54,7 @@ _OPTIONS = (
     ),
     click.option("--whole", is_flag=True, help="No search for a face: the largest square in the middle."),
     click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, nothing else."),
-    click.option("--registry", type=click.Path(path_type=Path), help="Default: ./registry.toml."),
+    files_registry_option,
     finder_option,
     device_option,
     block_option,

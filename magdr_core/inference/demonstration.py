@@ -17,7 +17,7 @@ from magdr_core.inference.method import output_behind
 from magdr_core.inference.pipeline import Pipeline
 from magdr_core.inference.sources import PictureSource
 from magdr_core.magdr import Verdict
-from magdr_core.media import cut, face_cut, find_faces
+from magdr_core.media import cut, face_cut, faces_in
 from magdr_core.runtime.samples import objective_of
 
 LARGEST = 384
@@ -147,7 +147,8 @@ def _found_anew(
     one: Loaded[PictureSource], perturbed: Loaded[PictureSource], c: Condition, pipeline: Pipeline
 ) -> float | None:
     size = pipeline.generator.size
-    boxes = [face_cut(face, *perturbed.levels.shape[1:]) for face in find_faces(perturbed.levels)[:1]]
+    faces = faces_in(perturbed.levels, pipeline.finder)
+    boxes = [face_cut(face, *perturbed.levels.shape[1:]) for face in faces[:1]]
     if boxes in ([], [one.box]):
         return None
     x = torch.stack([cut(levels, boxes[0], size) for levels in (one.levels, perturbed.levels)])
