@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from magdr_core.bench.plan import is_restoration
-from magdr_core.registry.read import packaged_registry
 from magdr_core.results.store import Store
 from magdr_core.toolkit import Toolkit
 
@@ -19,14 +18,16 @@ def refuse(what, done, total):
 
 
 @pytest.mark.parametrize(
-    ("task", "profile"),
+    ("registry", "task", "profile"),
     [
-        *(("editing", profile) for profile in ("quick", "detection", "full")),
-        *((task, profile) for task in ("reenactment", "replacement") for profile in ("quick", "detection")),
+        *(("builtin:faces64", "editing", profile) for profile in ("quick", "detection", "full")),
+        *(("builtin:faces64", "reenactment", profile) for profile in ("quick", "detection")),
+        *(("builtin:faces64", "replacement", profile) for profile in ("quick", "detection")),
+        ("builtin:photos", "editing", "quick"),
     ],
 )
-def test_the_shipped_calibration_covers_the_packaged_registry(tmp_path, task, profile):
-    toolkit = Toolkit.from_registry(packaged_registry(), device="cpu")
+def test_the_shipped_calibrations_cover_the_registries_of_the_package(tmp_path, registry, task, profile):
+    toolkit = Toolkit.from_registry(registry, device="cpu")
     chosen = toolkit.registry.profile(profile)
     dataset = toolkit.registry.dataset_of(task)
     calibrator = toolkit.calibrator(task, dataset, Store(tmp_path), progress=refuse)

@@ -15,6 +15,7 @@ from magdr_core.results.store import Store
 from magdr_core.toolkit import Toolkit
 from tests.bench.conftest import DEFENSES, SMALL
 from tests.edits import edited
+from tests.portraits import write_portraits
 
 FOLDER = Path(__file__).parents[2] / "benchmarks" / "registries"
 WEIGHTS = Path(__file__).parents[2] / "plugins" / "weights"
@@ -29,6 +30,23 @@ def test_there_is_a_registry_for_every_ablation():
     names = {"smoke", "paper-literal", "no-masks", "no-consistency", "no-distortion"}
     assert {path.stem for path in FILES} >= names
     assert all(read_registry(path).name == path.stem for path in FILES)
+
+
+def test_the_registry_of_photographs_has_the_parts_of_the_packaged_one():
+    own, packaged = read_registry(FOLDER / "photos.toml"), read_registry("builtin:photos")
+    assert own.composition == packaged.composition
+    assert own.calibration.file == "auto"  # of the portraits that the folder names
+    for label in ("editing", "twin-editing"):
+        assert own.instance("generator", label).params == packaged.instance("generator", label).params
+
+
+@pytest.fixture(scope="module", autouse=True)
+def portraits(tmp_path_factory):
+    """The photographs that `photos.toml` is about are everybody's own."""
+    folder = tmp_path_factory.mktemp("portraits")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MAGDR_PORTRAITS", str(write_portraits(folder, 64, 188, 64)))
+        yield
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
