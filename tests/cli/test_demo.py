@@ -15,6 +15,7 @@ from magdr_core.cli import demo
 from magdr_core.inference import Pipeline
 from magdr_core.registry.read import packaged_registry
 from magdr_core.toolkit import Toolkit
+from tests.edits import edited
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def shown(magdr, workshop, tmp_path):
 
     def run(flags, *arguments):
         text = (workshop / "small.toml").read_text()
-        text = text.replace("[calibration]", f'[calibration]\nfile = "{workshop / flags}.json"')
+        text = edited(text, ("[calibration]", f'[calibration]\nfile = "{workshop / flags}.json"'))
         (tmp_path / "r.toml").write_text(text)
         return magdr("demo", "--registry", "r.toml", "--cache", workshop / "cache", *arguments)
 

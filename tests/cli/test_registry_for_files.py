@@ -8,6 +8,7 @@ from PIL import Image
 from magdr_core.cli.common import open_for_files
 from magdr_core.errors import RegistryError
 from magdr_core.registry import parse_registry, read_registry
+from tests.edits import edited
 
 DRAWN = """
 [registry]
@@ -122,7 +123,7 @@ def test_a_calibration_of_the_package_stays_where_it_is_when_the_registry_is_inc
     assert shipped is not None
     assert shipped.name == "photos.calibration.json"
     assert shipped.parent == read_registry("builtin:photos").path.parent
-    text = text.replace("builtin:photos", "mine.json")
+    text = edited(text, ("builtin:photos", "mine.json"))
     (tmp_path / "own" / "photos.toml").write_text(text)
     own = parse_registry(including, tmp_path / "registry.toml").calibration_file
     assert own == tmp_path / "own" / "mine.json"

@@ -193,7 +193,7 @@ def test_values_of_a_plugin_stand_after_core_s(local):
         ("recipes", "tiny"),
     ):
         assert list(getattr(host, sort)) == [*before[sort], name]
-    assert before["commands"][0] == "init"
+    assert before["commands"][0] == "demo"
     assert "stargan-faces64" in before["recipes"]
 
 

@@ -20,6 +20,7 @@ from magdr_core.files import remote
 from magdr_core.files.remote import cache_folder, fetched, parse_remote
 from magdr_core.registry.read import parse_registry
 from magdr_core.toolkit import Toolkit
+from tests.edits import edited
 
 CONTENT = save({"a": torch.arange(6.0)})
 HASH = hashlib.sha256(CONTENT).hexdigest()
@@ -306,7 +307,7 @@ def magdr_metrics():
 
 
 def toolkit(tmp_path, params: str) -> Toolkit:
-    (tmp_path / "far.py").write_text(LOCAL.replace("{HASH}", HASH))
+    (tmp_path / "far.py").write_text(edited(LOCAL, ("{HASH}", HASH)))
     text = f'[plugins]\nlocal = {{ far = "far.py" }}\n[metric.m]\nuse = "far/far"\n{params}'
     return Toolkit(parse_registry(text, tmp_path / "r.toml"), device="cpu")
 

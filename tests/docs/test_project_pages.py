@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs.test_docs import anchors
+from tests.edits import edited
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(ROOT.glob("*.md"))
@@ -47,7 +48,7 @@ def test_the_paper_of_the_method_is_cited_alike():
         re.search(rf"^  {key} += \{{(.+)\}}", README, re.M)[1] for key in ("title", "author", "pages")
     )
     reference = CITATION.split("references:\n")[1].split("  - type: ")[1]
-    assert title.replace("{MagDR}", "MagDR") in reference
+    assert edited(title, ("{MagDR}", "MagDR")) in reference
     assert reference.count("family-names") == len(authors.split(" and ")) == 5
     for author in authors.split(" and "):
         family, given = author.split(", ")

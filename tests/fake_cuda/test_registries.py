@@ -10,9 +10,14 @@ import torch
 from magdr_core.testing.fake_cuda import fake_cuda
 from magdr_core.testing.inputs import make_inputs
 from magdr_core.toolkit import Toolkit
+from tests.portraits import write_portraits
 
 ROOT = Path(__file__).parents[2]
-FILES = [ROOT / "registry.toml", *sorted((ROOT / "benchmarks" / "registries").glob("*.toml"))]
+FILES = [
+    ROOT / "registry.toml",
+    Path("builtin:photos"),
+    *sorted((ROOT / "benchmarks" / "registries").glob("*.toml")),
+]
 
 CALLED = ("augmentation", "restoration", "metric", "parser", "generator")
 """Attacks, detectors and defenses are called in `test_catalogue.py`: here they would take minutes."""
@@ -22,6 +27,15 @@ CALLED = ("augmentation", "restoration", "metric", "parser", "generator")
 def met():
     """The settings that were tried: the registries share most of theirs."""
     return set()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def portraits(tmp_path_factory):
+    """The photographs that `photos.toml` is about are everybody's own."""
+    folder = tmp_path_factory.mktemp("portraits")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MAGDR_PORTRAITS", str(write_portraits(folder)))
+        yield
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)

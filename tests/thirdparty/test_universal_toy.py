@@ -14,7 +14,7 @@ from magdr_core.bench.group import GroupRun
 from magdr_core.bench.images import Workplace
 from magdr_core.bench.plan import plan
 from magdr_core.bench.threat import Threats
-from magdr_core.cli.attack import _ready
+from magdr_core.cli.attacks import ready_attack
 from magdr_core.components.objective import DisruptionObjective
 from magdr_core.components.rng import SampleRng
 from magdr_core.errors import BrokenPluginError, ComponentError
@@ -211,9 +211,9 @@ def test_an_attack_that_cannot_be_built_spoils_no_calibration_that_is_there(stor
 
 def test_the_command_attacks_with_what_was_learned(tmp_path):
     toolkit = toolkit_of()
-    ready = _ready(toolkit, "toy", "universal", tmp_path / "cache")
+    ready = ready_attack(toolkit, "toy", "universal", tmp_path / "cache")
     assert ready.component.delta is not None
-    _ready(toolkit, "toy", "pgd", tmp_path / "other")
+    ready_attack(toolkit, "toy", "pgd", tmp_path / "other")
     assert not (tmp_path / "other").exists()  # nothing was calibrated for an attack that learns nothing
 
 
