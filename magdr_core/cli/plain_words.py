@@ -54,7 +54,7 @@ def how_sure(facts: Mapping[str, Any], head: Mapping[str, Any]) -> str:
         return f"fairly sure: {lies}; another generator or edit may still be disrupted by it"
     return (
         f"not sure: it scores {score:.2f}, not above the {threshold:.2f} that only {share} exceed, but above "
-        f"{facts['reconstructed_above']:.2f}, from where restoring helps more often than it harms"
+        f"{facts['unsure_above']:.2f}, which best parts attacked faces from clean ones"
     )
 
 
@@ -67,7 +67,7 @@ def why(facts: Mapping[str, Any]) -> str:
         return f"{max(signs)[1]}, more than with clean faces"
     if not signs:
         return "the generator behaves on it as on clean faces"
-    if facts["score"] > facts.get("reconstructed_above", facts["threshold"]):
+    if facts["score"] > facts.get("unsure_above", facts["threshold"]):
         return f"{max(signs)[1]}, somewhat more than with most clean faces"
     return "the generator's output on it is as steady, and as confined to the edit, as on clean faces"
 

@@ -16,8 +16,10 @@ def verdict_line(facts: Mapping[str, Any]) -> str:
     """What was decided about a face or a clip, in one line without the file's name."""
     if "verdict" not in facts:
         return _attack_line(facts)
-    gate, guess = facts.get("reconstructed_above"), not facts["covered_by_calibration"]
-    return verdict_words(facts["score"], facts["threshold"], gate=gate, guess=guess, where=_where(facts))
+    unsure, guess = facts.get("unsure_above"), not facts["covered_by_calibration"]
+    return verdict_words(
+        facts["score"], facts["threshold"], unsure_above=unsure, guess=guess, where=_where(facts)
+    )
 
 
 def headline(facts: Mapping[str, Any]) -> str:

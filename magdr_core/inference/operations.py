@@ -119,8 +119,8 @@ class Detect(JudgingJob):
 
 
 class Defend(JudgingJob):
-    """Restores what is disrupted, and on suspicions too weak for a verdict where the calibration says that it
-    pays. It says so of images like its own alone: others are restored above the threshold only."""
+    """Restores what is disrupted, and where nobody can tell; that is for images like the calibration's alone,
+    others are restored above the threshold only. What is not disrupted stays as it is."""
 
     suffix = RESTORED
 
@@ -128,7 +128,8 @@ class Defend(JudgingJob):
         """`[B,3,S,S]`, 8-bit cuts, B conditions and names; a result with the restored cut for each."""
         outcome = self.judged(self.pipeline.defend(x, c))
         known = outcome.covered & (not outcome.doubtful)
-        outcome = outcome.left_alone(~(outcome.flagged | known), x)
+        wanted = outcome.flagged | (known & (outcome.score > outcome.unsure_from))
+        outcome = outcome.left_alone(~wanted, x)
         facts = [self.evidence(outcome, i) for i in range(len(outcome))]
         defended = outcome.flagged | (outcome.rounds > 0)
         told = c

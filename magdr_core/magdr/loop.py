@@ -134,6 +134,12 @@ class MagDR:
         only.rounds = 0
         return only.run(x, c, G)
 
+    @property
+    def unsure_above(self) -> float:
+        """Above it a score is more like that of attacked faces than of clean ones: the threshold that parts
+        them best on calibration faces, if not below the gate."""
+        return max(self.gate, self.detector.thresholds.get("f1", self.gate))
+
     def _nothing(self, x: Tensor) -> Outcome:
         """The outcome of no images: no component is asked."""
         none = torch.zeros(0, device=x.device)
@@ -141,6 +147,7 @@ class MagDR:
             score=none,
             threshold=self.detector.threshold,
             gate=self.gate,
+            unsure_above=self.unsure_above,
             flagged=none.bool(),
             restored=x,
             rounds=none.long(),
@@ -195,6 +202,7 @@ class MagDR:
             score=score,
             threshold=threshold,
             gate=self.gate,
+            unsure_above=self.unsure_above,
             flagged=score > threshold,
             restored=best,
             rounds=rounds,

@@ -69,6 +69,7 @@ class Outcome:
         doubtful: the calibration is of another kind of images than these (drawn faces, photographs), so that
             every verdict is a guess.
         choices: what each round could have chosen; empty for the searching forms, which keep no scores.
+        unsure_above: from this score on up to the threshold nobody can tell; the gate if None.
     """
 
     score: Tensor
@@ -87,6 +88,7 @@ class Outcome:
     region_names: tuple[str, ...] = PARTS
     doubtful: bool = False
     choices: tuple[Choice, ...] = ()
+    unsure_above: float | None = None
 
     def __len__(self) -> int:
         return len(self.score)
@@ -121,8 +123,13 @@ class Outcome:
             plan=tuple(self.plans[i]),
             regions=self._regions(i),
             processings=self._processings(i),
-            gate=self.gate,
+            unsure_above=self.unsure_from,
         )
+
+    @property
+    def unsure_from(self) -> float:
+        """The score from which on nobody can tell, never above the threshold."""
+        return min(self.threshold, self.gate if self.unsure_above is None else self.unsure_above)
 
     def left_alone(self, rows: Tensor, received: Tensor) -> Outcome:
         """The same without what was restored of some images.
@@ -182,6 +189,7 @@ class Outcome:
             "score": round(float(self.score[i]), 4),
             "threshold": round(self.threshold, 4),
             "reconstructed_above": round(self.gate, 4),
+            "unsure_above": round(self.unsure_from, 4),
             "rounds": int(self.rounds[i]),
             "plan": self.plans[i],
             "covered_by_calibration": bool(self.covered[i]) and not self.doubtful,

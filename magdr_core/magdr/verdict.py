@@ -28,7 +28,7 @@ class Verdict:
         regions: by face part, distortion outside the target in spreads of clean faces; empty for the form as
             printed.
         processings: by f_k, inconsistency in spreads of clean faces; likewise.
-        gate: the score from which on reconstructing pays; the threshold if None.
+        unsure_above: the score from which on it is no verdict that nothing is wrong; the threshold if None.
     """
 
     disrupted: bool
@@ -39,12 +39,12 @@ class Verdict:
     plan: tuple[str, ...]
     regions: Mapping[str, float]
     processings: Mapping[str, float]
-    gate: float | None = None
+    unsure_above: float | None = None
 
     @property
     def word(self) -> str:
         """`DISRUPTED`, `INTACT` or `UNCLEAR`."""
-        return verdict_word(self.score, self.threshold, gate=self.gate, guess=self.guess)
+        return verdict_word(self.score, self.threshold, unsure_above=self.unsure_above, guess=self.guess)
 
     @property
     def standing(self) -> tuple[int, float]:
@@ -52,7 +52,7 @@ class Verdict:
         return (INTACT, UNCLEAR, DISRUPTED).index(self.word), self.score
 
     def __str__(self) -> str:
-        return verdict_words(self.score, self.threshold, gate=self.gate, guess=self.guess)
+        return verdict_words(self.score, self.threshold, unsure_above=self.unsure_above, guess=self.guess)
 
     def __repr__(self) -> str:
         told = [str(self)]
@@ -63,22 +63,30 @@ class Verdict:
         return f"<Verdict: {'; '.join(told)}>"
 
 
-def verdict_word(score: float, threshold: float, *, gate: float | None = None, guess: bool = False) -> str:
-    """`DISRUPTED` above the threshold, `INTACT` up to the gate; `UNCLEAR` between them, and for a guess."""
-    if guess or (gate is not None and gate < score <= threshold):
+def verdict_word(
+    score: float, threshold: float, *, unsure_above: float | None = None, guess: bool = False
+) -> str:
+    """`DISRUPTED` above the threshold, `INTACT` up to `unsure_above`; `UNCLEAR` between them, and for a
+    guess."""
+    if guess or (unsure_above is not None and unsure_above < score <= threshold):
         return UNCLEAR
     return DISRUPTED if score > threshold else INTACT
 
 
 def verdict_words(
-    score: float, threshold: float, *, gate: float | None = None, guess: bool = False, where: str = ""
+    score: float,
+    threshold: float,
+    *,
+    unsure_above: float | None = None,
+    guess: bool = False,
+    where: str = "",
 ) -> str:
     """One line; of a guess with what it would be.
 
     Args:
         where: of a clip, the frames that are meant.
     """
-    word = verdict_word(score, threshold, gate=gate, guess=guess)
+    word = verdict_word(score, threshold, unsure_above=unsure_above, guess=guess)
     looks = verdict_word(score, threshold) + where
     numbers = f"(score {score:.2f}, threshold {threshold:.2f})"
     if guess:

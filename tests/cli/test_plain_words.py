@@ -20,7 +20,7 @@ def facts(score, *, covered=True, gate=1.0, plan=(), **evidence):
         "flagged": verdict.disrupted,
         "score": score,
         "threshold": 2.0,
-        "reconstructed_above": gate,
+        "unsure_above": gate,
         "covered_by_calibration": covered,
         "plan": list(plan),
         **evidence,
@@ -56,7 +56,7 @@ def test_the_worst_verdict_is_the_one_that_needs_something_done():
 def test_one_line_says_what_a_guess_would_be():
     assert verdict_words(3.0, 2.0) == "disrupted (score 3.00, threshold 2.00)"
     assert verdict_words(1.0, 2.0, where=" nowhere").startswith("not disrupted nowhere")
-    assert verdict_words(1.5, 2.0, gate=1.0) == "cannot tell (score 1.50, threshold 2.00)"
+    assert verdict_words(1.5, 2.0, unsure_above=1.0) == "cannot tell (score 1.50, threshold 2.00)"
     assert verdict_words(3.0, 2.0, guess=True) == (
         "cannot tell: looks disrupted, but that is a guess (score 3.00, threshold 2.00)"
     )
@@ -82,7 +82,7 @@ def test_how_sure_is_by_the_calibrated_figures():
     assert "it scores 0.50, and more than 2.00 counts as disrupted" in how_sure(facts(0.5), HEAD)
     between = how_sure(facts(1.5), HEAD)
     assert between.startswith("not sure: it scores 1.50")
-    assert "above 1.00, from where restoring helps" in between
+    assert "above 1.00, which best parts attacked faces" in between
     guess = facts(3.0, covered=False)
     assert how_sure(guess, HEAD).startswith("a guess: ")
     assert "drawn faces, not on photographs" in how_sure(guess, {**HEAD, "synthetic": True})
