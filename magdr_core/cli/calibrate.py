@@ -28,6 +28,7 @@ from magdr_core.cli.picture_calibration import say_covered, say_how_to_use, say_
 from magdr_core.cli.terminal import Terminal
 from magdr_core.errors import DataError, RegistryError, suggestion
 from magdr_core.media import FaceFinder
+from magdr_core.registry.include import PREFIX
 from magdr_core.registry.settings import Profile
 from magdr_core.results.store import Store
 from magdr_core.toolkit import Toolkit
@@ -83,9 +84,12 @@ def command(
     for option, said in (("--whole", whole), ("--full", full), ("--finder", finder is not None)):
         if data is None and said:
             raise click.UsageError(f"{option} goes with --data")
-    # The file that the registry names may be the one that is to be made.
     opened = open_toolkit if data is None else partial(open_for_files, task=task)
-    toolkit = opened(registry, device, block).with_calibration(None)
+    toolkit = opened(registry, device, block)
+    # The file that the registry names may be the one that is to be made, but for one of the package: that one
+    # is what thresholds of one's own replace those of.
+    if full or data is None or not toolkit.registry.calibration.file.startswith(PREFIX):
+        toolkit = toolkit.with_calibration(None)
     policy = toolkit.registry.calibration
     chosen = toolkit.registry.profile(profile or "quick")
     detectors, defenses = chosen.detectors, chosen.defenses
