@@ -55,8 +55,9 @@ def magdr(monkeypatch, capsys, tmp_path) -> Callable[..., Done]:
 @pytest.fixture(scope="session")
 def workshop(tmp_path_factory) -> Path:
     """A folder with `small.toml` and its calibration: `always.json` and `never.json` flag what they say,
-    `between.json` flags nothing and lets all be restored, `lost.json` covers no picture, and
-    `lost-clean.json` would flag none either."""
+    `between.json` flags nothing and lets all be restored, `clean-like.json` does that of scores that are
+    more like those of clean faces, `lost.json` covers no picture, and `lost-clean.json` would flag none
+    either."""
     folder = tmp_path_factory.mktemp("own")
     registry = folder / "small.toml"
     registry.write_text(SMALL, encoding="utf-8")
@@ -68,17 +69,18 @@ def workshop(tmp_path_factory) -> Path:
     finally:
         sys.argv = before
     assert exit_.value.code == 0
-    for name, threshold, gate in (
-        ("always", ALWAYS, ALWAYS),
-        ("never", NEVER, NEVER),
-        ("between", NEVER, ALWAYS),
-        ("lost", ALWAYS, ALWAYS),
-        ("lost-clean", NEVER, ALWAYS),
+    for name, threshold, parting, gate in (
+        ("always", ALWAYS, ALWAYS, ALWAYS),
+        ("never", NEVER, NEVER, NEVER),
+        ("between", NEVER, ALWAYS, ALWAYS),
+        ("clean-like", NEVER, NEVER, ALWAYS),
+        ("lost", ALWAYS, ALWAYS, ALWAYS),
+        ("lost-clean", NEVER, NEVER, ALWAYS),
     ):
         data = json.loads((folder / "c.json").read_text())
         for entry in data["entries"].values():
             if "thresholds" in entry:
-                entry["thresholds"] = {"fpr": threshold, "f1": threshold}
+                entry["thresholds"] = {"fpr": threshold, "f1": parting}
             if "gate" in entry["state"]:
                 entry["state"]["gate"] = gate
             if name.startswith("lost") and "familiarity" in entry["state"]:

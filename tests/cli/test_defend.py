@@ -76,6 +76,17 @@ def test_a_suspicion_too_weak_for_a_verdict_is_said_and_restored(own, restoring,
     assert "compare what was received and restored" in result["what_to_do"]
 
 
+def test_a_score_more_like_that_of_clean_faces_is_none_of_a_disrupted_one_wherever_restoring_pays(
+    own, restoring, astronaut, tmp_path
+):
+    astronaut.save(tmp_path / "a.png")
+    (result,) = own("defend", "a.png", "--json", flags="clean-like").document["results"]
+    assert result["reconstructed_above"] < result["score"] < result["unsure_above"]
+    assert result["verdict"] == "not disrupted"
+    assert "unchanged" in result["files"]
+    assert not result["plan"]
+
+
 def test_what_only_a_calibration_of_other_pictures_suspects_is_left_alone(
     own, restoring, astronaut, tmp_path
 ):
