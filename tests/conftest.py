@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -65,6 +66,13 @@ local = { toy = "./toy.py" }
 [generator.toy]
 use = "toy/net"
 """
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Refuse names with an address in them: each worker of pytest-xdist would collect tests of other names."""
+    named = [item.nodeid for item in items if re.search(r" at 0x[0-9a-f]+>", item.nodeid)]
+    if named:
+        raise pytest.UsageError(f"give these parameters an id: {named[0]} (and {len(named) - 1} more)")
 
 
 @pytest.fixture(scope="session", autouse=True)

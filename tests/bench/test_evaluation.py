@@ -146,18 +146,19 @@ def test_a_name_that_the_registry_has_gets_another_label(tried, kit):
 @pytest.mark.parametrize(
     ("defense", "options", "error", "words"),
     [
-        (3, {}, DataError, "evaluate takes a defense: .* got a int"),
-        ("identity", {}, DataError, "got 'identity', which stands beside every defense"),
-        (DetectorSpec(name="d", build=stateless(soft)), {}, DataError, "got the detector 'd'"),
-        (lambda x, c: x, {}, DataError, "got a function of 2 arguments"),
-        ("jpgg", {}, RegistryError, "jpgg"),
-        ("jpeg", {"attack": "pdg"}, RegistryError, "did you mean 'pgd'"),
-        ("jpeg", {"task": "edit"}, RegistryError, "edit"),
-        ("jpeg", {"samples": 0}, RegistryError, "samples"),
-        (lambda x: x[:, :, :3], {}, ComponentError, "defense"),
-        (lambda x: 1 / 0, {}, ComponentError, "division by zero"),
+        pytest.param(3, {}, DataError, "evaluate takes a defense: .* got a int", id="a number"),
+        pytest.param("identity", {}, DataError, "got 'identity', which stands beside every", id="identity"),
+        pytest.param(
+            DetectorSpec(name="d", build=stateless(soft)), {}, DataError, "got the detector 'd'", id="a detector"
+        ),
+        pytest.param(lambda x, c: x, {}, DataError, "got a function of 2 arguments", id="two arguments"),
+        pytest.param("jpgg", {}, RegistryError, "jpgg", id="no such defense"),
+        pytest.param("jpeg", {"attack": "pdg"}, RegistryError, "did you mean 'pgd'", id="no such attack"),
+        pytest.param("jpeg", {"task": "edit"}, RegistryError, "edit", id="no such task"),
+        pytest.param("jpeg", {"samples": 0}, RegistryError, "samples", id="no samples"),
+        pytest.param(lambda x: x[:, :, :3], {}, ComponentError, "defense", id="another shape"),
+        pytest.param(lambda x: 1 / 0, {}, ComponentError, "division by zero", id="an error of its own"),
     ],
-    ids=str,
 )
 def test_what_cannot_be_evaluated_is_said_in_a_line(tried, defense, options, error, words):
     with pytest.raises(error, match=words) as e:
