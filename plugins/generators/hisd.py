@@ -188,11 +188,11 @@ class HiSD(nn.Module):
 
     def classes(self, c: Condition) -> list[Condition]:
         """Each attribute alone, in the fixed style, for the same faces."""
-        found: list[Condition] = []
+        found = []
         for i in range(len(self.condition_names)):
             asked = torch.zeros_like(c.changed)
             asked[:, i] = True
-            found.append(CodedCondition(asked.float(), asked))
+            found.append(type(c)(asked.float(), asked))
         return found
 
 
