@@ -12,7 +12,6 @@ from magdr_core.components.condition import CodedCondition
 from magdr_core.components.rng import SampleRng
 from magdr_core.errors import RegistryError
 from magdr_core.functional import PARTS
-from tests.plugins.test_cyclegan import empty
 from tests.plugins.layouts import (
     batch_normalised,
     disturbed,
@@ -22,6 +21,7 @@ from tests.plugins.layouts import (
     pictures,
     table,
 )
+from tests.plugins.test_cyclegan import empty
 
 PERSONS = '''
 """Who is shown: the mean colours, shifted; and faces of three persons."""
