@@ -30,4 +30,5 @@ PARAMS = {
     ("generator", "hisd"): {"width": 4, "layers": 1, "extractor": (4, 8), "style": 8, "noise": 4, "size": 16},
     ("generator", "simswap"): {"width": 16, "blocks": 1, "size": 32, "donor": "toy"},
     ("identity_encoder", "arcface"): {"depth": "18"},
+    ("identity_encoder", "arcface-se"): {"blocks": (1, 1, 1, 1)},
 }

@@ -10,6 +10,7 @@ each picture's condition: the same for a picture and for its attacked version.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -168,7 +169,7 @@ class DiffusionEditor(nn.Module):
         call = type(self.pipe).__call__.__wrapped__
         latents = call(
             self.pipe,
-            image=x,
+            image=clamp_inclusive(x),  # one number below 0, and all would pass for pictures in [-1,1]
             prompt_embeds=prompts,
             negative_prompt_embeds=self.embedded(self.negative).expand_as(prompts),
             generator=self._generators(c),
@@ -257,6 +258,9 @@ def loaded(folder: Path, mode: Mode) -> Any:
         "feature_extractor": None,
     }
     try:
+        index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
+        if not (index.get("tokenizer") or [None])[0]:
+            without["tokenizer"] = None
         pipe = getattr(diffusers, PIPELINES[mode]).from_pretrained(
             str(folder), local_files_only=True, use_safetensors=True, **without
         )
