@@ -19,17 +19,36 @@ PARSER: Mapping[str, Need] = {"parser": Need("parser")}
 
 
 def segmenter(*, weights: Weights = "random", width: Width = 16) -> Segmenter:
-    """A U-Net on the picture and its high-pass, with a head for the picture's verdict."""
+    """A U-Net on the picture and its high-pass, with a head for the picture's verdict.
+
+    Args:
+        weights: weight file; `random` is an untrained network, which core teaches.
+        width: channels of the first level, as in the weight file; twice and three times as many
+            follow.
+    """
     return _loaded(Segmenter(width=width), weights)
 
 
 def segmenter_box(*, parser: Any, weights: Weights = "random", width: Width = 16) -> Segmenter:
-    """The same, told by a parser where the face is: the control of whatever is told so."""
+    """The same, told by a parser where the face is: the control of whatever is told so.
+
+    Args:
+        parser: face parser that tells where the face is.
+        weights: weight file; `random` is an untrained network, which core teaches.
+        width: channels of the first level, as in the weight file; twice and three times as many
+            follow.
+    """
     return _loaded(Segmenter(width=width, guide=FaceBox(parser)), weights)
 
 
 def recovery(*, parser: Any, weights: Weights = "random", width: Width = 16) -> RecoveryNet:
-    """How badly masked parts of the face are recovered, in units of what was expected; saw no forgery."""
+    """How badly masked parts of the face are recovered, in units of what was expected; saw no forgery.
+
+    Args:
+        parser: face parser that tells which parts to mask.
+        weights: weight file; `random` is an untrained network.
+        width: channels of the first level, as in the weight file.
+    """
     net = RecoveryNet(width=width, parser=parser)
     load_state(net, weights)
     net.trained_on = trained_on(weights)
@@ -39,7 +58,14 @@ def recovery(*, parser: Any, weights: Weights = "random", width: Width = 16) -> 
 def delocate(
     *, parser: Any, weights: Weights = "random", recovery: Weights = "random", width: Width = 16
 ) -> Segmenter:
-    """After Delocate: a U-Net on the picture, the face as it was recovered, and the difference."""
+    """After Delocate: a U-Net on the picture, the face as it was recovered, and the difference.
+
+    Args:
+        parser: face parser that tells which parts to mask.
+        weights: weight file of the U-Net; `random` is an untrained network, which core teaches.
+        recovery: weight file of the recovery network; `random` is an untrained one.
+        width: channels of the first level of both networks, as in the weight files.
+    """
     net = RecoveryNet(width=width)
     load_state(net, recovery)
     guide = Recovered(parser, net.eval().requires_grad_(False))
