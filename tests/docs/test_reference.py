@@ -103,7 +103,7 @@ def test_every_parameter_of_every_component_has_a_meaning(builtin):
 
 
 UNIT = re.compile(
-    r"pixel|multiplied by|\[0,1\]|\[-1,1\]|255|ratio|share|degrees|magnification|colourfulness|spread"
+    r"pixel|multiplied by|\[0,1\]|\[-1,1\]|255|ratio|share|degrees|magnification|colourfulness|spread", re.I
 )
 """Units in which built-in components measure."""
 
