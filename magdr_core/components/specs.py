@@ -18,6 +18,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import BaseModel
 from torch import Tensor
 
+from magdr_core.components.meanings import meanings_of, sentence
 from magdr_core.components.params import factory_parameters, schema_of
 
 Gradient = Literal["exact", "straight-through", "none"]
@@ -103,6 +104,14 @@ class ComponentSpec:
     @functools.cached_property
     def schema(self) -> type[BaseModel]:
         return schema_of(self.build, frozenset(self.needs), f"{self.kind} {self.name}")
+
+    @functools.cached_property
+    def meanings(self) -> Mapping[str, str]:
+        """What each parameter and each need means, in the words of `Field(description=...)` or else of the
+        docstring's `Args:`; what nobody tells is not in it."""
+        told = meanings_of(self.build)
+        told |= {n: f.description for n, f in self.schema.model_fields.items() if f.description}
+        return {n: sentence(told[n]) for n in (*self.schema.model_fields, *self.needs) if told.get(n)}
 
     @property
     def missing(self) -> list[str]:

@@ -23,12 +23,25 @@ PARSER: Mapping[str, Need] = {"parser": Need("parser")}
 
 
 def segmenter(*, weights: Weights = "random", width: Width = 16) -> Segmenter:
-    """A U-Net on the picture and its high-pass, with a head for the picture's verdict."""
+    """A U-Net on the picture and its high-pass, with a head for the picture's verdict.
+
+    Args:
+        weights: weight file; `random` is an untrained network, which core teaches.
+        width: channels of the first level, as in the weight file; twice and three times as many
+            follow.
+    """
     return _loaded(Segmenter(width=width), weights)
 
 
 def segmenter_box(*, parser: Any, weights: Weights = "random", width: Width = 16) -> Segmenter:
-    """The same, told by a parser where the face is: the control of whatever is told so."""
+    """The same, told by a parser where the face is: the control of whatever is told so.
+
+    Args:
+        parser: face parser that tells where the face is.
+        weights: weight file; `random` is an untrained network, which core teaches.
+        width: channels of the first level, as in the weight file; twice and three times as many
+            follow.
+    """
     return _loaded(Segmenter(width=width, guide=FaceBox(parser)), weights)
 
 
@@ -36,6 +49,12 @@ def recovery(
     *, parser: Any, weights: Weights = "random", width: Width = 16, form: Form = "convolutional"
 ) -> Recovery:
     """How badly masked parts of the face are recovered, in units of what was expected; saw no forgery.
+
+    Args:
+        parser: face parser that tells which parts to mask.
+        weights: weight file; `random` is an untrained network.
+        width: channels of the first level, or numbers in a transformer's token, as in the weight file.
+        form: of the network: a U-Net, or a masked auto-encoder of patches.
 
     Raises:
         ValueError: a transformer whose width is no multiple of 16.
@@ -59,6 +78,15 @@ def delocate(
     """After Delocate: a U-Net on the picture, the face as it was recovered, and the difference.
 
     With `mapping` it also looks at how the picture differs from what it maps to the recovered face.
+
+    Args:
+        parser: face parser that tells which parts to mask.
+        weights: weight file of the U-Net; `random` is an untrained network, which core teaches.
+        recovery: weight file of the recovery network; `random` is an untrained one.
+        width: channels of the U-Net's first level, as in the weight file.
+        form: of the network that recovers: a U-Net, or a masked auto-encoder of patches.
+        recovery_width: channels of its first level, or numbers in a transformer's token.
+        mapping: also map the picture to its recovered face, and look at where the two differ.
 
     Raises:
         ValueError: a transformer that recovers, whose width is no multiple of 16.
