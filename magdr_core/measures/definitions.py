@@ -74,7 +74,15 @@ def _attacks() -> Iterator[Figure]:
         threshold=_SHARE,
         needs=("mse_o", "direct:mse_o"),
         statistic="ratio",
-        summary="output error behind a channel, as a share of that without it; the channel's own change counts",
+        summary="output error behind a channel, as a share of that without it, the channel's own included",
+    )
+    yield Figure(
+        name="perturbation_kept",
+        role="attack",
+        threshold=_SHARE,
+        needs=("mse_o_perturbation", "direct:mse_o"),
+        statistic="ratio",
+        summary="output error behind a channel against clean pictures behind it, in the same share",
     )
     yield Figure(
         name="disruption_of_channel",

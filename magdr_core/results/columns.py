@@ -36,8 +36,8 @@ EARLIER_COLUMNS = COLUMNS[:-1]
 """As a version before channels wrote them."""
 
 _ORDER = (
-    *("channel", "task", "generator", "dataset", "role", "attack", "eps", "steps", "seed", "knowledge", "component"),
-    *("variant", "metric"),
+    *("channel", "task", "generator", "dataset", "role", "attack", "eps", "steps", "seed", "knowledge"),
+    *("component", "variant", "metric"),
 )
 
 

@@ -138,8 +138,8 @@ class FigureTable:
         return list(dict.fromkeys(row[column] for row in self.rows))
 
     def first(self, variant: Variant | str = "", **wanted: Any) -> FigureValue | None:
-        """The first figure of this variant with these columns: of one seed where there are several, and without
-        a channel unless one is asked for."""
+        """The first figure of this variant with these columns: of one seed where there are several; behind no
+        channel unless one is asked for."""
         wanted = {"channel": "", **wanted, "variant": str(variant)}
         return next((FigureValue.of([row]) for row in self.rows if _has(row, wanted)), None)
 

@@ -85,8 +85,8 @@ class Siblings:
 
     def of(self, cell: CellResult) -> dict[str, CellResult]:
         """The same component's cells by what their images are (:attr:`Facts.images`): on clean ones, say, or
-        on other ones of the cell's own strength, noise; and the attack's own cell on its images. Behind a channel
-        all of these went through it, too, and one more did not."""
+        on other ones of the cell's own strength, noise; and the attack's own cell on its images. Behind a
+        channel all of these went through it, too, and one more did not."""
         found: dict[str, CellResult] = {}
         if cell.facts.channel and (direct := self._direct.get(_published(cell))) is not None:
             found[DIRECT] = direct

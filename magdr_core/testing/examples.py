@@ -302,7 +302,9 @@ from magdr_core.functional import down_up, from_ycbcr, to_ycbcr
 
 MAGDR_API = 1
 
-def thumbnail(x, *, scale: Annotated[float, Field(gt=0, le=1)] = 0.75, levels: Annotated[int, Field(ge=2)] = 32):
+Scale, Levels = Annotated[float, Field(gt=0, le=1)], Annotated[int, Field(ge=2)]
+
+def thumbnail(x, *, scale: Scale = 0.75, levels: Levels = 32):
     """Small and large again, and chroma in so many levels. [B,3,H,W] in [0,1] -> same."""
     y, cb, cr = to_ycbcr(down_up(x, scale))
     cb, cr = ((c * levels).round() / levels for c in (cb, cr))

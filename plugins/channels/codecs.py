@@ -63,13 +63,13 @@ def jpeg_mix(
     """
     weights = list(shares) or [1.0] * len(qualities)
     if len(weights) != len(qualities):
-        raise DataError(f"shares has {len(weights)} entries, qualities {len(qualities)}; one for each, or none")
+        raise DataError(
+            f"shares has {len(weights)} entries, qualities {len(qualities)}; one for each, or none"
+        )
     edges = torch.tensor(weights, dtype=torch.float64).cumsum(0)
     drawn = rng.uniform(1)[:, 0].double().cpu() * edges[-1]
     chosen = torch.searchsorted(edges, drawn, right=True).clamp_max(len(weights) - 1).tolist()
-    return each(
-        x, lambda p, i: coded(p, "JPEG", quality=qualities[chosen[i]], subsampling=subsampling)
-    )
+    return each(x, lambda p, i: coded(p, "JPEG", quality=qualities[chosen[i]], subsampling=subsampling))
 
 
 def webp(x: Tensor, *, quality: Quality = 80) -> Tensor:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -26,9 +27,10 @@ from magdr_core.components.task_run import Planning, Rng, SharedImages, TaskRun
 from magdr_core.results.cell import CLEAN as CLEAN_IMAGES
 from magdr_core.results.cell import NOISE, NOISE_L2
 
-ALONE = "mse_o_channel"
-"""What the channel does to the output by itself: MSE in [-1,1] units of the outputs on the clean picture
-behind the channel and on the clean picture."""
+ALONE, BEHIND = "mse_o_channel", "mse_o_perturbation"
+"""What the channel does to the output by itself, and what of the perturbation is left behind it: MSE in
+[-1,1] units of the output on the clean picture behind the channel to that on the clean picture, and to that
+on the attacked picture behind the channel."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ class ChannelScenario(Scenario):
         name = f"channel/{digest(images.toolkit.resolve('channel', part.channel).identity)}"
         source = clean.with_images(images.of(published(part).source))
         made = []
-        for b in batches(source, lambda done, total: images.progress(f"sending ({part.channel})", done, total)):
+        for b in batches(source, partial(images.progress, f"sending ({part.channel})")):
             made.append(channel(b.images, rng=SampleRng(images.seed, name, b.ids, device=b.images.device)))
         return {part: torch.cat(made)}
 
@@ -117,12 +119,18 @@ class ChannelScenario(Scenario):
 
     def measure(self, run: TaskRun, cell: Any, role: Any, component: Any, rng: Rng) -> Measured:
         measured = super().measure(run, cell, role, component, rng)
-        if not any(ALONE in figure.needs for figure in role.figures):
+        if not any({ALONE, BEHIND} & {*figure.needs} for figure in role.figures):
             return measured
         clean = run.images.clean(False, cell.slice)
-        y = evaluate.outputs(run.images.of(clean_behind(cell.slice)), clean, run.G)
-        alone = symmetric_mse(y, run.images.reference[: len(clean)]).tolist()
-        return replace(measured, values={**measured.values, ALONE: alone})
+        plain, attacked = (
+            evaluate.outputs(run.images.of(part), clean, run.G)
+            for part in (clean_behind(cell.slice), cell.slice)
+        )
+        own = {
+            ALONE: symmetric_mse(plain, run.images.reference[: len(clean)]).tolist(),
+            BEHIND: symmetric_mse(attacked, plain).tolist(),
+        }
+        return replace(measured, values={**measured.values, **own})
 
 
 def published(part: Slice) -> Published:
