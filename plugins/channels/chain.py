@@ -7,21 +7,15 @@ from typing import Any
 
 from torch import Tensor
 
-from magdr_core.api import ChannelSpec, DataError, Need, SampleRng, hookimpl
+from magdr_core.api import ChannelSpec, Need, SampleRng, hookimpl
 
 MAGDR_API = 1
 
 
 class Chain:
-    """One channel after the other, by their labels.
-
-    Raises:
-        DataError: there is none.
-    """
+    """One channel after the other, by their labels."""
 
     def __init__(self, *, channels: Sequence[Any]) -> None:
-        if not channels:
-            raise DataError("a chain needs at least one channel: channels = ['resize', 'jpeg'], say")
         self.channels = list(channels)
 
     def __call__(self, x: Tensor, *, rng: SampleRng) -> Tensor:
