@@ -198,6 +198,12 @@ attacked reals and forgeries before they are judged. `evasions` are attacks that
 model that has a gradient. See [forensics](forensics.md).
 """
 
+CHANNELS = """### channels
+
+A list of labels: what pictures go through between attack and defense. Clean pictures, every attack's and the
+noise beside them are measured once more behind each. See [channels](channels.md).
+"""
+
 COMPONENTS = r"""# Built-in components
 
 A label without a table means the component of that name with its defaults. Needs are labels of other
@@ -241,6 +247,7 @@ def tables() -> Iterator[str]:
     for name, info in profiles.ProfileTable.model_fields.items():
         for inner in models_in(info.annotation):
             yield from section(f"### {name}", inner)
+    yield CHANNELS
     yield FORENSICS
 
 

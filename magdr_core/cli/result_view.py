@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from magdr_core.bench.run import RunResult
+from magdr_core.cli.channel_view import channel_tables
 from magdr_core.cli.forensic_view import forensic_tables
 from magdr_core.cli.terminal import Terminal, stacked
 from magdr_core.components.figure import Figure
@@ -60,7 +61,9 @@ class _Figures:
 
 def print_tables(console: Terminal, result: RunResult) -> None:
     """Print the tables of every task; of the first seed where there are several (results.csv has all)."""
-    every, cells = FigureTable(result.rows), result.cells
+    whole = FigureTable(result.rows)
+    every = whole.where(channel="")
+    cells = [cell for cell in result.cells if not cell.facts.channel]
     seeds = sorted(every.names("seed"))
     definitions = Definitions(map(Figure.from_json, result.manifest.get("figures", ())))
     for task in every.names("task"):
@@ -78,12 +81,14 @@ def print_tables(console: Terminal, result: RunResult) -> None:
             labels = list(dict.fromkeys(f.component for f in order if f.role == role))
             if labels:
                 table(console, figures, task, attacks, labels, n)
-        qualities = result.manifest.get("settings", {}).get("picture_qualities", ())
+        settings = result.manifest.get("settings", {})
+        channel_tables(console, whole.where(task=task, seed=seeds[0]), task, settings.get("channels", ()))
+        qualities = settings.get("picture_qualities", ())
         forensic_tables(console, rows.rows, task, qualities)
         for role in dict.fromkeys(f.role for f in order if f.role not in (*ROLES, FORENSIC)):
             _other_table(console, figures, task, role, [f for f in order if f.role == role], definitions)
         _sweep_table(console, rows, task)
-    for task, said in remarks(result.rows, cells).items():
+    for task, said in remarks(result.rows, result.cells).items():
         for line in said:
             console.print(f"note: {task} / {line}", style="yellow", soft_wrap=True)
     if {*every.names("role")} - {FORENSIC} and ADAPTIVE not in every.names("knowledge"):

@@ -180,6 +180,17 @@ class RestorationSpec(ComponentSpec):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ChannelSpec(ComponentSpec):
+    """What a picture goes through between whoever publishes it and whoever finds it: `(x) -> x'`.
+
+    It is given 8-bit images and gives 8-bit images of the same shape (core rounds); it is the same map for
+    every picture, or one that is drawn by the picture's own stream (`stochastic=True`).
+    """
+
+    kind: ClassVar[str] = "channel"
+
+
+@dataclass(frozen=True, kw_only=True)
 class GeneratorSpec(ComponentSpec):
     """An image-to-image generator G; see :class:`~magdr_core.components.protocols.Generator`.
 
@@ -336,6 +347,7 @@ SPECS: dict[str, type[ComponentSpec]] = {
         ForgerySpec,
         ForensicSpec,
         FinderSpec,
+        ChannelSpec,
     )
 }
 """Spec types of the kinds that core brings, by kind. All that core knows of these stands in
