@@ -96,12 +96,14 @@ def _guarded_generator(resolved: Any, component: Any, where: str) -> guards.Guar
 
 
 def _guarded_attack(resolved: Any, component: Any, where: str) -> guards.GuardedAttack:
+    spec = resolved.entry.spec
     return guards.GuardedAttack(
         component,
         where,
-        eps=float(resolved.params["eps"]),
+        eps=spec.strength(resolved.params),
+        psnr=float(resolved.params["psnr"]) if spec.norm == "psnr" else None,
         objective=resolved.instance.objective,
-        stochastic=resolved.entry.spec.stochastic,
+        stochastic=spec.stochastic,
     )
 
 
@@ -204,7 +206,7 @@ KINDS = (
         protocol=protocols.Attack,
         guard=_guarded_attack,
         call="(x, objective) -> x_hat",
-        summary="Disruptors, with |x_hat - x| <= eps everywhere.",
+        summary="Disruptors, with |x_hat - x| <= eps everywhere, or a PSNR that images keep.",
         table=AttackTable,
         identity=lambda spec, instance: {"objective": instance.objective or "of the generator"},
         trial=Trial(call=_call_attack, shape=_like_images, images=True, learns=True),
