@@ -200,6 +200,18 @@ _SHIPPED = (
         tested=128,
     ),
     Recipe(
+        name="diffusion-faces64",
+        kind="restoration",
+        use="edm",
+        trainer="magdr_core.train.diffusing:DiffusingTrainer",
+        params={"width": 48},
+        steps=6000,
+        pool=6144,
+        lr=1e-3,
+        settings={"sigma_from": 0.02, "sigma_to": 0.5},
+        tested=256,
+    ),
+    Recipe(
         name="edsr-faces64",
         kind="restoration",
         use="super-resolution",
