@@ -32,7 +32,8 @@ DISRUPTED = 32
 class DiffusingTrainer:
     """The network has `denoise(u, s)` of pictures `[B,3,H,W]` and noise levels `[B]`, both in [-1,1] units.
 
-    `settings` hold `sigma_from` and `sigma_to`, between which levels are drawn.
+    `settings` hold `sigma_from` and `sigma_to`, between which levels are drawn, and `crop`, the side of the
+    squares that are learned from: what removes so little noise looks at a pixel's surroundings only.
     """
 
     def __init__(self, context: TrainContext) -> None:
@@ -53,6 +54,10 @@ class DiffusingTrainer:
         rng = SampleRng(recipe.seed, "diffusing-step", [str(i)], device=device)
         x = self.images[rng.integers(recipe.batch, high=len(self.images))[0]].float() / 255
         x = torch.where((rng.uniform(recipe.batch)[0] < 0.5)[:, None, None, None], x.flip(3), x)
+        # One place for the whole batch, as where enlarging is learned.
+        side = int(recipe.settings["crop"])
+        top, left = (rng.integers(1, high=size - side + 1).item() for size in x.shape[2:])
+        x = x[..., top : top + side, left : left + side]
         low, high = (math.log(recipe.settings[name]) for name in ("sigma_from", "sigma_to"))
         s = rng.uniform(recipe.batch, low=low, high=high)[0].exp()
         ids = [f"{i}.{j}" for j in range(recipe.batch)]

@@ -15,7 +15,7 @@ knows. Several copies with noise of their own vote by their outputs: the mean, o
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from torch import Tensor
@@ -33,7 +33,7 @@ from magdr_core.api import (
     load_state,
 )
 
-from ._edm import SIGMA_MAX, Denoiser, Draw, reverse
+from ._edm import SIGMA_MAX, Denoiser, reverse
 
 MAGDR_API = 1
 
@@ -59,21 +59,92 @@ class EDM(Denoiser):
         self.sigma, self.steps = sigma, steps
 
     def forward(self, x: Tensor) -> Tensor:
-        return functional.in_pieces(lambda i: self.purified(x[i], self.sigma, self.steps), x)
+        def piece(i: slice | list[int]) -> Tensor:
+            return as_picture(reverse(self.denoise, 2 * x[i] - 1, 2 * self.sigma, self.steps))
 
-    def purified(
-        self, x: Tensor, sigma: float, steps: int, *, added: bool = False, churn: float = 0.0,
-        noise: Draw | None = None, checkpointed: bool = True,
-    ) -> Tensor:  # fmt: skip
-        """Noise of level `sigma` ([0,1] units) added if `added`, and taken away; `[B,3,H,W]` in [0,1] -> same."""
-        u = 2 * x - 1
-        if added:
-            assert noise is not None, "there is no noise to add"
-            u = u + 2 * sigma * noise()
-        u = reverse(
-            self.denoise, u, 2 * sigma, steps, churn=churn, noise=noise, checkpointed=checkpointed
-        )
-        return functional.clamp_inclusive((u + 1) / 2)
+        return functional.in_pieces(piece, x)
+
+
+def as_picture(u: Tensor) -> Tensor:
+    """`[B,3,H,W]` in [-1,1] units -> in [0,1]."""
+    return functional.clamp_inclusive((u + 1) / 2)
+
+
+class DiffusionPurifier:
+    """Adds noise and runs the reverse process of a diffusion model from there, once.
+
+    Args:
+        net: the model.
+        sigma: standard deviation of the noise, in [0,1] units.
+        steps: passes of the network.
+        churn: EDM's S_churn; 0 is the ODE.
+        noise: `fresh` for each picture, or `fixed`.
+        seed: of the fixed noise.
+    """
+
+    def __init__(
+        self, net: EDM, *, sigma: float, steps: int, churn: float = 0.0, noise: Noise = "fresh", seed: int = 0
+    ) -> None:
+        self.net, self.sigma, self.steps, self.churn = net, sigma, steps, churn
+        self.noise, self.seed = noise, seed
+
+    def __call__(self, x: Tensor, c: AnyCondition, G: Generator, *, rng: SampleRng) -> Tensor:
+        """`[B,3,H,W]` in [0,1] -> same."""
+        return self.purified(x, self.stream(rng))
+
+    def stream(self, rng: SampleRng) -> SampleRng:
+        """What noise is drawn from: the pictures' own streams, or the same one for all."""
+        if self.noise == "fresh":
+            return rng
+        return SampleRng(self.seed, "diffusion-purifier", ["fixed"] * len(rng), device=rng.device)
+
+    def purified(self, x: Tensor, rng: SampleRng) -> Tensor:
+        """`[B,3,H,W]` in [0,1] -> same, with noise of these streams."""
+
+        def piece(i: slice | list[int]) -> Tensor:
+            given, own = x[i], rng.select(i)
+
+            def noise() -> Tensor:
+                return own.normal(*given.shape[1:]).to(given.dtype)
+
+            u = 2 * given - 1 + 2 * self.sigma * noise()
+            u = reverse(self.net.denoise, u, 2 * self.sigma, self.steps, churn=self.churn, noise=noise)
+            return as_picture(u)
+
+        return functional.in_pieces(piece, x)
+
+
+class VotingPurifier(DiffusionPurifier):
+    """Several copies with noise of their own; what the generator makes of them votes.
+
+    Args:
+        copies: at least 2.
+        vote: `mean` of the outputs, or `medoid`: the one with the least sum of squared distances to the rest.
+    """
+
+    def __init__(self, net: EDM, *, copies: int, vote: Vote, **settings: Any) -> None:
+        super().__init__(net, **settings)
+        self.copies, self.vote = copies, vote
+
+    def __call__(self, x: Tensor, c: AnyCondition, G: Generator, *, rng: SampleRng) -> Tensor:
+        """`[B,3,H,W]` in [0,1] -> same: the mean of the copies, which measures of inputs are taken of."""
+        return self.each(x, rng).mean(1)
+
+    def output(self, x: Tensor, c: AnyCondition, G: Generator, *, rng: SampleRng) -> Tensor:
+        """The vote of what `G` makes of the copies, `[B,3,H,W]` in [0,1] -> same."""
+        copies = self.each(x, rng)
+        # As if each were handed on as a picture, copy by copy: conditions are repeated batch-wise.
+        given = functional.straight_through(functional.to_8bit(copies), copies).transpose(0, 1).flatten(0, 1)
+        outputs = G(given, c.repeat(self.copies)).unflatten(0, (self.copies, len(x)))
+        if self.vote == "mean":
+            return outputs.mean(0)
+        apart = (outputs[:, None] - outputs[None]).detach().square().flatten(3).mean(3)  # [n,n,B]
+        return outputs[apart.sum(1).argmin(0), torch.arange(len(x), device=x.device)]
+
+    def each(self, x: Tensor, rng: SampleRng) -> Tensor:
+        """The copies, `[B,n,3,H,W]`."""
+        streams = self.stream(rng).repeat_interleave(self.copies)
+        return self.purified(x.repeat_interleave(self.copies, 0), streams).unflatten(0, (len(x), self.copies))
 
 
 def edm(
@@ -92,6 +163,32 @@ def edm(
     return net.eval()
 
 
+def diffusion_purifier(
+    *,
+    weights: Weights = "builtin:diffusion-faces64",
+    sigma: Sigma = 0.05,
+    steps: Steps = 4,
+    churn: Churn = 0.0,
+    noise: Noise = "fresh",
+    seed: Annotated[int, Field(ge=0)] = 0,
+    copies: Annotated[int, Field(ge=1, le=256)] = 1,
+    vote: Vote = "mean",
+    width: Width = 48,
+) -> DiffusionPurifier:
+    """Noise of level `sigma` is added, and a diffusion model takes it away with the perturbation (DiffPure).
+
+    `steps` are passes of the network; `churn` above 0 makes the way back stochastic (EDM's Algorithm 2).
+    `noise = "fixed"` is the same for every picture, by `seed`. Several `copies` `vote` by their outputs.
+    """
+    net = EDM(width)
+    load_state(net, weights)
+    net.eval()
+    how: dict[str, Any] = {"sigma": sigma, "steps": steps, "churn": churn, "noise": noise, "seed": seed}
+    return (
+        DiffusionPurifier(net, **how) if copies == 1 else VotingPurifier(net, copies=copies, vote=vote, **how)
+    )
+
+
 @hookimpl
 def magdr_restorations() -> list[RestorationSpec]:
     return [
@@ -102,5 +199,19 @@ def magdr_restorations() -> list[RestorationSpec]:
             grid={"sigma": [0.025, 0.05, 0.1]},
             gradient="exact",
             cite="Karras et al., Elucidating the Design Space of Diffusion-Based Generative Models, NeurIPS 2022",
+        )
+    ]
+
+
+@hookimpl
+def magdr_defenses() -> list[DefenseSpec]:
+    return [
+        DefenseSpec(
+            name="diffusion-purifier",
+            build=diffusion_purifier,
+            stochastic=True,
+            gradient="exact",
+            cite="Nie et al., DiffPure, ICML 2022 (arXiv 2205.07460)",
+            tags=("baseline",),
         )
     ]
