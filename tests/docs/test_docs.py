@@ -88,7 +88,7 @@ def test_commands_and_their_options_exist(page):
         elif words[0] == "magdr":
             check(words[1:], line)
         else:
-            assert words[0] in ("pip", "git", "docker"), line
+            assert words[0] in ("pip", "git"), line
 
 
 def shell_lines(page):
