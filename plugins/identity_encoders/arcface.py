@@ -103,7 +103,14 @@ def arcface(
     crop: Crop = 1.0,
     resizing: Resizing = "bilinear",
 ) -> ArcFace:
-    """Identities by InsightFace's ArcFace networks, of pictures brought to 112 px."""
+    """Identities by InsightFace's ArcFace networks, of pictures brought to 112 px.
+
+    Args:
+        weights: weight file, in the keys of the public implementation.
+        depth: which of the published networks, as in the weight file.
+        crop: share of each side, in the middle of a picture, that is looked at.
+        resizing: how pictures are brought to 112 px; `nearest` passes over pixels, and their gradients.
+    """
     net = IResNet(DEPTHS[depth], DIMENSION)
     load_state(net, weights, remedy=lambda state: remedy(state, squeeze=False))
     return ArcFace(net, imagenet=False, crop=crop, resizing=resizing).eval()
@@ -116,7 +123,15 @@ def arcface_se(
     crop: Crop = 1.0,
     resizing: Resizing = "nearest",
 ) -> ArcFace:
-    """Identities as SimSwap takes them: another ArcFace network, of pictures brought to 112 px."""
+    """Identities as SimSwap takes them: another ArcFace network, of pictures brought to 112 px.
+
+    Args:
+        weights: weight file, in the keys of the public implementation.
+        blocks: blocks of the four stages, as in the weight file.
+        crop: share of each side, in the middle of a picture, that is looked at.
+        resizing: how pictures are brought to 112 px; `nearest`, as published, passes over pixels, and their
+            gradients.
+    """
     net = SEResNet(blocks, DIMENSION)
     load_state(net, weights, remedy=lambda state: remedy(state, squeeze=True, blocks=blocks))
     return ArcFace(net, imagenet=True, crop=crop, resizing=resizing).eval()
