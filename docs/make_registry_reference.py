@@ -110,6 +110,7 @@ MEANINGS = {
         "transfer": "attacks by somebody who lacks something: a list of tables, below",
         "sweep": "detectors along one long run of an attack: a table, below",
         "adaptive": "attacks that know the whole pipeline: a table, below",
+        "oracle": "whether tables have the per-image oracle, which tries every candidate on every image",
         "checks": "sanity checks of attacks and rows: true, false or a table, below",
         "ours": "components, as `use` names them, whose rows are marked as ours and are no baselines",
     },
@@ -185,8 +186,9 @@ The defaults are a last resort: one is taken where neither a component's `params
 and, of a single component, where the registry declares none of that kind. So a registry of ten lines runs,
 and whatever ran without defaults runs as before. The oracle's row and `featsim` follow what is taken: the
 oracle chooses from `layers` of `[magdr]`, or from the default ones where a defense of the profile takes them;
-a profile without such a defense has no such row. A registry without any profile has a `quick` one: pgd and
-noise on eight images, `magdr` and `fixed-chain`. `magdr registry show` prints the defaults.
+a profile without such a defense, or with `oracle = false`, has no such row. A registry without any profile
+has a `quick` one: pgd and noise on eight images, `magdr` and `fixed-chain`, no oracle. `magdr registry show`
+prints the defaults.
 """
 
 FORENSICS = """### forgeries, picture_qualities, restored_by, evasions, forensics
@@ -196,6 +198,12 @@ profile's faces, and `picture_qualities` are augmentations and restorations that
 alike go through before they are judged. `restored_by` are defenses, or restorations, that restore reals,
 attacked reals and forgeries before they are judged. `evasions` are attacks that hide the fakes from each
 model that has a gradient. See [forensics](forensics.md).
+"""
+
+CHANNELS = """### channels
+
+A list of labels: what pictures go through between attack and defense. Clean pictures, every attack's and the
+noise beside them are measured once more behind each. See [channels](channels.md).
 """
 
 COMPONENTS = r"""# Built-in components
@@ -241,6 +249,7 @@ def tables() -> Iterator[str]:
     for name, info in profiles.ProfileTable.model_fields.items():
         for inner in models_in(info.annotation):
             yield from section(f"### {name}", inner)
+    yield CHANNELS
     yield FORENSICS
 
 

@@ -57,10 +57,10 @@ def _matching(patterns: tuple[str, ...], names: Iterable[str], what: str) -> set
 
 
 def _print(host: PluginHost, entries: list[Entry]) -> None:
-    """A heading per kind, then one line per component; cut to the width of a terminal."""
+    """A heading per kind, then each component with its plugin and what it is."""
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     names = max((len(e.name) for e in entries), default=0)
     plugins = max((len(e.origin.plugin) for e in entries), default=0)
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 10_000
     kind = ""
     for e in entries:
         if e.kind != kind:
@@ -68,8 +68,22 @@ def _print(host: PluginHost, entries: list[Entry]) -> None:
             kind = e.kind
         missing = f" (needs {', '.join(e.spec.missing)})" if e.spec.missing else ""
         first = _SENTENCE_END.split(e.spec.summary, maxsplit=1)[0].rstrip(".")
-        line = f"  {e.name:<{names}}  {e.origin.plugin:<{plugins}}  {first}{missing}"
-        say(line if len(line) <= width else line[: width - 3] + "...")
+        head = f"  {e.name:<{names}}  {e.origin.plugin:<{plugins}}  "
+        for line in beside(head, f"{first}{missing}", width):
+            say(line)
+
+
+LEAST_BESIDE = 40
+"""Columns below which a text stands under what it is about, not beside it."""
+
+
+def beside(head: str, text: str, width: int | None) -> list[str]:
+    """The lines of a text behind its head, or under it where little room is left; one without a width."""
+    if width is None or len(head) + len(text) <= width:
+        return [f"{head}{text}"]
+    if width - len(head) >= LEAST_BESIDE:
+        return textwrap.wrap(text, width, initial_indent=head, subsequent_indent=" " * len(head))
+    return [head.rstrip(), *textwrap.wrap(text, width, initial_indent="    ", subsequent_indent="    ")]
 
 
 registry_option = click.option(

@@ -30,7 +30,8 @@ def test_a_plugin_file_outside_the_repository_appears_in_the_tables(magdr, tmp_p
     (tmp_path / "acme_median.py").write_text(code)
     text = edited(SMALL, (DEFENSES, 'defenses = ["acme-median"]'))
     text = edited(text, ('detectors = ["magdr", "distortion"]', "detectors = []"))
-    (tmp_path / "mine.toml").write_text(text + readme_block("toml", "acme"))
+    own = readme_block("toml", "acme")
+    (tmp_path / "mine.toml").write_text(text + own[own.index("[plugins]") : own.index("[profile")])
     done = magdr("bench", "mine.toml", "--out", "run")
     assert done.code == 0, done.err
     assert "acme-median" in done.out
