@@ -258,7 +258,21 @@ def hisd(
     noise: Annotated[int, Field(ge=1, le=1024)] = 32,
     size: Annotated[int, Field(ge=16, le=1024, multiple_of=4)] = 256,
 ) -> HiSD:
-    """Face editing by tags, in a drawn style or in another picture's; the published layout at 256 px."""
+    """Face editing by tags, in a drawn style or in another picture's; the published layout at 256 px.
+
+    Args:
+        weights: weight file, in the keys of the authors' implementation; `random` is an untrained
+            network.
+        attributes: condition entries, `TAG_ATTRIBUTE` each; those of a tag follow each other, in the
+            order of the training.
+        width: channels after the first convolution, as in the weight file (64 in the published
+            models).
+        layers: blocks of a translator, as in the weight file (7 in the published models).
+        extractor: channels of the stages of the style extractor, as in the weight file.
+        style: length of a style, as in the weight file.
+        noise: numbers that a style is made from, as in the weight file.
+        size: native side of the pictures, in pixels.
+    """
     made = {"width": width, "layers": layers, "extractor": extractor, "style": style, "noise": noise}
     net = HiSD(
         attributes, width=width, layers=layers, extractor=extractor, style=style, noise=noise, size=size

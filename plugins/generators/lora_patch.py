@@ -190,7 +190,13 @@ def lora_patch(
 ) -> LoraPatch:
     """A generator with low-rank patches that were trained to stand still under attack.
 
-    The default weights are those of the shipped editor; they fit no other."""
+    The default weights are those of the shipped editor; they fit no other.
+
+    Args:
+        generator: generator that is patched; it stays as it is.
+        weights: weight file of the patches; the default ones fit the shipped editor alone.
+        rank: rank of the patches, as in the weight file.
+    """
     network = getattr(generator, "component", generator)
     if not isinstance(network, nn.Module):
         raise ComponentError(f"only a torch network can be patched, not a {type(network).__name__}")

@@ -157,6 +157,12 @@ def edm(
     """A diffusion model as a denoiser: the perturbation is taken for noise of level `sigma`, none is added.
 
     `[B,3,H,W]` -> same. `steps` are passes of the network along the reverse ODE.
+
+    Args:
+        weights: weight file of the diffusion model.
+        sigma: noise level that the perturbation is taken for, its standard deviation in [0,1] units.
+        steps: passes of the network along the reverse path.
+        width: channels of the first level, as in the weight file.
     """
     net = EDM(width, sigma=sigma, steps=steps)
     load_state(net, weights)
@@ -179,6 +185,18 @@ def diffusion_purifier(
 
     `steps` are passes of the network; `churn` above 0 makes the way back stochastic (EDM's Algorithm 2).
     `noise = "fixed"` is the same for every picture, by `seed`. Several `copies` `vote` by their outputs.
+
+    Args:
+        weights: weight file of the diffusion model.
+        sigma: standard deviation of the noise that is added, in [0,1] units.
+        steps: passes of the network on the way back.
+        churn: share of noise that is put back in each step; 0 makes the way back deterministic.
+        noise: whether each picture gets `fresh` noise, or all the `fixed` noise of `seed`.
+        seed: seed of the fixed noise.
+        copies: times that each picture is purified, with noise of its own.
+        vote: how the outputs of several copies become one: their mean, or the medoid, nearest to all
+            others.
+        width: channels of the first level, as in the weight file.
     """
     net = EDM(width)
     load_state(net, weights)
