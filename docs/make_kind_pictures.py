@@ -20,7 +20,7 @@ from torch import Tensor
 from magdr_core import Toolkit
 from magdr_core.api import AnyCondition, Batch
 from magdr_core.components.objective import build_objective, symmetric_mse
-from magdr_core.functional import PARTS, constant
+from magdr_core.functional import PARTS
 from magdr_core.hosting.manager import BUILTIN
 
 FIRST = 1000
@@ -93,7 +93,7 @@ def attacks() -> None:
     batch = faces(4)
     k = slice(1, 2)
     x, G = batch.images[k], toolkit().generator("editing")
-    c = drawn("editing", batch).select(constant([1], "cpu", torch.int64))
+    c = drawn("editing", batch)[k]
     objective = build_objective("untargeted", G, x, c)
     sides = {"noise": {}, "pgd": {"steps": 30}, "smooth": {"steps": 30}, "joint-classes": {"steps": 10}}
     shown = {"clean": x}
@@ -140,7 +140,7 @@ def restorations() -> None:
     objective = build_objective("untargeted", G, batch.images, c)
     attacked = toolkit().build("attack", "pgd")(batch.images, objective, rng=toolkit().rng("pgd", batch.ids))
     i = symmetric_mse(G(attacked, c), objective.reference).argmax()[None]
-    x, c, wanted = attacked[i], c.select(i), objective.reference[i]
+    x, c, wanted = attacked[i], c[i], objective.reference[i]
     shown = {"none": x}
     for name in ("median", "jpeg", "nlm", "wavelet", "dct", "purifier"):
         shown[name] = toolkit().build("restoration", name)(x)
@@ -214,7 +214,7 @@ def task(name: str) -> None:
     attacked = toolkit().build("attack", "pgd")(batch.images, objective, rng=toolkit().rng("pgd", batch.ids))
     disrupted = magdr.generator(attacked, c)
     worst = symmetric_mse(disrupted, objective.reference).argsort(descending=True)[:6].sort().values
-    c = c.select(worst)
+    c = c[worst]
     restored = magdr.defend(attacked[worst], c).restored
     rows = [
         *(batch.images[worst], objective.reference[worst], attacked[worst], disrupted[worst]),

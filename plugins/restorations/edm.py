@@ -190,7 +190,7 @@ def diffusion_purifier(
         weights: weight file of the diffusion model.
         sigma: standard deviation of the noise that is added, in [0,1] units.
         steps: passes of the network on the way back.
-        churn: share of noise that is put back in each step; 0 makes the way back deterministic.
+        churn: how much fresh noise is added on the way back, S_churn of EDM; 0 makes it deterministic.
         noise: whether each picture gets `fresh` noise, or all the `fixed` noise of `seed`.
         seed: seed of the fixed noise.
         copies: times that each picture is purified, with noise of its own.
