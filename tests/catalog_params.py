@@ -9,6 +9,7 @@ PARAMS = {
     ("attack", "torchattacks"): {"steps": 3},
     ("attack", "smooth"): {"steps": 3},
     ("attack", "mixed"): {"attacks": ["noise", "toy"]},
+    ("generator", "lora-patch"): {"weights": "random", "rank": 2},
     ("detector", "magnet"): {
         "iterations": 4,
         "filters": (3, 4),

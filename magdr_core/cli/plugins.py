@@ -145,14 +145,23 @@ def show(name: str, as_json: bool, registry: Path | None, block: tuple[str, ...]
             say(f"  source: {e.spec.cite}")
         for parameter, form, default in describe(e.spec.schema):
             say(f"  {parameter}: {form} = {default}")
+            _say_meaning(e, parameter)
         for need, what in e.spec.needs.items():
             several = ("one", "a list of", "a list of lists of")[what.depth]
             say(f"  {need}: {several} [{what.kind}.LABEL]")
+            _say_meaning(e, need)
         grid = host.kind(e.kind).grid
         if grid is not None and (settings := grid(e.spec, Instance(e.kind, e.name, e.name, {}))):
             say(f"  grid: {dict(settings)}")
         say(f"  plugin: {e.origin}")
         say(f"  file: {e.origin.file}")
+
+
+def _say_meaning(e: Entry, parameter: str) -> None:
+    """What the plugin says of it, below it, in lines of the terminal's width; nothing if it says nothing."""
+    width = max(40, min(shutil.get_terminal_size().columns, 110))
+    for line in textwrap.wrap(e.spec.meanings.get(parameter, ""), width - 6, break_on_hyphens=False):
+        say(f"      {line}")
 
 
 @command.command("new")
@@ -242,7 +251,11 @@ def check(plugin: str, timeout: float, as_json: bool, device: str, registry: Pat
 
 
 def _facts(e: Entry) -> dict[str, Any]:
-    parameters = [{"name": n, "type": t, "default": d} for n, t, d in describe(e.spec.schema)]
+    meanings = e.spec.meanings
+    parameters = [
+        {"name": n, "type": t, "default": d, "meaning": meanings.get(n, "")}
+        for n, t, d in describe(e.spec.schema)
+    ]
     return {
         "kind": e.kind,
         "name": e.name,

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from rich.text import Text
 
 from magdr_core.bench.run import RunResult
+from magdr_core.cli.channel_view import channel_tables
 from magdr_core.cli.fitting_table import FittingTable, Head, arrow, arrows_explained
 from magdr_core.cli.forensic_view import forensic_tables
 from magdr_core.cli.terminal import Terminal, stacked
@@ -70,7 +71,9 @@ class _Figures:
 
 def print_tables(console: Terminal, result: RunResult) -> None:
     """Print the tables of every task; of the first seed where there are several (results.csv has all)."""
-    every, cells = FigureTable(result.rows), result.cells
+    whole = FigureTable(result.rows)
+    every = whole.where(channel="")
+    cells = [cell for cell in result.cells if not cell.facts.channel]
     seeds = sorted(every.names("seed"))
     definitions = Definitions(map(Figure.from_json, result.manifest.get("figures", ())))
     for task in every.names("task"):
@@ -93,7 +96,9 @@ def print_tables(console: Terminal, result: RunResult) -> None:
             _detector_table(console, figures, task, attacks, detectors, n, noises=noises)
         if defenses:
             _defense_table(console, figures, task, attacks, defenses, n)
-        qualities = result.manifest.get("settings", {}).get("picture_qualities", ())
+        settings = result.manifest.get("settings", {})
+        channel_tables(console, whole.where(task=task, seed=seeds[0]), task, settings.get("channels", ()))
+        qualities = settings.get("picture_qualities", ())
         forensic_tables(console, rows.rows, task, qualities)
         for role in dict.fromkeys(f.role for f in order if f.role not in (*ROLES, FORENSIC)):
             _other_table(console, figures, task, role, [f for f in order if f.role == role], definitions)

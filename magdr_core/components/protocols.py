@@ -118,6 +118,10 @@ class Objective(Protocol):
     def postprocessed(self, f: ImageMap) -> Objective:
         """The same aim for `f` of the output, against `f` of the clean one (Eq. 3 as printed)."""
 
+    def encoded(self, layer: int = -1, *, away: bool = True) -> Objective:
+        """The aim of moving what the generator's encoder makes of the image, one of its `features`, away from
+        what it was, or to zero. ComponentError if the generator has no such layer."""
+
     def classes(self, *, first_reference: bool = False) -> Sequence[Objective]:
         """The same aim for every condition that these faces could be given; each has its own clean output
         to get away from unless `first_reference`. ComponentError if the generator does not list them."""
@@ -252,6 +256,10 @@ def _no_objective(samples: Samples) -> Objective:
     raise ValueError("only attacks that learn are given objectives")
 
 
+def _no_other(generator: Generator) -> FitData:
+    raise ValueError("only attacks that learn are given faces for other generators")
+
+
 @dataclass(frozen=True, eq=False)
 class FitData:
     """What `fit` may look at: calibration images that no test ever sees.
@@ -269,6 +277,8 @@ class FitData:
         training_harmless: call it for what `harmless` is, of the faces of the train split.
         objective: call it for what an attack that learns shall maximise on some of `clean`, which are faces
             of the train split then; nothing else is offered to an attack.
+        on: call it for the same with conditions and objectives of another generator, for an attack that
+            learns on several: the faces are the same, in the same order.
     """
 
     clean: Samples
@@ -279,6 +289,7 @@ class FitData:
     training: Callable[[], Mapping[str, tuple[Samples, Samples]]] = dict
     training_harmless: Callable[[], Mapping[str, Samples]] = dict
     objective: Callable[[Samples], Objective] = _no_objective
+    on: Callable[[Generator], FitData] = _no_other
 
     __repr__ = one_line_repr
 

@@ -24,6 +24,7 @@ from magdr_core.functional.eightbit import (
 from magdr_core.functional.filters import bit_depth, gaussian_blur, median_blur, unsharp
 from magdr_core.functional.fsim import fsim
 from magdr_core.functional.jpeg import jpeg, quantisation_tables
+from magdr_core.functional.lab import from_lab, to_lab
 from magdr_core.functional.local import guided_filter, wiener
 from magdr_core.functional.masks import (
     CLASSES,
@@ -66,6 +67,7 @@ __all__ = [
     "down_up",
     "fade",
     "flip",
+    "from_lab",
     "from_ycbcr",
     "fsim",
     "gaussian_blur",
@@ -97,6 +99,7 @@ __all__ = [
     "ssim_map",
     "straight_through",
     "to_8bit",
+    "to_lab",
     "to_ycbcr",
     "tv_denoise",
     "unbrighten",

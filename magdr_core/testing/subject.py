@@ -108,7 +108,7 @@ class Subject:
             drawn = self.guarded.call(self.component.draw, faces, self.rng(made))
         except MagdrError:
             drawn = made.conditions
-        own = isinstance(drawn, Condition) and not isinstance(drawn, VectorCondition) and len(drawn) > 0
+        own = isinstance(drawn, Condition) and type(drawn) is not VectorCondition and len(drawn) > 0
         self.memo["takes vectors"] = not own
         if own and len(drawn) != len(made):
             drawn = drawn[[0]].repeat(len(made))

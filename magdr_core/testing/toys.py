@@ -17,6 +17,7 @@ from magdr_core.api import (
     AugmentationSpec,
     Batch,
     Box,
+    ChannelSpec,
     Condition,
     DatasetSpec,
     DefenseSpec,
@@ -326,6 +327,16 @@ def magdr_finders() -> list[FinderSpec]:
     return [FinderSpec(name=NAME, build=Middle)]
 
 
+def coarse(x: Tensor) -> Tensor:
+    """Eight levels of each colour, `[B,3,H,W]` in [0,1] -> same."""
+    return (x * 7).round() / 7
+
+
+@hookimpl
+def magdr_channels() -> list[ChannelSpec]:
+    return [ChannelSpec(name=NAME, build=stateless(coarse))]
+
+
 def toy(kind: str) -> ComponentSpec:
     """The toy of one of core's kinds."""
     everything = [
@@ -341,5 +352,6 @@ def toy(kind: str) -> ComponentSpec:
         *magdr_forgeries(),
         *magdr_forensics(),
         *magdr_finders(),
+        *magdr_channels(),
     ]
     return next(spec for spec in everything if spec.kind == kind)

@@ -69,6 +69,21 @@ def test_plugins_show_tells_parameters_source_and_file(magdr):
         assert words in done.out
 
 
+def test_plugins_show_tells_what_parameters_and_needs_mean(magdr):
+    done = magdr("plugins", "show", "eq3")
+    lines = [line.strip() for line in done.out.splitlines()]
+    for name, meaning in (
+        ("eps:", "L-infinity bound in [0,1] units."),
+        ("augmentations:", "Image processings f_k over which the loss is averaged."),
+    ):
+        at = next(i for i, line in enumerate(lines) if line.startswith(name))
+        assert lines[at + 1] == meaning
+    (facts,) = magdr("plugins", "show", "eq3", "--json").document
+    told = {p["name"]: p["meaning"] for p in facts["parameters"]}
+    assert told["eps"] == "L-infinity bound in [0,1] units."
+    assert facts["needs"] == {"augmentations": "augmentation"}
+
+
 def test_faces_saves_a_grid(magdr, tmp_path):
     done = magdr("faces", "grid.png", "--count", "6", "--columns", "3", "--size", "64")
     assert done.code == 0, done.err
