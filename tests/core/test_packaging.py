@@ -95,7 +95,7 @@ def test_the_packaged_registry_is_the_one_at_the_root():
 
 LEFT_OUT = (".git", ".venv*", "build", "dist", "runs", "*.egg-info", "__pycache__", ".*_cache")
 BUILD = "import sys; sys.path.insert(0, 'build_backend'); import magdr_build as b; b.build_{}(sys.argv[1])"
-UNFIT = ("absent from the `packages`", "Deprecat", "not found for", "does not exist")
+UNFIT = ("absent from the `packages`", "Deprecat", "not found for", "does not exist", "warning: no ")
 """What setuptools warns with where a package, a pattern or a key of pyproject.toml is at fault."""
 
 
