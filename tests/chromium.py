@@ -1,7 +1,7 @@
 """A headless Chromium for tests that need a browser, driven over a pipe by the DevTools protocol.
 
-Needs nothing but the browser: with `--remote-debugging-pipe` it reads commands from descriptor 3 and writes to
-descriptor 4, each message ended by a zero byte.
+Needs nothing but the browser: with `--remote-debugging-pipe` it reads commands from descriptor 3 and writes
+to descriptor 4, each message ended by a zero byte.
 """
 
 from __future__ import annotations
@@ -43,7 +43,9 @@ class Browser:
         self.events: list[dict[str, Any]] = []
         target = self._call("Target.createTarget", {"url": "about:blank"})["targetId"]
         self._session = ""
-        self._session = self._call("Target.attachToTarget", {"targetId": target, "flatten": True})["sessionId"]
+        self._session = self._call("Target.attachToTarget", {"targetId": target, "flatten": True})[
+            "sessionId"
+        ]
         for domain in ("Page", "Runtime", "DOM", "Network", "Log"):
             self._call(f"{domain}.enable")
 
@@ -128,7 +130,11 @@ class Browser:
 
     def requested(self) -> list[str]:
         """Addresses that pages asked for so far, without data URLs."""
-        sent = [e["params"]["request"]["url"] for e in self.events if e.get("method") == "Network.requestWillBeSent"]
+        sent = [
+            e["params"]["request"]["url"]
+            for e in self.events
+            if e.get("method") == "Network.requestWillBeSent"
+        ]
         return [url for url in sent if not url.startswith("data:")]
 
     def complaints(self) -> list[str]:

@@ -20,7 +20,7 @@ from magdr_core.cli.common import (
 )
 from magdr_core.cli.file_results import new_display
 from magdr_core.cli.media_commands import chosen_conditions, chosen_task, parsed_edits
-from magdr_core.cli.wishes import in_words
+from magdr_core.cli.wishes import EDITS, in_words
 from magdr_core.errors import MagdrError
 from magdr_core.inference.demonstration import demonstrate
 from magdr_core.inference.loaded import load
@@ -39,9 +39,6 @@ EXTRA = "pip install 'magdr[demo]'"
 ONLY_WRITTEN = {"photo": "--photo", "edits": "--set", "has": "--has", "out": "--out"}
 ONLY_SERVED = {"port": "--port"}
 """Options by their parameters."""
-
-EDITS = ("Blond_Hair", "Eyeglasses", "Black_Hair", "Smiling")
-"""What the editor is asked for: the first of these that any generator of the registry knows."""
 
 
 @click.command("demo", context_settings={"help_option_names": ["-h", "--help"]})

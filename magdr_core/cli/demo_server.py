@@ -13,7 +13,7 @@ from magdr_core.cli.attacks import chosen_attack, ready_attack
 from magdr_core.cli.media_commands import calibration_facts, chosen_task, condition_facts
 from magdr_core.cli.photos import picture_facts
 from magdr_core.cli.verdict_text import explain, headline, verdict_line
-from magdr_core.cli.wishes import in_words
+from magdr_core.cli.wishes import EDITS, in_words
 from magdr_core.guards import GuardedFinder
 from magdr_core.inference.demonstration import LARGEST, Demonstration, demonstrate
 from magdr_core.inference.loaded import ALL, Loaded, Skipped, load
@@ -156,11 +156,12 @@ class DemoService:
 
 
 def _edits(toolkit: Toolkit, task: str) -> Iterator[tuple[str, str]]:
-    """(key, words) of every edit that a generator knows; what can be taken away, too."""
+    """(key, words) of what a generator can be asked for, the usual first; what can be taken away, too."""
     generator = toolkit.generator(task)
     if not generator.condition_names:
         yield f"{task}:", "what it always does"
-    for name in generator.condition_names:
+    usual = [name for name in EDITS if name in generator.condition_names]
+    for name in dict.fromkeys([*usual, *generator.condition_names]):
         yield f"{task}:{name}=1", in_words(name, 1.0)
         if generator.whole_target and not generator.additive and not name.endswith("_Hair"):
             yield f"{task}:{name}=0", in_words(name, 0.0)
@@ -240,15 +241,15 @@ def _cut(one: Loaded[Upload], levels: Tensor) -> Tensor:
 def _versions(done: Demonstration, asked: str) -> Iterator[Column]:
     words = f"its edit, {asked}" if asked else "its edit"
     before, after = done.verdict_on_photograph, done.verdict_on_attacked
-    yield Column("As it came", done.photograph.image, done.photograph.output, words, _looks(before))
-    yield Column("Attacked", done.attacked.image, done.attacked.output, words, _looks(after))
-    title = "Restored" if after.disrupted else "What restoring would have made of it"
+    yield Column("As it came", done.photograph.image, done.photograph.output, words, _word(before))
+    yield Column("Attacked", done.attacked.image, done.attacked.output, words, _word(after))
+    title = "Restored" if after.disrupted else "If it were restored"
     yield Column(title, done.restored.image, done.restored.output, words)
 
 
-def _looks(verdict: Verdict) -> str:
-    looks = "Looks disrupted" if verdict.disrupted else "Looks untouched"
-    return f"{looks}, which is a guess" if verdict.guess else looks
+def _word(verdict: Verdict) -> str:
+    looks = f"; it looks {DISRUPTED if verdict.disrupted else INTACT}" if verdict.guess else ""
+    return _capital(f"{verdict.word}{looks}")
 
 
 def _attack_reasons(done: Demonstration, attack: str) -> dict[str, str]:
@@ -256,8 +257,8 @@ def _attack_reasons(done: Demonstration, attack: str) -> dict[str, str]:
     reasons = {
         "As it came": _capital(str(done.verdict_on_photograph)),
         "Attacked": f"{_capital(str(after))}; by {attack}, which knows the editor and not magdr",
-        "Its edit": f"off by {off(done.attacked.error)}",
-        "Restored": f"off by {off(done.restored.error)}",
+        "Its edit": f"Off by {off(done.attacked.error)}",
+        "Edit of the restored": f"Off by {off(done.restored.error)}",
     }
     if after.disrupted and after.plan:
         reasons["Restored by"] = ", then ".join(after.plan)

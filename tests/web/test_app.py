@@ -21,13 +21,16 @@ from magdr_core.web.app import app_of
 from magdr_core.web.uploads import MAX_BYTES, name_of
 
 
+EDITS = {"editing": {"editing:Blond_Hair=1": "blond hair", "editing:Smiling=0": "no smiling"}}
+
+
 class Answers:
     """Says of every picture that it is disrupted, and hands back its negative."""
 
-    edits = {"editing": {"editing:Blond_Hair=1": "blond hair", "editing:Smiling=0": "no smiling"}}
     about = ("The verdicts are made up.",)
 
     def __init__(self):
+        self.edits = EDITS
         self.asked = []
         self.fails = None
 
@@ -41,7 +44,9 @@ class Answers:
         face = torch.zeros(3, 16, 16)
         columns = [Column("As it came", face, face, "its edit"), Column("Restored", face, face, "its edit")]
         faces = [FaceAnswer("Face 1 of 1 <b>", BAD, {"Why": "a <script>"}, columns)]
-        return Answer("Disrupted", BAD, "Use the restored one.", faces, ["A note."], 255 - upload.picture.levels)
+        return Answer(
+            "Disrupted", BAD, "Use the restored one.", faces, ["A note."], 255 - upload.picture.levels
+        )
 
 
 @pytest.fixture
@@ -73,7 +78,7 @@ def problem(answer):
 def test_the_form_offers_every_edit_and_says_where_pictures_stay(browser):
     answer = browser.get("/")
     assert answer.status_code == 200
-    for key, words in Answers.edits["editing"].items():
+    for key, words in EDITS["editing"].items():
         assert re.search(f'<option value="{key}"( selected)?>{words}</option>', answer.text)
     assert "nothing of it is written to disk" in answer.text
     assert "The verdicts are made up." in answer.text
@@ -105,7 +110,9 @@ def test_the_example_needs_no_upload(browser, service):
 
 
 def test_the_restored_picture_is_saved_to_the_last_bit_and_the_last_two_alone(browser):
-    keys = [re.search(r'href="(/restored/[^"]+)"', sent(browser, png((40 + i, 30))).text)[1] for i in range(3)]
+    keys = [
+        re.search(r'href="(/restored/[^"]+)"', sent(browser, png((40 + i, 30))).text)[1] for i in range(3)
+    ]
     assert len(set(keys)) == 3
     answer = browser.get(keys[2])
     got = np.asarray(Image.open(io.BytesIO(answer.data)))
@@ -180,7 +187,9 @@ def test_other_hosts_and_other_sites_are_refused(browser, service):
         answer = browser.post("/", data={"example": "1"}, headers={"Sec-Fetch-Site": place})
         assert answer.status_code == 403
     assert service.asked == []
-    assert browser.post("/", data={"example": "1"}, headers={"Sec-Fetch-Site": "same-origin"}).status_code == 200
+    assert (
+        browser.post("/", data={"example": "1"}, headers={"Sec-Fetch-Site": "same-origin"}).status_code == 200
+    )
 
 
 def test_nothing_is_loaded_from_elsewhere_or_kept_by_the_browser(browser):
@@ -218,6 +227,8 @@ def test_a_large_file_is_taken_in_before_it_is_answered(browser, monkeypatch):
     monkeypatch.setattr(pages, "MAX_BYTES", 1000)
     app = app_of(Answers())
     rest = io.BytesIO(b"\0" * 300_000)
-    answer = app.test_client().post("/", input_stream=rest, content_length=300_000, content_type="multipart/form-data; boundary=x")
+    answer = app.test_client().post(
+        "/", input_stream=rest, content_length=300_000, content_type="multipart/form-data; boundary=x"
+    )
     assert answer.status_code == 413
     assert rest.read() == b""
