@@ -20,6 +20,7 @@ from magdr_core.inference.loaded import ALL, Loaded, Skipped, load
 from magdr_core.inference.operations import Defend, Result
 from magdr_core.inference.pipeline import Pipeline
 from magdr_core.inference.shown import Keeping
+from magdr_core.inference.sources import PictureSource
 from magdr_core.inference.treated import Treated, treated
 from magdr_core.magdr.verdict import DISRUPTED, INTACT, Verdict
 from magdr_core.media import cut, picture_of
@@ -132,7 +133,7 @@ class DemoService:
 
     def _attacked(self, upload: Upload, task: str, edits: Mapping[str, float], whole: bool) -> Answer:
         toolkit, pipeline = self.toolkit, self.pipeline(task)
-        one = load(upload, pipeline.generator.size, self.finder(whole))
+        one: Loaded[PictureSource] = load(upload, pipeline.generator.size, self.finder(whole))
         condition = Keeping(pipeline.generator, edits, {})(one.face[None].to(toolkit.device))
         label = chosen_attack(toolkit)
         attack = ready_attack(toolkit, task, label, self.cache)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from torch import Tensor
@@ -28,8 +29,8 @@ class Upload:
     picture: Picture
 
     @property
-    def path(self) -> str:
-        return self.name
+    def path(self) -> Path:
+        return Path(self.name)
 
     def read(self) -> Picture:
         return self.picture
@@ -118,8 +119,11 @@ class Service(Protocol):
         about: sentences about what judges and on what it was calibrated.
     """
 
-    edits: Mapping[str, Mapping[str, str]]
-    about: Sequence[str]
+    @property
+    def edits(self) -> Mapping[str, Mapping[str, str]]: ...
+
+    @property
+    def about(self) -> Sequence[str]: ...
 
     def answer(self, upload: Upload, wish: Wish) -> Answer:
         """Judge a picture.

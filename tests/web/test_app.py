@@ -20,7 +20,6 @@ from magdr_core.web.answers import BAD, Answer, Column, FaceAnswer, Upload
 from magdr_core.web.app import app_of
 from magdr_core.web.uploads import MAX_BYTES, name_of
 
-
 EDITS = {"editing": {"editing:Blond_Hair=1": "blond hair", "editing:Smiling=0": "no smiling"}}
 
 
