@@ -27,7 +27,7 @@ from magdr_core.media import cut, picture_of
 from magdr_core.report.demonstration import DemoSetting, off, sentence
 from magdr_core.report.demonstration import headline as attack_headline
 from magdr_core.toolkit import Toolkit
-from magdr_core.web.answers import BAD, GOOD, OPEN, Answer, Column, FaceAnswer, Upload, Wish
+from magdr_core.web.answers import BAD, GOOD, OPEN, Answer, FaceAnswer, FaceVersion, Upload, Wish
 
 MOST_FACES = 6
 """Faces of a crowd that the page shows: the most suspicious ones."""
@@ -226,26 +226,26 @@ def _face(
     )
 
 
-def _columns(one: Loaded[Upload], result: Result, changed: Tensor, asked: str) -> Iterator[Column]:
+def _columns(one: Loaded[Upload], result: Result, changed: Tensor, asked: str) -> Iterator[FaceVersion]:
     panels = dict(result.panels)
     words = f"its edit, {asked}" if asked else "its edit"
     restored = not torch.equal(one.face, result.changed.cpu())
-    yield Column("As it came", _cut(one, one.levels), panels["output on received"].cpu(), words)
+    yield FaceVersion("As it came", _cut(one, one.levels), panels["output on received"].cpu(), words)
     if restored:
-        yield Column("Restored", _cut(one, changed), panels["output on restored"].cpu(), words)
+        yield FaceVersion("Restored", _cut(one, changed), panels["output on restored"].cpu(), words)
 
 
 def _cut(one: Loaded[Upload], levels: Tensor) -> Tensor:
     return cut(levels, one.box, min(one.box.side, LARGEST))
 
 
-def _versions(done: Demonstration, asked: str) -> Iterator[Column]:
+def _versions(done: Demonstration, asked: str) -> Iterator[FaceVersion]:
     words = f"its edit, {asked}" if asked else "its edit"
     before, after = done.verdict_on_photograph, done.verdict_on_attacked
-    yield Column("As it came", done.photograph.image, done.photograph.output, words, _word(before))
-    yield Column("Attacked", done.attacked.image, done.attacked.output, words, _word(after))
+    yield FaceVersion("As it came", done.photograph.image, done.photograph.output, words, _word(before))
+    yield FaceVersion("Attacked", done.attacked.image, done.attacked.output, words, _word(after))
     title = "Restored" if after.disrupted else "If it were restored"
-    yield Column(title, done.restored.image, done.restored.output, words)
+    yield FaceVersion(title, done.restored.image, done.restored.output, words)
 
 
 def _word(verdict: Verdict) -> str:

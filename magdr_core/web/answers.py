@@ -52,7 +52,7 @@ class Wish:
 
 
 @dataclass(frozen=True, eq=False)
-class Column:
+class FaceVersion:
     """A version of a face above the edit of it.
 
     Attributes:
@@ -83,7 +83,7 @@ class FaceAnswer:
     title: str
     mark: str
     reasons: Mapping[str, str]
-    columns: Sequence[Column]
+    columns: Sequence[FaceVersion]
 
 
 @dataclass(frozen=True, eq=False)

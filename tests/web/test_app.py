@@ -16,7 +16,7 @@ from magdr_core.errors import ComponentError
 from magdr_core.inference.loaded import NoFaceError
 from magdr_core.media import picture_of
 from magdr_core.web import app as pages
-from magdr_core.web.answers import BAD, Answer, Column, FaceAnswer, Upload
+from magdr_core.web.answers import BAD, Answer, FaceAnswer, FaceVersion, Upload
 from magdr_core.web.app import app_of
 from magdr_core.web.uploads import MAX_BYTES, name_of
 
@@ -41,7 +41,10 @@ class Answers:
         if self.fails is not None:
             raise self.fails
         face = torch.zeros(3, 16, 16)
-        columns = [Column("As it came", face, face, "its edit"), Column("Restored", face, face, "its edit")]
+        columns = [
+            FaceVersion("As it came", face, face, "its edit"),
+            FaceVersion("Restored", face, face, "its edit"),
+        ]
         faces = [FaceAnswer("Face 1 of 1 <b>", BAD, {"Why": "a <script>"}, columns)]
         return Answer(
             "Disrupted", BAD, "Use the restored one.", faces, ["A note."], 255 - upload.picture.levels
