@@ -2,8 +2,8 @@
 
 `MLFLOW_TRACKING_URI` says where, `MLFLOW_EXPERIMENT_NAME` under what (magdr if unset). Newer releases take a
 folder (`file:./mlruns`) only with `MLFLOW_ALLOW_FILE_STORE=true`, and a database (`sqlite:///mlflow.db`) only
-with the package `mlflow` in place of `mlflow-skinny`. There is no extra: torchattacks asks for an old release of
-requests, and pip would take a release of MLflow of that time for it. Installed afterwards both work.
+with the package `mlflow` in place of `mlflow-skinny`. There is no extra: torchattacks asks for an old release
+of requests, and pip would take a release of MLflow of that time for it. Installed afterwards both work.
 """
 
 from __future__ import annotations

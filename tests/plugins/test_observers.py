@@ -4,6 +4,7 @@ modules that record what they are told."""
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -143,7 +144,11 @@ def test_wandb_keeps_a_run_offline(run, monkeypatch, tmp_path):
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
     told(to_wandb, run)
     (kept,) = (run / "wandb").glob("offline-run-*")
-    assert next(kept.glob("run-*.wandb")).stat().st_size > 1000
+    record = next(kept.glob("run-*.wandb"))
+    until = time.monotonic() + 60
+    while record.stat().st_size < 1000 and time.monotonic() < until:
+        time.sleep(0.2)  # its service writes it a moment after the run has ended
+    assert record.stat().st_size > 1000
     files = {p.name for p in (kept / "files").iterdir()}
     assert {"results.csv", "report.html"} <= files
 
