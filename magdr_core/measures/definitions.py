@@ -86,7 +86,6 @@ def _attacks() -> Iterator[Figure]:
         role="attack",
         unit="dB",
         digits=2,
-        better="neither",
         threshold=Threshold(0.5),
         needs=("psnr_i",),
         summary="PSNR of the attacked image, at most 100: what the attack is seen by",
