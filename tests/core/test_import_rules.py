@@ -27,7 +27,7 @@ bench train
 evaluation export testing
 compare
 report
-adapt
+adapt leaderboard
 cli
 builtin
 __main__
