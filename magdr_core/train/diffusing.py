@@ -25,7 +25,7 @@ SIGMA_DATA = 0.5
 TESTED = (0.05, 0.1, 0.2, 0.4)
 """Noise levels of the card's figures, in [-1,1] units."""
 
-DISRUPTED = 32
+DISRUPTED = 8
 """Test faces that the card's figures under attack are measured on."""
 
 
@@ -81,7 +81,7 @@ class DiffusingTrainer:
         sums: dict[str, list[Tensor]] = {}
         G = test.toolkit.generator("victim")
         pgd = test.toolkit.sibling("attack", "pgd", eps=6 / 255, steps=30)
-        for indices in test.tested(32):
+        for indices in test.tested(8):
             batch = test.split[indices]
             u = 2 * batch.images - 1
             for s in TESTED:

@@ -20,7 +20,7 @@ from magdr_core.runtime.samples import draw_samples
 from magdr_core.train.context import TrainContext
 from magdr_core.train.optimiser import NetOptimiser
 
-DISRUPTED = 32
+DISRUPTED = 8
 """Test faces that the card's figures under attack are measured on."""
 
 
@@ -107,7 +107,7 @@ class PatchingTrainer:
         def note(name: str, a: Tensor, b: Tensor) -> None:
             found.setdefault(name, []).append(255**2 * (a - b).square().flatten(1).mean(1))
 
-        for indices in test.tested(32):
+        for indices in test.tested(8):
             clean = draw_samples(test.split, G, first=indices[0], count=len(indices), seed=0)[0]
             x, c = clean.images, clean.conditions
             y = G(x, c)
