@@ -68,7 +68,10 @@ class DiffusingTrainer:
         weight = (s.square() + SIGMA_DATA**2) / (s * SIGMA_DATA).square()
         squared = (clean.float() - u).square().mean((1, 2, 3))
         self._net.step((weight * squared).mean())
-        return {"loss": float((weight * squared).mean().detach()), "rms": float(squared.detach().mean().sqrt())}
+        return {
+            "loss": float((weight * squared).mean().detach()),
+            "rms": float(squared.detach().mean().sqrt()),
+        }
 
     @torch.no_grad()
     def evaluate(self) -> Mapping[str, float]:

@@ -64,9 +64,7 @@ class PatchingTrainer:
         pick = rng.integers(recipe.batch, high=len(self.images))[0]
         clean, c, target = self.images[pick].float() / 255, self.conditions[pick], self.outputs[pick].float()
         ids = [f"{i}.{j}" for j in range(recipe.batch)]
-        attacked = self.attacked(
-            clean, c, target, SampleRng(recipe.seed, "patch-attack", ids, device=device)
-        )
+        attacked = self.attacked(clean, c, target, SampleRng(recipe.seed, "patch-attack", ids, device=device))
         with self.context.autocast():
             y = self.net(torch.cat([clean, attacked]), c.repeat(2)).float()
         errors = (y - target.repeat(2, 1, 1, 1)).square().flatten(1).mean(1)

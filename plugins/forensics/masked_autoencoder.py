@@ -71,8 +71,8 @@ class MaskedAutoencoder(RecoveryNet):
 
     @staticmethod
     def draw_mask(parts: Tensor, rng: SampleRng) -> Tensor:
-        """A training mask: squares of one drawn side, anywhere. `[B,12,H,W]` soft parts, of which the shape is
-        looked at -> `[B,1,H,W]` of 0/1."""
+        """A training mask: squares of one drawn side, anywhere. `[B,12,H,W]` soft parts, of which only the
+        shape is looked at -> `[B,1,H,W]` of 0/1."""
         height, width = parts.shape[2:]
         kind = rng.integers(1, high=len(SIDES))
         share = rng.uniform(1, 1, low=SHARES[0], high=SHARES[1])

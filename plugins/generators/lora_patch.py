@@ -185,12 +185,13 @@ def _key(weight: str) -> str:
 def lora_patch(
     *,
     generator: Generator,
-    weights: Weights = "builtin:lora-editing64",
+    weights: Weights = "random",
     rank: Annotated[int, Field(ge=1, le=256)] = 8,
 ) -> LoraPatch:
-    """A generator with low-rank patches that were trained to stand still under attack.
+    """A generator with low-rank patches, which training makes stand still under attack (`lora-editing64`).
 
-    The default weights are those of the shipped editor; they fit no other."""
+    Without `weights` the patches are untrained and change nothing. Weights fit the generator that they were
+    trained for and no other."""
     network = getattr(generator, "component", generator)
     if not isinstance(network, nn.Module):
         raise ComponentError(f"only a torch network can be patched, not a {type(network).__name__}")

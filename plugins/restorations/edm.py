@@ -152,7 +152,7 @@ def edm(
     weights: Weights = "builtin:diffusion-faces64",
     sigma: Sigma = 0.1,
     steps: Steps = 1,
-    width: Width = 48,
+    width: Width = 24,
 ) -> EDM:
     """A diffusion model as a denoiser: the perturbation is taken for noise of level `sigma`, none is added.
 
@@ -173,7 +173,7 @@ def diffusion_purifier(
     seed: Annotated[int, Field(ge=0)] = 0,
     copies: Annotated[int, Field(ge=1, le=256)] = 1,
     vote: Vote = "mean",
-    width: Width = 48,
+    width: Width = 24,
 ) -> DiffusionPurifier:
     """Noise of level `sigma` is added, and a diffusion model takes it away with the perturbation (DiffPure).
 
@@ -198,7 +198,7 @@ def magdr_restorations() -> list[RestorationSpec]:
             stage="denoise",
             grid={"sigma": [0.025, 0.05, 0.1]},
             gradient="exact",
-            cite="Karras et al., Elucidating the Design Space of Diffusion-Based Generative Models, NeurIPS 2022",
+            cite="Karras et al., Elucidating the Design Space of Diffusion Models (EDM), NeurIPS 2022",
         )
     ]
 

@@ -1,8 +1,9 @@
-"""The diffusion model and its samplers against closed forms and a sampler written out; noise, votes, gradients."""
+"""The diffusion model and its samplers against closed forms and a sampler written out; noise and votes."""
 
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -95,12 +96,15 @@ def test_the_ode_of_gaussian_pictures_is_solved():
 
 def test_churn_is_algorithm_2_step_by_step():
     u = torch.randn(1, 3, 4, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    noises = [torch.randn(u.shape, generator=torch.Generator().manual_seed(k), dtype=torch.float64) for k in range(9)]
+    noises = [
+        torch.randn(u.shape, generator=torch.Generator().manual_seed(k), dtype=torch.float64)
+        for k in range(9)
+    ]
     given = iter(noises)
     got = reverse(gaussian, u, 0.4, 3, churn=0.6, noise=lambda: next(given))
 
     x, levels, used = u.numpy(), noise_levels(0.4, 3), iter(noises)
-    for now, then in zip(levels[:-1], levels[1:], strict=True):
+    for now, then in pairwise(levels):
         hat = min(now * (1 + 0.6 / 3), 0.5)
         x = x + math.sqrt(hat**2 - now**2) * next(used).numpy()
         slope = (x - x * 0.25 / (0.25 + hat**2)) / hat

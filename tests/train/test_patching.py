@@ -51,7 +51,9 @@ def test_a_step_moves_the_patches_alone(trainer):
     trainer.step(0)
     trainer.step(1)
     assert all(torch.equal(v, weights[k]) for k, v in trainer.net.base.state_dict().items())
-    moved = {k.rpartition(".")[2] for k, v in trainer.net.state_dict().items() if not torch.equal(v, before[k])}
+    moved = {
+        k.rpartition(".")[2] for k, v in trainer.net.state_dict().items() if not torch.equal(v, before[k])
+    }
     assert moved == {"a", "b", "gate"}
 
 
