@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+import scipy.ndimage
 import torch
 from magdr_plugins.restorations import _edm
 from magdr_plugins.restorations._edm import noise_levels, reverse
@@ -57,7 +58,7 @@ def test_preconditioning_is_that_of_table_1(monkeypatch):
 
     def network(given, level):
         seen.append((given, level))
-        return torch.ones_like(given)
+        return torch.ones_like(given[:, :3])
 
     monkeypatch.setattr(model, "_net", network)
     got = model.denoise(u, s)
@@ -65,14 +66,22 @@ def test_preconditioning_is_that_of_table_1(monkeypatch):
         skip = 0.5**2 / (sigma**2 + 0.5**2)
         out = sigma * 0.5 / math.sqrt(sigma**2 + 0.5**2)
         assert torch.allclose(got[row], skip * u[row] + out, atol=1e-6)
-        assert torch.allclose(seen[0][0][row], u[row] / math.sqrt(sigma**2 + 0.5**2), atol=1e-6)
+        assert torch.allclose(seen[0][0][row, :3], u[row] / math.sqrt(sigma**2 + 0.5**2), atol=1e-6)
     assert torch.equal(seen[0][1], s)
 
 
 def test_the_network_is_told_the_noise_level():
-    model, u = net(), 2 * pictures(1) - 1
+    model, shown = net(), pictures(1).repeat(1, 2, 1, 1)
     model.films.weight *= 10
-    assert (model._net(u, torch.tensor([0.05])) - model._net(u, torch.tensor([0.3]))).abs().max() > 1e-3
+    low, high = (model._net(shown, torch.tensor([s])) for s in (0.05, 0.3))
+    assert (low - high).abs().max() > 1e-3
+
+
+def test_fine_detail_is_shown_in_units_of_the_noise():
+    """What a mean of 3x3 pixels takes away, by SciPy; borders repeat."""
+    u = 2 * pictures(1, 8) - 1
+    flat = np.stack([scipy.ndimage.uniform_filter(p.double().numpy(), 3, mode="nearest") for p in u[0]])
+    assert np.abs(_edm._detail(u)[0].numpy() - (u[0].double().numpy() - flat)).max() < 1e-6
 
 
 def test_noise_levels_are_on_karras_grid():

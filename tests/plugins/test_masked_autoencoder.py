@@ -96,5 +96,5 @@ def test_the_shipped_weights_recover_more_than_colours(toolkit_from):
     )
     x = kit.build("dataset", "faces").split("test")[list(range(500, 504))].images
     off = (kit.build("restoration", "masked")(x) - x).square().mean().sqrt()
-    assert off < 0.7 * (x.mean((2, 3), keepdim=True) - x).square().mean().sqrt()
+    assert off < 0.8 * (x.mean((2, 3), keepdim=True) - x).square().mean().sqrt()
     assert off == pytest.approx(0.0975, abs=0.005)
