@@ -9,10 +9,10 @@ from typing import Annotated, Literal
 import torch
 from torch import Tensor
 
-from magdr_core.api import Field, Objective
+from magdr_core.api import Field
 from magdr_core.functional import to_8bit
 
-from ._sign_steps import better
+from ._sign_steps import Ascended, better
 
 Psnr = Annotated[float, Field(ge=0, le=120)]
 Direction = Literal["gradient", "sign"]
@@ -63,7 +63,7 @@ def under(psnr: float, x: Tensor, delta: Tensor, decode: Decode) -> tuple[Tensor
 
 def ascend(
     x: Tensor,
-    objective: Objective,
+    objective: Ascended,
     start: Tensor,
     decode: Decode,
     *,
