@@ -94,11 +94,12 @@ class APGD:
 
 def _decisions(steps: int) -> set[int]:
     """The numbers of the steps after which step sizes are looked at."""
-    found, share, period = set(), FIRST_PERIOD, FIRST_PERIOD
-    while share < 1:
-        found.add(max(1, -int(-share * steps // 1)))
-        period = max(period - SHORTER, LEAST_PERIOD)
-        share += period
+    period, shorter, least = (max(1, int(share * steps)) for share in (FIRST_PERIOD, SHORTER, LEAST_PERIOD))
+    found, number = set(), period
+    while number <= steps:
+        found.add(number)
+        period = max(period - shorter, least)
+        number += period
     return found
 
 
