@@ -32,4 +32,10 @@ PARAMS = {
     ("defense", "twin"): {"twins": ["toy"]},
     ("forensic", "module"): {"module": "magdr_plugins.forensics._networks:PlainNet", "size": 24},
     ("forensic", "xception"): {"size": 32},
+    ("generator", "aggan"): {"width": 4, "blocks": 1, "size": 16},
+    ("generator", "attentiongan"): {"width": 4, "blocks": 1, "size": 16},
+    ("generator", "attgan"): {"width": 4, "size": 32},
+    ("generator", "hisd"): {"width": 4, "layers": 1, "extractor": (4, 8), "style": 8, "noise": 4, "size": 16},
+    ("generator", "simswap"): {"width": 16, "blocks": 1, "size": 32, "donor": "toy"},
+    ("identity_encoder", "arcface"): {"depth": "18"},
 }

@@ -1,4 +1,4 @@
-"""The kinds of component that core knows: ten, and the two of :mod:`magdr_core.builtin.forensic_kinds`."""
+"""The kinds of component that core knows: eleven, and the two of :mod:`magdr_core.builtin.forensic_kinds`."""
 
 from __future__ import annotations
 
@@ -266,6 +266,23 @@ KINDS = (
         call="(picture) -> [FoundFace, ...]",
         summary="Finders of the faces in one's own pictures and clips.",
         **shipped("finder", "found", "kept", "alike", "nothing"),
+    ),
+    Kind(
+        name="identity_encoder",
+        plural="identity_encoders",
+        spec=specs.IdentityEncoderSpec,
+        protocol=protocols.IdentityEncoder,
+        guard=_guarded_by(guards.GuardedIdentityEncoder),
+        call="(x) -> [B,D]",
+        summary="Identity encoders: who is shown, as vectors of length 1.",
+        trial=Trial(
+            call=_call_on_images,
+            shape=lambda given: (len(given.images), given.dimension),
+            any_size=True,
+            network=True,
+            gradient=lambda spec: spec.gradient,
+        ),
+        **shipped("identity_encoder", "identities"),
     ),
 )
 

@@ -293,6 +293,30 @@ def features(s: Subject) -> Iterator[str]:
             yield f"classes: {given}"
 
 
+@rule(
+    "identities",
+    "vectors of length 1 that tell faces apart, of faces of any size",
+    after=("output", "finite"),
+)
+def identities(s: Subject) -> Iterator[str]:
+    for name in ("size", "dimension"):
+        value = getattr(s.component, name, None)
+        if not isinstance(value, int) or value < 1:
+            yield f"{name} is {value!r}, expected a whole number from 1"
+            return
+    for count, height, width in ((0, 0, 0), (2, 17, 23)):
+        seen = s.call(s.inputs(count, height, width)) if count else s.first
+        if s.ill_valued(seen):
+            return  # other rules say so
+        lengths = seen.output.detach().square().sum(1).sqrt()
+        worst = float(lengths[(lengths - 1).abs().argmax()])
+        if abs(worst - 1) > 1e-3:
+            yield f"a vector of faces {seen.inputs.shape} has the length {worst:.4g}, expected 1"
+            return
+    if difference(s.first.output[1:], s.first.output[:-1]) == 0:
+        yield "all faces have the same vector"
+
+
 def _fits(c: Condition, n: int, names: tuple[str, ...]) -> bool:
     """Whether there are `n` rows, and in a vector an entry for each name."""
     return len(c) == n and (not isinstance(c, VectorCondition) or c.values.shape[1] == len(names))
@@ -306,4 +330,4 @@ def _size(value: Any) -> str:
     return f"a {type(value).__name__}"
 
 
-RULES = (grid, masks, distance, ball, checkpoints, undo, own_output, choice, conditions, features)
+RULES = (grid, masks, distance, ball, checkpoints, undo, own_output, choice, conditions, features, identities)

@@ -7,6 +7,7 @@ from typing import Any
 
 from magdr_core.components.recipe import Recipe
 from magdr_core.train.forensic_recipes import FORENSIC_RECIPES
+from magdr_core.train.identity_recipes import IDENTITY_RECIPES
 from magdr_core.train.photo_recipes import PAIRED, PHOTO_RECIPES
 from magdr_core.train.translating_recipes import TRANSLATING_RECIPES
 
@@ -221,5 +222,6 @@ RECIPES: dict[str, Recipe] = {
     **PHOTO_RECIPES,
     **TRANSLATING_RECIPES,
     **FORENSIC_RECIPES,
+    **IDENTITY_RECIPES,
 }
 """By name."""
