@@ -12,6 +12,7 @@ PARAMS = {
     ("attack", "blur-guard"): {"steps": 3, "adapt": 3},
     ("attack", "channel-eot"): {"steps": 3},
     ("attack", "encoder"): {"steps": 3},
+    ("attack", "identity-cloak"): {"steps": 3},
     ("attack", "lab"): {"steps": 3},
     ("attack", "pgd-psnr"): {"steps": 3},
     ("attack", "square"): {"steps": 4},

@@ -87,7 +87,11 @@ def distance(s: Subject) -> Iterator[str]:
         yield f"the distance of two different images is {float(far.min()):.4g}, {equal}"
 
 
-@rule("ball", "no pixel moves by more than eps, for the default, 0 and 1; or images keep their PSNR", after=SOUND)
+@rule(
+    "ball",
+    "no pixel moves by more than eps, for the default, 0 and 1; or images keep their PSNR",
+    after=SOUND,
+)
 def ball(s: Subject) -> Iterator[str]:
     if s.guarded.psnr is not None:
         yield from _alike(s)

@@ -110,7 +110,10 @@ class _Widths:
         self._number += 1
         self._first = BETAS[0] * self._first + (1 - BETAS[0]) * slope
         self._second = BETAS[1] * self._second + (1 - BETAS[1]) * slope.square()
-        mean, spread = self._first / (1 - BETAS[0] ** self._number), self._second / (1 - BETAS[1] ** self._number)
+        mean, spread = (
+            self._first / (1 - BETAS[0] ** self._number),
+            self._second / (1 - BETAS[1] ** self._number),
+        )
         moved = self.log_sigma - self.rate * mean / (spread.sqrt() + TINY)
         self.log_sigma = moved.detach().clamp(math.log(NARROWEST), math.log(WIDEST))
 

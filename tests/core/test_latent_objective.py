@@ -61,7 +61,9 @@ def test_a_subset_a_copy_and_a_processed_input_have_the_same_aim():
     some = torch.tensor([2, 0])
     assert torch.equal(objective.select(some)(other[some]), objective(other)[some])
     assert torch.equal(private(objective)(other), objective(other))
-    assert not {t.data_ptr() for t in tensors_in(private(objective))} & {t.data_ptr() for t in tensors_in(objective)}
+    assert not {t.data_ptr() for t in tensors_in(private(objective))} & {
+        t.data_ptr() for t in tensors_in(objective)
+    }
     assert torch.equal(objective.preprocessed(flip)(flip(other)), objective(other))
     assert torch.equal(objective.postprocessed(flip)(other), objective(other))
 

@@ -37,7 +37,9 @@ def test_images_keep_their_psnr_and_are_rounded_to_the_nearest_level(x):
 
 
 def test_an_image_of_less_psnr_is_the_attacks_fault(x):
-    with pytest.raises(ComponentError, match=r"brighter: an image in 8 bits has a PSNR of 42.110 dB, at least 43"):
+    with pytest.raises(
+        ComponentError, match=r"brighter: an image in 8 bits has a PSNR of 42.110 dB, at least 43"
+    ):
         guarded(1.6, 43.0)(x, None)
 
 

@@ -91,8 +91,12 @@ def test_qualities_of_networks_are_met_as_often_as_published():
     assert torch.equal(channel("jpeg").at(0.999)(faces(1)), jpeg(faces(1), 100))
 
 
-@pytest.mark.parametrize("name", ["jpg", "jpeg:0", "jpeg:7.5", "jpeg:", "resize:1", "resize", "blur:0", "blur:nan"])
+@pytest.mark.parametrize(
+    "name", ["jpg", "jpeg:0", "jpeg:7.5", "jpeg:", "resize:1", "resize", "blur:0", "blur:nan"]
+)
 def test_an_unknown_channel_is_refused_in_one_line(toy, name):
-    with pytest.raises(RegistryError, match=f"no channel '{name}': expected none, jpeg, jpeg:QUALITY") as told:
+    with pytest.raises(
+        RegistryError, match=f"no channel '{name}': expected none, jpeg, jpeg:QUALITY"
+    ) as told:
         toy(f'[attack.a]\nuse = "channel-eot"\nparams = {{ channels = ["{name}"] }}').build("attack", "a")
     assert "\n" not in str(told.value)

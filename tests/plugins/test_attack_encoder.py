@@ -7,7 +7,15 @@ import torch
 from magdr_plugins.attacks.encoder import Encoder
 
 from magdr_core.errors import ComponentError
-from tests.plugins.disruptor_case import aim, check_inside, check_repeatable_and_per_image, faces, noise, rng_of, run
+from tests.plugins.disruptor_case import (
+    aim,
+    check_inside,
+    check_repeatable_and_per_image,
+    faces,
+    noise,
+    rng_of,
+    run,
+)
 
 
 @pytest.mark.parametrize("layer", [0, -1])
@@ -46,7 +54,7 @@ def test_what_it_has_after_some_steps_is_what_fewer_steps_give():
 
 
 def test_a_generator_without_an_encoder_is_told_so(toy):
-    kit = toy('[attack.encoder]\n')
+    kit = toy("[attack.encoder]\n")
     x = faces(1)
     from magdr_core.components.objective import build_objective
     from tests.plugins.disruptor_case import condition

@@ -110,7 +110,8 @@ def test_the_published_setting_disrupts_more_than_it_would_without_ascending():
 def test_lab_aims_at_every_condition_where_it_is_asked_to(ascent):
     x = faces()
     own, all_of_them = (
-        run(Lab(psnr=34.0, limit=110, ascent=ascent, steps=20, rate=2e-3, classes=c), x) for c in (False, True)
+        run(Lab(psnr=34.0, limit=110, ascent=ascent, steps=20, rate=2e-3, classes=c), x)
+        for c in (False, True)
     )
     assert not torch.equal(own, all_of_them)
     worst = [min(float(one(x_hat).mean()) for one in aim(x).classes()) for x_hat in (own, all_of_them)]

@@ -91,7 +91,7 @@ class TransferScenario(ByAttack):
             raise plan.fault(
                 f"{what}: the surrogate {transfer.surrogate!r} takes the conditions "
                 f"{', '.join(other) or 'none'}, {task} takes {', '.join(names) or 'none'} "
-                "(generators = [...] says which tasks a transfer applies to; condition = \"surrogate\" "
+                '(generators = [...] says which tasks a transfer applies to; condition = "surrogate" '
                 "attacks with conditions of the surrogate's own)"
             )
         if surrogate.size != own.size:
