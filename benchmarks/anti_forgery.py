@@ -1,13 +1,13 @@
 """Lab against RGB at equal PSNR: does disruption of colour survive MagDR, as Anti-Forgery (IJCAI 2022) says?
 
-    python benchmarks/anti_forgery.py                      runs: three tasks, 64 faces each; continues what was begun
+    python benchmarks/anti_forgery.py                      runs: three tasks, 64 faces each, or goes on
     python benchmarks/anti_forgery.py --profile small      runs: editing alone, at 40 dB, 16 of these faces
     python benchmarks/anti_forgery.py RUN/results.csv      prints the tables of a run
 
-Runs benchmarks/registries/anti-forgery.toml without the oracle, which is of no interest here and takes as long as
-all the rest. What the cache holds is not computed again; the run folder has results.csv with 95% intervals.
-Output MSE is 0 to 255 squared; F1 is at the threshold of the best F1 on calibration faces, recall at the one for
-1% false alarms.
+Runs benchmarks/registries/anti-forgery.toml without the oracle, which is of no interest here and takes as
+long as all the rest. What the cache holds is not computed again; the run folder has results.csv with 95%
+intervals. Output MSE is 0 to 255 squared; F1 is at the threshold of the best F1 on calibration faces, recall
+at the one for 1% false alarms.
 """
 
 from __future__ import annotations

@@ -32,8 +32,8 @@ def to_lab(x: Tensor) -> Tensor:
         x: `[B,3,H,W]` in [0,1].
 
     Returns:
-        `[B,3,H,W]`: L* in 0..100, a* (green to red) and b* (blue to yellow) within about +-110. Differentiable,
-        with finite gradients everywhere.
+        `[B,3,H,W]`: L* in 0..100, a* (green to red) and b* (blue to yellow) within about +-110.
+        Differentiable, with finite gradients everywhere.
 
     Raises:
         ValueError: wrong shape.

@@ -117,7 +117,7 @@ def ball(s: Subject) -> Iterator[str]:
 
 
 def _alike(s: Subject) -> Iterator[str]:
-    """What is wrong with the PSNR of an attack that says one: for the default, and for what one level leaves."""
+    """What is wrong with the PSNR of an attack that says one, for the default and for stricter ones."""
     default = s.guarded.psnr
     for least in (default, 48.0, 120.0):
         subject = s if least == default else s.variant(psnr=least)

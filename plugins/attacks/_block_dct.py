@@ -16,8 +16,8 @@ KEPT = (6, 5, 5, 4, 3, 2, 0, 0)
 
 
 def lowpass(delta: Tensor) -> Tensor:
-    """Perturbations without the higher cosines of each block, `[B,C,H,W] -> same`. What lacks to whole blocks is
-    taken for zero."""
+    """Perturbations without the higher cosines of each block, `[B,C,H,W] -> same`. What lacks to whole blocks
+    is taken for zero."""
     height, width = delta.shape[-2:]
     padded = F.pad(delta, (0, -width % SIDE, 0, -height % SIDE))
     batch, channels, high, wide = padded.shape

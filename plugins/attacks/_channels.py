@@ -1,4 +1,4 @@
-"""What happens to a picture on its way through the net, with gradients: what channel-robust attacks look through."""
+"""What happens to a picture on its way through the net, with gradients, for attacks that survive it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ascent under a PSNR that each image keeps, in any space of perturbations; shared by attacks that differ in it."""
+"""Ascent under a PSNR that each image keeps, in whatever space a perturbation is; attacks differ in it."""
 
 from __future__ import annotations
 
@@ -92,10 +92,7 @@ def ascend(
         loss, slope = objective.gradient(seen)
         best, best_loss = better(seen, loss, best, best_loss)
         uphill = pulled_back(slope, delta, decode)
-        if direction == "sign":
-            uphill = uphill.sign()
-        else:
-            uphill = uphill / (mean_square(uphill) + TINY).sqrt()
+        uphill = uphill.sign() if direction == "sign" else uphill / (mean_square(uphill) + TINY).sqrt()
         delta = (delta + _step(number / steps) * size * uphill).clamp(-limit, limit)
         seen, delta = under(psnr, x, delta, decode)
     loss, _, _ = objective.evaluate(seen)

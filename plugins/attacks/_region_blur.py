@@ -1,4 +1,4 @@
-"""Perturbations blurred region by region, by widths that are learned, and how rough a picture is at each scale."""
+"""Perturbations blurred region by region, by widths that are learned; how rough a picture is."""
 
 from __future__ import annotations
 

@@ -19,8 +19,8 @@ from ._sign_steps import better
 MAGDR_API = 1
 
 FIRST_PERIOD, SHORTER, LEAST_PERIOD = 0.22, 0.03, 0.06
-"""Shares of the steps: the first period between two decisions, by how much each is shorter than the one before,
-and the shortest."""
+"""Shares of the steps: the first period between two decisions, by how much each is shorter than the one
+before, and the shortest."""
 
 PROGRESS = 0.75
 """Share of a period's steps that have to raise the loss; else the step is halved."""

@@ -1,8 +1,8 @@
 """Disruption without grain of its own, region by region (BlurGuard: Kim et al., NeurIPS 2025).
 
 Purifiers take away what is rougher than a picture is. So each region of the face has a blur of its own, wide
-where the picture is smooth, and the perturbation is ascended through it: first with widths that adapt until the
-attacked picture is as rough as the clean one at every scale, then with these widths. The authors cut out
+where the picture is smooth, and the perturbation is ascended through it: first with widths that adapt until
+the attacked picture is as rough as the clean one at every scale, then with these widths. The authors cut out
 regions with a segmentation network; here it is a face parser.
 """
 
@@ -81,7 +81,7 @@ class BlurGuard:
     def _step(
         self, x: Tensor, objective: Objective, masks: Tensor, log_sigma: Tensor, delta: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """(The next perturbation before its blur, the image of this one, both `[B,3,H,W]`; its loss, `[B]`)."""
+        """(The next perturbation before its blur, `[B,3,H,W]`; the image of this one; its loss, `[B]`)."""
         with torch.enable_grad():
             raw = delta.detach().requires_grad_(True)
             blurred = region_blur(raw, masks, log_sigma)
@@ -126,7 +126,7 @@ def magdr_attacks() -> list[AttackSpec]:
             build=BlurGuard,
             stochastic=True,
             needs={"parser": Need("parser")},
-            cite="Kim et al., BlurGuard: A Simple Approach for Robustifying Image Protection Against AI-Powered "
-            "Editing, NeurIPS 2025",
+            cite="Kim et al., BlurGuard: A Simple Approach for Robustifying Image Protection Against "
+            "AI-Powered Editing, NeurIPS 2025",
         )
     ]

@@ -1,9 +1,9 @@
 """Disruption that survives what happens to a picture on its way: resizing, JPEG, blur.
 
 Expectation over transformations (Athalye et al., ICML 2018) with the channels of DF-RAP (Qu et al., IEEE TIFS
-2024) in place of the camera; one draw a step is what Ruiz et al. (arXiv 2003.01279) call spread spectrum. JPEG
-is the real one, whose roundings let the gradient through. A network that imitates a channel, as DF-RAP trains
-one, is not needed for that.
+2024) in place of the camera; one draw a step is what Ruiz et al. (arXiv 2003.01279) call spread spectrum.
+JPEG is the real one, whose roundings let the gradient through. A network that imitates a channel, as DF-RAP
+trains one, is not needed for that.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 arXiv 2302.06588, the encoder attack).
 
 The published one is on the encoder of a latent diffusion model, towards the code of another image or of none.
-Here it is on any generator that has `features`: the deepest of them is the code. Where that does not depend on
-the condition, one perturbation disturbs every edit.
+Here it is on any generator that has `features`: the deepest of them is the code. Where that does not depend
+on the condition, one perturbation disturbs every edit.
 """
 
 from __future__ import annotations

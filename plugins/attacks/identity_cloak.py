@@ -1,11 +1,11 @@
 """Identity cloaks: a face that encoders of identity no longer recognise, for whatever swaps it.
 
-The aim of NullSwap (ICCV 2025), SCOL (ACM MM 2025) and FaceShield (Jeong et al., ICCV 2025): nothing is known of the
-generator; the picture's identity is moved in the eyes of encoders that are at hand. What the output shows moves
-little where the generator does not look at identities, so that its MSE says nothing of a cloak. Theirs are
-networks or are not published; this is the direct ascent, with what is published of the rest: encoders that still
-recognise the face count more at each step, pictures are looked at as swappers look at them (mirrored, and
-brought to 112 pixels in two ways), and FaceShield's low-pass of the perturbation.
+The aim of NullSwap (ICCV 2025), SCOL (ACM MM 2025) and FaceShield (Jeong et al., ICCV 2025): nothing is known
+of the generator; the picture's identity is moved in the eyes of encoders that are at hand. What the output
+shows moves little where the generator does not look at identities, so that its MSE says nothing of a cloak.
+Theirs are networks or are not published; this is the direct ascent, with what is published of the rest:
+encoders that still recognise the face count more at each step, pictures are looked at as swappers look at
+them (mirrored, and brought to 112 pixels in two ways), and FaceShield's low-pass of the perturbation.
 """
 
 from __future__ import annotations
@@ -77,8 +77,8 @@ class IdentityCloak:
         self.lowpass = lowpass
 
     def __call__(self, x: Tensor, objective: Objective, *, rng: SampleRng) -> Tensor:
-        """`[B,3,H,W]` clean images -> `[B,3,H,W]` cloaked ones, within eps and [0,1]; what a generator makes of
-        them is not asked."""
+        """`[B,3,H,W]` clean images -> `[B,3,H,W]` cloaked ones, within eps and [0,1]; what a generator makes
+        of them is not asked."""
         away = Recognition(self.encoders, self.looks, x)
         # At the picture itself the cosine is largest, and its gradient zero.
         current = self._inside(x + self.eps * rng.uniform(*x.shape[1:], low=-1.0, high=1.0), x)
@@ -123,8 +123,8 @@ class Recognition:
         )
 
     def gradient(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """(minus the mean cosine, `[B]`; the direction that lowers the cosines, `[B,3,H,W]`, of those most that
-        are still large)."""
+        """(minus the mean cosine, `[B]`; the direction that lowers the cosines, `[B,3,H,W]`, above all
+        those that are still large)."""
         with torch.enable_grad():
             moved = x.detach().requires_grad_(True)
             cosines = self.cosines(moved)
@@ -141,7 +141,7 @@ def magdr_attacks() -> list[AttackSpec]:
             build=IdentityCloak,
             stochastic=True,
             needs={"encoders": Need("identity_encoder", depth=1)},
-            cite="Wang et al., NullSwap: Proactive Identity Cloaking Against Deepfake Face Swapping, ICCV 2025 "
-            "(arXiv 2503.18678); Jeong et al., FaceShield, ICCV 2025",
+            cite="Wang et al., NullSwap: Proactive Identity Cloaking Against Deepfake Face Swapping, ICCV "
+            "2025 (arXiv 2503.18678); Jeong et al., FaceShield, ICCV 2025",
         )
     ]

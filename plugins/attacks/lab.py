@@ -4,13 +4,13 @@ The lightness of a picture stays; the two opponent colours a* and b* move. Its a
 in colour survives reconstruction, MagDR's included. Two forms:
 
 - `ascent = "adam"` is the published code's: Adam with a rate of 1e-4 of the scaled colours (a* and b* over
-  110) for 100 steps, from no perturbation, last iterate. Adam moves an entry by about its rate a step, so this
-  ends near .01 of the .05 that the bound allows: 1.1 of 5.5 units of L*a*b*.
-- `"sign"` and `"gradient"` reach the bound: steps along signs fill the box of `limit`, steps along the gradient
-  itself are the steepest where `psnr` binds first. Both keep the best iterate.
+  110) for 100 steps, from no perturbation, last iterate. Adam moves an entry by about its rate a step, so
+  this ends near .01 of the .05 that the bound allows: 1.1 of 5.5 units of L*a*b*.
+- `"sign"` and `"gradient"` reach the bound: steps along signs fill the box of `limit`, steps along the
+  gradient itself are the steepest where `psnr` binds first. Both keep the best iterate.
 
-The gradient at the clean image is exactly zero, so that each form starts beside it. Colours that sRGB does not
-have are clamped, each channel for itself; lightness moves there.
+The gradient at the clean image is exactly zero, so that each form starts beside it. Colours that sRGB does
+not have are clamped, each channel for itself; lightness moves there.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class Lab:
         )
 
     def _published(self, x: Tensor, aims: Sequence[Objective], noise: Tensor, decode: Decode) -> Tensor:
-        """Adam's last iterate, of aims in turn; the bound cuts what the generator sees, not what Adam moves."""
+        """Adam's last iterate, of aims in turn; the bound cuts what is seen, not what Adam moves."""
         delta = self.rate * noise
         first, second = torch.zeros_like(delta), torch.zeros_like(delta)
         bound = self.limit / SCALE

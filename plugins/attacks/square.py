@@ -1,7 +1,7 @@
 """Square attack: random squares, no gradients (Andriushchenko et al., ECCV 2020, arXiv 1912.00049).
 
-A check of gradients: where it does more than an attack along them, they lead nowhere. It only asks for losses,
-as somebody would who can use a generator and cannot see into it.
+A check of gradients: where it does more than an attack along them, they lead nowhere. It only asks for
+losses, as somebody would who can use a generator and cannot see into it.
 """
 
 from __future__ import annotations

@@ -4,12 +4,12 @@ arXiv 2105.10872).
 It is learned once, on faces of the train split, and added to every face afterwards; nobody has to attack a
 picture to protect it. `generators` are those that it shall disrupt; what it does to others is its transfer.
 
-- `method = "cmua"` is the published training. For each batch, generator and condition, in that order, ten sign
-  steps; after each the perturbations of the batch are averaged, and the average goes half into the universal
-  one, from which the next step starts. An average of signs is smaller than they are, so that the result
-  hardly fills its ball; `rescale` stretches it afterwards.
-- `method = "balanced"` ascends all generators together: the signs of the sum of their gradients, each divided by
-  its own mean absolute value, so that none drowns the others (as Shim & Yoon's ensembles do, LEAT, 2023).
+- `method = "cmua"` is the published training. For each batch, generator and condition, in that order, ten
+  sign steps; after each the perturbations of the batch are averaged, and the average goes half into the
+  universal one, from which the next step starts. An average of signs is smaller than they are, so that the
+  result hardly fills its ball; `rescale` stretches it afterwards.
+- `method = "balanced"` ascends all generators together: the signs of the sum of their gradients, each divided
+  by its own mean absolute value, so that none drowns the others (as Shim & Yoon's ensembles do, LEAT, 2023).
 
 Published step-size factors of single generators come from a search that is not repeated here; `factors` takes
 them.
@@ -114,8 +114,8 @@ class Universal:
             raise ComponentError("universal was called before it had learned anything")
         if x.shape[1:] != self.delta.shape:
             raise ComponentError(
-                f"a universal perturbation of {self.delta.shape[2]}x{self.delta.shape[1]} pixels was called on "
-                f"images of {x.shape[3]}x{x.shape[2]}"
+                f"a universal perturbation of {self.delta.shape[2]}x{self.delta.shape[1]} pixels was called "
+                f"on images of {x.shape[3]}x{x.shape[2]}"
             )
         return (x + self.delta.to(x.device)).clamp(0, 1)
 

@@ -68,7 +68,8 @@ def test_a_pixel_may_move_by_anything_under_a_psnr():
 
     attack = GuardedAttack(Spot(), "attack spot", eps=0.02, psnr=34.0)
     assert float(attack(x, None).max()) == 1
-    assert attack.limit == 1 and GuardedAttack(Spot(), "attack spot", eps=0.02).limit == 0.02
+    assert attack.limit == 1
+    assert GuardedAttack(Spot(), "attack spot", eps=0.02).limit == 0.02
 
 
 def by_eps(*, eps: Eps = 0.1):

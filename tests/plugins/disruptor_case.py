@@ -1,4 +1,4 @@
-"""What disruptors are tested on: smooth pictures, a toy generator behind core's guard, and what holds of all."""
+"""What disruptors are tested on: smooth pictures, a guarded toy generator, and what holds of all of them."""
 
 from __future__ import annotations
 
@@ -72,4 +72,5 @@ def check_repeatable_and_per_image(attack, x):
 
 def check_inside(x_hat, x, eps):
     assert float((x_hat - x).abs().max()) <= eps + 2e-6
-    assert 0 <= float(x_hat.min()) and float(x_hat.max()) <= 1
+    assert float(x_hat.min()) >= 0
+    assert float(x_hat.max()) <= 1

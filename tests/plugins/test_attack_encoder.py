@@ -60,5 +60,5 @@ def test_a_generator_without_an_encoder_is_told_so(toy):
     from tests.plugins.disruptor_case import condition
 
     objective = build_objective("untargeted", kit.generator("toy"), x, condition(1))
-    with pytest.raises(ComponentError, match="generator toy/net of toy.*: has no features"):
+    with pytest.raises(ComponentError, match=r"generator toy/net of toy.*: has no features"):
         kit.build("attack", "encoder")(x, objective, rng=kit.rng("encoder", ["face"]))

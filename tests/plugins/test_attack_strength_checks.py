@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 import torch
 from magdr_plugins.attacks.apgd import APGD, _decisions
@@ -40,7 +42,7 @@ def test_it_is_repeatable_and_per_image(name):
 def test_a_further_step_never_makes_it_weaker(name):
     x = faces()
     losses = [aim(x)(run(ATTACKS[name](steps=n), x)) for n in (2, 10, 40)]
-    for before, after in zip(losses, losses[1:], strict=False):
+    for before, after in pairwise(losses):
         assert (after >= before - 1e-7).all()
 
 
@@ -77,7 +79,8 @@ def test_apgd_halves_its_step_where_it_does_not_rise_and_goes_back_to_its_best()
 def test_apgd_keeps_the_best_of_its_restarts():
     x = faces()
     once, more = (aim(x)(run(APGD(steps=2, restarts=n), x)) for n in (1, 5))
-    assert (more >= once).all() and (more > once).any()
+    assert (more >= once).all()
+    assert (more > once).any()
 
 
 def test_square_disrupts_more_than_the_same_number_of_random_signs():

@@ -1,4 +1,4 @@
-"""One perturbation for all faces and several generators: the published training, and what core does with it."""
+"""One perturbation for all faces and several generators: the published training, and how core keeps it."""
 
 from __future__ import annotations
 
@@ -234,7 +234,8 @@ def test_faces_for_another_generator_are_the_same_with_its_own_conditions(store)
     found._fit_attack("of-both", attack, found.generator)
     assert torch.equal(seen["toy"].clean.images, seen["swap"].clean.images)
     assert seen["toy"].clean.ids == seen["swap"].clean.ids
-    assert len(seen["toy"].clean) == 12 and all(name.startswith("train-") for name in seen["toy"].clean.ids)
+    assert len(seen["toy"].clean) == 12
+    assert all(name.startswith("train-") for name in seen["toy"].clean.ids)
     assert seen["toy"].clean.conditions.values.shape[1] == 2
     assert seen["swap"].clean.conditions.values.shape[1] == 0
     objective = seen["swap"].objective(seen["swap"].clean)
@@ -277,8 +278,8 @@ def test_a_surrogate_of_other_conditions_is_attacked_with_its_own(store):
     ("old", "new", "message"),
     [
         (
-            'surrogate = "swap", condition = "surrogate", generators = ["toy"] },\n    { attack = "universal"',
-            'surrogate = "swap", generators = ["toy"] },\n    { attack = "universal"',
+            'surrogate = "swap", condition = "surrogate", generators = ["toy"] },\n    { attack = "uni',
+            'surrogate = "swap", generators = ["toy"] },\n    { attack = "uni',
             'condition = "surrogate" attacks with conditions of the surrogate',
         ),
         (
@@ -300,7 +301,10 @@ def test_a_surrogate_of_other_conditions_is_attacked_with_its_own(store):
     ids=["conditions", "no surrogate", "own generators", "size"],
 )
 def test_a_transfer_that_cannot_be_is_refused_before_a_run(store, old, new, message):
-    with pytest.raises(RegistryError) as told:
+    def planned():
         toolkit = toolkit_of(edited(REGISTRY, (old, new)))
         plan(toolkit, toolkit.registry.profile("matrix"))
+
+    with pytest.raises(RegistryError) as told:
+        planned()
     assert message in str(told.value)
