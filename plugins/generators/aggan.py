@@ -72,11 +72,9 @@ def aggan(
     """Face editing by attribute labels that copies what its attention leaves out; the published layout.
 
     Args:
-        weights: weight file, in the keys of the authors' implementation; `random` is an untrained
-            network.
+        weights: weight file, in the keys of the public implementation.
         attributes: names of the attributes, one condition entry each, in the order of the training.
-        width: channels after the first convolution, as in the weight file (64 in the published
-            models).
+        width: channels after the first convolution, as in the weight file (64 in the published models).
         blocks: residual blocks, as in the weight file (6 in the published models).
         size: native side of the pictures, in pixels.
     """

@@ -162,10 +162,8 @@ def attentiongan(
     """Translation from one domain to another (a face swap between two persons, say); the published layout.
 
     Args:
-        weights: weight file, in the keys of the authors' implementation; `random` is an untrained
-            network.
-        width: channels after the first convolution, as in the weight file (64 in the published
-            models).
+        weights: weight file, in the keys of the public implementation.
+        width: channels after the first convolution, as in the weight file (64 in the published models).
         blocks: residual blocks, as in the weight file (9 in the published models).
         size: native side of the pictures, in pixels.
     """

@@ -188,11 +188,11 @@ class HiSD(nn.Module):
 
     def classes(self, c: Condition) -> list[Condition]:
         """Each attribute alone, in the fixed style, for the same faces."""
-        found: list[Condition] = []
+        found = []
         for i in range(len(self.condition_names)):
             asked = torch.zeros_like(c.changed)
             asked[:, i] = True
-            found.append(CodedCondition(asked.float(), asked))
+            found.append(type(c)(asked.float(), asked))
         return found
 
 
@@ -261,16 +261,14 @@ def hisd(
     """Face editing by tags, in a drawn style or in another picture's; the published layout at 256 px.
 
     Args:
-        weights: weight file, in the keys of the authors' implementation; `random` is an untrained
-            network.
-        attributes: condition entries, `TAG_ATTRIBUTE` each; those of a tag follow each other, in the
-            order of the training.
-        width: channels after the first convolution, as in the weight file (64 in the published
-            models).
+        weights: weight file, in the keys of the public implementation, plain or in an entry `gen_test`.
+        attributes: names of the conditions, `TAG_ATTRIBUTE`; those of one tag follow each other, in the order
+            of the configuration of the training.
+        width: channels after the first convolution, as in the weight file (64 in the published models).
         layers: blocks of a translator, as in the weight file (7 in the published models).
-        extractor: channels of the stages of the style extractor, as in the weight file.
-        style: length of a style, as in the weight file.
-        noise: numbers that a style is made from, as in the weight file.
+        extractor: channels of the network that takes styles from pictures, as in the weight file.
+        style: numbers of a style, as in the weight file (256 in the published models).
+        noise: numbers that a style is made of where none is taken from a picture, as in the weight file.
         size: native side of the pictures, in pixels.
     """
     made = {"width": width, "layers": layers, "extractor": extractor, "style": style, "noise": noise}

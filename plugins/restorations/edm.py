@@ -4,8 +4,8 @@ Nie et al., Diffusion Models for Adversarial Purification (DiffPure), ICML 2022 
 model and the samplers of EDM (Karras et al., NeurIPS 2022) instead of a DDPM. Their t* of 30, 50, 75, 100 and
 150 of 1000 steps are noise of .11, .17, .26, .34 and .54 in [-1,1], half of that in the [0,1] of `sigma`.
 
-Without added noise the perturbation itself is taken for the noise, as Anti-disrupt (Yoon et al., IEEE Access
-2024) does, which starts its chain on the received picture at t = 10: deterministic, cheap, and no obstacle to
+Without added noise the perturbation itself is taken for the noise, as Anti-disrupt (IEEE Access 2024;
+github.com/seclab-yonsei/Anti-disrupt) does, which starts its chain on the received picture at t = 10: deterministic, cheap, and no obstacle to
 an attack that knows of it. That form is a restoration, which Rec-Net may choose.
 
 The gradient is exact: nothing is detached, and steps are computed again on the way back. A purifier's random
@@ -152,7 +152,7 @@ def edm(
     weights: Weights = "builtin:diffusion-faces64",
     sigma: Sigma = 0.1,
     steps: Steps = 1,
-    width: Width = 48,
+    width: Width = 24,
 ) -> EDM:
     """A diffusion model as a denoiser: the perturbation is taken for noise of level `sigma`, none is added.
 
@@ -179,7 +179,7 @@ def diffusion_purifier(
     seed: Annotated[int, Field(ge=0)] = 0,
     copies: Annotated[int, Field(ge=1, le=256)] = 1,
     vote: Vote = "mean",
-    width: Width = 48,
+    width: Width = 24,
 ) -> DiffusionPurifier:
     """Noise of level `sigma` is added, and a diffusion model takes it away with the perturbation (DiffPure).
 
@@ -216,7 +216,7 @@ def magdr_restorations() -> list[RestorationSpec]:
             stage="denoise",
             grid={"sigma": [0.025, 0.05, 0.1]},
             gradient="exact",
-            cite="Karras et al., Elucidating the Design Space of Diffusion-Based Generative Models, NeurIPS 2022",
+            cite="Karras et al., Elucidating the Design Space of Diffusion Models (EDM), NeurIPS 2022",
         )
     ]
 
