@@ -78,7 +78,7 @@ def test_terminal_keeps_the_codes_of_its_own_styles(terminal):
     assert "bad \\x1b[2J" in t.text()
 
 
-SENTENCE = "  why: the generator's output on it is as steady as on clean faces, and as well-confined to the edit"
+SENTENCE = "  why: the generator's output on it is as steady as on clean faces, and well-confined to the edit"
 
 
 def test_a_sentence_is_broken_between_words_in_a_terminal_and_one_line_elsewhere(terminal):
