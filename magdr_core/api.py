@@ -44,6 +44,7 @@ from magdr_core.components.slice import CLEAN, Measured, Slice
 from magdr_core.components.specs import (
     AttackSpec,
     AugmentationSpec,
+    ChannelSpec,
     ComponentSpec,
     DatasetSpec,
     DefenseSpec,
@@ -102,6 +103,7 @@ __all__ = [
     "Box",
     "CalibratedDetector",
     "Cascade",
+    "ChannelSpec",
     "Choice",
     "Choosing",
     "Chosen",

@@ -18,6 +18,7 @@ PARAMS = {
     ("attack", "square"): {"steps": 4},
     ("attack", "universal"): {"steps": 2, "faces": 12, "batch": 6},
     ("attack", "mixed"): {"attacks": ["noise", "toy"]},
+    ("generator", "lora-patch"): {"weights": "random", "rank": 2},
     ("detector", "magnet"): {
         "iterations": 4,
         "filters": (3, 4),
@@ -39,4 +40,5 @@ PARAMS = {
     ("generator", "hisd"): {"width": 4, "layers": 1, "extractor": (4, 8), "style": 8, "noise": 4, "size": 16},
     ("generator", "simswap"): {"width": 16, "blocks": 1, "size": 32, "donor": "toy"},
     ("identity_encoder", "arcface"): {"depth": "18"},
+    ("identity_encoder", "arcface-se"): {"blocks": (1, 1, 1, 1)},
 }

@@ -1,4 +1,4 @@
-"""The kinds of component that core knows: eleven, and the two of :mod:`magdr_core.builtin.forensic_kinds`."""
+"""The kinds of component that core knows: twelve, and the two of :mod:`magdr_core.builtin.forensic_kinds`."""
 
 from __future__ import annotations
 
@@ -266,6 +266,17 @@ KINDS = (
         call="(picture) -> [FoundFace, ...]",
         summary="Finders of the faces in one's own pictures and clips.",
         **shipped("finder", "found", "kept", "alike", "nothing"),
+    ),
+    Kind(
+        name="channel",
+        plural="channels",
+        spec=specs.ChannelSpec,
+        protocol=protocols.ImageMap,
+        guard=_guarded_by(guards.GuardedChannel),
+        call="(x) -> x'",
+        summary="What published pictures go through on their way: resizing, codecs, chains of both.",
+        trial=Trial(call=_call_on_images, shape=_like_images, images=True, any_size=True),
+        **shipped("channel"),
     ),
     Kind(
         name="identity_encoder",

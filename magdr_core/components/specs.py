@@ -18,6 +18,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import BaseModel
 from torch import Tensor
 
+from magdr_core.components.meanings import meanings_of, sentence
 from magdr_core.components.params import factory_parameters, schema_of
 
 Gradient = Literal["exact", "straight-through", "none"]
@@ -104,6 +105,14 @@ class ComponentSpec:
     def schema(self) -> type[BaseModel]:
         return schema_of(self.build, frozenset(self.needs), f"{self.kind} {self.name}")
 
+    @functools.cached_property
+    def meanings(self) -> Mapping[str, str]:
+        """What each parameter and each need means, in the words of `Field(description=...)` or else of the
+        docstring's `Args:`; what nobody tells is not in it."""
+        told = meanings_of(self.build)
+        told |= {n: f.description for n, f in self.schema.model_fields.items() if f.description}
+        return {n: sentence(told[n]) for n in (*self.schema.model_fields, *self.needs) if told.get(n)}
+
     @property
     def missing(self) -> list[str]:
         """The names in `requires` that cannot be imported here."""
@@ -168,6 +177,17 @@ class RestorationSpec(ComponentSpec):
         unknown = set(self.grid) - set(self.parameters)
         if unknown:
             raise TypeError(f"{self.name}: grid names {sorted(unknown)} are not parameters of build")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChannelSpec(ComponentSpec):
+    """What a picture goes through between whoever publishes it and whoever finds it: `(x) -> x'`.
+
+    It is given 8-bit images and gives 8-bit images of the same shape (core rounds); it is the same map for
+    every picture, or one that is drawn by the picture's own stream (`stochastic=True`).
+    """
+
+    kind: ClassVar[str] = "channel"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -358,6 +378,7 @@ SPECS: dict[str, type[ComponentSpec]] = {
         ForgerySpec,
         ForensicSpec,
         FinderSpec,
+        ChannelSpec,
         IdentityEncoderSpec,
     )
 }

@@ -6,6 +6,7 @@ A wrapped component keeps its call, and a violation or an exception becomes a
 
 from magdr_core.guards.attack import GuardedAttack
 from magdr_core.guards.base import Guard
+from magdr_core.guards.channel import GuardedChannel
 from magdr_core.guards.defense import GuardedDefense
 from magdr_core.guards.detector import GuardedDetector
 from magdr_core.guards.finder import GuardedFinder
@@ -18,6 +19,7 @@ from magdr_core.guards.parser import GuardedParser
 __all__ = [
     "Guard",
     "GuardedAttack",
+    "GuardedChannel",
     "GuardedDefense",
     "GuardedDetector",
     "GuardedFinder",

@@ -68,6 +68,31 @@ def _attacks() -> Iterator[Figure]:
         needs=("mse_aim",),
         summary="of a targeted attack: mean squared error of the output and the image that it aims at",
     )
+    yield Figure(
+        name="disruption_kept",
+        role="attack",
+        threshold=_SHARE,
+        needs=("mse_o", "direct:mse_o"),
+        statistic="ratio",
+        summary="output error behind a channel, as a share of that without it, the channel's own included",
+    )
+    yield Figure(
+        name="perturbation_kept",
+        role="attack",
+        threshold=_SHARE,
+        needs=("mse_o_perturbation", "direct:mse_o"),
+        statistic="ratio",
+        summary="output error behind a channel against clean pictures behind it, in the same share",
+    )
+    yield Figure(
+        name="disruption_of_channel",
+        role="attack",
+        better="neither",
+        threshold=_SHARE,
+        needs=("mse_o_channel", "direct:mse_o"),
+        statistic="ratio",
+        summary="what the channel does to the output on clean pictures by itself, in the same share",
+    )
 
 
 def _decisions() -> Iterator[Figure]:

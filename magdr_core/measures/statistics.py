@@ -224,6 +224,7 @@ STATISTICS: Mapping[str, Statistic] = {
         lambda errors, whole: (errors / LEVELS_PER_UNIT**2, whole),
     ),
     "kept_targeted": Ratio(kept_behind, lambda reached, whole: (reached, whole)),
+    "ratio": Ratio(kept_behind, lambda reached, whole: (reached, whole)),
 }
 """What a :class:`~magdr_core.components.figure.Figure` may name as its statistic: functions of arrays
 `[..., n]` in the order of the figure's `needs`, which give `[...]`. What they are decides on their

@@ -17,6 +17,7 @@ from magdr_core.api import (
     AugmentationSpec,
     Batch,
     Box,
+    ChannelSpec,
     Condition,
     DatasetSpec,
     DefenseSpec,
@@ -327,6 +328,16 @@ def magdr_finders() -> list[FinderSpec]:
     return [FinderSpec(name=NAME, build=Middle)]
 
 
+def coarse(x: Tensor) -> Tensor:
+    """Eight levels of each colour, `[B,3,H,W]` in [0,1] -> same."""
+    return (x * 7).round() / 7
+
+
+@hookimpl
+def magdr_channels() -> list[ChannelSpec]:
+    return [ChannelSpec(name=NAME, build=stateless(coarse))]
+
+
 class Palette:
     """The colours of a picture's parts, as a direction."""
 
@@ -360,6 +371,7 @@ def toy(kind: str) -> ComponentSpec:
         *magdr_forgeries(),
         *magdr_forensics(),
         *magdr_finders(),
+        *magdr_channels(),
         *magdr_identity_encoders(),
     ]
     return next(spec for spec in everything if spec.kind == kind)

@@ -54,8 +54,15 @@ class PeopleSplit(DrawnSplit):
 
 
 class ProceduralPeople:
-    """Drawn persons, `pictures` of each in other poses, expressions, clothes and light; all else as of
-    `procedural-faces`."""
+    """Drawn persons, several pictures of each: other poses, expressions, clothes and light.
+
+    All else is as of `procedural-faces`.
+
+    Args:
+        size: side of the square pictures, in pixels.
+        grain: factor of the sensor noise; at 1 its standard deviation is up to 0.004 in [0,1] units.
+        pictures: how many there are of each person.
+    """
 
     def __init__(
         self,

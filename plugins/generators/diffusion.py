@@ -10,6 +10,7 @@ each picture's condition: the same for a picture and for its attacked version.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -168,7 +169,7 @@ class DiffusionEditor(nn.Module):
         call = type(self.pipe).__call__.__wrapped__
         latents = call(
             self.pipe,
-            image=x,
+            image=clamp_inclusive(x),  # one number below 0, and all would pass for pictures in [-1,1]
             prompt_embeds=prompts,
             negative_prompt_embeds=self.embedded(self.negative).expand_as(prompts),
             generator=self._generators(c),
@@ -257,6 +258,9 @@ def loaded(folder: Path, mode: Mode) -> Any:
         "feature_extractor": None,
     }
     try:
+        index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
+        if not (index.get("tokenizer") or [None])[0]:
+            without["tokenizer"] = None
         pipe = getattr(diffusers, PIPELINES[mode]).from_pretrained(
             str(folder), local_files_only=True, use_safetensors=True, **without
         )
@@ -286,7 +290,22 @@ def diffusion(
     digest: str = "",
     size: Annotated[int, Field(ge=16, le=1024, multiple_of=8)] = 512,
 ) -> DiffusionEditor:
-    """Editing in words by a diffusers pipeline (img2img, inpainting, InstructPix2Pix) of a folder."""
+    """Editing in words by a diffusers pipeline (img2img, inpainting, InstructPix2Pix) of a folder.
+
+    Args:
+        model: folder of the pipeline, as `save_pretrained` writes it.
+        mode: kind of pipeline, which the U-Net has to be made for.
+        edits: what is asked for in words, by condition name.
+        negative: what is not wanted, in words.
+        steps: steps of denoising.
+        strength: share of the steps that img2img and inpainting take; at 1 inpainting begins with noise.
+        guidance: weight of the text, in units of classifier-free guidance; at 1 there is none.
+        image_guidance: weight of the picture, of pix2pix.
+        area: top, left, bottom and right of what inpainting paints anew, in shares of the side.
+        checkpointing: whether gradients compute activations of the U-Net again in place of keeping them.
+        digest: sha256 of the folder's files, which has to be right where it is given.
+        size: native side of the pictures, in pixels.
+    """
     if not model:
         raise DataError("the diffusion editor needs a pipeline's folder: model = PATH")
     folder = Path(model)

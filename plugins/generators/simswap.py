@@ -242,7 +242,20 @@ def simswap(
     blocks: Annotated[int, Field(ge=1, le=16)] = 9,
     size: Annotated[int, Field(ge=32, le=1024, multiple_of=16)] = 224,
 ) -> SimSwap:
-    """The identity of a source face in the pictures' faces; the published layouts."""
+    """The identity of a source face in the pictures' faces; the published layouts.
+
+    Args:
+        encoder: identity encoder that tells who is shown on the source.
+        donor: dataset that a benchmark takes source faces from.
+        weights: weight file, in the keys of the public implementation.
+        form: layout of the weight file: of 224 pixels, of 512, or one stage deeper.
+        convention: `old` as the released models: pictures as they are, a tanh at the end; `fix` as the code
+            since 2022 trains: ImageNet's statistics before and after. Nothing in a file tells which.
+        donor_split: split of the donor that source faces are taken from.
+        width: channels in the middle, as in the weight file (512 in the published models).
+        blocks: blocks in the middle, as in the weight file (9 in the published models).
+        size: native side of the pictures, in pixels.
+    """
     donors = None if donor is None else donor.split(donor_split)
     net = SimSwap(encoder, donors, form=form, convention=convention, width=width, blocks=blocks, size=size)
     made = {"form": form, "width": width, "blocks": blocks}

@@ -143,7 +143,16 @@ def stargan(
     blocks: Annotated[int, Field(ge=1, le=16)] = 4,
     size: Annotated[int, Field(ge=16, le=1024, multiple_of=4)] = 64,
 ) -> StarGAN:
-    """Face editing by attribute labels; the default weights edit procedural faces at 64 px."""
+    """Face editing by attribute labels; the default weights edit procedural faces at 64 px.
+
+    Args:
+        weights: weight file, in the keys of the public implementation.
+        attributes: names of the attributes, one condition entry each, in the order of the training.
+        width: channels after the first convolution, as in the weight file (64 in the published
+            models).
+        blocks: residual blocks, as in the weight file (6 in the published models).
+        size: native side of the pictures, in pixels.
+    """
     net = StarGAN(attributes, width=width, blocks=blocks, size=size)
     count = len(attributes)
     load_state(

@@ -34,11 +34,13 @@ DEPTHS: dict[str, tuple[int, int, int, int]] = {
 """Blocks of the four stages of InsightFace's networks."""
 
 SE_BLOCKS = (3, 4, 23, 3)
+"""Blocks of the four stages of SimSwap's network."""
 
 # ImageNet's channel statistics, which SimSwap normalises faces by.
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 
+Count = Annotated[int, Field(ge=1, le=100)]
 Crop = Annotated[float, Field(ge=0.2, le=1)]
 
 
@@ -76,16 +78,22 @@ def _blocks(state: Mapping[str, Tensor]) -> tuple[int, ...]:
     return tuple(stages.count(stage) for stage in range(1, 5))
 
 
-def remedy(state: Mapping[str, Tensor], *, squeeze: bool) -> str:
-    """What a state dict that does not fit is, for the message; empty if that cannot be told."""
-    blocks = _blocks(state)
-    if not any(blocks):
+def remedy(state: Mapping[str, Tensor], *, squeeze: bool, blocks: tuple[int, ...] = ()) -> str:
+    """What a state dict that does not fit is, for the message; empty if that cannot be told.
+
+    Args:
+        squeeze: the network that it does not fit is SimSwap's, with these `blocks`.
+    """
+    found = _blocks(state)
+    if not any(found):
         return "It is no ArcFace network of a known layout"
     if any(".se." in key for key in state) != squeeze:
         other = "arcface" if squeeze else "arcface-se"
         return f'It is of another layout: use = "{other}"'
-    depths = [depth for depth, known in DEPTHS.items() if known == blocks]
-    return f'The file was made with depth = "{depths[0]}"' if depths and not squeeze else ""
+    if squeeze:
+        return f"The file was made with blocks = {list(found)}" if found != blocks else ""
+    depths = [depth for depth, known in DEPTHS.items() if known == found]
+    return f'The file was made with depth = "{depths[0]}"' if depths else ""
 
 
 def arcface(
@@ -95,16 +103,37 @@ def arcface(
     crop: Crop = 1.0,
     resizing: Resizing = "bilinear",
 ) -> ArcFace:
-    """Identities by InsightFace's ArcFace networks, of pictures brought to 112 px."""
+    """Identities by InsightFace's ArcFace networks, of pictures brought to 112 px.
+
+    Args:
+        weights: weight file, in the keys of the public implementation.
+        depth: which of the published networks, as in the weight file.
+        crop: share of each side, in the middle of a picture, that is looked at.
+        resizing: how pictures are brought to 112 px; `nearest` passes over pixels, and their gradients.
+    """
     net = IResNet(DEPTHS[depth], DIMENSION)
     load_state(net, weights, remedy=lambda state: remedy(state, squeeze=False))
     return ArcFace(net, imagenet=False, crop=crop, resizing=resizing).eval()
 
 
-def arcface_se(*, weights: Weights = "random", crop: Crop = 1.0, resizing: Resizing = "nearest") -> ArcFace:
-    """Identities as SimSwap takes them: another ArcFace network, of pictures brought to 112 px."""
-    net = SEResNet(SE_BLOCKS, DIMENSION)
-    load_state(net, weights, remedy=lambda state: remedy(state, squeeze=True))
+def arcface_se(
+    *,
+    weights: Weights = "random",
+    blocks: tuple[Count, Count, Count, Count] = SE_BLOCKS,
+    crop: Crop = 1.0,
+    resizing: Resizing = "nearest",
+) -> ArcFace:
+    """Identities as SimSwap takes them: another ArcFace network, of pictures brought to 112 px.
+
+    Args:
+        weights: weight file, in the keys of the public implementation.
+        blocks: blocks of the four stages, as in the weight file.
+        crop: share of each side, in the middle of a picture, that is looked at.
+        resizing: how pictures are brought to 112 px; `nearest`, as published, passes over pixels, and their
+            gradients.
+    """
+    net = SEResNet(blocks, DIMENSION)
+    load_state(net, weights, remedy=lambda state: remedy(state, squeeze=True, blocks=blocks))
     return ArcFace(net, imagenet=True, crop=crop, resizing=resizing).eval()
 
 

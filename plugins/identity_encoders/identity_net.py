@@ -71,7 +71,13 @@ def identity_net(
     width: Annotated[int, Field(ge=4, le=256, multiple_of=4)] = 16,
     dimension: Annotated[int, Field(ge=2, le=1024)] = 64,
 ) -> IdentityNet:
-    """Identities of drawn persons, of faces brought to 64 px; trained to look past hair and glasses."""
+    """Identities of drawn persons, of faces brought to 64 px; trained to look past hair and glasses.
+
+    Args:
+        weights: weight file, of this package's training.
+        width: channels of the first stage, as in the weight file.
+        dimension: numbers of an identity, as in the weight file.
+    """
     net = IdentityNet(width=width, dimension=dimension)
     load_state(net, weights)
     return net.eval()

@@ -53,7 +53,7 @@ clean = 40
 attacked = 6
 attacks = ["pgd"]
 [profile.quick]
-generators = ["swap", "styled"]
+generators = ["swap"]
 samples = 3
 attacks = ["pgd"]
 detectors = ["magdr"]
@@ -91,7 +91,8 @@ def run(magdr, swaps, tmp_path):
 def test_a_benchmark_gives_every_picture_a_donor_or_a_style_of_its_own(swaps):
     with (swaps / "run" / "results.csv").open(newline="") as f:
         rows = list(csv.DictReader(f))
-    assert {row["generator"] for row in rows} == {"swap", "styled"}
+    assert {row["generator"] for row in rows} == {"simswap"}
+    assert {row["attack"] for row in rows} >= {"pgd"}
     toolkit = Toolkit.from_registry(swaps / "swap.toml")
     split = toolkit.build("dataset", "faces").split("test")
     for label in ("swap", "styled"):
@@ -114,7 +115,8 @@ def test_attack_aims_at_the_swap_with_the_source(run, swaps):
         assert done.document["source"] == str(swaps / name)
         (result,) = done.document["results"]
         assert result["largest_change"] == "6/255"
-        assert result["output_mse"] > 0
+        moved = np.abs(pixels(result["files"]["attacked"]) - pixels(swaps / "a.png"))
+        assert 5 <= moved.max() <= 6
         outputs.append(pixels(result["files"]["output"]))
     assert (outputs[0] != outputs[1]).any(), "another face is put in"
 

@@ -36,7 +36,7 @@ FROM_FILES = {
     *("celeba", "celebamask-hq", "faceforensics", "folder", "portraits", "video", "redrawn", "recorded"),
     *("faceforensics-fakes", "celeb-df", "dfdc", "dfdc-preview", "deeperforensics", "deepfakebench"),
 }
-"""Datasets whose pictures are the user's, as their fingerprints are; a finder and a generator whose networks are."""
+"""Datasets whose pictures are the user's, as their fingerprints are; two networks that are, too."""
 
 MORE: dict[tuple[str, str], dict[str, dict[str, Any]]] = {
     ("detector", "magdr"): {
