@@ -37,7 +37,7 @@ def computed(profile: str, out: Path | None, cache: Path, limit: int | None) -> 
     toolkit = Toolkit.from_registry(REGISTRY)
     bench = Bench(toolkit, profile, out=out, cache=cache, limit=limit, progress=progress)
     bench.groups = [
-        replace(group, cells=tuple(cell for cell in group.cells if cell.role != SKIPPED))
+        replace(group, cells=tuple(cell for cell in group.cells if cell.component != SKIPPED))
         for group in bench.groups
     ]
     bench.run()
