@@ -61,6 +61,35 @@ def _attacks() -> Iterator[Figure]:
         statistic="share",
         summary="share of images over .05, or, of a targeted attack, less than half as far from its target",
     )
+    touched = replace(
+        error,
+        name="mse_o_changed",
+        needs=("mse_o_changed",),
+        summary="the same over the pixels that the clean edit changes; 0 where it changes none",
+    )
+    yield touched
+    yield _median(touched)
+    for name, summary in (
+        ("target", "share of images over .05 inside the region that is edited"),
+        ("changed", "share of images over .05 over the pixels that the clean edit changes (CMUA's rule)"),
+    ):
+        yield Figure(
+            name=f"success_{name}",
+            role="attack",
+            threshold=_SHARE,
+            needs=(f"mse_o_{name}",),
+            statistic="success",
+            summary=summary,
+        )
+    yield Figure(
+        name="psnr_i",
+        role="attack",
+        unit="dB",
+        digits=2,
+        threshold=Threshold(0.5),
+        needs=("psnr_i",),
+        summary="PSNR of the attacked image, at most 100: what the attack is seen by",
+    )
     yield replace(
         error,
         name="mse_aim",

@@ -36,8 +36,8 @@ def jpeg(
     """A JPEG file of libjpeg, and read again. `[B,3,H,W]` -> same.
 
     Args:
-        quality: as libjpeg counts it.
-        subsampling: of chroma: at 4:2:0 it has half the resolution.
+        quality: as libjpeg counts it, 1 to 100.
+        subsampling: how much of chroma is kept: at 4:2:0 it has half the resolution, at 4:4:4 all of it.
         offset: rows and columns by which the picture lies off the grid of 8x8 blocks, as after a crop: a
             second JPEG on the grid of the first one takes little more away.
     """
@@ -55,9 +55,9 @@ def jpeg_mix(
     """A JPEG file whose quality is drawn for each picture. `[B,3,H,W]` -> same.
 
     Args:
-        qualities: to draw from.
+        qualities: those that are drawn from, as libjpeg counts them.
         shares: how often each is drawn, in any unit; all alike where the list is empty.
-        subsampling: of chroma: at 4:2:0 it has half the resolution.
+        subsampling: how much of chroma is kept: at 4:2:0 it has half the resolution, at 4:4:4 all of it.
 
     Raises:
         DataError: there are more or fewer shares than qualities.

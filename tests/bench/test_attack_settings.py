@@ -114,7 +114,8 @@ def test_the_sweep_has_a_point_per_number_of_steps_on_the_same_images(settled):
     f1 = {r["variant"] for r in rows if r["metric"] == "f1"}
     assert f1 == {f"{point}, sweep {n}" for point in ("fpr1", "best-f1") for n in (1, 2, 4)}
     assert {r["metric"] for r in rows if r["role"] == "attack"} == {
-        *("mse_o", "median_mse_o", "mse_o_target", "median_mse_o_target", "success"),
+        *("mse_o", "median_mse_o", "mse_o_target", "median_mse_o_target", "success", "psnr_i"),
+        *("mse_o_changed", "median_mse_o_changed", "success_target", "success_changed"),
     }
     assert {r["component"] for r in rows if r["role"] == "detector"} == {"distortion"}
     assert not [r for r in rows if r["role"] == "defense"]
