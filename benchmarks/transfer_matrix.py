@@ -1,9 +1,8 @@
 """Crafted on x, tested on y: `python benchmarks/transfer_matrix.py RUN/results.csv`.
 
-Takes a run of benchmarks/registries/transfer-matrix.toml, or of any registry whose profile has transfers between
-its tasks. Output MSE is 0 to 255 squared, without a defense; the second matrix is its share of what the attack
-does to the generator that it was made on (TE, transfer effectiveness). An attack that is not made on a single
-task, or has no transfers, has one row.
+Takes a run of benchmarks/registries/transfer-matrix.toml, or of any registry whose profile has transfers
+between its tasks. Output MSE is 0 to 255 squared, without a defense; the second matrix is its share of what
+the attack does to a task when it is made on that task itself. An attack without transfers has one row.
 """
 
 from __future__ import annotations

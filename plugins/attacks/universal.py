@@ -56,7 +56,8 @@ class Universal:
         generators: the generators that it is learned on, in this order; the attacked one if none.
         method: `cmua`, as published, or `balanced`.
         eps: L-infinity bound in [0,1] units.
-        steps: gradient steps of each batch, generator and condition (`cmua`), or of each batch (`balanced`).
+        steps: gradient steps of each batch, generator and condition (`cmua`), or of each batch
+            (`balanced`).
         step: step size in [0,1] units; 0 means eps / 5, the published ratio.
         momentum: what is kept of the perturbation (`cmua`) or of the gradient (`balanced`) at each step.
         factors: what each generator's perturbations are multiplied by (`cmua`), or its gradients (`balanced`),
