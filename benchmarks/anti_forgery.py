@@ -4,9 +4,9 @@
     python benchmarks/anti_forgery.py --profile small      runs: editing alone, at 40 dB, 16 of these faces
     python benchmarks/anti_forgery.py RUN/results.csv      prints the tables of a run
 
-Runs benchmarks/registries/anti-forgery.toml, as `magdr bench` would. What the cache holds is not computed again;
-the run folder has results.csv with 95% intervals. Output MSE is 0 to 255 squared; F1 is at the threshold of the
-best F1 on calibration faces, recall at the one for 1% false alarms.
+Runs benchmarks/registries/anti-forgery.toml, as `magdr bench` would. What the cache holds is not computed
+again; the run folder has results.csv with 95% intervals. Output MSE is 0 to 255 squared; F1 is at the
+threshold of the best F1 on calibration faces, recall at the one for 1% false alarms.
 """
 
 from __future__ import annotations

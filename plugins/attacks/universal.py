@@ -60,8 +60,8 @@ class Universal:
             (`balanced`).
         step: step size in [0,1] units; 0 means eps / 5, the published ratio.
         momentum: what is kept of the perturbation (`cmua`) or of the gradient (`balanced`) at each step.
-        factors: what each generator's perturbations are multiplied by (`cmua`), or its gradients (`balanced`),
-            in the order of `generators`; 1 if empty.
+        factors: what each generator's perturbations are multiplied by (`cmua`), or its gradients
+            (`balanced`), in the order of `generators`; 1 if empty.
         faces: how many faces of the train split it learns from, at most.
         batch: faces whose perturbations are averaged.
         rescale: stretch the result until it fills its ball.
