@@ -3,9 +3,9 @@
 python .ci/walkthrough.py
 
 From nothing to a verdict on a photograph, which is to take three minutes on two idle cores; then from the
-README's defense of one's own to its row in the tables, in at most ten commands. It fails where a command fails
-or does not do what it is for, and where a time is missed by far: machines differ, and may be busy. Nothing is
-fetched but what pip needs to install magdr.
+README's defense of one's own to its row in the tables, in at most ten commands. It fails where a command
+fails or does not do what it is for, and where a time is missed by far: machines differ, and may be busy.
+Nothing is fetched but what pip needs to install magdr.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The kinds of component that core knows: eleven, and the two of :mod:`magdr_core.builtin.forensic_kinds`."""
+"""The kinds of component that core knows: twelve, and the two of :mod:`magdr_core.builtin.forensic_kinds`."""
 
 from __future__ import annotations
 
@@ -277,6 +277,23 @@ KINDS = (
         summary="What published pictures go through on their way: resizing, codecs, chains of both.",
         trial=Trial(call=_call_on_images, shape=_like_images, images=True, any_size=True),
         **shipped("channel"),
+    ),
+    Kind(
+        name="identity_encoder",
+        plural="identity_encoders",
+        spec=specs.IdentityEncoderSpec,
+        protocol=protocols.IdentityEncoder,
+        guard=_guarded_by(guards.GuardedIdentityEncoder),
+        call="(x) -> [B,D]",
+        summary="Identity encoders: who is shown, as vectors of length 1.",
+        trial=Trial(
+            call=_call_on_images,
+            shape=lambda given: (len(given.images), given.dimension),
+            any_size=True,
+            network=True,
+            gradient=lambda spec: spec.gradient,
+        ),
+        **shipped("identity_encoder", "identities"),
     ),
 )
 

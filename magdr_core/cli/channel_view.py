@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.table import Table
-
+from magdr_core.cli.fitting_table import FittingTable, Head, arrow
 from magdr_core.cli.terminal import Terminal, stacked
 from magdr_core.results.channel_grid import ChannelLine, channel_lines, channels_of
 from magdr_core.results.frame import CLEAN_IMAGES, MISSING, FigureTable
@@ -25,18 +24,19 @@ def channel_tables(console: Terminal, table: FigureTable, task: str, listed: Seq
     if not found:
         return
     n = max(value.n for line in found for value in line.values.values() if value is not None)
-    shown = Table(title=f"{task}: behind channels (n = {n}; thresholds are those of pictures as published)")
-    for column in ("pictures", stacked("component", "figure")):
-        shown.add_column(column)
-    for name in (NO_CHANNEL, *channels):
-        shown.add_column(name, justify="right")
+    shown = FittingTable(
+        f"{task}: behind channels (n = {n}; thresholds are those of pictures as published)",
+        ["pictures", "component, figure"],
+        [[Head([name])] for name in (NO_CHANNEL, *channels)],
+    )
     before = ""
     for line in found:
         pictures = "clean" if line.condition == CLEAN_IMAGES else line.condition.label
-        numbers = (_shown(line, name) for name in ("", *channels))
-        shown.add_row(pictures if pictures != before else "", _name(line), *numbers)
+        numbers = [_shown(line, name) for name in ("", *channels)]
+        named = stacked(f"{_name(line)} {arrow(console, line.figure.better)}".rstrip())
+        shown.add_row([pictures if pictures != before else "", named], numbers)
         before = pictures
-    console.print(shown)
+    shown.print(console)
 
 
 def _name(line: ChannelLine) -> str:

@@ -118,14 +118,18 @@ class _Left(ProgressColumn):
 class _Bars(Progress):
     """Bars with their titles beside them, or below where the terminal is too narrow for both."""
 
+    def __init__(self, *columns: ProgressColumn, console: Terminal, **more: Any) -> None:
+        self.terminal = console  # Rich asks for what is shown before it has kept its own
+        super().__init__(*columns, console=console, **more)
+
     def get_renderables(self) -> Iterable[RenderableType]:
-        if self.console.width >= BESIDE:
+        if self.terminal.width >= BESIDE:
             yield from super().get_renderables()
             return
         columns = [c for c in self.columns[:-1] if isinstance(c, ProgressColumn)]
         for task in self.tasks:
             if task.visible:
-                table = Table.grid(*(c.get_table_column() for c in columns), padding=(0, 1))
+                table = Table.grid(*(c.get_table_column().copy() for c in columns), padding=(0, 1))
                 table.add_row(*(c(task) for c in columns))
                 yield table
                 if task.description:

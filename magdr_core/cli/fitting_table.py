@@ -6,24 +6,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from rich import box
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from magdr_core.cli.terminal import stacked
+from magdr_core.cli.terminal import Terminal, stacked
 from magdr_core.components.figure import Better
 
 _ARROWS = {"higher": ("↑", "^"), "lower": ("↓", "v"), "neither": ("", "")}
 """What says which way is better, and what stands for it where the terminal has ASCII alone."""
 
 
-def arrow(console: Console, better: Better) -> str:
+def arrow(console: Terminal, better: Better) -> str:
     """What stands behind the name of a figure: which way is better."""
     return _ARROWS[better][console.options.ascii_only]
 
 
-def arrows_explained(console: Console) -> str:
+def arrows_explained(console: Terminal) -> str:
     """The line that says what the arrows mean."""
     return f"{arrow(console, 'higher')} more is better, {arrow(console, 'lower')} less is better"
 
@@ -35,7 +35,7 @@ class Head:
     lines: Sequence[str]
     better: Better = "neither"
 
-    def text(self, console: Console) -> Text:
+    def text(self, console: Terminal) -> Text:
         """The lines, with the arrow behind the last one."""
         *above, last = self.lines
         return stacked(*above, f"{last} {arrow(console, self.better)}".rstrip())
@@ -67,7 +67,7 @@ class FittingTable:
             raise ValueError(f"a row of {given} figures in a table of {wanted} columns")
         self.rows.append((names, figures))
 
-    def print(self, console: Console) -> None:
+    def print(self, console: Terminal) -> None:
         """Print it, in as many parts as the terminal's width takes."""
         starts = [sum(map(len, self.groups[:i])) for i in range(len(self.groups) + 1)]
         first, parts = 0, 0
@@ -80,7 +80,7 @@ class FittingTable:
             console.print(self._part(console, starts, first, last))
             first, parts = last, parts + 1
 
-    def _part(self, console: Console, starts: Sequence[int], first: int, last: int) -> Table:
+    def _part(self, console: Terminal, starts: Sequence[int], first: int, last: int) -> Table:
         table = Table(box=box.SIMPLE, show_edge=False, pad_edge=False, collapse_padding=True)
         for name in self.names:
             table.add_column(name, overflow="fold", vertical="top")
@@ -93,6 +93,6 @@ class FittingTable:
         return table
 
 
-def _fits(console: Console, table: Table) -> bool:
+def _fits(console: Terminal, table: Table) -> bool:
     unbounded = console.options.update(width=10_000)
     return Measurement.get(console, unbounded, table).maximum <= console.width

@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from magdr_core.cli.common import block_option
+from magdr_core.cli.groups import Group
 from magdr_core.cli.terminal import say, say_document
 from magdr_core.components.params import describe
 from magdr_core.errors import MagdrError, one_line, suggestion
@@ -24,7 +25,7 @@ _SENTENCE_END = re.compile(r"\.(?<!Eq\.) +(?=[A-Z])")
 """Where a summary's first sentence ends; `Eq. 3` has no end of one in it."""
 
 
-@click.group("plugins", context_settings={"help_option_names": ["-h", "--help"]})
+@click.group("plugins", cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
 def command() -> None:
     """List, show, check and begin plugins."""
 

@@ -190,7 +190,7 @@ class LatentObjective:
             self.reference = self._code(output.clean) if reference is None else reference
 
     def tensors(self) -> Iterator[Tensor]:
-        """Those that `private_copy` copies: images `[B,3,H,W]`, the condition's `[B,C]`, codes `[B,C,h,w]`."""
+        """Those that `private_copy` copies: images `[B,3,H,W]`, conditions `[B,C]`, codes `[B,C,h,w]`."""
         yield from tensors_in((self.output, self.reference))
 
     def private_copy(self) -> LatentObjective:

@@ -77,7 +77,9 @@ class Generator(Protocol):
     # Optional: `classes(c) -> [Condition, ...]`, every condition that the faces of `c` could be given, for
     # attacks that do not know which one it will be. `additive = True`: it only adds, and a value of 0 leaves
     # as it is what a picture shows. `whole_target = True`: its conditions are attributes, 0 or 1, of which it
-    # is told all; told those of the picture itself it changes next to nothing.
+    # is told all; told those of the picture itself it changes next to nothing. `with_source(c, source)`, the
+    # same conditions with what other pictures `[B,3,h,w]` show, a person or a style: a `CodedCondition`;
+    # `needs_source = True` where there is no output without. `with_text(c, texts)`, conditions by texts.
 
 
 class FeatureSource(Protocol):
@@ -92,6 +94,20 @@ class Parser(Protocol):
     def __call__(self, x: Tensor) -> Tensor:
         """`[B,3,H,W]` -> soft masks `[B,N,H,W]` over `PARTS`, or over the :class:`Regions` that the parser
         declares as its attribute `regions`; sum 1 at each pixel."""
+
+
+class IdentityEncoder(Protocol):
+    """Attributes:
+    size: side in pixels that pictures are brought to inside.
+    dimension: D, how many numbers an identity has.
+    """
+
+    size: int
+    dimension: int
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Faces `[B,3,H,W]` of any size -> `[B,D]`, each of length 1; the scalar product of two is the
+        cosine of their angle, larger for the same person."""
 
 
 class Objective(Protocol):

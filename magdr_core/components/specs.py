@@ -351,6 +351,18 @@ class FinderSpec(ComponentSpec):
     kind: ClassVar[str] = "finder"
 
 
+@dataclass(frozen=True, kw_only=True)
+class IdentityEncoderSpec(ComponentSpec):
+    """Who is shown: `(x) -> [B,D]`, vectors of length 1 whose scalar products say how alike two faces are.
+
+    Swapping generators take them for the person to be put in, and cloaks, metrics and success rules compare
+    them. See :class:`~magdr_core.components.protocols.IdentityEncoder`.
+    """
+
+    kind: ClassVar[str] = "identity_encoder"
+    gradient: Gradient = "exact"
+
+
 SPECS: dict[str, type[ComponentSpec]] = {
     spec.kind: spec
     for spec in (
@@ -367,6 +379,7 @@ SPECS: dict[str, type[ComponentSpec]] = {
         ForensicSpec,
         FinderSpec,
         ChannelSpec,
+        IdentityEncoderSpec,
     )
 }
 """Spec types of the kinds that core brings, by kind. All that core knows of these stands in

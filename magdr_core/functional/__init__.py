@@ -6,7 +6,7 @@ No global state, no in-place edits, no loop over images; an image's result is th
 from __future__ import annotations
 
 from magdr_core.functional._dwt import inverse_wavelet_transform, wavelet_transform
-from magdr_core.functional.batching import Work, batch_size, in_pieces
+from magdr_core.functional.batching import Work, batch_size, by_row, in_pieces
 from magdr_core.functional.cache_blocked import in_cache
 from magdr_core.functional.colour import brighten, chroma_blur, chroma_depth, fade, luma, unbrighten, unfade
 from magdr_core.functional.columns import column_filters, conv_by_columns
@@ -57,6 +57,7 @@ __all__ = [
     "bilateral",
     "bit_depth",
     "brighten",
+    "by_row",
     "chroma_blur",
     "chroma_depth",
     "clamp_inclusive",

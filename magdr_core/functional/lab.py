@@ -32,8 +32,8 @@ def to_lab(x: Tensor) -> Tensor:
         x: `[B,3,H,W]` in [0,1].
 
     Returns:
-        `[B,3,H,W]`: L* in 0..100, a* (green to red) and b* (blue to yellow) within about +-110. Differentiable,
-        with finite gradients everywhere.
+        `[B,3,H,W]`: L* in 0..100, a* (green to red) and b* (blue to yellow) within about +-110.
+        Differentiable, with finite gradients everywhere.
 
     Raises:
         ValueError: wrong shape.
@@ -41,9 +41,7 @@ def to_lab(x: Tensor) -> Tensor:
     Source: CIE 15 (2004); IEC 61966-2-1 for sRGB.
     """
     check_images(x, channels=3)
-    light = torch.where(
-        x > _LINEAR_RGB, ((x.clamp_min(_LINEAR_RGB) + 0.055) / 1.055) ** 2.4, x / 12.92
-    )
+    light = torch.where(x > _LINEAR_RGB, ((x.clamp_min(_LINEAR_RGB) + 0.055) / 1.055) ** 2.4, x / 12.92)
     xyz = _mixed(light, _XYZ) / constant(_WHITE, x.device, x.dtype)[:, None, None]
     root = torch.where(xyz > _DARK, xyz.clamp_min(_DARK) ** (1 / 3), _SLOPE * xyz + _OFFSET)
     fx, fy, fz = root.unbind(1)

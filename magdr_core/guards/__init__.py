@@ -11,6 +11,7 @@ from magdr_core.guards.defense import GuardedDefense
 from magdr_core.guards.detector import GuardedDetector
 from magdr_core.guards.finder import GuardedFinder
 from magdr_core.guards.generator import GuardedGenerator
+from magdr_core.guards.identity_encoder import GuardedIdentityEncoder
 from magdr_core.guards.image_map import GuardedImageMap
 from magdr_core.guards.metric import GuardedMetric
 from magdr_core.guards.parser import GuardedParser
@@ -23,6 +24,7 @@ __all__ = [
     "GuardedDetector",
     "GuardedFinder",
     "GuardedGenerator",
+    "GuardedIdentityEncoder",
     "GuardedImageMap",
     "GuardedMetric",
     "GuardedParser",

@@ -97,7 +97,8 @@ class GuardedAttack(Fitted):
             expect(
                 worst >= least - _PSNR_SLACK,
                 lambda: self.fail(
-                    f"an image in 8 bits has a PSNR of {float(worst):.3f} dB, at least {least:g} are asked for"
+                    f"an image in 8 bits has a PSNR of {float(worst):.3f} dB, at least {least:g} are asked "
+                    "for"
                 ),
             )
         return x_hat

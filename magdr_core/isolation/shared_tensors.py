@@ -80,7 +80,7 @@ class _Content:
         if self._away is not None:
             return (now == _raw(self._away)).all()
         # As memory: torch compares bytes one by one, which takes twenty times as long, after every cell.
-        return self._bytes == memoryview(now.numpy())
+        return self._bytes == now.numpy().data
 
     def tensor(self) -> Tensor:
         """A new tensor with these values, laid out in memory as the first one."""

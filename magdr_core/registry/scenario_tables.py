@@ -26,9 +26,9 @@ class Transfer(BaseModel):
     """An attack by somebody who lacks something of the defended task.
 
     `surrogate` is the generator that perturbations are made on instead (a `[generator.LABEL]` table with the
-    same conditions); with `condition = "unknown"` they are made for another condition than the defender's, with
-    `condition = "surrogate"` for one that the surrogate draws for the face, which may take other conditions.
-    `generators` are the tasks that it applies to, all of the profile if empty.
+    same conditions); with `condition = "unknown"` they are made for another condition than the defender's,
+    with `condition = "surrogate"` for one that the surrogate draws for the face, which may take other
+    conditions. `generators` are the tasks that it applies to, all of the profile if empty.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

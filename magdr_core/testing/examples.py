@@ -315,6 +315,29 @@ def magdr_channels():
     return [ChannelSpec(name="thumbnail", build=stateless(thumbnail))]
 '''
 
+IDENTITY_ENCODER = '''\
+"""Who is shown, by the colours of a face's nine parts."""
+from magdr_core.api import IdentityEncoderSpec, hookimpl
+from magdr_core.functional import resize
+
+MAGDR_API = 1
+
+class Colours:
+    """Mean colours, without how bright the picture is as a whole."""
+    size = 48
+    dimension = 27
+
+    def __call__(self, x):
+        """[B,3,H,W] -> [B,27], each row of length 1."""
+        parts = resize(resize(x, (self.size, self.size)), (3, 3)).flatten(1)
+        parts = parts - parts.mean(1, keepdim=True) + 0.01
+        return parts / parts.square().sum(1, keepdim=True).sqrt()
+
+@hookimpl
+def magdr_identity_encoders():
+    return [IdentityEncoderSpec(name="colours", build=Colours)]
+'''
+
 EXAMPLES = {
     "metric": METRIC,
     "augmentation": AUGMENTATION,
@@ -329,5 +352,6 @@ EXAMPLES = {
     "forensic": FORENSIC,
     "finder": FINDER,
     "channel": CHANNEL,
+    "identity_encoder": IDENTITY_ENCODER,
 }
 """By kind, the text of a module."""

@@ -29,6 +29,7 @@ def make_fit_data(dataset: Dataset, generator: GuardedGenerator, attack: Guarded
     faces = clean("calibration", 200, ATTACKED)
     signs = torch.where(faces.images.diff(dim=3, append=faces.images[..., :1]) > 0, 1.0, -1.0)
     noisy = faces.with_images((faces.images + attack.eps * signs.flip(2)).clamp(0, 1))
+
     def on(other: GuardedGenerator) -> FitData:
         faces = draw_samples(dataset.split("train"), other, first=0, count=CLEAN, seed=0)[0]
         objective = partial(objective_of, attack, other)

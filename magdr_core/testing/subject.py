@@ -96,7 +96,8 @@ class Subject:
             height, width = 24, 32
         names = len(self.generator.condition_names)
         made = make_inputs(count, height or side, width or side, conditions=names, odd_ones=odd_ones)
-        made = replace(made.to(self.device), regions=len(regions_of(self.component)))
+        numbers = getattr(self.component, "dimension", 0)
+        made = replace(made.to(self.device), regions=len(regions_of(self.component)), dimension=numbers)
         return self._with_own_conditions(made) if self.trial.own_conditions else made
 
     def _with_own_conditions(self, made: Inputs) -> Inputs:

@@ -1,6 +1,6 @@
 """Training of low-rank patches that make a generator stand still under attack.
 
-LoRA-Patching (Li et al., IEEE SPL 2026; github.com/ZOMIN28/LoRA-Patching): the patched generator's output is
+LoRA Patching (Qu et al., arXiv 2510.03747; github.com/ZOMIN28/LoRA-Patching): the patched generator's output is
 held to the first one's on the clean face, where it is shown that and where it is shown it attacked, by PGD on
 the patched generator as it is at that moment. Squared errors, Adam with betas .5 and .999.
 """
@@ -20,7 +20,7 @@ from magdr_core.runtime.samples import draw_samples
 from magdr_core.train.context import TrainContext
 from magdr_core.train.optimiser import NetOptimiser
 
-DISRUPTED = 32
+DISRUPTED = 8
 """Test faces that the card's figures under attack are measured on."""
 
 
@@ -64,9 +64,7 @@ class PatchingTrainer:
         pick = rng.integers(recipe.batch, high=len(self.images))[0]
         clean, c, target = self.images[pick].float() / 255, self.conditions[pick], self.outputs[pick].float()
         ids = [f"{i}.{j}" for j in range(recipe.batch)]
-        attacked = self.attacked(
-            clean, c, target, SampleRng(recipe.seed, "patch-attack", ids, device=device)
-        )
+        attacked = self.attacked(clean, c, target, SampleRng(recipe.seed, "patch-attack", ids, device=device))
         with self.context.autocast():
             y = self.net(torch.cat([clean, attacked]), c.repeat(2)).float()
         errors = (y - target.repeat(2, 1, 1, 1)).square().flatten(1).mean(1)
@@ -107,7 +105,7 @@ class PatchingTrainer:
         def note(name: str, a: Tensor, b: Tensor) -> None:
             found.setdefault(name, []).append(255**2 * (a - b).square().flatten(1).mean(1))
 
-        for indices in test.tested(32):
+        for indices in test.tested(8):
             clean = draw_samples(test.split, G, first=indices[0], count=len(indices), seed=0)[0]
             x, c = clean.images, clean.conditions
             y = G(x, c)

@@ -1,4 +1,4 @@
-"""Ascent under a PSNR that each image keeps, in any space of perturbations; shared by attacks that differ in it."""
+"""Ascent under a PSNR that each image keeps, in whatever space a perturbation is; attacks differ in it."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Annotated, Literal
 import torch
 from torch import Tensor
 
-from magdr_core.api import Field, Objective
+from magdr_core.api import Field
 from magdr_core.functional import to_8bit
 
-from ._sign_steps import better
+from ._sign_steps import Ascended, better
 
 Psnr = Annotated[float, Field(ge=0, le=120)]
 Direction = Literal["gradient", "sign"]
 Decode = Callable[[Tensor], Tensor]
 """Perturbations `[B,3,H,W]` to images in [0,1]; zeros give the clean images."""
 
-HALVINGS = 10
-"""Of the interval in which a perturbation's scale is looked for: to a thousandth of it."""
+HALVINGS, ROOM = 8, 2.0
+"""Of the interval in which a perturbation's scale is looked for, and its end in units of a first guess."""
 
 FIRST, LAST = 0.5, 0.02
 """Sizes of the first and the last step, in units of the first perturbation's; a cosine leads from one to the
@@ -46,12 +46,16 @@ def under(psnr: float, x: Tensor, delta: Tensor, decode: Decode) -> tuple[Tensor
         (images `[B,3,H,W]`, the perturbations as they were shrunk `[B,3,H,W]`).
     """
     most = 10.0 ** (-psnr / 10)
-    low, high = torch.zeros_like(x[:, :1, :1, :1]), torch.ones_like(x[:, :1, :1, :1])
     seen = to_8bit(decode(delta))
-    fits = mean_square(seen - x) <= most
+    moved = mean_square(seen - x)
+    fits = moved <= most
     if bool(fits.all()):
         return seen, delta
-    low, seen = torch.where(fits, high, low), torch.where(fits, seen, x)
+    # A clamped change shrinks more slowly than its scale, so that no scale above the root of the shares fits;
+    # twice that leaves room for the curves of colour spaces.
+    high = (ROOM * (most / moved.clamp_min(most)).sqrt()).clamp_max(1)
+    high = torch.where(fits, 1.0, high)
+    low, seen = torch.where(fits, high, 0.0), torch.where(fits, seen, x)
     for _ in range(HALVINGS):
         middle = (low + high) / 2
         tried = to_8bit(decode(middle * delta))
@@ -63,7 +67,7 @@ def under(psnr: float, x: Tensor, delta: Tensor, decode: Decode) -> tuple[Tensor
 
 def ascend(
     x: Tensor,
-    objective: Objective,
+    objective: Ascended,
     start: Tensor,
     decode: Decode,
     *,
@@ -88,10 +92,7 @@ def ascend(
         loss, slope = objective.gradient(seen)
         best, best_loss = better(seen, loss, best, best_loss)
         uphill = pulled_back(slope, delta, decode)
-        if direction == "sign":
-            uphill = uphill.sign()
-        else:
-            uphill = uphill / (mean_square(uphill) + TINY).sqrt()
+        uphill = uphill.sign() if direction == "sign" else uphill / (mean_square(uphill) + TINY).sqrt()
         delta = (delta + _step(number / steps) * size * uphill).clamp(-limit, limit)
         seen, delta = under(psnr, x, delta, decode)
     loss, _, _ = objective.evaluate(seen)

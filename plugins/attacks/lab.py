@@ -4,17 +4,18 @@ The lightness of a picture stays; the two opponent colours a* and b* move. Its a
 in colour survives reconstruction, MagDR's included. Two forms:
 
 - `ascent = "adam"` is the published code's: Adam with a rate of 1e-4 of the scaled colours (a* and b* over
-  110) for 100 steps, from no perturbation, last iterate. Adam moves an entry by about its rate a step, so this
-  ends near .01 of the .05 that the bound allows: 1.1 of 5.5 units of L*a*b*.
-- `"sign"` and `"gradient"` reach the bound: steps along signs fill the box of `limit`, steps along the gradient
-  itself are the steepest where `psnr` binds first. Both keep the best iterate.
+  110) for 100 steps, from no perturbation, last iterate. Adam moves an entry by about its rate a step, so
+  this ends near .01 of the .05 that the bound allows: 1.1 of 5.5 units of L*a*b*.
+- `"sign"` and `"gradient"` reach the bound: steps along signs fill the box of `limit`, steps along the
+  gradient itself are the steepest where `psnr` binds first. Both keep the best iterate.
 
-The gradient at the clean image is exactly zero, so that each form starts beside it. Colours that sRGB does not
-have are clamped, each channel for itself; lightness moves there.
+The gradient at the clean image is exactly zero, so that each form starts beside it. Colours that sRGB does
+not have are clamped, each channel for itself; lightness moves there.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import torch
@@ -24,6 +25,7 @@ from magdr_core.api import AttackSpec, Field, Objective, SampleRng, hookimpl
 from magdr_core.functional import constant, from_lab, to_lab
 
 from ._psnr_steps import Decode, Psnr, ascend, pulled_back, under
+from ._sign_steps import Mean
 
 MAGDR_API = 1
 
@@ -43,8 +45,8 @@ class Lab:
         ascent: `adam`, as published; or steps along `sign` or `gradient`, which reach the bound.
         steps: gradient steps.
         rate: Adam's, in units of 110 of L*a*b*.
-        classes: aim each step at another condition that the face could be given, in turn, as the published
-            code does; else at the given one.
+        classes: aim at every condition that the face could be given, `adam` at one a step in turn, as the
+            published code does, the others at their mean; else at the given one.
     """
 
     def __init__(
@@ -73,12 +75,12 @@ class Lab:
             return from_lab(clean + colour * delta)
 
         noise = colour * rng.uniform(*x.shape[1:], low=-1.0, high=1.0)
-        aim = _InTurn(list(objective.classes())) if self.classes else objective
+        aims = list(objective.classes()) if self.classes else [objective]
         if self.ascent == "adam":
-            return self._published(x, aim, noise, decode)
+            return self._published(x, aims, noise, decode)
         return ascend(
             x,
-            aim,
+            Mean(lambda: aims),  # best of all looks: those at single conditions could not be compared
             self.limit * noise,
             decode,
             psnr=self.psnr,
@@ -87,8 +89,8 @@ class Lab:
             steps=self.steps,
         )
 
-    def _published(self, x: Tensor, objective: Objective | _InTurn, noise: Tensor, decode: Decode) -> Tensor:
-        """Adam's last iterate; the bound cuts what the generator sees, not what Adam moves."""
+    def _published(self, x: Tensor, aims: Sequence[Objective], noise: Tensor, decode: Decode) -> Tensor:
+        """Adam's last iterate, of aims in turn; the bound cuts what is seen, not what Adam moves."""
         delta = self.rate * noise
         first, second = torch.zeros_like(delta), torch.zeros_like(delta)
         bound = self.limit / SCALE
@@ -97,31 +99,13 @@ class Lab:
             return decode(SCALE * delta.clamp(-bound, bound))
 
         for number in range(1, self.steps + 1):
-            _, slope = objective.gradient(shown(delta))
+            _, slope = aims[(number - 1) % len(aims)].gradient(shown(delta))
             uphill = pulled_back(slope, delta, shown)
             first = BETAS[0] * first + (1 - BETAS[0]) * uphill
             second = BETAS[1] * second + (1 - BETAS[1]) * uphill.square()
             mean, spread = first / (1 - BETAS[0] ** number), second / (1 - BETAS[1] ** number)
             delta = delta + self.rate * mean / (spread.sqrt() + TINY)
         return under(self.psnr, x, SCALE * delta.clamp(-bound, bound), decode)[0]
-
-
-class _InTurn:
-    """Objectives of several conditions, another one at each step; their mean where images are compared."""
-
-    def __init__(self, objectives: list[Objective]) -> None:
-        self.objectives = objectives
-        self.looks = 0
-
-    def gradient(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        found = self.objectives[self.looks % len(self.objectives)].gradient(x)
-        self.looks += 1
-        return found
-
-    def evaluate(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        found = [one.evaluate(x) for one in self.objectives]
-        loss, disruption = (torch.stack([f[i] for f in found]).mean(0) for i in (0, 1))
-        return loss, disruption, found[0][2]
 
 
 @hookimpl

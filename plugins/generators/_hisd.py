@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ._layers import by_row
+from magdr_core.functional import by_row
 
 SLOPE = 0.2
 """Of every leaky ReLU."""

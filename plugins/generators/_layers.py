@@ -1,8 +1,7 @@
-"""Layers that published networks have in common, written so that a batch changes no bit of a row."""
+"""Layers that published networks have in common."""
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -12,10 +11,3 @@ class RunningNorm2d(nn.BatchNorm2d):
 
     def forward(self, x: Tensor) -> Tensor:
         return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
-
-
-def by_row(linear: nn.Linear, x: Tensor) -> Tensor:
-    """A linear layer of each row by itself, `[B,I]` -> `[B,O]`: a product of matrices would round a row
-    otherwise in another batch."""
-    rows = [F.linear(row, linear.weight, linear.bias) for row in x]
-    return torch.stack(rows) if rows else x.new_zeros(0, linear.out_features)

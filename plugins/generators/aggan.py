@@ -69,7 +69,15 @@ def aggan(
     blocks: Annotated[int, Field(ge=1, le=16)] = 6,
     size: Annotated[int, Field(ge=16, le=1024, multiple_of=4)] = 128,
 ) -> AGGAN:
-    """Face editing by attribute labels that copies what its attention leaves out; the published layout."""
+    """Face editing by attribute labels that copies what its attention leaves out; the published layout.
+
+    Args:
+        weights: weight file, in the keys of the public implementation.
+        attributes: names of the attributes, one condition entry each, in the order of the training.
+        width: channels after the first convolution, as in the weight file (64 in the published models).
+        blocks: residual blocks, as in the weight file (6 in the published models).
+        size: native side of the pictures, in pixels.
+    """
     net = AGGAN(attributes, width=width, blocks=blocks, size=size)
     count = len(attributes)
     load_state(

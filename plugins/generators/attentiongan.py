@@ -159,7 +159,14 @@ def attentiongan(
     blocks: Annotated[int, Field(ge=1, le=16)] = 9,
     size: Annotated[int, Field(ge=16, le=1024, multiple_of=4)] = 256,
 ) -> AttentionGAN:
-    """Translation from one domain to another (a face swap between two persons, say); the published layout."""
+    """Translation from one domain to another (a face swap between two persons, say); the published layout.
+
+    Args:
+        weights: weight file, in the keys of the public implementation.
+        width: channels after the first convolution, as in the weight file (64 in the published models).
+        blocks: residual blocks, as in the weight file (9 in the published models).
+        size: native side of the pictures, in pixels.
+    """
     net = AttentionGAN(width=width, blocks=blocks, size=size)
     load_state(net, weights, remedy=lambda state: made_with(state, width=width, blocks=blocks))
     return net.eval()

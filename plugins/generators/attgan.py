@@ -225,7 +225,16 @@ def attgan(
     inject: Annotated[int, Field(ge=0, le=4)] = 0,
     size: Annotated[int, Field(ge=32, le=1024, multiple_of=32)] = 256,
 ) -> AttGAN:
-    """Face editing by thirteen attribute labels, told of all of them; the published layout."""
+    """Face editing by thirteen attribute labels, told of all of them; the published layout.
+
+    Args:
+        weights: weight file, in the keys of the public implementation, plain or in an entry `G`.
+        attributes: names of the attributes, one condition entry each, in the order of the training.
+        width: channels after the first convolution, as in the weight file (64 in the published models).
+        shortcut: decoder stages that also see the encoder's, as in the weight file (1 in the published models).
+        inject: decoder stages, besides the first, that also see the attributes, as in the weight file.
+        size: native side of the pictures, in pixels.
+    """
     net = AttGAN(attributes, width=width, shortcut=shortcut, inject=inject, size=size)
     made = {"attributes": len(attributes), "width": width, "shortcut": shortcut, "inject": inject}
     load_state(net, weights, within=WITHIN, remedy=lambda state: made_with(state, **made))

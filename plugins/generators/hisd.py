@@ -188,11 +188,11 @@ class HiSD(nn.Module):
 
     def classes(self, c: Condition) -> list[Condition]:
         """Each attribute alone, in the fixed style, for the same faces."""
-        found: list[Condition] = []
+        found = []
         for i in range(len(self.condition_names)):
             asked = torch.zeros_like(c.changed)
             asked[:, i] = True
-            found.append(CodedCondition(asked.float(), asked))
+            found.append(type(c)(asked.float(), asked))
         return found
 
 
@@ -258,7 +258,19 @@ def hisd(
     noise: Annotated[int, Field(ge=1, le=1024)] = 32,
     size: Annotated[int, Field(ge=16, le=1024, multiple_of=4)] = 256,
 ) -> HiSD:
-    """Face editing by tags, in a drawn style or in another picture's; the published layout at 256 px."""
+    """Face editing by tags, in a drawn style or in another picture's; the published layout at 256 px.
+
+    Args:
+        weights: weight file, in the keys of the public implementation, plain or in an entry `gen_test`.
+        attributes: names of the conditions, `TAG_ATTRIBUTE`; those of one tag follow each other, in the order
+            of the configuration of the training.
+        width: channels after the first convolution, as in the weight file (64 in the published models).
+        layers: blocks of a translator, as in the weight file (7 in the published models).
+        extractor: channels of the network that takes styles from pictures, as in the weight file.
+        style: numbers of a style, as in the weight file (256 in the published models).
+        noise: numbers that a style is made of where none is taken from a picture, as in the weight file.
+        size: native side of the pictures, in pixels.
+    """
     made = {"width": width, "layers": layers, "extractor": extractor, "style": style, "noise": noise}
     net = HiSD(
         attributes, width=width, layers=layers, extractor=extractor, style=style, noise=noise, size=size

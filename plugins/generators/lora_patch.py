@@ -1,7 +1,7 @@
 """A generator with low-rank patches, which were trained to make it stand still under attack.
 
-LoRA-Patching (Li et al., IEEE Signal Processing Letters 2026; github.com/ZOMIN28/LoRA-Patching), which breaks
-disruptors from the side of the generator: every convolution and linear layer W becomes W + s B A, where A is
+Qu, Guo, Hu and Lu, LoRA Patching: Exposing the Fragility of Proactive Defenses against Deepfakes, 2025 (arXiv
+2510.03747; github.com/ZOMIN28/LoRA-Patching), which breaks disruptors from the side of the generator: every convolution and linear layer W becomes W + s B A, where A is
 a layer of W's shape with r outputs, B one of 1x1 from r channels, and s = sigmoid(g) a / sqrt(r) with a
 learned gate g that starts at -1 (r = 8, a = 2). Norms and W itself stay as they are, so what is trained, kept
 and shipped is A, B and g: a fraction of the generator.
@@ -185,12 +185,19 @@ def _key(weight: str) -> str:
 def lora_patch(
     *,
     generator: Generator,
-    weights: Weights = "builtin:lora-editing64",
+    weights: Weights = "random",
     rank: Annotated[int, Field(ge=1, le=256)] = 8,
 ) -> LoraPatch:
-    """A generator with low-rank patches that were trained to stand still under attack.
+    """A generator with low-rank patches, which training makes stand still under attack (`lora-editing64`).
 
-    The default weights are those of the shipped editor; they fit no other."""
+    Without `weights` the patches are untrained and change nothing. Weights fit the generator that they were
+    trained for and no other.
+
+    Args:
+        generator: generator that is patched; it stays as it is.
+        weights: weight file of the patches; `random` ones change nothing.
+        rank: rank of the patches, as in the weight file.
+    """
     network = getattr(generator, "component", generator)
     if not isinstance(network, nn.Module):
         raise ComponentError(f"only a torch network can be patched, not a {type(network).__name__}")
@@ -207,7 +214,7 @@ def magdr_generators() -> list[GeneratorSpec]:
             name="lora-patch",
             build=lora_patch,
             needs={"generator": Need("generator")},
-            cite="Li et al., LoRA-Patching, IEEE Signal Processing Letters 2026",
+            cite="Qu et al., LoRA Patching, 2025 (arXiv 2510.03747)",
             tags=("editing",),
         )
     ]

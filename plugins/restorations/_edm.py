@@ -29,6 +29,9 @@ RHO = 7.0
 FREQUENCIES = (0.25, 0.5, 1.0, 2.0)
 """Of the sinusoids by which the network is told ln(s) / 4, in cycles per unit."""
 
+DETAIL = 3.0
+"""Standard deviations of the noise at which fine detail is bounded, smoothly: more than that is an edge."""
+
 Draw = Callable[[], Tensor]
 """Gives standard normal noise in the shape of the pictures, other noise each time."""
 
@@ -50,6 +53,9 @@ class Level(nn.Module):
 class Denoiser(nn.Module):
     """D(u; s): a three-level U-Net on squares of 2x2 pixels (as FFDNet's), without norms.
 
+    Beside the picture it is shown the fine detail in units of the noise, which is mostly what it has to find:
+    a network that has to amplify it by itself, by 1/s, learns that slowly.
+
     Args:
         width: channels of the first level; 4/3 and twice as many on the next two.
     """
@@ -57,7 +63,7 @@ class Denoiser(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         widths = [width, width * 4 // 3, 2 * width]
-        self.down = nn.ModuleList(Level(i, o) for i, o in zip([12, *widths[:-1]], widths, strict=True))
+        self.down = nn.ModuleList(Level(i, o) for i, o in zip([24, *widths[:-1]], widths, strict=True))
         self.up = nn.ModuleList(Level(widths[i] + widths[i + 1], widths[i]) for i in (1, 0))
         self.head = nn.Conv2d(width, 12, 3, padding=1)
         self.film_widths = [2 * w for w in (*widths, widths[1], widths[0])]
@@ -86,11 +92,12 @@ class Denoiser(nn.Module):
         s = s[:, None, None, None]
         total = s.square() + SIGMA_DATA**2
         skip, out, inp = SIGMA_DATA**2 / total, s * SIGMA_DATA / total.sqrt(), total.rsqrt()
-        return skip * u + out * self._net(inp * u, s[:, 0, 0, 0]).float()
+        shown = torch.cat([inp * u, DETAIL * torch.tanh(_detail(u) / (DETAIL * s))], 1)
+        return skip * u + out * self._net(shown, s[:, 0, 0, 0]).float()
 
-    def _net(self, u: Tensor, s: Tensor) -> Tensor:
-        height, width = u.shape[2:]
-        y = F.pixel_unshuffle(F.pad(u, (0, -width % 8, 0, -height % 8), mode="replicate"), 2)
+    def _net(self, shown: Tensor, s: Tensor) -> Tensor:
+        height, width = shown.shape[2:]
+        y = F.pixel_unshuffle(F.pad(shown, (0, -width % 8, 0, -height % 8), mode="replicate"), 2)
         films = self._films(s)
         skips = []
         for i, level in enumerate(self.down):
@@ -106,6 +113,13 @@ class Denoiser(nn.Module):
         turns = 2 * math.pi * (s.log() / 4)[:, None] * s.new_tensor(FREQUENCIES)
         told = F.leaky_relu(self.told(torch.cat([turns.cos(), turns.sin()], 1)), 0.1)
         return list(self.films(told).split(self.film_widths, 1))
+
+
+def _detail(u: Tensor) -> Tensor:
+    """What a 3x3 mean takes away, `[B,3,H,W]` -> same."""
+    padded = F.pad(u, (1, 1, 1, 1), mode="replicate")
+    rows = padded[:, :, :-2] + padded[:, :, 1:-1] + padded[:, :, 2:]
+    return u - (rows[..., :-2] + rows[..., 1:-1] + rows[..., 2:]) / 9
 
 
 def noise_levels(sigma: float, steps: int) -> list[float]:

@@ -51,6 +51,16 @@ def adverse_cleaner(
     """Bilateral filters, then guided ones: AdverseCleaner. `[B,3,H,W]` in [0,1] -> same.
 
     `eps` is the square root of the published epsilon of 16, in [0,1] units as `sigma_color`.
+
+    Args:
+        guide: what guides the second half: the received picture, the filtered one, or `none`, which
+            leaves that half out.
+        rounds: bilateral filters, one after the other.
+        sigma_color: colour difference, summed over channels, that still counts as similar, in [0,1]
+            units.
+        guided_rounds: guided filters, one after the other.
+        radius: pixels on each side of the middle one in the guided filters' windows.
+        eps: contrast below which guided filters smooth differences away, in [0,1] units.
     """
     y = x
     for _ in range(rounds):

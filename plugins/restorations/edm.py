@@ -4,8 +4,8 @@ Nie et al., Diffusion Models for Adversarial Purification (DiffPure), ICML 2022 
 model and the samplers of EDM (Karras et al., NeurIPS 2022) instead of a DDPM. Their t* of 30, 50, 75, 100 and
 150 of 1000 steps are noise of .11, .17, .26, .34 and .54 in [-1,1], half of that in the [0,1] of `sigma`.
 
-Without added noise the perturbation itself is taken for the noise, as Anti-disrupt (Yoon et al., IEEE Access
-2024) does, which starts its chain on the received picture at t = 10: deterministic, cheap, and no obstacle to
+Without added noise the perturbation itself is taken for the noise, as Anti-disrupt (IEEE Access 2024;
+github.com/seclab-yonsei/Anti-disrupt) does, which starts its chain on the received picture at t = 10: deterministic, cheap, and no obstacle to
 an attack that knows of it. That form is a restoration, which Rec-Net may choose.
 
 The gradient is exact: nothing is detached, and steps are computed again on the way back. A purifier's random
@@ -152,11 +152,17 @@ def edm(
     weights: Weights = "builtin:diffusion-faces64",
     sigma: Sigma = 0.1,
     steps: Steps = 1,
-    width: Width = 48,
+    width: Width = 24,
 ) -> EDM:
     """A diffusion model as a denoiser: the perturbation is taken for noise of level `sigma`, none is added.
 
     `[B,3,H,W]` -> same. `steps` are passes of the network along the reverse ODE.
+
+    Args:
+        weights: weight file of the diffusion model.
+        sigma: noise level that the perturbation is taken for, its standard deviation in [0,1] units.
+        steps: passes of the network along the reverse path.
+        width: channels of the first level, as in the weight file.
     """
     net = EDM(width, sigma=sigma, steps=steps)
     load_state(net, weights)
@@ -173,12 +179,24 @@ def diffusion_purifier(
     seed: Annotated[int, Field(ge=0)] = 0,
     copies: Annotated[int, Field(ge=1, le=256)] = 1,
     vote: Vote = "mean",
-    width: Width = 48,
+    width: Width = 24,
 ) -> DiffusionPurifier:
     """Noise of level `sigma` is added, and a diffusion model takes it away with the perturbation (DiffPure).
 
     `steps` are passes of the network; `churn` above 0 makes the way back stochastic (EDM's Algorithm 2).
     `noise = "fixed"` is the same for every picture, by `seed`. Several `copies` `vote` by their outputs.
+
+    Args:
+        weights: weight file of the diffusion model.
+        sigma: standard deviation of the noise that is added, in [0,1] units.
+        steps: passes of the network on the way back.
+        churn: how much fresh noise is added on the way back, S_churn of EDM; 0 makes it deterministic.
+        noise: whether each picture gets `fresh` noise, or all the `fixed` noise of `seed`.
+        seed: seed of the fixed noise.
+        copies: times that each picture is purified, with noise of its own.
+        vote: how the outputs of several copies become one: their mean, or the medoid, nearest to all
+            others.
+        width: channels of the first level, as in the weight file.
     """
     net = EDM(width)
     load_state(net, weights)
@@ -198,7 +216,7 @@ def magdr_restorations() -> list[RestorationSpec]:
             stage="denoise",
             grid={"sigma": [0.025, 0.05, 0.1]},
             gradient="exact",
-            cite="Karras et al., Elucidating the Design Space of Diffusion-Based Generative Models, NeurIPS 2022",
+            cite="Karras et al., Elucidating the Design Space of Diffusion Models (EDM), NeurIPS 2022",
         )
     ]
 

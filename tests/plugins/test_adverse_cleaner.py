@@ -51,9 +51,7 @@ def guided_by_loops(image, guide, radius, eps):
     fits = np.empty((height, width, 4, 3))
     for i in range(height):
         for j in range(width):
-            g, p = (
-                a[i : i + 2 * radius + 1, j : j + 2 * radius + 1].reshape(-1, 3) for a in (guide, image)
-            )
+            g, p = (a[i : i + 2 * radius + 1, j : j + 2 * radius + 1].reshape(-1, 3) for a in (guide, image))
             covariance = np.cov(g.T, bias=True) + eps * np.eye(3)
             between = (g - g.mean(0)).T @ (p - p.mean(0)) / len(g)
             a = np.linalg.solve(covariance, between)
@@ -110,16 +108,17 @@ def test_the_published_guided_filter_is_opencvs_own():
 
 
 def test_an_attacked_guide_puts_the_attack_back():
-    clean = pictures(4, 32, 32)
-    clean = (255 * torch.nn.functional.avg_pool2d(clean, 5, 1, 2)).round() / 255
+    """On areas of one colour."""
+    coarse = torch.rand(4, 3, 2, 2, generator=torch.Generator().manual_seed(0)).mul(200).add(25).round() / 255
+    clean = coarse.repeat_interleave(12, 2).repeat_interleave(12, 3)
     signs = torch.rand(clean.shape, generator=torch.Generator().manual_seed(2)).sub(0.5).sign()
     attacked = (clean + 6 / 255 * signs).clamp(0, 1)
 
     def left(guide):
-        return float((adverse_cleaner(attacked, guide=guide) - adverse_cleaner(clean, guide=guide)).square().mean())
+        return float((adverse_cleaner(attacked, guide=guide) - clean).square().mean())
 
-    assert left("none") < left("input")
-    assert left("filtered") < left("input")
+    assert left("none") < 0.7 * left("input")
+    assert left("filtered") < 0.7 * left("input")
 
 
 @pytest.mark.parametrize("guide", ["input", "filtered", "none"])

@@ -44,7 +44,10 @@ class Branch(nn.Module):
         super().__init__()
         self.layer, self.a = layer, copy.deepcopy(layer)
         if isinstance(layer, nn.Linear):
-            self.a, self.b = nn.Linear(layer.in_features, rank, bias=False), nn.Linear(rank, len(adapter.b), False)
+            self.a, self.b = (
+                nn.Linear(layer.in_features, rank, bias=False),
+                nn.Linear(rank, len(adapter.b), False),
+            )
         else:
             self.a.bias, self.a.out_channels = None, rank
             self.b = nn.Conv2d(rank, len(adapter.b), 1, bias=False)
@@ -70,7 +73,11 @@ def test_a_change_of_weights_is_the_published_branch(layer):
     layer = copy.deepcopy(layer).requires_grad_(False).double()
     adapter = Adapter(layer.weight, 2, transposed=isinstance(layer, nn.ConvTranspose2d)).double()
     nn.init.normal_(adapter.b)
-    x = torch.randn(2, 4, dtype=torch.float64) if isinstance(layer, nn.Linear) else torch.randn(2, 4, 7, 6).double()
+    x = (
+        torch.randn(2, 4, dtype=torch.float64)
+        if isinstance(layer, nn.Linear)
+        else torch.randn(2, 4, 7, 6).double()
+    )
     expected = Branch(copy.deepcopy(layer), adapter, 2).double()(x)
     layer.weight += adapter.change().detach()
     assert torch.allclose(layer(x), expected, atol=1e-12)

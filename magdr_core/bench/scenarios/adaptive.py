@@ -54,8 +54,8 @@ class AdaptiveScenario(ByAttack):
             resolved = plan.check("attack", attack_slice(plan, label).label)
             if resolved is not None and resolved.entry.spec.norm != "linf":
                 raise plan.fault(
-                    f"adaptive: the attack {label!r} is bounded by a PSNR; those that know everything search in "
-                    "an L-infinity ball (parameter eps)"
+                    f"adaptive: the attack {label!r} is bounded by a PSNR; those that know everything search "
+                    "in an L-infinity ball (parameter eps)"
                 )
         strengths = {attack_slice(plan, label).eps for label in settings.attacks} - {0.0}
         for label in settings.others:

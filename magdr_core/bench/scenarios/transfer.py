@@ -91,13 +91,13 @@ class TransferScenario(ByAttack):
             raise plan.fault(
                 f"{what}: the surrogate {transfer.surrogate!r} takes the conditions "
                 f"{', '.join(other) or 'none'}, {task} takes {', '.join(names) or 'none'} "
-                "(generators = [...] says which tasks a transfer applies to; condition = \"surrogate\" "
+                '(generators = [...] says which tasks a transfer applies to; condition = "surrogate" '
                 "attacks with conditions of the surrogate's own)"
             )
         if surrogate.size != own.size:
             raise plan.fault(
-                f"{what}: the surrogate {transfer.surrogate!r} takes images of {surrogate.size} pixels a side, "
-                f"{task} of {own.size}"
+                f"{what}: the surrogate {transfer.surrogate!r} takes images of {surrogate.size} pixels a "
+                f"side, {task} of {own.size}"
             )
 
     def _check_learned(self, plan: Planning, what: str, label: str) -> None:
@@ -105,8 +105,8 @@ class TransferScenario(ByAttack):
         resolved = plan.check("attack", label)
         if resolved is not None and resolved.needs.get(resolved.entry.spec.learns_on):
             raise plan.fault(
-                f"{what}: [attack.{label}] names the {resolved.entry.spec.learns_on} that it learns on, so it is "
-                "the same whatever the surrogate: list it under attacks"
+                f"{what}: [attack.{label}] names the {resolved.entry.spec.learns_on} that it learns on, so "
+                "it is the same whatever the surrogate: list it under attacks"
             )
 
     # -- tables -----------------------------------------------------------------------------------------
