@@ -7,12 +7,14 @@ import re
 import shutil
 import sys
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 
 from magdr_core.cli.common import block_option
+from magdr_core.cli.component_measures import LEGEND, figures_of, measure_lines
 from magdr_core.cli.terminal import say, say_document
 from magdr_core.components.params import describe
 from magdr_core.errors import MagdrError, one_line, suggestion
@@ -55,8 +57,9 @@ def _matching(patterns: tuple[str, ...], names: Iterable[str], what: str) -> set
     return found
 
 
-def _print(host: PluginHost, entries: list[Entry]) -> None:
-    """A heading per kind, then one line per component; cut to the width of a terminal."""
+def _print(host: PluginHost, entries: list[Entry], measures: bool = False) -> None:
+    """A heading per kind, then one line per component, cut to the width of a terminal; with `measures` also
+    what is measured of it."""
     names = max((len(e.name) for e in entries), default=0)
     plugins = max((len(e.origin.plugin) for e in entries), default=0)
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 10_000
@@ -69,6 +72,10 @@ def _print(host: PluginHost, entries: list[Entry]) -> None:
         first = _SENTENCE_END.split(e.spec.summary, maxsplit=1)[0].rstrip(".")
         line = f"  {e.name:<{names}}  {e.origin.plugin:<{plugins}}  {first}{missing}"
         say(line if len(line) <= width else line[: width - 3] + "...")
+        for text in measure_lines(figures_of(e)) if measures else ():
+            say(f"      {text}")
+    if measures:
+        say(LEGEND)
 
 
 registry_option = click.option(
@@ -79,12 +86,14 @@ registry_option = click.option(
 @command.command("list")
 @click.argument("names", nargs=-1, metavar="[NAME ...]")
 @click.option("--kind", "kinds", multiple=True, help="Only one kind, such as attack; `*` is a wildcard.")
+@click.option("--measures", is_flag=True, help="What committed results say of each, with n and intervals.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @registry_option
 @block_option
 def list_(
     names: tuple[str, ...],
     kinds: tuple[str, ...],
+    measures: bool,
     as_json: bool,
     registry: Path | None,
     block: tuple[str, ...],
@@ -100,9 +109,10 @@ def list_(
     called = _matching(names, {e.name for e in entries}, "component named")
     entries = [e for e in entries if e.name in called]
     if as_json:
-        say_document([_facts(e) for e in entries])
+        told = {"measures": lambda e: [asdict(one) for one in figures_of(e)]} if measures else {}
+        say_document([{**_facts(e), **{k: of(e) for k, of in told.items()}} for e in entries])
     else:
-        _print(host, entries)
+        _print(host, entries, measures)
     for fault in faults:
         say(f"magdr: {fault}", err=True)
     if faults:

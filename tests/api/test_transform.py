@@ -144,7 +144,7 @@ def test_components_of_this_process_alone_are_told(workshop, astronaut):
     toolkit = Toolkit.from_registry(
         workshop / "small.toml",
         device="cpu",
-        plugins={"mine": [GeneratorSpec(name="nothing", build=Nothing)]},
+        plugins=mine,
     )
     transform = toolkit.magdr("editing", cache=workshop / "cache").as_transform(edits=EDITS)
     with pytest.raises(DataError, match="cannot be pickled"):
