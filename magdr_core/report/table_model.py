@@ -54,7 +54,7 @@ def source(
 
 def damage() -> Source:
     """What a defense costs where nobody attacked."""
-    about = "Damage", "MSE (O) on clean images"
+    about = "Damage", "output MSE, clean images"
     return source("defense", "mse_o", *about, condition=CLEAN_IMAGES, reference_competes=False)
 
 
@@ -69,6 +69,7 @@ def table(
     sources: Sequence[Source],
     blocks: list[Block],
     *,
+    detail: str = "",
     note: str = "",
     knowledge: bool = True,
     images: bool = True,
@@ -76,6 +77,7 @@ def table(
     """A table of rows made by `lines` with the same sources, best fields marked; None without rows.
 
     Args:
+        detail: beside the caption.
         knowledge: with a column for what the attacker of each row knows.
         images: with a column for the number of images.
     """
@@ -95,7 +97,13 @@ def table(
         if knowledge:
             # The undefended reference has no defense to know of.
             line.fields.insert(0, Shown(text=own.knowledge.replace("none", "no defense") if own else MISSING))
-    return Table(caption, head, columns, blocks, note).finished()
+    return Table(caption, head, columns, blocks, note, detail).finished()
+
+
+def about(figures: Figures, task: str, attack: AttackCondition) -> str:
+    """An attack's strength and how many images there are."""
+    n = figures.samples(task)
+    return ", ".join(filter(None, [attack.strength, f"n = {n:,}" if n is not None else ""]))
 
 
 def attack_blocks(
@@ -161,8 +169,8 @@ def defense_name(component: str) -> tuple[str, str, Kind]:
 def attacks(figures: Figures, task: str) -> Table | None:
     """How much each attack disrupts an undefended generator."""
     sources = [
-        source("attack", "mse_o", "Output MSE", "mean, [-1,1] units", judged=False),
-        source("attack", "median_mse_o", "Output MSE", "median, [-1,1] units", judged=False),
+        source("attack", "mse_o", "Output MSE", "mean", judged=False),
+        source("attack", "median_mse_o", "Output MSE", "median", judged=False),
         source("attack", "mse_o_target", "Output MSE", "inside the target", judged=False),
         source("attack", "mse_aim", "Output MSE", "to the attack's target", judged=False),
         source("attack", "success", "Success", "share of images", show=percent, judged=False),
