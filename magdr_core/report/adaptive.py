@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from magdr_core.measures.definitions import DEFINITIONS
 from magdr_core.report.chart import Axis, Chart, Look, Point, Series, draw
+from magdr_core.report.detection_tables import point_name
 from magdr_core.report.figures import (
     FINE_POINT,
     IDENTITY,
@@ -155,14 +156,15 @@ def _before(figures: Figures, task: str, attack: AttackCondition) -> AttackCondi
 
 def _detectors(figures: Figures, task: str, attacks: Sequence[AttackCondition]) -> Table | None:
     point, of = figures.strict_point(task), partial(column, "detector")
+    fine, strict = f"F1, {point_name(FINE_POINT)}", f"detected, {point_name(point)}"
     columns = [
-        of("f1", "F1", "oblivious"),
-        of("f1", "F1", "adaptive"),
-        of("recall", "Detected", "oblivious", show=percent),
-        of("recall", "Detected", "adaptive", show=percent),
+        of("f1", "F1", "oblivious", group=fine),
+        of("f1", "F1", "adaptive", group=fine),
+        of("recall", "Detected", "oblivious", show=percent, group=strict),
+        of("recall", "Detected", "adaptive", show=percent, group=strict),
         of("mse_o", "Output MSE", "oblivious, all images"),
-        of("mse_o_undetected", "Output MSE", "adaptive, what is flagged as 0"),
-        of("success_undetected", "Undetected success", "MSE > .05", show=percent),
+        of("mse_o_undetected", "Output MSE", "adaptive, flagged as 0"),
+        of("success_undetected", "Undetected success", "output MSE > 813", show=percent),
         of("kept_at_95_evasion", "Kept at 95% evasion", "of the strongest undefended MSE", show=percent),
         of("kept_targeted", "Kept at 95% evasion", "of the way to the target", show=percent),
     ]
@@ -205,10 +207,10 @@ def _detectors(figures: Figures, task: str, attacks: Sequence[AttackCondition]) 
 def _defenses(figures: Figures, task: str, attacks: Sequence[AttackCondition]) -> Table | None:
     of = partial(column, "defense", reference_competes=False)
     columns = [
-        of("mse_o", "MSE (O)", "oblivious"),
-        of("mse_o", "MSE (O)", "adaptive, best of all modes"),
-        of("median_mse_o", "MSE (O)", "adaptive, median"),
-        of("ssim_o", "SSIM (O)", "adaptive"),
+        of("mse_o", "Output MSE", "oblivious"),
+        of("mse_o", "Output MSE", "adaptive, best of all modes"),
+        of("median_mse_o", "Output MSE", "adaptive, median"),
+        of("ssim_o", "Output SSIM", "adaptive"),
         of("kept", "Kept", "of the strongest undefended MSE", show=percent),
         of("kept_targeted", "Kept", "of the way to the target", show=percent),
     ]
@@ -248,10 +250,10 @@ def _modes(figures: Figures, task: str, attacks: Sequence[AttackCondition], role
             of("recall", "Detected", show=percent),
             of("mse_o", "Output MSE", "all images"),
             of("mse_o_undetected", "Output MSE", "what is flagged as 0"),
-            of("success_undetected", "Undetected success", "MSE > .05", show=percent),
+            of("success_undetected", "Undetected success", "output MSE > 813", show=percent),
         ]
         if detecting
-        else [of("mse_o", "MSE (O)"), of("median_mse_o", "MSE (O)", "median")]
+        else [of("mse_o", "Output MSE"), of("median_mse_o", "Output MSE", "median")]
     )
     seeds, blocks = len(figures.seeds(task)), []
     for attack in attacks:

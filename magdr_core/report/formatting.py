@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from magdr_core.measures.definitions import DEFINITIONS, DISRUPTION, LEVELS_PER_UNIT, Definitions
-from magdr_core.results.frame import FigureValue
+from magdr_core.results.frame import AttackCondition, FigureValue
 
 Format = Callable[[float], str]
 MISSING = "\N{EN DASH}"
@@ -151,6 +151,7 @@ class TableLine:
     kind: Kind = ""
     fields: list[Shown] = field(default_factory=list)
     badge: Badge | None = None
+    component: str = ""
 
 
 @dataclass
@@ -161,6 +162,8 @@ class Block:
     detail: str
     lines: list[TableLine]
     compared: bool = True
+    condition: AttackCondition | None = None
+    """The attack that all of it is of, where it is of one."""
 
 
 @dataclass

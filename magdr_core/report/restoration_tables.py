@@ -25,7 +25,7 @@ def restoration(figures: Figures, task: str, attack: AttackCondition) -> Table |
         damage(),
         _forwards("per image"),
     ]
-    block = Block("", "", lines(figures, task, "defense", attack, sources))
+    block = Block("", "", lines(figures, task, "defense", attack, sources), condition=attack)
     caption, detail = f"Restoration under {attack.label}, {task}", about(figures, task, attack)
     made = table(caption, "Defense", sources, [block], detail=detail, knowledge=False, images=False)
     return _with_differences(figures, task, [attack], made, place=1) if made else None
@@ -117,11 +117,11 @@ def _with_differences(
     head = column("defense", "mse_o_difference", *words, judged=False, wide=True)
     made.columns.insert(place, head)
     show = head.show
-    for attack, block in zip(attacks, made.blocks, strict=True):
-        for component, line in zip(figures.components(task, "defense"), block.lines, strict=True):
-            found = figures.difference(task, attack, component)
+    for block in made.blocks:
+        for line in block.lines:
+            found = figures.difference(task, block.condition, line.component) if block.condition else None
             field = Shown()
-            if found is not None and component != IDENTITY:
+            if found is not None and line.component != IDENTITY:
                 figure, rival, verdict = found
                 field = Shown(figure, show(figure.value))
                 if figure.has_interval:

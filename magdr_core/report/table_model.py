@@ -121,14 +121,16 @@ def attack_blocks(
         noise = figures.is_noise(task, attack)
         detail = f"{attack.strength}; {NOISE}" if noise else attack.strength
         found = lines(figures, task, role, attack, sources)
-        blocks.append(Block(attack.label, detail, found, compared=compare_noise or not noise))
+        compared = compare_noise or not noise
+        blocks.append(Block(attack.label, detail, found, compared=compared, condition=attack))
     return blocks
 
 
 def lines(
     figures: Figures, task: str, role: str, condition: AttackCondition, sources: Sequence[Source]
 ) -> list[TableLine]:
-    """A row per component with the sources' figures."""
+    """A row per component with the sources' figures; without those that have none of the condition, unless
+    they failed."""
     seeds, found = len(figures.seeds(task)), []
     for component in figures.components(task, role):
         line = named(figures, task, role, component)
@@ -141,7 +143,9 @@ def lines(
             if figure is not None and defined is not None and defined.among:
                 field.note = f"n = {figure.n:,}"  # of fewer images than the row's others
             line.fields.append(field)
-        found.append(line)
+        own = [f for f, s in zip(line.fields, sources, strict=True) if s.condition is None] or line.fields
+        if any(field.figure or field.failed for field in own):
+            found.append(line)
     return found
 
 
@@ -154,7 +158,8 @@ def named(figures: Figures, task: str, role: str, component: str) -> TableLine:
         details = [detail] if detail else []
     if figures.sees_masks(task, role, component):
         details.append("given exact masks")
-    return TableLine(label, "; ".join(details), kind, badge=badge_of(figures.run, task, role, component))
+    badge = badge_of(figures.run, task, role, component)
+    return TableLine(label, "; ".join(details), kind, badge=badge, component=component)
 
 
 def defense_name(component: str) -> tuple[str, str, Kind]:

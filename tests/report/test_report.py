@@ -39,6 +39,14 @@ def test_report_detecting_noise_is_never_best(whole):
     assert not any(mark for r in rows for mark in r[2])
 
 
+def test_report_hides_rows_without_figures_and_keeps_failed_ones(whole):
+    whole.cell("detector", "late", "noise", {"auroc": 0.5}).fail("detector", "broken", "pgd", "no")
+    page = page_of(whole)
+    short = page.tables["Detection under pgd, editing"][1:]
+    assert [r[0] for r in short] == ["magdr", "plain", "broken"]
+    assert "late" in [r[0] for r in page.block("Detection in full, editing", "noise")]
+
+
 def test_report_false_alarms(whole):
     page = page_of(whole)
     head, magdr, plain = page.tables["False alarms, editing"]
