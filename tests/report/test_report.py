@@ -140,7 +140,7 @@ def test_report_adaptive_rows_get_a_column_of_their_own(whole):
     whole.rows[-1]["knowledge"] = whole.cells[-1]["facts"]["knowledge"] = "adaptive"
     page = page_of(whole)
     assert "oblivious-only" not in page.text
-    adaptive = page.block("Restoration in full, editing: outputs", "pgd, adaptive")[1]
+    adaptive = page.block("Restoration in full, editing: outputs", "pgd, adaptive")[0]
     assert adaptive[0] == "magdr"
     assert adaptive[1][0] == "adaptive"
     assert adaptive[1][1].startswith("600.0")
