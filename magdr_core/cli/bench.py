@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import click
@@ -29,6 +31,7 @@ from magdr_core.cli.run_progress import RunProgress
 from magdr_core.cli.terminal import Terminal, say_document
 from magdr_core.compare import compare_folders
 from magdr_core.errors import MagdrError, one_line
+from magdr_core.hosting.named_observers import observer_named
 from magdr_core.report import ReportObserver
 from magdr_core.report.compare import page_name, write_page
 
@@ -64,6 +67,13 @@ class Shard(click.ParamType):
 @click.option(
     "--address", metavar="HOST:PORT", help="A running Ray cluster, or auto; else one is started here."
 )
+@click.option(
+    "--observer",
+    "observers",
+    multiple=True,
+    metavar="NAME",
+    help="Tell the run to tensorboard, wandb or mlflow; also PLUGIN/NAME, or a .py file with event hooks.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, nothing else.")
 @device_option
 @block_option
@@ -76,6 +86,7 @@ def command(
     shard: tuple[int, int] | None,
     engine: str,
     address: str | None,
+    observers: tuple[str, ...],
     as_json: bool,
     device: str | None,
     block: tuple[str, ...],
@@ -99,6 +110,7 @@ def command(
         console = Terminal(stderr=as_json)
         progress = RunProgress(ProgressDisplay(console))
         check_writable(cache)
+        watching = {name: observer_named(name) for name in observers}
         benches = []
         for registry in registries or (None,):
             toolkit = open_toolkit(registry, device, block)
@@ -119,7 +131,7 @@ def command(
         folders = [bench.folder for bench in benches]
         if len(set(folders)) < len(folders):
             raise click.UsageError("a registry is named twice; there is nothing to compare it with")
-        results = [_run(bench, console, progress, tables=not as_json) for bench in benches]
+        results = [_run(bench, console, progress, watching, tables=not as_json) for bench in benches]
         pages = [_compare(benches[0], b, cache, console, as_json) for b in benches[1:] if shard is None]
         if as_json:
             runs = [run_document(b, r) for b, r in zip(benches, results, strict=True)]
@@ -176,7 +188,14 @@ def _images_kept(result: RunResult) -> str:
     return f" ({some})" if len(grown) == result.computed else f" ({some} in {len(grown)} of them)"
 
 
-def _run(bench: Bench, console: Terminal, progress: RunProgress, *, tables: bool) -> RunResult:
+def _run(
+    bench: Bench,
+    console: Terminal,
+    progress: RunProgress,
+    observers: Mapping[str, ModuleType],
+    *,
+    tables: bool,
+) -> RunResult:
     registry, profile = bench.toolkit.registry, bench.profile
     samples = "sample" if profile.samples == 1 else "samples"
     console.print(
@@ -193,6 +212,9 @@ def _run(bench: Bench, console: Terminal, progress: RunProgress, *, tables: bool
     host = bench.toolkit.host
     host.add_observer(progress, "progress")
     host.add_observer(ReportObserver(), "report")
+    for name, observer in observers.items():  # last, so that they find the report
+        if host.manager.get_name(observer) is None:  # or the registry names it, too
+            host.add_observer(observer, f"{name} (--observer)")
     start = time.perf_counter()
     with progress.display.running(registry.name, bench.total, progress.watch(bench)):
         result = bench.run()

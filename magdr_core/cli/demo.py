@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from magdr_core.cli.attacks import chosen_attack, ready_attack
 from magdr_core.cli.common import (
@@ -19,18 +20,25 @@ from magdr_core.cli.common import (
 )
 from magdr_core.cli.file_results import new_display
 from magdr_core.cli.media_commands import chosen_conditions, chosen_task, parsed_edits
+from magdr_core.cli.wishes import EDITS, in_words
+from magdr_core.errors import MagdrError
 from magdr_core.inference.demonstration import demonstrate
 from magdr_core.inference.loaded import load
 from magdr_core.inference.sources import Held, Input, PictureSource
 from magdr_core.report.demonstration import DemoSetting, off, sentence, write_page
 from magdr_core.toolkit import Toolkit
 
+PORT = 8765
+
 EXAMPLE = "The astronaut Eileen Collins, a photograph by NASA that comes with scikit-image"
 
 EXAMPLE_SHOWS = ("Brown_Hair", "Smiling")
 
-EDITS = ("Blond_Hair", "Eyeglasses", "Black_Hair", "Smiling")
-"""What the editor is asked for: the first of these that any generator of the registry knows."""
+EXTRA = "pip install 'magdr[demo]'"
+
+ONLY_WRITTEN = {"photo": "--photo", "edits": "--set", "has": "--has", "out": "--out"}
+ONLY_SERVED = {"port": "--port"}
+"""Options by their parameters."""
 
 
 @click.command("demo", context_settings={"help_option_names": ["-h", "--help"]})
@@ -52,6 +60,23 @@ EDITS = ("Blond_Hair", "Eyeglasses", "Black_Hair", "Smiling")
     help="Folder of the page; that of an earlier call is replaced.",
 )
 @click.option("--open/--no-open", "opened", default=False, help="Open the page in the web browser.")
+@click.option(
+    "--serve",
+    is_flag=True,
+    help="Instead of writing a page, serve one to this computer's browsers, where pictures can be chosen.",
+)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=PORT,
+    show_default=True,
+    help="Of --serve; 0 takes a free one.",
+)
+@click.option(
+    "--calibration",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="File of `magdr calibrate`; overrides the registry's.",
+)
 @files_registry_option
 @cache_option
 @device_option
@@ -63,6 +88,9 @@ def command(
     has: tuple[str, ...],
     out: Path,
     opened: bool,
+    serve: bool,
+    port: int,
+    calibration: Path | None,
     registry: Path | None,
     cache: Path,
     device: str | None,
@@ -74,13 +102,20 @@ def command(
 
     \b
       OUT/demo.html   pictures side by side, verdicts and figures in plain words
+
+    With --serve (pip install 'magdr[demo]') it is a page with a form, for pictures that are chosen in the
+    browser: they stay on this computer.
     """
+    _check_options(serve)
+    if serve:
+        _serve(open_for_files(registry, device, block, task), calibration, task, cache, port, opened)
+        return
     given, shows = parsed_edits(edits), parsed_edits(has, "--has")
     check_writable(out)
     display = new_display(False)
     with display.running("demonstration", 3):
         display.step("looking for the face", 0, 0)
-        toolkit = open_for_files(registry, device, block, task)
+        toolkit = _calibrated(open_for_files(registry, device, block, task), calibration)
         label, wanted = asked_for(toolkit, task, given)
         generator = toolkit.generator(label)
         one = load(source_of(photo), generator.size, toolkit.finder())
@@ -113,6 +148,56 @@ def command(
         display.say("no web browser could be opened; open the file yourself")
 
 
+def _calibrated(toolkit: Toolkit, file: Path | None) -> Toolkit:
+    return toolkit if file is None else toolkit.with_calibration(file)
+
+
+def _check_options(serve: bool) -> None:
+    """Raises click.UsageError where an option is of the other way to show the demonstration."""
+    context = click.get_current_context()
+    given = {
+        name
+        for name in (*ONLY_WRITTEN, *ONLY_SERVED)
+        if context.get_parameter_source(name) is not ParameterSource.DEFAULT
+    }
+    for name, option in ONLY_WRITTEN.items():
+        if serve and name in given:
+            raise click.UsageError(
+                f"{option} goes with the page that is written; --serve asks in the browser"
+            )
+    for name, option in ONLY_SERVED.items():
+        if not serve and name in given:
+            raise click.UsageError(f"{option} goes with --serve")
+
+
+def _serve(
+    toolkit: Toolkit, calibration: Path | None, task: str | None, cache: Path, port: int, opened: bool
+) -> None:
+    """Serve the page until Ctrl-C.
+
+    Raises:
+        MagdrError: the extra is not installed, or the port cannot be used.
+    """
+    try:
+        from magdr_core.web.app import app_of
+        from magdr_core.web.server import PageServer
+    except ModuleNotFoundError as e:
+        raise MagdrError(f"--serve needs {e.name}, which is not installed: {EXTRA}") from None
+    from magdr_core.cli.demo_server import DemoService
+
+    display = new_display(False)
+    with display.running("demonstration", 1):
+        service = DemoService(_calibrated(toolkit, calibration), cache, display.step, task=task)
+        server = PageServer(app_of(service), port)
+        display.step("getting ready", 0, 0)
+        service.prepare()
+    display.say(f"{server.url} shows the page, to this computer alone; Ctrl-C ends it")
+    if opened and not webbrowser.open(server.url):
+        display.say("no web browser could be opened; open the address yourself")
+    server.serve_forever()
+    display.say("ended; nothing of the pictures was kept")
+
+
 def source_of(photo: Path | None) -> PictureSource:
     """The photograph that was named, or scikit-image's astronaut."""
     if photo is not None:
@@ -143,9 +228,3 @@ def asked_for(
             return chosen_task(toolkit, task, [edit]), {edit: 1.0}
     chosen = chosen_task(toolkit, next(iter(known), None))
     return chosen, dict.fromkeys(known[chosen][:1], 1.0)
-
-
-def in_words(name: str, value: float) -> str:
-    """A condition as people say it: `Blond_Hair` is blond hair, `AU12` stays."""
-    words = name.replace("_", " ")
-    return f"{'no ' * (not value)}{words if words.isupper() else words.lower()}"

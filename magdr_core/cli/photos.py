@@ -132,7 +132,7 @@ class PhotoWork:
         yield comparison(found, facts), "compare"
 
 
-def picture_facts(found: Treated[Input]) -> dict[str, Any]:
+def picture_facts(found: Treated[Any]) -> dict[str, Any]:
     """What became of a picture, JSON-able: of the face that decides, and of each under `faces`."""
     own = ("width", "height", "notes")
     picture = {k: found.faces[0].facts[k] for k in ("width", "height")}

@@ -31,6 +31,10 @@ Wanted = Literal["all", "largest"] | int
 S = TypeVar("S", bound=PictureSource)
 
 
+class NoFaceError(DataError):
+    """A picture that shows no face, as far as the finder sees."""
+
+
 @dataclass(frozen=True, eq=False)
 class Loaded(Generic[S]):
     """A picture with its face cut out.
@@ -111,7 +115,8 @@ def load_all(given: S, size: int, finder: FaceFinder | None, wanted: Wanted = AL
         wanted: all of them, the largest, or the one with this number; they are numbered by size, from 1.
 
     Raises:
-        DataError: the file cannot be used, or shows no face, or fewer than are asked for.
+        NoFaceError: it shows no face.
+        DataError: the file cannot be used, or shows fewer faces than are asked for.
         ComponentError: the finder fails.
     """
     picture, boxes = _found(given, finder)
@@ -143,7 +148,7 @@ def _found(given: PictureSource, finder: FaceFinder | None) -> tuple[Picture, li
         return picture, [whole_cut(height, width)]
     faces = faces_in(picture.levels, finder)
     if not faces:
-        raise DataError(
+        raise NoFaceError(
             f"{given.path}: no face was found; with --whole (whole=True) its middle square is used"
         )
     return picture, [face_cut(face, height, width) for face in faces]

@@ -76,27 +76,46 @@ def read_picture(path: Path | str) -> Picture:
     """
     path = Path(path)
     with open_regular(path, MAX_BYTES) as file:
-        try:
-            unknown = unreadable(path, file.read(SNIFFED))
-            if unknown:
-                raise DataError(f"{path}: cannot be read here: {unknown}; convert it to PNG or JPEG")
-            file.seek(0)
-            with warnings.catch_warnings():
-                # Pillow's own warnings about large or odd files would go to the terminal; ours are errors.
-                warnings.simplefilter("ignore")
-                return _decode(path, file)
-        except DataError:
-            raise
-        except Image.DecompressionBombError:
-            raise DataError(f"{path}: is larger than {MAX_PIXELS // 10**6} megapixels") from None
-        except Image.UnidentifiedImageError:
-            known = "JPEG, PNG, WebP, AVIF, TIFF, BMP, GIF or PPM"
-            raise DataError(f"{path}: is not a picture ({known}), whatever its name says") from None
-        except MemoryError:
-            raise DataError(f"{path}: needs more memory than there is") from None
-        except Exception as e:
-            # Decoders fail in many ways on damaged files (OSError, SyntaxError, struct.error, ...).
-            raise DataError(f"{path}: is damaged or truncated ({' '.join(str(e).split())})") from None
+        return _read(path, file)
+
+
+def picture_from_bytes(content: bytes, name: str) -> Picture:
+    """The same of a file's content that is in memory, such as an upload; nothing is written to disk.
+
+    Args:
+        content: of a file of one of the formats above.
+        name: what errors call it; its ending is taken for a hint at the format, as a file's is.
+
+    Raises:
+        DataError: as of `read_picture`.
+    """
+    if not content:
+        raise DataError(f"{name}: is empty")
+    return _read(Path(name), BytesIO(content))
+
+
+def _read(path: Path, file: BinaryIO) -> Picture:
+    try:
+        unknown = unreadable(path, file.read(SNIFFED))
+        if unknown:
+            raise DataError(f"{path}: cannot be read here: {unknown}; convert it to PNG or JPEG")
+        file.seek(0)
+        with warnings.catch_warnings():
+            # Pillow's own warnings about large or odd files would go to the terminal; ours are errors.
+            warnings.simplefilter("ignore")
+            return _decode(path, file)
+    except DataError:
+        raise
+    except Image.DecompressionBombError:
+        raise DataError(f"{path}: is larger than {MAX_PIXELS // 10**6} megapixels") from None
+    except Image.UnidentifiedImageError:
+        known = "JPEG, PNG, WebP, AVIF, TIFF, BMP, GIF or PPM"
+        raise DataError(f"{path}: is not a picture ({known}), whatever its name says") from None
+    except MemoryError:
+        raise DataError(f"{path}: needs more memory than there is") from None
+    except Exception as e:
+        # Decoders fail in many ways on damaged files (OSError, SyntaxError, struct.error, ...).
+        raise DataError(f"{path}: is damaged or truncated ({' '.join(str(e).split())})") from None
 
 
 def picture_of(given: Image.Image | np.ndarray[tuple[int, ...], Any], name: str) -> Picture:

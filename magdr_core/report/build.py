@@ -124,7 +124,9 @@ def failures(run: RunData) -> list[FailedCells]:
 
 
 def _images(facts: Facts) -> str:
-    return "clean images" if facts.slice_role == CLEAN else AttackCondition.of(facts).label
+    if facts.slice_role == CLEAN:
+        return f"clean images, through {facts.channel}" if facts.channel else "clean images"
+    return AttackCondition.of(facts).label
 
 
 def costs(run: RunData) -> list[Cost]:

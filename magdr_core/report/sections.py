@@ -10,6 +10,7 @@ from magdr_core.report import detection_tables as detection
 from magdr_core.report import paper_comparison as beside
 from magdr_core.report import restoration_tables as restoration
 from magdr_core.report.adaptive import Adapted, adapted
+from magdr_core.report.channels import channel_table
 from magdr_core.report.figures import Figures
 from magdr_core.report.forensic import Forensics, forensics
 from magdr_core.report.formatting import Table
@@ -36,7 +37,7 @@ class Section:
         setting: generator and dataset.
         attack: name of the strongest attack, which the open tables are of; empty without attacks.
         tables: by what the template calls them; those without rows are left out.
-        other_roles: headings and tables of the roles that plugins bring.
+        other_roles: headings and tables of channels, and of the roles that plugins bring.
         forensics: tables and pictures of forensic models; None without such.
     """
 
@@ -92,7 +93,7 @@ def _section(figures: Figures, task: str, index: int, budget: int) -> Section:
         seeds=figures.seeds(task),
         attack=main.label if main else "",
         tables={name: table for name, table in tables.items() if table is not None},
-        other_roles=other_roles(figures, task),
+        other_roles=_further(figures, task),
         forensics=found,
         figure3=figure3(figures, task, f"figure3-{index}"),
         tradeoff=tradeoff(figures, task, main, f"tradeoff-{index}") if main else None,
@@ -100,3 +101,9 @@ def _section(figures: Figures, task: str, index: int, budget: int) -> Section:
         worst=failing,
         gallery=gallery(figures, task, budget - spent),
     )
+
+
+def _further(figures: Figures, task: str) -> list[tuple[str, Table]]:
+    """Headings and tables that most runs do not have."""
+    behind = channel_table(figures, task)
+    return [*([("Behind channels", behind)] if behind else []), *other_roles(figures, task)]

@@ -111,7 +111,8 @@ def _figures(rows: Sequence[Row]) -> Iterator[str]:
     told: set[str] = set()
     for row in rows:
         knowing = f", {row['knowledge']}" if row["knowledge"] not in ("oblivious", "none", "") else ""
-        name = f"{row['attack']}{knowing}"
+        behind = f", through {row['channel']}" if row.get("channel") else ""
+        name = f"{row['attack']}{knowing}{behind}"
         if name in told:
             continue
         told.add(name)

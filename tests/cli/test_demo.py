@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from magdr_core.cli import demo
+from magdr_core.cli.wishes import in_words
 from magdr_core.inference import Pipeline
 from magdr_core.registry.read import packaged_registry
 from magdr_core.toolkit import Toolkit
@@ -174,6 +175,6 @@ def test_a_photograph_that_cannot_be_used_is_one_line(shown, tmp_path):
 
 
 def test_conditions_are_said_as_people_say_them():
-    assert demo.in_words("Blond_Hair", 1.0) == "blond hair"
-    assert demo.in_words("Eyeglasses", 0.0) == "no eyeglasses"
-    assert demo.in_words("AU12", 0.5) == "AU12"
+    assert in_words("Blond_Hair", 1.0) == "blond hair"
+    assert in_words("Eyeglasses", 0.0) == "no eyeglasses"
+    assert in_words("AU12", 0.5) == "AU12"

@@ -27,7 +27,7 @@ bench train
 evaluation export testing
 compare
 report
-adapt
+adapt leaderboard web
 cli
 builtin
 __main__
