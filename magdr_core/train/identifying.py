@@ -146,7 +146,7 @@ def verification(vectors: Tensor, persons: Tensor) -> dict[str, float]:
     ranks = torch.cat([ones, twos]).argsort().argsort().double() + 1
     wins = ranks[: len(ones)].sum() - len(ones) * (len(ones) + 1) / 2
     levels = ones.sort().values
-    missed = torch.arange(len(levels), device=levels.device) / len(levels)
+    missed = torch.arange(len(levels), device=levels.device).double() / len(levels)
     taken = (twos[None] >= levels[:, None]).double().mean(1)
     nearest = cosines.clone().fill_diagonal_(-2).argmax(1)
     return {
