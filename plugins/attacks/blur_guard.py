@@ -37,11 +37,11 @@ class BlurGuard:
     """The largest disruption by a perturbation that is blurred region by region, best iterate kept.
 
     Args:
-        parser: of the regions.
+        parser: face parser that tells the regions.
         eps: L-infinity bound in [0,1] units.
         steps: gradient steps with widths that stay as they are.
         adapt: steps before, in which widths adapt.
-        rate: of the widths' logarithms (Adam).
+        rate: learning rate of Adam, of the logarithms of the widths.
         step: step size in [0,1] units, the root mean square of a step; 0 means eps / 5.
     """
 

@@ -22,7 +22,7 @@ class PsnrPGD:
     Args:
         psnr: in dB, that each image keeps.
         steps: gradient steps.
-        direction: of a step: the gradient, or its signs.
+        direction: direction of a step: the gradient itself, or its signs.
     """
 
     def __init__(
