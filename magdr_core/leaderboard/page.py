@@ -9,17 +9,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from importlib.resources import files
 from pathlib import Path
 
-from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from magdr_core.files.disk import write_atomically
 from magdr_core.leaderboard.entries import DISRUPTOR, KNOWING, METRICS, PURIFIER, Entry, Metric
 from magdr_core.leaderboard.ranking import REFERENCES, average_ranks, published_shape
-from magdr_core.printable import visible
-from magdr_core.report.template import source as report_source
+from magdr_core.report.template import rendered, source
 
 PAGE = "index.html"
 
@@ -84,18 +81,13 @@ def _write(text: str, path: Path) -> None:
 def render(entries: Sequence[Entry]) -> str:
     """The page; the same entries give the same bytes."""
     boards = [(board, TITLES[board], tables(entries, board)) for board in METRICS]
-    environment = Environment(
-        loader=FunctionLoader(lambda name: (files(__package__) / name).read_text(encoding="utf-8")),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
+    return rendered(
+        "board.html",
+        package="magdr_core.leaderboard",
+        boards=[b for b in boards if b[2]],
+        metrics=METRICS,
+        js=Markup(source("page.js")),
     )
-    text = environment.get_template("board.html").render(
-        css=Markup(report_source("report.css")), boards=[b for b in boards if b[2]], metrics=METRICS
-    )
-    return visible(text, lines=True)
 
 
 def tables(entries: Iterable[Entry], board: str) -> list[BoardTable]:

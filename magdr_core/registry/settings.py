@@ -88,8 +88,8 @@ class ProfileTable(BaseModel):
     further variant of its row. `transfer` and `sweep` add attacks with less knowledge and with growing
     effort, `adaptive` such that know everything. `oracle` says whether the tables have the best candidate by
     the true error, which tries every candidate on every image. `checks` are sanity checks of attacks and
-    rows. `ours` are the components (as `use` names them) whose rows are the method that the tables are about, and no
-    baselines.
+    rows. `ours` are the components (as `use` names them) whose rows are the method that the tables are about,
+    and no baselines.
     """
 
     note: str = ""
