@@ -45,7 +45,7 @@ def choose(page, name, title):
 
 
 def settled(page, expression, wanted):
-    """What an expression gives once it is what is wanted, or after five seconds: observers run a little later."""
+    """What an expression gives, once it is what is wanted or after five seconds: observers run later."""
     end = time.monotonic() + 5
     while (found := page.run(expression)) != wanted and time.monotonic() < end:
         time.sleep(0.05)
