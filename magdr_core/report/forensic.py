@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from magdr_core.measures.definitions import Definitions
 from magdr_core.report.figures import Figures
 from magdr_core.report.formatting import MISSING, Block, Table, TableLine, column, shown
-from magdr_core.report.key_picture import ShownVersion, KeyPicture
+from magdr_core.report.key_picture import KeyPicture, ShownVersion
 from magdr_core.report.picture_grid import Gallery, Panel, Row, png_row, scale_of
 from magdr_core.report.verdict import CardField, TaskCard
 from magdr_core.results.cell import FORGED
