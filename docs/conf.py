@@ -34,6 +34,7 @@ include_patterns = [
     "CHANGELOG.md",
     "CODE_OF_CONDUCT.md",
     "CONTRIBUTING.md",
+    "README.md",
     "SECURITY.md",
     "tests/thirdparty/acme_quality/README.md",
 ]
@@ -48,7 +49,7 @@ suppress_warnings = ["myst.header"]
 # -- The notebook is run, and a cell that fails ends the build.
 nb_execution_mode = "auto"
 nb_execution_raise_on_error = True
-nb_execution_timeout = 120
+nb_execution_timeout = 900
 
 # -- Docstrings: Google's sections, and backticks around code, as everywhere in this project.
 default_role = "code"
@@ -58,6 +59,7 @@ autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
+napoleon_use_ivar = True  # attributes have a list of their own, and are no second entry in the index
 python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 88
 
@@ -74,7 +76,8 @@ html_theme_options = {"navigation_with_keys": False}
 
 CAPTION = re.compile(r"^(\w[^\n]*):$")
 PAGE = re.compile(r"\[[^\]]+\]\(([\w./-]+\.(?:md|ipynb))\)")
-RESULTS = "benchmarks/results/README"
+BELOW = ("docs/api/README", "benchmarks/results/README")
+"""Indices whose pages stand below them in the sidebar, wherever they link to them."""
 
 
 def sidebar(index: str) -> str:
@@ -100,9 +103,10 @@ def contents(pages: Iterable[str], caption: str = "") -> str:
 def add_sidebar(app: Sphinx, name: str, source: list[str]) -> None:
     if name == root_doc:
         source[0] += "\n" + sidebar(source[0])
-    elif name == RESULTS:  # its tables, wherever it links to them
-        below = [page for page in PAGE.findall(source[0]) if not page.startswith("..")]
-        source[0] += "\n" + contents(below)
+    elif name in BELOW:
+        source[0] += "\n" + contents(page for page in PAGE.findall(source[0]) if not page.startswith(".."))
+    elif name == "README":  # a folder is no page; the index lists what is in it
+        source[0] = source[0].replace("](examples)", "](docs/README.md)")
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

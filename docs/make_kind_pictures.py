@@ -20,7 +20,6 @@ from torch import Tensor
 from magdr_core import Toolkit
 from magdr_core.api import AnyCondition, Batch
 from magdr_core.components.objective import build_objective, symmetric_mse
-from magdr_core.functional import PARTS
 from magdr_core.hosting.manager import BUILTIN
 
 FIRST = 1000
@@ -65,10 +64,9 @@ def datasets() -> None:
     rows = list(range(FIRST, FIRST + 6))
     batch = split[rows]
     other = split.edited(rows, {"Eyeglasses": 1 - batch.attributes["Eyeglasses"]})
-    masks = toolkit().build("parser", "faces")(batch.images)
-    hues = torch.linspace(0, 1, len(PARTS) + 1)[:-1]
+    hues = torch.linspace(0, 1, batch.masks.shape[1] + 1)[:-1]
     colours = torch.stack([0.5 + 0.45 * torch.cos(6.2832 * (hues - k / 3)) for k in range(3)], 1)
-    parts = torch.einsum("bnhw,nk->bkhw", masks, colours)
+    parts = torch.einsum("bnhw,nk->bkhw", batch.masks, colours)
     save(
         sheet([batch.images, other, parts], ["drawn", "glasses", "parts"], [""] * 6, 112),
         "kinds/datasets",
@@ -116,6 +114,22 @@ def augmentations() -> None:
         random = toolkit().host.find("augmentation", name).spec.stochastic
         shown[name] = f(x, rng=toolkit().rng(name, ["face"])) if random else f(x)
     save(tiles(shown), "kinds/augmentations")
+
+
+def channels() -> None:
+    """One face behind each of them that needs no others, and what it changes."""
+    x = faces(4).images[:1]
+    shown = {"as it is": x}
+    for name in builtin("channel"):
+        if not toolkit().host.find("channel", name).spec.needs:
+            random = toolkit().host.find("channel", name).spec.stochastic
+            f = toolkit().build("channel", name)
+            shown[name] = f(x, rng=toolkit().rng(name, ["face"])) if random else f(x)
+    images = torch.cat(list(shown.values()))
+    save(
+        sheet([images, (0.5 + 5 * (images - x)).clamp(0, 1)], ["sent", "change x 5"], list(shown), 128),
+        "kinds/channels",
+    )
 
 
 def tiles(shown: dict[str, Tensor], across: int = 6, side: int = 128) -> Image.Image:
@@ -205,8 +219,8 @@ def finders() -> None:
 
 
 def task(name: str) -> None:
-    """Clean, disrupted and restored: inputs and outputs of those of 12 faces that the attack hurts most."""
-    batch = faces(12, TASKS[name])
+    """Clean, disrupted and restored: inputs and outputs of those of 8 faces that the attack hurts most."""
+    batch = faces(8, TASKS[name])
     magdr = toolkit().magdr(name, photographs=False)
     c = drawn(name, batch)
     aim = "towards-input" if name == "replacement" else "untargeted"
@@ -225,7 +239,7 @@ def task(name: str) -> None:
 
 
 PICTURES: dict[str, Callable[[], None]] = {
-    **{f.__name__: f for f in (datasets, generators, attacks, augmentations, restorations)},
+    **{f.__name__: f for f in (datasets, generators, attacks, augmentations, channels, restorations)},
     **{f.__name__: f for f in (forgeries, forensics, finders)},
     **{name: partial(task, name) for name in TASKS},
 }

@@ -116,8 +116,10 @@ MEANINGS = {
     },
     "Transfer": {
         "attack": "label",
-        "surrogate": "label of the generator that perturbations are made on; with the same conditions",
-        "condition": '`"unknown"`: made for another condition than the defender\'s',
+        "surrogate": "label of the generator that perturbations are made on; with the same conditions, "
+        'unless `condition = "surrogate"`',
+        "condition": '`"unknown"`: made for another condition than the defender\'s; `"surrogate"`: for one '
+        "that the surrogate draws, which may take others",
         "generators": "labels of the tasks that it applies to; all if empty",
     },
     "Sweep": {

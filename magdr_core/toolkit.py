@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
@@ -230,13 +231,33 @@ class Toolkit(LiveRegistry):
             RegistryError: no such task or defense, or it only restores; faces of another size.
             CalibrationError: the registry names a calibration file that does not fit.
         """
-        return calibrated_pipeline(
-            self,
-            task,
-            defense,
-            dataset=dataset,
-            cache=Path(cache),
-            photographs=photographs,
-            finder=finder,
-            progress=progress,
-        )
+        told = {"defense": defense, "dataset": dataset, "photographs": photographs, "finder": finder}
+        pipeline = calibrated_pipeline(self, task, cache=Path(cache), progress=progress, **told)
+        if not self.plugins:  # components made in Python are in this process alone
+            pipeline.recipe = _Recipe.of(self, task, {"cache": Path(cache).absolute(), **told})
+        return pipeline
+
+
+@dataclass(frozen=True)
+class _Recipe:
+    """What another process on this machine needs to have the same pipeline; it can be pickled."""
+
+    text: str
+    path: Path
+    origins: Mapping[str, str]
+    device: str
+    block: tuple[str, ...]
+    changes: Changes
+    task: str
+    told: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, toolkit: Toolkit, task: str, told: Mapping[str, Any]) -> _Recipe:
+        written = toolkit.written
+        path, origins, block = written.path.absolute(), dict(written.origins), tuple(toolkit.block)
+        return cls(written.text, path, origins, str(toolkit.device), block, toolkit.changes, task, told)
+
+    def __call__(self) -> Pipeline:
+        registry = replace(parse_registry(self.text, self.path), origins=self.origins)
+        toolkit = Toolkit(registry, device=self.device, block=self.block, changes=self.changes)
+        return toolkit.magdr(self.task, **self.told)

@@ -208,4 +208,9 @@ class ProgressDisplay:
         return next(task for task in self._bar.tasks if task.id == number)
 
     def say(self, message: str) -> None:
-        self.console.print(message, soft_wrap=True)
+        """A sentence."""
+        self.console.say(message)
+
+    def say_path(self, path: object) -> None:
+        """Where something is, on a line that can be copied."""
+        self.console.print(str(path), soft_wrap=True)

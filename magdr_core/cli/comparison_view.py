@@ -25,10 +25,7 @@ _MOST = 12
 
 def print_comparison(console: Terminal, comparison: Comparison, *, everything: bool = False) -> None:
     """Print what was compared, what changed, the differences and the verdict."""
-
-    def say(text: str, style: str | None = None) -> None:
-        console.print(text, style=style, soft_wrap=True)
-
+    say = console.say
     for name, run in (("A", comparison.a), ("B", comparison.b)):
         say(f"{name}  {run.folder}  {_what(run)}")
     _changes(console, comparison)

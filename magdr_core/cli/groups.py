@@ -8,7 +8,7 @@ LONGEST = 200
 """Characters of what is said of a command; click's own group cuts it to one line of the terminal."""
 
 
-class Group(click.Group):
+class CommandGroup(click.Group):
     """A group whose help has every command's first sentence whole."""
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -8,13 +8,15 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 
 from magdr_core.cli.common import block_option
-from magdr_core.cli.groups import Group
+from magdr_core.cli.component_measures import LEGEND, figures_of, measure_lines
+from magdr_core.cli.groups import CommandGroup
 from magdr_core.cli.terminal import say, say_document
 from magdr_core.components.params import describe
 from magdr_core.errors import MagdrError, one_line, suggestion
@@ -25,7 +27,7 @@ _SENTENCE_END = re.compile(r"\.(?<!Eq\.) +(?=[A-Z])")
 """Where a summary's first sentence ends; `Eq. 3` has no end of one in it."""
 
 
-@click.group("plugins", cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group("plugins", cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"]})
 def command() -> None:
     """List, show, check and begin plugins."""
 
@@ -57,8 +59,9 @@ def _matching(patterns: tuple[str, ...], names: Iterable[str], what: str) -> set
     return found
 
 
-def _print(host: PluginHost, entries: list[Entry]) -> None:
-    """A heading per kind, then each component with its plugin and what it is."""
+def _print(host: PluginHost, entries: list[Entry], measures: bool = False) -> None:
+    """A heading per kind, then each component with its plugin and what it is; with `measures` also what is
+    measured of it."""
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     names = max((len(e.name) for e in entries), default=0)
     plugins = max((len(e.origin.plugin) for e in entries), default=0)
@@ -71,6 +74,12 @@ def _print(host: PluginHost, entries: list[Entry]) -> None:
         first = _SENTENCE_END.split(e.spec.summary, maxsplit=1)[0].rstrip(".")
         head = f"  {e.name:<{names}}  {e.origin.plugin:<{plugins}}  "
         for line in beside(head, f"{first}{missing}", width):
+            say(line)
+        for text in measure_lines(figures_of(e)) if measures else ():
+            for line in beside("      ", text, width):
+                say(line)
+    if measures:
+        for line in beside("", LEGEND, width):
             say(line)
 
 
@@ -95,12 +104,14 @@ registry_option = click.option(
 @command.command("list")
 @click.argument("names", nargs=-1, metavar="[NAME ...]")
 @click.option("--kind", "kinds", multiple=True, help="Only one kind, such as attack; `*` is a wildcard.")
+@click.option("--measures", is_flag=True, help="What committed results say of each, with n and intervals.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @registry_option
 @block_option
 def list_(
     names: tuple[str, ...],
     kinds: tuple[str, ...],
+    measures: bool,
     as_json: bool,
     registry: Path | None,
     block: tuple[str, ...],
@@ -116,9 +127,10 @@ def list_(
     called = _matching(names, {e.name for e in entries}, "component named")
     entries = [e for e in entries if e.name in called]
     if as_json:
-        say_document([_facts(e) for e in entries])
+        told = {"measures": lambda e: [asdict(one) for one in figures_of(e)]} if measures else {}
+        say_document([{**_facts(e), **{k: of(e) for k, of in told.items()}} for e in entries])
     else:
-        _print(host, entries)
+        _print(host, entries, measures)
     for fault in faults:
         say(f"magdr: {fault}", err=True)
     if faults:

@@ -104,12 +104,12 @@ def print_tables(console: Terminal, result: RunResult) -> None:
             _other_table(console, figures, task, role, [f for f in order if f.role == role], definitions)
         _sweep_table(console, rows, task)
     for line in _explained(console, every):
-        console.print(line, style="dim")
+        console.say(line, "dim")
     for task, said in remarks(result.rows, cells).items():
         for line in said:
-            console.print(f"note: {task} / {line}", style="yellow", soft_wrap=True)
+            console.say(f"note: {task} / {line}", "yellow")
     if {*every.names("role")} - {FORENSIC} and ADAPTIVE not in every.names("knowledge"):
-        console.print(OBLIVIOUS_ONLY, soft_wrap=True)
+        console.say(OBLIVIOUS_ONLY)
 
 
 def _explained(console: Terminal, rows: FigureTable) -> Iterator[str]:

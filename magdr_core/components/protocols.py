@@ -128,7 +128,7 @@ class Objective(Protocol):
     def select(self, idx: Tensor) -> Objective:
         """The objective of a subset of the images: `idx` is `[n]` indices or `[B]` booleans."""
 
-    def preprocessed(self, f: ImageMap) -> Objective:
+    def preprocessed(self, f: ImageMap | Callable[[Tensor], Tensor]) -> Objective:
         """The same aim for outputs on `f(x)`, with f's geometry undone."""
 
     def postprocessed(self, f: ImageMap) -> Objective:
@@ -305,7 +305,7 @@ class FitData:
     training: Callable[[], Mapping[str, tuple[Samples, Samples]]] = dict
     training_harmless: Callable[[], Mapping[str, Samples]] = dict
     objective: Callable[[Samples], Objective] = _no_objective
-    on: Callable[[Generator], FitData] = _no_other
+    on: Callable[[Any], FitData] = _no_other
 
     __repr__ = one_line_repr
 

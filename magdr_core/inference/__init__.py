@@ -8,6 +8,16 @@ from magdr_core.inference.module import MagDRModule
 from magdr_core.inference.photos import Photo
 from magdr_core.inference.pipeline import Pipeline
 from magdr_core.inference.sources import Input
+from magdr_core.inference.transform import MagDRTransform
 from magdr_core.inference.videos import Clip, ClipFrame
 
-__all__ = ["Clip", "ClipFrame", "Input", "MagDRModule", "Photo", "Pipeline", "generator_spec"]
+__all__ = [
+    "Clip",
+    "ClipFrame",
+    "Input",
+    "MagDRModule",
+    "MagDRTransform",
+    "Photo",
+    "Pipeline",
+    "generator_spec",
+]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from magdr_core.inference.operations import Defend, Detect, FaceJob
 from magdr_core.inference.photos import Photo, photo_of
 from magdr_core.inference.sources import Input, Pictures, sources_of
 from magdr_core.inference.tensors import Images, as_faces
+from magdr_core.inference.transform import MagDRTransform, Missing
 from magdr_core.inference.treated import treated
 from magdr_core.inference.videos import Clip, treated_clip
 from magdr_core.isolation.expectations import deferred
@@ -49,6 +50,7 @@ class Pipeline:
         device: where it computes.
         doubt: what makes every verdict a guess (a calibration on drawn faces, for photographs), or "".
         finder: finds the faces of pictures and clips.
+        recipe: makes the same pipeline in another process, and can be pickled; None if that cannot be done.
 
     >>> from magdr_core import Toolkit
     >>> toolkit = Toolkit.from_registry(device="cpu")
@@ -69,7 +71,9 @@ class Pipeline:
         device: torch.device | None = None,
         doubt: str = "",
         finder: FaceFinder | None = None,
+        recipe: Callable[[], Pipeline] | None = None,
     ) -> None:
+        self.recipe = recipe
         self.generator = generator
         self.magdr = magdr
         self.device = torch.device("cpu") if device is None else device
@@ -296,3 +300,20 @@ class Pipeline:
         """A `torch.nn.Module` whose `forward(x, c)` is the generator's output on the defended input; see
         :class:`MagDRModule`."""
         return MagDRModule(self, generator, value_range=value_range)
+
+    def as_transform(
+        self,
+        c: Condition | None = None,
+        *,
+        edits: Edits | None = None,
+        has: Has = (),
+        whole: bool = False,
+        face: Wanted = ALL,
+        missing: Missing = "keep",
+        value_range: ValueRange = "unit",
+    ) -> MagDRTransform:
+        """A callable that restores the disrupted faces of one picture (PIL, an array `[H,W,3]` or a tensor
+        `[3,H,W]`) and can be pickled, for transforms and data loaders; see :class:`MagDRTransform`."""
+        return MagDRTransform(
+            self, c, edits=edits, has=has, whole=whole, face=face, missing=missing, value_range=value_range
+        )

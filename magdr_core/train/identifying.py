@@ -22,6 +22,15 @@ EDITS = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Eyeglasses", "Smiling")
 """What is changed on some of the training pictures: a person stays the same."""
 
 
+class Persons(nn.Module):
+    """A direction for each person of the training pictures, `rows` `[N,D]` of any length."""
+
+    def __init__(self, count: int, dimension: int) -> None:
+        super().__init__()
+        g = torch.Generator().manual_seed(0)
+        self.rows = nn.Parameter(torch.randn(count, dimension, generator=g))
+
+
 class IdentityTrainer:
     """The network gives directions `[B,D]` of pictures.
 
@@ -37,9 +46,7 @@ class IdentityTrainer:
         kept = context.drawn_once(self._examples)
         self.images, self.edited, self.persons = kept["images"], kept["edited"], kept["persons"]
         count = int(self.persons.max()) + 1
-        self.classes = nn.Module()
-        rows = torch.randn(count, self.net.dimension, generator=torch.Generator().manual_seed(0))
-        self.classes.register_parameter("rows", nn.Parameter(rows.to(context.device)))
+        self.classes = Persons(count, self.net.dimension).to(context.device)
         self._net = NetOptimiser(nn.ModuleList([self.net, self.classes]), context.recipe.lr)
         self.modules: dict[str, nn.Module] = {"net": self.net, "classes": self.classes}
         self.optimisers = self._net.parts
@@ -139,7 +146,7 @@ def verification(vectors: Tensor, persons: Tensor) -> dict[str, float]:
     ranks = torch.cat([ones, twos]).argsort().argsort().double() + 1
     wins = ranks[: len(ones)].sum() - len(ones) * (len(ones) + 1) / 2
     levels = ones.sort().values
-    missed = torch.arange(len(levels), device=levels.device) / len(levels)
+    missed = torch.arange(len(levels), device=levels.device).double() / len(levels)
     taken = (twos[None] >= levels[:, None]).double().mean(1)
     nearest = cosines.clone().fill_diagonal_(-2).argmax(1)
     return {

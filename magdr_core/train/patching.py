@@ -1,8 +1,8 @@
 """Training of low-rank patches that make a generator stand still under attack.
 
-LoRA Patching (Qu et al., arXiv 2510.03747; github.com/ZOMIN28/LoRA-Patching): the patched generator's output is
-held to the first one's on the clean face, where it is shown that and where it is shown it attacked, by PGD on
-the patched generator as it is at that moment. Squared errors, Adam with betas .5 and .999.
+LoRA Patching (Qu et al., arXiv 2510.03747; github.com/ZOMIN28/LoRA-Patching): the patched generator's output
+is held to the first one's on the clean face, where it is shown that and where it is shown it attacked, by PGD
+on the patched generator as it is at that moment. Squared errors, Adam with betas .5 and .999.
 """
 
 from __future__ import annotations

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from magdr_core import functional
 from magdr_core.api import SampleRng
-from magdr_core.functional import down_up, gaussian_blur, jpeg
 
 QUALITIES = {
     71: 0.0132,
@@ -61,9 +61,9 @@ def channel(name: str) -> Channel:
         if kind == "jpeg" and number == int(number) and 1 <= number <= 100:
             return Channel(name, lambda draw: _through_jpeg(int(number)))
         if kind == "resize" and 0 < number < 1:
-            return Channel(name, lambda draw: lambda x: down_up(x, number))
+            return Channel(name, lambda draw: lambda x: functional.down_up(x, number))
         if kind == "blur" and 0 < number <= 16:
-            return Channel(name, lambda draw: lambda x: gaussian_blur(x, number))
+            return Channel(name, lambda draw: lambda x: functional.gaussian_blur(x, number))
     except ValueError:
         pass
     raise ValueError(f"no channel {name!r}: expected {FORMS}")
@@ -83,7 +83,7 @@ def numbers(step: int, count: int) -> list[float]:
 
 
 def _through_jpeg(quality: int) -> Callable[[Tensor], Tensor]:
-    return lambda x: jpeg(x, quality)
+    return lambda x: functional.jpeg(x, quality)
 
 
 def _drawn(draw: float) -> int:

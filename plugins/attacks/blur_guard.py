@@ -37,12 +37,12 @@ class BlurGuard:
     """The largest disruption by a perturbation that is blurred region by region, best iterate kept.
 
     Args:
-        parser: of the regions.
+        parser: finds the regions.
         eps: L-infinity bound in [0,1] units.
         steps: gradient steps with widths that stay as they are.
-        adapt: steps before, in which widths adapt.
-        rate: of the widths' logarithms (Adam).
-        step: step size in [0,1] units, the root mean square of a step; 0 means eps / 5.
+        adapt: gradient steps before these, in which widths adapt.
+        rate: Adam's, for the logarithms of the widths in pixels.
+        step: root mean square of a step, in [0,1] units; 0 means eps / 5.
     """
 
     def __init__(

@@ -25,7 +25,7 @@ class Encoder:
 
     Args:
         aim: `away` from the clean image's code, or towards `zero`.
-        layer: of the generator's features, finest first; -1 is the deepest.
+        layer: number of the generator's features, finest first; -1 is the deepest.
         eps: L-infinity bound in [0,1] units.
         steps: gradient steps.
         step: step size in [0,1] units; 0 means eps / 5.

@@ -52,7 +52,7 @@ class IdentityCloak:
     """The least similarity of a face to itself in the eyes of encoders, best iterate kept.
 
     Args:
-        encoders: of identity; the cloak is made for these, and works on others as far as it transfers.
+        encoders: identity encoders that the cloak is made for; on others it works as far as it transfers.
         eps: L-infinity bound in [0,1] units.
         steps: gradient steps, of a pass of each encoder for each look.
         step: step size in [0,1] units; 0 means eps / 5.

@@ -40,7 +40,7 @@ class Lab:
     """Disruption by colour at constant lightness.
 
     Args:
-        psnr: in dB, that each image keeps; 0 leaves `limit` alone to bound it.
+        psnr: PSNR in dB that each image keeps; 0 leaves `limit` alone to bound it.
         limit: by how much a* and b* of a pixel may move, in units of L*a*b*.
         ascent: `adam`, as published; or steps along `sign` or `gradient`, which reach the bound.
         steps: gradient steps.

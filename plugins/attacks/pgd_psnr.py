@@ -20,9 +20,9 @@ class PsnrPGD:
     Iterates are seen as they are returned, in 8 bits, so that the PSNR is that of the picture in a file.
 
     Args:
-        psnr: in dB, that each image keeps.
+        psnr: PSNR in dB that each image keeps.
         steps: gradient steps.
-        direction: of a step: the gradient, or its signs.
+        direction: where a step goes, along the gradient or along its signs.
     """
 
     def __init__(

@@ -25,7 +25,7 @@ class Square:
     Args:
         eps: L-infinity bound in [0,1] units.
         steps: queries, passes of the generator without gradients.
-        share: of the image's area that the first squares have.
+        share: share of the image's area that the first squares have.
     """
 
     def __init__(

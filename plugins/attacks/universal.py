@@ -53,15 +53,16 @@ class Universal:
     """A perturbation that is learned once and added to every face.
 
     Args:
-        generators: that it is learned on; the attacked one if none.
+        generators: the generators that it is learned on, in this order; the attacked one if none.
         method: `cmua`, as published, or `balanced`.
         eps: L-infinity bound in [0,1] units.
-        steps: of each batch, generator and condition (`cmua`), or of each batch (`balanced`).
+        steps: gradient steps of each batch, generator and condition (`cmua`), or of each batch
+            (`balanced`).
         step: step size in [0,1] units; 0 means eps / 5, the published ratio.
         momentum: what is kept of the perturbation (`cmua`) or of the gradient (`balanced`) at each step.
-        factors: by which each generator's perturbations are multiplied (`cmua`), or its gradients
+        factors: what each generator's perturbations are multiplied by (`cmua`), or its gradients
             (`balanced`), in the order of `generators`; 1 if empty.
-        faces: of the train split that it learns from, at most.
+        faces: how many faces of the train split it learns from, at most.
         batch: faces whose perturbations are averaged.
         rescale: stretch the result until it fills its ball.
     """

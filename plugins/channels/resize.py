@@ -27,7 +27,8 @@ def resize(
     Args:
         scale: share of the height and width that is stored.
         longest: pixels that the longer side may then have, as platforms limit it; 0: any number.
-        filter: what both ways interpolate with; when a picture is made smaller it is widened against aliasing.
+        filter: what both ways interpolate with; when a picture is made smaller it is widened against
+            aliasing.
     """
     height, width = x.shape[2:]
     scale = min(scale, longest / max(height, width)) if longest else scale

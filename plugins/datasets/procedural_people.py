@@ -61,7 +61,7 @@ class ProceduralPeople:
     Args:
         size: side of the square pictures, in pixels.
         grain: factor of the sensor noise; at 1 its standard deviation is up to 0.004 in [0,1] units.
-        pictures: of each person.
+        pictures: how many there are of each person.
     """
 
     def __init__(

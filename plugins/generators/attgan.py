@@ -231,7 +231,7 @@ def attgan(
         weights: weight file, in the keys of the public implementation, plain or in an entry `G`.
         attributes: names of the attributes, one condition entry each, in the order of the training.
         width: channels after the first convolution, as in the weight file (64 in the published models).
-        shortcut: decoder stages that also see the encoder's, as in the weight file (1 in the published models).
+        shortcut: decoder stages that also see the encoder's, as in the weight file (1 in published ones).
         inject: decoder stages, besides the first, that also see the attributes, as in the weight file.
         size: native side of the pictures, in pixels.
     """

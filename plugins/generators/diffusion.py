@@ -298,7 +298,7 @@ def diffusion(
         edits: what is asked for in words, by condition name.
         negative: what is not wanted, in words.
         steps: steps of denoising.
-        strength: share of the steps that img2img and inpainting take; at 1 inpainting begins with noise alone.
+        strength: share of the steps that img2img and inpainting take; at 1 inpainting begins with noise.
         guidance: weight of the text, in units of classifier-free guidance; at 1 there is none.
         image_guidance: weight of the picture, of pix2pix.
         area: top, left, bottom and right of what inpainting paints anew, in shares of the side.

@@ -1,10 +1,11 @@
 """A generator with low-rank patches, which were trained to make it stand still under attack.
 
 Qu, Guo, Hu and Lu, LoRA Patching: Exposing the Fragility of Proactive Defenses against Deepfakes, 2025 (arXiv
-2510.03747; github.com/ZOMIN28/LoRA-Patching), which breaks disruptors from the side of the generator: every convolution and linear layer W becomes W + s B A, where A is
-a layer of W's shape with r outputs, B one of 1x1 from r channels, and s = sigmoid(g) a / sqrt(r) with a
-learned gate g that starts at -1 (r = 8, a = 2). Norms and W itself stay as they are, so what is trained, kept
-and shipped is A, B and g: a fraction of the generator.
+2510.03747; github.com/ZOMIN28/LoRA-Patching), which breaks disruptors from the side of the generator: every
+convolution and linear layer W becomes W + s B A, where A is a layer of W's shape with r outputs, B one of 1x1
+from r channels, and s = sigmoid(g) a / sqrt(r) with a learned gate g that starts at -1 (r = 8, a = 2). Norms
+and W itself stay as they are, so what is trained, kept and shipped is A, B and g: a fraction of the
+generator.
 
 Adapted: B starts at zero, as in LoRA itself (Hu et al., ICLR 2022, arXiv 2106.09685), so that training starts
 at the generator and not near it. The branches are linear, so they are merged into the weights, where they

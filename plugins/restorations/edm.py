@@ -5,8 +5,9 @@ model and the samplers of EDM (Karras et al., NeurIPS 2022) instead of a DDPM. T
 150 of 1000 steps are noise of .11, .17, .26, .34 and .54 in [-1,1], half of that in the [0,1] of `sigma`.
 
 Without added noise the perturbation itself is taken for the noise, as Anti-disrupt (IEEE Access 2024;
-github.com/seclab-yonsei/Anti-disrupt) does, which starts its chain on the received picture at t = 10: deterministic, cheap, and no obstacle to
-an attack that knows of it. That form is a restoration, which Rec-Net may choose.
+github.com/seclab-yonsei/Anti-disrupt) does, which starts its chain on the received picture at t = 10:
+deterministic, cheap, and no obstacle to an attack that knows of it. That form is a restoration, which Rec-Net
+may choose.
 
 The gradient is exact: nothing is detached, and steps are computed again on the way back. A purifier's random
 noise is judged over fresh draws; `noise = "fixed"` is the same noise for every picture, which an attacker

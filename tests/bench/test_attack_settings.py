@@ -8,7 +8,6 @@ import shutil
 
 import pytest
 import torch
-from rich.console import Console
 from sklearn.metrics import f1_score
 
 from magdr_core.bench.group import GroupRun
@@ -17,6 +16,7 @@ from magdr_core.bench.scenarios.transfer import other_conditions
 from magdr_core.cli.calibrate import _tasks
 from magdr_core.cli.media_commands import chosen_task
 from magdr_core.cli.result_view import print_tables
+from magdr_core.cli.terminal import Terminal
 from magdr_core.errors import DataError, MagdrError
 from magdr_core.runtime.samples import attack_samples
 from tests.bench.conftest import DEFENSES, SMALL
@@ -277,7 +277,9 @@ def test_a_sweep_may_be_of_the_first_images_alone(settled):
 
 def test_the_console_shows_figure_3(settled):
     out = io.StringIO()
-    print_tables(Console(file=out, width=200), settled.first)
+    console = Terminal()
+    console.file, console.width = out, 200
+    print_tables(console, settled.first)
     table = out.getvalue().split("F1 after so many steps")[1]
     rows = {r["steps"]: r["value"] for r in settled.first.rows if _f1_of(r, "eq3")}
     line = next(line for line in table.splitlines() if "eq3" in line)

@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 
 from magdr_core.bench.run import RunResult
+from magdr_core.cli.channel_view import channel_tables
 from magdr_core.cli.checks import print_checks
 from magdr_core.cli.result_view import print_tables
 from magdr_core.cli.terminal import Terminal
 from magdr_core.results.cell import as_cells
+from magdr_core.results.frame import FigureTable
 
 
 def fact(role, component, attack, knowledge):
@@ -102,6 +104,27 @@ def test_heads_say_which_way_is_better():
         "F1 ↑",
     ]
     assert "↑ more is better, ↓ less is better" in told
+
+
+def test_figures_behind_channels_fit_a_narrow_terminal_and_say_which_way_is_better():
+    names = ("jpeg", "webp", "resize", "chain")
+    rows = [
+        {
+            **row(fact("defense", "jpeg-defense", "none", "none"), "mse_o", 10.0 + i),
+            "channel": name,
+            "eps": 0.0,
+        }
+        for i, name in enumerate(("", *names))
+    ]
+    rows = [{**one, "steps": 0} for one in rows]
+    console = Terminal()
+    console.file, console.width = io.StringIO(), 60
+    channel_tables(console, FigureTable(rows), "editing", names)
+    told = console.file.getvalue()
+    assert max(map(len, told.splitlines())) <= 60
+    assert "mse_o ↓" in told
+    shown = [float(v) for line in told.splitlines() if "mse_o" in line for v in line.split("↓")[1].split()]
+    assert shown == [10.0, 11.0, 12.0, 13.0, 14.0]
 
 
 def test_arrows_are_ascii_where_the_terminal_is():
