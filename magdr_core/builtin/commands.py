@@ -23,6 +23,7 @@ LINES = {
     "train": "Train a shipped network again, or a plugin's.",
     "weights": "Convert wrapped or pickled weight files to safetensors, without running them.",
     "export": "Write clean, attacked and restored pictures as files, with a card.",
+    "onnx": "Write networks as ONNX files, with a page that runs them in a browser.",
     "adapt": "Make a defense for a generator of your own, from a folder of pictures.",
     "registry": "Show a registry as it runs; look for faults in it.",
     "plugins": "List, show and check components.",

@@ -27,7 +27,7 @@ bench train
 evaluation export testing
 compare
 report
-adapt web
+adapt to_onnx web
 cli
 builtin
 __main__
