@@ -73,8 +73,8 @@ def convertible(component: object, kind: str) -> bool:
 def convert(component: nn.Module, kind: str, label: str, size: int, folder: Path) -> Converted:
     """Write `KIND-LABEL.onnx` into a folder: images `[B,3,S,S]` in [0,1] -> what `CALLS` says.
 
-    B is any number, or 1 where the exporter cannot leave it open. Weights that half precision holds exactly are
-    stored in it, and are made single precision as they are read.
+    B is any number, or 1 where the exporter cannot leave it open. Weights that half precision holds exactly
+    are stored in it, and are made single precision as they are read.
 
     Args:
         component: on the CPU.
