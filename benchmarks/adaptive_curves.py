@@ -58,8 +58,8 @@ def points(known: FigureTable) -> tuple[list[tuple[float, float]], tuple[float, 
 def panel(
     rows: FigureTable, names: list[str], title: str, left: float, top: float, most: float
 ) -> list[Markup]:
-    x = plots.Axis(0.0, most, left, left + WIDTH - LEFT - 10)
-    y = plots.Axis(0.0, 1.0, top + HEIGHT - 40, top)
+    x = plots.Scale(0.0, most, left, left + WIDTH - LEFT - 10)
+    y = plots.Scale(0.0, 1.0, top + HEIGHT - 40, top)
     parts = [plots.text(left, top - 12, title, class_="head")]
     for share in SHARES:
         parts.append(plots.line(x.start, y(share), x.end, y(share), "grid"))

@@ -73,12 +73,12 @@ def curve(rows: FigureTable, name: str, metric: str, variant: Variant = PLAIN) -
 
 
 def panel(
-    lines: Iterable[Line], title: str, left: float, y: plots.Axis, ticks: Iterable[float], first: int
+    lines: Iterable[Line], title: str, left: float, y: plots.Scale, ticks: Iterable[float], first: int
 ) -> list[Markup]:
     """A panel of curves; `first` is the place of its first one in the legend."""
     lines = list(lines)
     places = sorted({x for _, points in lines for x, _ in points})
-    x = plots.Axis(places[0], places[-1], left + 10, left + WIDTH - LEFT - 10, math.log2)
+    x = plots.Scale(places[0], places[-1], left + 10, left + WIDTH - LEFT - 10, math.log2)
     parts = [plots.text(left, y.end - 12, title, class_="head")]
     for tick in ticks:
         parts.append(plots.line(left, y(tick), left + WIDTH - LEFT, y(tick), "grid"))
@@ -131,7 +131,7 @@ def draw(rows: FigureTable) -> str:
             found,
             f"detected (n = {n})",
             LEFT + 10,
-            plots.Axis(0.0, 1.0, bottom, TOP),
+            plots.Scale(0.0, 1.0, bottom, TOP),
             (0.0, 0.25, 0.5, 0.75, 1.0),
             0,
         ),
@@ -139,7 +139,7 @@ def draw(rows: FigureTable) -> str:
             left_over,
             "output MSE left, 0 to 255 squared",
             second,
-            plots.Axis(0.0, most, bottom, TOP, log),
+            plots.Scale(0.0, most, bottom, TOP, log),
             decades,
             len(found),
         ),

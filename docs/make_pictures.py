@@ -1,6 +1,6 @@
 """Draws the pictures of the README and of docs/ into docs/pictures/. Run from the repository root.
 
-python docs/make_pictures.py [NAME ...]     faces, overview, masks, evidence, recnet; all without a name
+python docs/make_pictures.py [NAME ...]     any of `DRAWN` below; without a name all
 """
 
 import sys
@@ -12,11 +12,17 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from magdr_core import Toolkit
+from magdr_core.cli.attacks import chosen_attack, ready_attack
+from magdr_core.cli.demo import EXAMPLE_SHOWS, asked_for, in_words, source_of
 from magdr_core.cli.faces import grid
+from magdr_core.cli.media_commands import chosen_conditions
 from magdr_core.components.batch import Condition
 from magdr_core.components.objective import build_objective, symmetric_mse
 from magdr_core.functional import PARTS
-from magdr_core.magdr.evidence import ITSELF, target_mask
+from magdr_core.inference.demonstration import Demonstration, Version, demonstrate
+from magdr_core.inference.loaded import load
+from magdr_core.magdr import Verdict
+from magdr_core.magdr.evidence import ITSELF
 from magdr_core.media.pictures import to_levels
 from magdr_core.runtime.samples import draw_samples
 
@@ -73,13 +79,43 @@ def overview() -> None:
     sheet(rows, LABELS, [""] * 8, side=128).save(OUT / "overview.png")
 
 
+def demonstration() -> None:
+    """What `magdr demo` does to the astronaut: every picture, verdict and figure is what came out."""
+    toolkit = Toolkit.from_registry("builtin:photos", device="cpu")
+    label, wanted = asked_for(toolkit, None, {})
+    generator = toolkit.generator(label)
+    one = load(source_of(None), generator.size, toolkit.finder())
+    condition = chosen_conditions(generator, wanted, dict.fromkeys(EXAMPLE_SHOWS, 1.0))(one.face[None])
+    attack = ready_attack(toolkit, label, chosen_attack(toolkit), Path("runs/cache"))
+    seed, pipeline = toolkit.registry.seed, toolkit.magdr(label)
+    done = demonstrate(one, condition, attack, pipeline, seed=seed)
+    before, after = done.verdict_on_photograph, done.verdict_on_attacked
+    asked = " and ".join(in_words(name, value) for name, value in wanted.items())
+    columns = [
+        ("A photograph", done.photograph, judged(before), not before.disrupted),
+        (f"Attacked: {done.moved} of 255 levels", done.attacked, judged(after), after.disrupted),
+        ("Restored", done.restored, *restored(done)),
+    ]
+    storyboard(columns, asked).save(OUT / "demonstration.png")
+
+
+def judged(verdict: Verdict) -> str:
+    side = "over" if verdict.disrupted else "under"
+    word = "disrupted" if verdict.disrupted else "not disrupted"
+    return f"{word} (score {verdict.score:.2f}, {side} {verdict.threshold:.2f})"
+
+
+def restored(done: Demonstration) -> tuple[str, bool]:
+    return f"{1 - done.kept:.0%} of the damage is gone", done.kept < 0.5
+
+
 def masks() -> None:
     """What the parser sees, the target region of an edit, and what lies outside."""
     scene = Scene(6)
     x, c = scene.samples.images, scene.samples.conditions
     parts = scene.magdr.magdr.evidence.probe.masks(x, c)
     painted = torch.einsum("bnhw,nk->bkhw", parts, COLOURS / 255)
-    target = target_mask(parts, c, scene.G)
+    target = target_of(scene, parts, c)
     rows = [x, scene.reference, painted, x * target + (1 - target) * 0.9, x * (1 - target) + target * 0.9]
     names = [edit(scene, c[i : i + 1]) for i in range(len(x))]
     picture = sheet(rows, ["input x", "output G(x,c)", "face parts", "target", "outside"], names)
@@ -93,7 +129,7 @@ def evidence() -> None:
     c, probe = scene.samples.conditions[i], scene.magdr.magdr.evidence.probe
     rows: list[Tensor] = []
     for x in (scene.samples.images[i], scene.attacked[i]):
-        outside = 1 - target_mask(probe.masks(x, c), c, scene.G)
+        outside = 1 - target_of(scene, probe.masks(x, c), c)
         made = probe.outputs(x, c, scene.G, probe.augmentations)
         y = made[ITSELF]
         others = [heat((y - made[f.label]).abs()) for f in probe.augmentations]
@@ -137,6 +173,12 @@ def edit(scene: Scene, c: Condition) -> str:
     )
 
 
+def target_of(scene: Scene, parts: Tensor, c: Condition) -> Tensor:
+    """The target region, `[B,1,H,W]`, of masks `[B,N,H,W]`."""
+    own = scene.magdr.magdr.evidence.probe.target(c, scene.G)
+    return (parts * own[:, :, None, None]).sum(1, keepdim=True)
+
+
 def heat(difference: Tensor) -> Tensor:
     """`[B,3,H,W]` differences as black to yellow; .25 of the range is full."""
     level = (difference.mean(1, keepdim=True) * 4).clamp(0, 1)
@@ -160,6 +202,32 @@ def sheet(
     return canvas
 
 
+def storyboard(columns: Sequence[tuple[str, Version, str, bool]], asked: str) -> Image.Image:
+    """A column for each version of a face: its name, the picture, what magdr said of it, the edit of it."""
+    side, margin, gap, pad = 256, 150, 24, 12
+    rows = {"title": pad, "picture": 42, "said": 42 + side + 8, "output": 42 + side + 40}
+    size = (margin + len(columns) * (side + gap), rows["output"] + side + pad)
+    canvas = Image.new("RGB", size, "white")
+    draw = ImageDraw.Draw(canvas)
+    for text, row, lines in (
+        ("picture", "picture", ("the picture",)),
+        ("said", "said", ("what magdr says",)),
+        ("output", "output", ("what a face editor", f"asked for {asked}", "makes of it")),
+    ):
+        top = rows[row] + (0 if text == "said" else side // 2 - 10 * len(lines))
+        for number, line in enumerate(lines):
+            draw.text((pad, top + 20 * number), line, fill="#555555", font=ImageFont.load_default(14))
+    for number, (title, version, said, good) in enumerate(columns):
+        left = margin + number * (side + gap)
+        draw.text((left, rows["title"]), title, fill="black", font=ImageFont.load_default(19))
+        for row, image in (("picture", version.image), ("output", version.output)):
+            large = Image.fromarray(to_levels(image)).resize((side, side), Image.Resampling.LANCZOS)
+            canvas.paste(large, (left, rows[row]))
+        colour = "#1a7f37" if good else "#b42318"
+        draw.text((left, rows["said"]), said, fill=colour, font=ImageFont.load_default(16))
+    return canvas
+
+
 def legend(picture: Image.Image) -> Image.Image:
     canvas = Image.new("RGB", (picture.width, picture.height + 20), "white")
     canvas.paste(picture, (0, 0))
@@ -171,7 +239,8 @@ def legend(picture: Image.Image) -> Image.Image:
     return canvas
 
 
-PICTURES: dict[str, Callable[[], None]] = {f.__name__: f for f in (faces, overview, masks, evidence, recnet)}
+DRAWN = (demonstration, faces, overview, masks, evidence, recnet)
+PICTURES: dict[str, Callable[[], None]] = {f.__name__: f for f in DRAWN}
 
 if __name__ == "__main__":
     OUT.mkdir(parents=True, exist_ok=True)

@@ -2,8 +2,9 @@
 
 python docs/make_registry_reference.py [--check]
 
-What there is comes from the schemas that registries are checked with; only the meanings are written here, by
-the name of their schema. `--check` writes nothing and exits 1 if the file is not what it would be.
+What there is comes from the schemas that registries are checked with. Meanings of a registry's own keys are
+written here, by the name of their schema; those of a component's parameters come from its docstring.
+`--check` writes nothing and exits 1 if the file is not what it would be.
 """
 
 from __future__ import annotations
@@ -109,13 +110,16 @@ MEANINGS = {
         "transfer": "attacks by somebody who lacks something: a list of tables, below",
         "sweep": "detectors along one long run of an attack: a table, below",
         "adaptive": "attacks that know the whole pipeline: a table, below",
+        "oracle": "whether tables have the per-image oracle, which tries every candidate on every image",
         "checks": "sanity checks of attacks and rows: true, false or a table, below",
         "ours": "components, as `use` names them, whose rows are marked as ours and are no baselines",
     },
     "Transfer": {
         "attack": "label",
-        "surrogate": "label of the generator that perturbations are made on; with the same conditions",
-        "condition": '`"unknown"`: made for another condition than the defender\'s',
+        "surrogate": "label of the generator that perturbations are made on; with the same conditions, "
+        'unless `condition = "surrogate"`',
+        "condition": '`"unknown"`: made for another condition than the defender\'s; `"surrogate"`: for one '
+        "that the surrogate draws, which may take others",
         "generators": "labels of the tasks that it applies to; all if empty",
     },
     "Sweep": {
@@ -184,8 +188,9 @@ The defaults are a last resort: one is taken where neither a component's `params
 and, of a single component, where the registry declares none of that kind. So a registry of ten lines runs,
 and whatever ran without defaults runs as before. The oracle's row and `featsim` follow what is taken: the
 oracle chooses from `layers` of `[magdr]`, or from the default ones where a defense of the profile takes them;
-a profile without such a defense has no such row. A registry without any profile has a `quick` one: pgd and
-noise on eight images, `magdr` and `fixed-chain`. `magdr registry show` prints the defaults.
+a profile without such a defense, or with `oracle = false`, has no such row. A registry without any profile
+has a `quick` one: pgd and noise on eight images, `magdr` and `fixed-chain`, no oracle. `magdr registry show`
+prints the defaults.
 """
 
 FORENSICS = """### forgeries, picture_qualities, restored_by, evasions, forensics
@@ -197,11 +202,18 @@ attacked reals and forgeries before they are judged. `evasions` are attacks that
 model that has a gradient. See [forensics](forensics.md).
 """
 
-COMPONENTS = """# Built-in components
+CHANNELS = """### channels
+
+A list of labels: what pictures go through between attack and defense. Clean pictures, every attack's and the
+noise beside them are measured once more behind each. See [channels](channels.md).
+"""
+
+COMPONENTS = r"""# Built-in components
 
 A label without a table means the component of that name with its defaults. Needs are labels of other
-components; a single need that is not given is the registry's first of that kind. `magdr plugins show NAME`
-prints the same for components of other plugins.
+components; a single need that is not given is the registry's first of that kind. Pixel values are from 0 to
+1, which is what "\[0,1\] units" means; a strength may be written in 8-bit steps, as `"6/255"`.
+`magdr plugins show NAME` prints the same, for components of other plugins as well.
 """
 
 
@@ -239,6 +251,7 @@ def tables() -> Iterator[str]:
     for name, info in profiles.ProfileTable.model_fields.items():
         for inner in models_in(info.annotation):
             yield from section(f"### {name}", inner)
+    yield CHANNELS
     yield FORENSICS
 
 
@@ -276,17 +289,20 @@ def table(schema: type[BaseModel]) -> str:
 
 
 def composition(host: PluginHost) -> Iterator[str]:
-    lines = ["| key | takes | default |", "|---|---|---|"]
+    lines = ["| key | takes | default | meaning |", "|---|---|---|---|"]
     for name in dict.fromkeys(
         name
         for kind in ("detector", "defense")
         for spec in [host.find(kind, "magdr").spec]
         for name in (*spec.needs, *spec.schema.model_fields)
     ):
-        users = [k for k in ("detector", "defense") if takes(host.find(k, "magdr"), name)]
+        entries = [host.find(k, "magdr") for k in ("detector", "defense")]
+        users = [e.kind for e in entries if takes(e, name)]
         default = f"`{json.dumps(DEFAULTS[name].labels)}`" if name in DEFAULTS else ""
         takers = " and ".join(f"[{u} magdr](#{u}-magdr)" for u in users)
-        lines.append(f"| `{name}` | {takers} | {default} |")
+        told = dict.fromkeys(meaning(e, name) for e in entries if takes(e, name))
+        says = told.popitem()[0] if len(told) == 1 else "see there"
+        lines.append(f"| `{name}` | {takers} | {default} | {says} |")
     yield "\n".join(lines) + "\n"
 
 
@@ -306,16 +322,33 @@ def component(entry: Entry) -> str:
     if any(facts):
         parts.append(" ".join(filter(None, facts)) + "\n")
     rows = [
-        f"| `{name}` | {cell(typed(spec.schema.model_fields[name]))} | {default_of(default)} |"
+        (name, cell(typed(spec.schema.model_fields[name])), default_of(default))
         for name, _, default in describe(spec.schema)
     ]
-    rows += [f"| `{name}` | {needed(need)} | |" for name, need in spec.needs.items()]
+    rows += [(name, needed(need), "") for name, need in spec.needs.items()]
     if rows:
-        parts.append("\n".join(["| parameter | type | default |", "|---|---|---|", *rows]) + "\n")
+        lines = ["| parameter | type | default | meaning |", "|---|---|---|---|"]
+        lines += [
+            f"| `{name}` | {form} | {default} | {meaning(entry, name)} |" for name, form, default in rows
+        ]
+        parts.append("\n".join(lines) + "\n")
     if isinstance(spec, RestorationSpec) and spec.grid:
         grid = "; ".join(f"`{k}`: {', '.join(map(str, v))}" for k, v in spec.grid.items())
         parts.append(f"Grid: {grid}.\n")
     return "\n".join(parts)
+
+
+def meaning(entry: Entry, parameter: str) -> str:
+    """What the component's docstring says of it.
+
+    Raises:
+        SystemExit: nothing.
+    """
+    told = entry.spec.meanings.get(parameter)
+    if not told:
+        place = f"the docstring of {entry.kind} {entry.name}"
+        raise SystemExit(f"make_registry_reference.py: say in {place} what {parameter} means")
+    return cell(escape(told))
 
 
 def needed(need: Any) -> str:

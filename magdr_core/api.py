@@ -5,12 +5,13 @@ from pydantic import Field
 from magdr_core.components.batch import Batch, Samples, TensorCondition, VectorCondition
 from magdr_core.components.batch import Condition as AnyCondition
 from magdr_core.components.cells import PlannedCell, Portion, UnderAttack
+from magdr_core.components.condition import CodedCondition, code_of
 from magdr_core.components.factories import NamedFactory
 from magdr_core.components.figure import Figure, Threshold
 from magdr_core.components.forensics import ForensicData, Forged
 from magdr_core.components.kind import Kind
 from magdr_core.components.objective import JointObjective
-from magdr_core.components.params import DataPath, Eps, Factory, Weights
+from magdr_core.components.params import DataPath, Eps, Factory, Weights, WeightsFile
 from magdr_core.components.protocols import (
     Attack,
     CalibratedDetector,
@@ -25,6 +26,7 @@ from magdr_core.components.protocols import (
     FitData,
     Gated,
     Generator,
+    IdentityEncoder,
     ImageMap,
     Metric,
     Objective,
@@ -42,6 +44,7 @@ from magdr_core.components.slice import CLEAN, Measured, Slice
 from magdr_core.components.specs import (
     AttackSpec,
     AugmentationSpec,
+    ChannelSpec,
     ComponentSpec,
     DatasetSpec,
     DefenseSpec,
@@ -50,6 +53,7 @@ from magdr_core.components.specs import (
     ForensicSpec,
     ForgerySpec,
     GeneratorSpec,
+    IdentityEncoderSpec,
     MetricSpec,
     Need,
     ParserSpec,
@@ -99,9 +103,11 @@ __all__ = [
     "Box",
     "CalibratedDetector",
     "Cascade",
+    "ChannelSpec",
     "Choice",
     "Choosing",
     "Chosen",
+    "CodedCondition",
     "ComponentError",
     "ComponentSpec",
     "Condition",
@@ -132,6 +138,8 @@ __all__ = [
     "Generator",
     "GeneratorSpec",
     "Guard",
+    "IdentityEncoder",
+    "IdentityEncoderSpec",
     "ImageMap",
     "JointObjective",
     "Kind",
@@ -174,6 +182,8 @@ __all__ = [
     "Video",
     "Weights",
     "WeightsError",
+    "WeightsFile",
+    "code_of",
     "face_cut",
     "find_faces",
     "hookimpl",

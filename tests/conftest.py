@@ -69,7 +69,7 @@ use = "toy/net"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Refuse names with an address in them: each worker of pytest-xdist would collect tests of other names."""
+    """Refuse names with an address in them: workers of pytest-xdist would differ in them."""
     named = [item.nodeid for item in items if re.search(r" at 0x[0-9a-f]+>", item.nodeid)]
     if named:
         raise pytest.UsageError(f"give these parameters an id: {named[0]} (and {len(named) - 1} more)")

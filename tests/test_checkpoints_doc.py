@@ -17,9 +17,13 @@ BLOCKS = (
 )
 REGISTRIES = [b.removeprefix("toml") for b in BLOCKS if b.startswith("toml")]
 
+FACES = '\n[dataset.faces]\nuse = "procedural-faces"\n'
+
 # Trainable numbers of the published networks.
 PARAMETERS = {
     **{"stargan": 8_430_528, "cyclegan": 11_378_179, "ganimation": 8_471_296, "bisenet": 13_300_416},
+    **{"aggan": 8_433_664, "attentiongan": 11_822_949, "attgan": 43_352_707, "hisd": 19_043_939},
+    **{"simswap": 55_051_779, "arcface": 43_590_848},
     **{"xception": 20_811_050, "meso4": 27_898, "meso-inception4": 28_525},
 }
 
@@ -28,11 +32,12 @@ PARAMETERS = {
 def test_a_documented_line_builds_the_published_network(tmp_path, text):
     path = tmp_path / "mine.toml"
     registry = parse_registry(text, path)
-    (((kind, label), instance),) = registry.instances.items()
-    file = instance.params["weights"]
+    (kind, label), instance = next(iter(registry.instances.items()))
+    files = [one.params["weights"] for one in registry.instances.values()]
+    file = files[0]
     with pytest.raises(RegistryError, match=f"weight file '{file}' does not exist"):
         Toolkit(registry, device="cpu").build(kind, label)
-    untrained = parse_registry(edited(text, (file, "random")), path)
+    untrained = parse_registry(edited(text, *((one, "random") for one in files)) + FACES, path)
     built = Toolkit(untrained, device="cpu").build(kind, label).component
     assert sum(p.numel() for p in built.parameters()) == PARAMETERS[instance.use]
 

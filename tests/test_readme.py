@@ -1,5 +1,6 @@
 """What the README says works, as it says it; and the calibration that makes its first command quick."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ from magdr_core.bench.plan import is_restoration
 from magdr_core.results.store import Store
 from magdr_core.toolkit import Toolkit
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = README.split("```")[1::2]
 
 
@@ -50,16 +52,31 @@ def test_the_library_example_runs(tmp_path, monkeypatch, capsys):
     assert "threshold" in capsys.readouterr().out
 
 
-def test_every_command_that_the_readme_names_exists():
+def test_the_table_of_commands_names_every_command_and_no_other():
     from magdr_core.hosting.commands import core_commands
 
-    for line in README.splitlines():
-        if line.startswith("| `magdr "):
-            assert line.split()[2].strip("`") in core_commands()
+    page = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+    rows = [line for line in page.splitlines() if line.startswith("| `magdr ")]
+    assert {row.split()[2].strip("`") for row in rows} == set(core_commands())
 
 
 def test_pictures_of_the_readme_are_there():
-    for part in README.split("](")[1:]:
-        target = part.split(")")[0]
-        if target.endswith(".png"):
-            assert (Path(__file__).parents[1] / target).is_file()
+    pictures = re.findall(r"!\[[^]]+\]\(([^)]+)\)", README)
+    assert pictures
+    assert all((ROOT / picture).is_file() for picture in pictures)
+
+
+def test_the_registry_of_the_example_runs_its_plugin_beside_magdr(tmp_path):
+    for language, name in (("toml", "registry.toml"), ("python", "acme_median.py")):
+        code = next(b for b in BLOCKS if b.startswith(language) and "acme" in b + name and "median" in b)
+        (tmp_path / name).write_text(code.removeprefix(language))
+    toolkit = Toolkit.from_registry(tmp_path / "registry.toml", device="cpu")
+    profile = toolkit.registry.profile("mine")
+    assert is_restoration(toolkit, "acme-median")
+    assert {"identity", "magdr", "acme-median"} == set(profile.defenses)
+
+
+def test_the_first_result_is_two_commands_away_and_before_all_tables():
+    picture, commands = README.index("!["), README.index("magdr demo --open")
+    assert picture < commands < README.index("| --- |")
+    assert README.index("\n```\npip install .\nmagdr demo --open\n```\n") < 1500

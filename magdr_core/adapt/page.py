@@ -5,18 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
-
-from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup
 
 from magdr_core.adapt.measuring import MAGDR, UNDEFENDED, BeforeAndAfter, ComparedFigure
 from magdr_core.adapt.tables import EDITING, GENERIC, GeneratorSource, purifier_name, twin_name
 from magdr_core.files.disk import write_atomically
-from magdr_core.printable import visible
 from magdr_core.report.formatting import MISSING, number, percent
-from magdr_core.report.picture_grid import png_row, scale_of
+from magdr_core.report.picture_grid import GAP, png_row
+from magdr_core.report.template import rendered
+
+_BIG = 128
+"""Pictures up to this size are shown at twice their size."""
 
 _mse = number(4)
 
@@ -72,10 +71,9 @@ def render(
     titles = titles_of(source.task)
     size = source.size
     shown = ["input", "clean", "attacked", *titles]
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    page = environment.from_string(_text("magdr_core.adapt", "page.html")).render(
+    return rendered(
+        "page.html",
+        package="magdr_core.adapt",
         task=source.task,
         registry=source.registry.path.name,
         sentences=sentences(source.task, measured, no_twin=no_twin),
@@ -89,12 +87,10 @@ def render(
             for what in shown
             if what in measured.pictures
         ],
-        width=scale_of(size) * (len(measured.pictures["input"]) * (size + 2) - 2),
+        width=(2 if size <= _BIG else 1) * (len(measured.pictures["input"]) * (size + GAP) - GAP),
         pictures=pictures,
         n=measured.figures[0].n,
-        css=Markup(_text("magdr_core.report", "report.css")),
     )
-    return visible(page, lines=True)
 
 
 def titles_of(task: str) -> dict[str, str]:
@@ -179,7 +175,3 @@ def _share(figure: ComparedFigure) -> str:
 
 def _part(figure: ComparedFigure, of: ComparedFigure) -> str:
     return f"{percent(figure.value / of.value)}" if of.value > 0 else MISSING
-
-
-def _text(package: str, name: str) -> str:
-    return (files(package) / name).read_text(encoding="utf-8")

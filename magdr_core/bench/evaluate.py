@@ -15,7 +15,7 @@ from magdr_core.components.objective import symmetric_mse
 from magdr_core.components.protocols import ImageMap
 from magdr_core.components.rng import SampleRng
 from magdr_core.errors import MagdrError, components_own
-from magdr_core.functional import masked_mean, mse, to_8bit
+from magdr_core.functional import masked_mean, mse, psnr, to_8bit
 from magdr_core.guards import (
     GuardedAttack,
     GuardedDefense,
@@ -32,6 +32,12 @@ from magdr_core.toolkit import Toolkit
 
 Values = Mapping[str, list[float]]
 
+CHANGED = 0.5
+"""So much has to change at a pixel, summed over RGB in [-1,1] units, for it to count as edited."""
+
+MOST_PSNR = 100.0
+"""Of equal images, in dB."""
+
 
 def attack_values(
     clean: Samples,
@@ -41,8 +47,9 @@ def attack_values(
     reference: Tensor,
     region: Tensor | None = None,
 ) -> Values:
-    """Disruption of each image: output MSE in [-1,1] units, over the image and inside the target; success,
-    and of a targeted attack the output's MSE to what it aims at; the largest pixel change in [0,1].
+    """Disruption of each image: output MSE in [-1,1] units, over the image, inside the target, and over what
+    the edit changes; success, and of a targeted attack the output's MSE to what it aims at; the largest pixel
+    change in [0,1], and PSNR of the attacked image.
 
     Args:
         attacked: `[B,3,H,W]`.
@@ -55,12 +62,27 @@ def attack_values(
         "mse_o": symmetric_mse(y, reference),
         "success": objective.reached(y).float(),
         "linf": (attacked - clean.images).abs().flatten(1).amax(1),
+        "psnr_i": psnr(attacked, clean.images).clamp_max(MOST_PSNR),
+        "mse_o_changed": 4.0 * masked_mean((y - reference).square(), changed(clean.images, reference))[:, 0],
     }
     if objective.target is not None:
         values["mse_aim"] = symmetric_mse(y, objective.target)
     if region is not None:
         values["mse_o_target"] = 4.0 * masked_mean((y - reference).square(), region)[:, 0]
     return {name: v.tolist() for name, v in values.items()}
+
+
+def changed(clean: Tensor, reference: Tensor) -> Tensor:
+    """The pixels that an edit changes, by the rule of CMUA-Watermark (Huang et al., AAAI 2022, evaluate.py):
+    the change of the clean output, summed over RGB, is above .5 in [-1,1] units.
+
+    Args:
+        clean, reference: `[B,3,H,W]` in [0,1], clean images and the outputs on them.
+
+    Returns:
+        `[B,1,H,W]`, 0 or 1.
+    """
+    return (2.0 * (reference - clean).abs().sum(1, keepdim=True) > CHANGED).to(clean.dtype)
 
 
 def detector_values(

@@ -127,6 +127,9 @@ class SomeImages:
     def drawn(self, seed: int) -> Samples:
         return self._rows_of(self.whole.drawn(seed))
 
+    def drawn_for(self, generator: GuardedGenerator) -> Samples:
+        return self._rows_of(self.whole.drawn_for(generator))
+
     def attack(self, label: str, surrogate: str = "") -> Any:
         return self.whole.attack(label, surrogate)
 

@@ -18,7 +18,7 @@ from magdr_core.components.fingerprints import digest
 from magdr_core.components.slice import Slice
 from magdr_core.components.task_run import SharedImages
 from magdr_core.errors import ComponentError
-from magdr_core.guards import GuardedAttack
+from magdr_core.guards import GuardedAttack, GuardedGenerator
 from magdr_core.isolation.copies import tensors_in
 from magdr_core.isolation.expectations import deferred
 from magdr_core.registry.settings import Profile
@@ -100,10 +100,16 @@ class GroupImages:
         """The clean images with the conditions that another seed draws."""
         return self._drawn(seed, oracle=False)[0]
 
-    def _drawn(self, seed: int, *, oracle: bool) -> tuple[Samples, Tensor]:
+    def drawn_for(self, generator: GuardedGenerator) -> Samples:
+        """The clean images with conditions that another generator draws."""
+        return self._drawn(self.seed, oracle=False, generator=generator)[0]
+
+    def _drawn(
+        self, seed: int, *, oracle: bool, generator: GuardedGenerator | None = None
+    ) -> tuple[Samples, Tensor]:
         return draw_samples(
             self.data.split(self.profile.split),
-            self.G,
+            generator or self.G,
             first=self.profile.first,
             count=self.profile.samples,
             seed=seed,

@@ -1,4 +1,4 @@
-"""The kinds of component that core knows: ten, and the two of :mod:`magdr_core.builtin.forensic_kinds`."""
+"""The kinds of component that core knows: twelve, and the two of :mod:`magdr_core.builtin.forensic_kinds`."""
 
 from __future__ import annotations
 
@@ -96,12 +96,14 @@ def _guarded_generator(resolved: Any, component: Any, where: str) -> guards.Guar
 
 
 def _guarded_attack(resolved: Any, component: Any, where: str) -> guards.GuardedAttack:
+    spec = resolved.entry.spec
     return guards.GuardedAttack(
         component,
         where,
-        eps=float(resolved.params["eps"]),
+        eps=spec.strength(resolved.params),
+        psnr=float(resolved.params["psnr"]) if spec.norm == "psnr" else None,
         objective=resolved.instance.objective,
-        stochastic=resolved.entry.spec.stochastic,
+        stochastic=spec.stochastic,
     )
 
 
@@ -204,7 +206,7 @@ KINDS = (
         protocol=protocols.Attack,
         guard=_guarded_attack,
         call="(x, objective) -> x_hat",
-        summary="Disruptors, with |x_hat - x| <= eps everywhere.",
+        summary="Disruptors, with |x_hat - x| <= eps everywhere, or a PSNR that images keep.",
         table=AttackTable,
         identity=lambda spec, instance: {"objective": instance.objective or "of the generator"},
         trial=Trial(call=_call_attack, shape=_like_images, images=True, learns=True),
@@ -264,6 +266,34 @@ KINDS = (
         call="(picture) -> [FoundFace, ...]",
         summary="Finders of the faces in one's own pictures and clips.",
         **shipped("finder", "found", "kept", "alike", "nothing"),
+    ),
+    Kind(
+        name="channel",
+        plural="channels",
+        spec=specs.ChannelSpec,
+        protocol=protocols.ImageMap,
+        guard=_guarded_by(guards.GuardedChannel),
+        call="(x) -> x'",
+        summary="What published pictures go through on their way: resizing, codecs, chains of both.",
+        trial=Trial(call=_call_on_images, shape=_like_images, images=True, any_size=True),
+        **shipped("channel"),
+    ),
+    Kind(
+        name="identity_encoder",
+        plural="identity_encoders",
+        spec=specs.IdentityEncoderSpec,
+        protocol=protocols.IdentityEncoder,
+        guard=_guarded_by(guards.GuardedIdentityEncoder),
+        call="(x) -> [B,D]",
+        summary="Identity encoders: who is shown, as vectors of length 1.",
+        trial=Trial(
+            call=_call_on_images,
+            shape=lambda given: (len(given.images), given.dimension),
+            any_size=True,
+            network=True,
+            gradient=lambda spec: spec.gradient,
+        ),
+        **shipped("identity_encoder", "identities"),
     ),
 )
 

@@ -10,6 +10,7 @@ file holds is computed and cached. What a component cannot load again is not kep
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -202,7 +203,7 @@ class Calibrator:
         return digest(self._learned(label, surrogate)[1]) if self._learners[label] else None
 
     def _learned(self, label: str, surrogate: str) -> tuple[GuardedAttack, dict[str, Any]]:
-        task = surrogate or self.task
+        task = self._first_learned_on(label) or surrogate or self.task
         own = task == self.task
         generator: GuardedGenerator = self.generator if own else self.toolkit.build("generator", task)
 
@@ -221,18 +222,40 @@ class Calibrator:
         )
         return self._calibrated("attack", label, lambda: self.toolkit.build("attack", label), compute, key)
 
+    def _first_learned_on(self, label: str) -> str:
+        """The first of the generators that an attack names to learn on; empty where it names none."""
+        resolved = self.toolkit.resolve("attack", label)
+        named = resolved.needs.get(resolved.entry.spec.learns_on) or ("",)
+        first: str = named[0]
+        return first
+
     def _fit_attack(self, label: str, attack: GuardedAttack, generator: GuardedGenerator) -> dict[str, Any]:
         part = self.samples.partition.train
-        clean, _ = draw_samples(
-            self.data.split(part.split), generator, first=part.first, count=part.count, seed=self.policy.seed
-        )
-        data = FitData(
-            clean=clean,
-            attacked={},
-            progress=lambda done, total: self.progress(f"fitting {label}", done, total),
-            objective=lambda samples: objective_of(attack, generator, samples),
-        )
-        return {"state": _kept(attack, attack.fit(data, generator))}
+
+        def on(generator: GuardedGenerator) -> FitData:
+            clean, _ = draw_samples(
+                self.data.split(part.split),
+                generator,
+                first=part.first,
+                count=part.count,
+                seed=self.policy.seed,
+            )
+            return FitData(
+                clean=clean,
+                attacked={},
+                progress=lambda done, total: self.progress(f"fitting {label}", done, total),
+                objective=lambda samples: objective_of(attack, generator, samples),
+                on=on_another,
+            )
+
+        with ExitStack() as stack:
+
+            def on_another(other: GuardedGenerator) -> FitData:
+                if isinstance(other, GuardedGenerator):  # a handle is of the generator that is plain already
+                    stack.enter_context(other.plain())
+                return on(other)
+
+            return {"state": _kept(attack, attack.fit(on(generator), generator))}
 
     def _calibrated(
         self,

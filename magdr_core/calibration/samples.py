@@ -161,7 +161,8 @@ class CalibrationSamples:
         """
         clean = self.clean(name, oracle)
         edited: dict[str, Samples] = {}
-        strengths = [float(self.toolkit.resolve("attack", a).params["eps"]) for a in self.attacks.values()]
+        attacks = [self.toolkit.resolve("attack", a) for a in self.attacks.values()]
+        strengths = [one.entry.spec.strength(one.params) for one in attacks]
         for eps in dict.fromkeys(strengths):
             noise = self.toolkit.sibling("attack", "noise", eps=eps)
             parts = [

@@ -76,4 +76,4 @@ def command(
     for sentence in sentences(generator, made.measured, no_twin=made.no_twin):
         display.say(sentence)
     for path in (made.page, made.figures, made.registry):
-        display.say(str(path))
+        display.say_path(path)

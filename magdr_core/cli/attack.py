@@ -31,6 +31,8 @@ def command(
     task: str | None,
     edits: tuple[str, ...],
     has: tuple[str, ...],
+    source: Path | None,
+    text: str | None,
     whole: bool,
     as_json: bool,
     registry: Path | None,
@@ -65,11 +67,19 @@ def command(
         label = media.chosen_task(toolkit, task, wanted)
         chosen = chosen_attack(toolkit, attack)
         generator = toolkit.generator(label)
-        conditions = media.chosen_conditions(generator, wanted, media.parsed_edits(has, "--has"))
         found_by = chosen_finder(toolkit, finder, whole)
+        conditions = media.chosen_conditions(
+            generator,
+            wanted,
+            media.parsed_edits(has, "--has"),
+            source=media.source_face(source, generator, found_by),
+            text=text,
+            device=toolkit.device,
+        )
         head = {
             "command": "attack",
             **media.condition_facts(toolkit, label, conditions),
+            **({} if source is None else {"source": str(source)}),
             "attack": chosen,
             **media.finder_facts(found_by),
         }

@@ -170,7 +170,7 @@ def _compare(
     try:
         comparison = compare_folders(first.folder, later.folder, cache)
     except MagdrError as e:
-        console.print(f"not compared: {one_line(e)}", soft_wrap=True)
+        console.say(f"not compared: {one_line(e)}")
         return told | {"error": one_line(e)}
     page = write_page(comparison, later.folder / page_name(first.folder))
     if not as_json:

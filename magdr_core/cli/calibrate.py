@@ -121,7 +121,7 @@ def command(
     if pictures is not None:
         content["provenance"] |= pictures.provenance()
     write_calibration(out, content)
-    display.say(str(out))
+    display.say_path(out)
     if pictures is not None:
         say_how_to_use(display, toolkit.registry.path.name, out)
         if pictures.skipped:

@@ -14,11 +14,11 @@ def print_checks(console: Terminal, result: RunResult) -> None:
     if not result.checks:
         return
     for line in failed_lines(result.checks):
-        console.print(line, style="red", soft_wrap=True)
+        console.say(line, "red")
     for row in result.checks:
         if row["badge"] == "incomplete":
             line = f"incomplete: {row['task']} / {_what(row)}: {row['why']}"
-            console.print(line, style="yellow", soft_wrap=True)
+            console.say(line, "yellow")
     badges = [row["badge"] for row in result.checks]
     counts = ", ".join(f"{badges.count(b)} {b}" for b in dict.fromkeys(sorted(badges)))
     console.print(f"sanity checks: {counts}")

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 import torch
+from rich.console import RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn
-from rich.table import Column
+from rich.table import Column, Table
 from rich.text import Text
 
 from magdr_core.bench.steps import INSIDE
@@ -24,7 +25,10 @@ from magdr_core.registry.read import default_registry
 from magdr_core.toolkit import Toolkit
 
 LONGEST = 60
-"""Characters of a title beside a progress bar."""
+"""Characters of a title beside or below a progress bar."""
+
+BESIDE = 104
+"""Columns of a terminal that has room for a bar and such a title beside it."""
 
 device_option = click.option("--device", help="auto, cpu, cuda or cuda:N; overrides the registry.")
 block_option = click.option(
@@ -111,6 +115,27 @@ class _Left(ProgressColumn):
         return Text(f"about {rounded(task.time_remaining)} left" if task.time_remaining else "")
 
 
+class _Bars(Progress):
+    """Bars with their titles beside them, or below where the terminal is too narrow for both."""
+
+    def __init__(self, *columns: ProgressColumn, console: Terminal, **more: Any) -> None:
+        self.terminal = console  # Rich asks for what is shown before it has kept its own
+        super().__init__(*columns, console=console, **more)
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        if self.terminal.width >= BESIDE:
+            yield from super().get_renderables()
+            return
+        columns = [c for c in self.columns[:-1] if isinstance(c, ProgressColumn)]
+        for task in self.tasks:
+            if task.visible:
+                table = Table.grid(*(c.get_table_column().copy() for c in columns), padding=(0, 1))
+                table.add_row(*(c(task) for c in columns))
+                yield table
+                if task.description:
+                    yield Text(task.description, overflow="fold")
+
+
 class ProgressDisplay:
     """Nested progress: cells of a run, and the long step inside one. Plain lines without a terminal."""
 
@@ -118,7 +143,7 @@ class ProgressDisplay:
         self.console = console
         self.live = console.is_terminal
         self.left: TimeLeft | None = None
-        self._bar = Progress(
+        self._bar = _Bars(
             BarColumn(bar_width=16),
             MofNCompleteColumn(table_column=Column(justify="right", no_wrap=True)),
             _Left(self),
@@ -183,4 +208,9 @@ class ProgressDisplay:
         return next(task for task in self._bar.tasks if task.id == number)
 
     def say(self, message: str) -> None:
-        self.console.print(message, soft_wrap=True)
+        """A sentence."""
+        self.console.say(message)
+
+    def say_path(self, path: object) -> None:
+        """Where something is, on a line that can be copied."""
+        self.console.print(str(path), soft_wrap=True)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from rich import box
 from rich.table import Table
 
+from magdr_core.cli.fitting_table import arrow, arrows_explained
 from magdr_core.cli.terminal import Terminal, stacked
 from magdr_core.compare import Compared, Comparison
 from magdr_core.compare.align import Place, grouped
@@ -24,10 +25,7 @@ _MOST = 12
 
 def print_comparison(console: Terminal, comparison: Comparison, *, everything: bool = False) -> None:
     """Print what was compared, what changed, the differences and the verdict."""
-
-    def say(text: str, style: str | None = None) -> None:
-        console.print(text, style=style, soft_wrap=True)
-
+    say = console.say
     for name, run in (("A", comparison.a), ("B", comparison.b)):
         say(f"{name}  {run.folder}  {_what(run)}")
     _changes(console, comparison)
@@ -46,6 +44,8 @@ def print_comparison(console: Terminal, comparison: Comparison, *, everything: b
             own = [row for row in rows if row.place.task == task and row.verdict == verdict]
             if own:
                 _table(console, f"{task}, {VERDICTS[verdict]}: B minus A on the same images", own)
+    if rows:
+        say(arrows_explained(console))
     for line in rule_lines(comparison):
         say(line)
     say(counted(comparison), "bold red" if comparison.found_worse else None)
@@ -109,7 +109,8 @@ def _table(console: Terminal, title: str, rows: Sequence[Compared]) -> None:
     for row in rows:
         place = row.place
         what = f"{place.component} itself" if place.role == "attack" else place.component
-        metric = f"{row.metric} {row.variant}".strip()
+        better = arrow(console, "higher" if row.higher_is_better else "lower")
+        metric = f"{row.metric} {better} {row.variant}".strip()
         images = place.where.partition(", ")[2] + (f", seed {place.seed}" if seeds else "")
         interval = f"[{figure(row, row.low)}, {figure(row, row.high)}]"
         table.add_row(

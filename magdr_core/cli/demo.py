@@ -143,7 +143,7 @@ def command(
     display.say(sentence(done, setting))
     display.say(f"error of the attacked edit: {off(done.attacked.error)}")
     display.say(f"error of the restored edit: {off(done.restored.error)}")
-    display.say(str(page))
+    display.say_path(page)
     if opened and not webbrowser.open(page.resolve().as_uri()):
         display.say("no web browser could be opened; open the file yourself")
 

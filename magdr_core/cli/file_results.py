@@ -95,9 +95,10 @@ class FileReport:
         else:
             first, *rest = self.telling.lines(facts)
             lines = [f"{given.path}: {first}", *(f"  {line}" for line in rest)]
-            lines += [f"  {path}" for path in facts.get("files", {}).values()]
             for line in lines:
                 self.display.say(line)
+            for path in facts.get("files", {}).values():
+                self.display.say_path(f"  {path}")
         self.display.advance("")
 
     def skip(self, given: Input, error: MagdrError) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from rich.table import Table
-
+from magdr_core.cli.fitting_table import FittingTable, Head
 from magdr_core.cli.terminal import Terminal
+from magdr_core.forensics.figures import FIGURES
 from magdr_core.results.cell import RESTORED_BY
 from magdr_core.results.columns import Row
 from magdr_core.results.forensic_grid import SEEN, ForensicGrid, family
@@ -16,6 +16,7 @@ UNSEEN = "*"
 UNDER = "under "
 FALSE_ALARMS = "false_alarms"
 OF_REALS = (FALSE_ALARMS, "auc_edited", "auc_noise")
+_BETTER = {figure.name: figure.better for figure in FIGURES}
 
 
 def forensic_tables(console: Terminal, rows: Iterable[Row], task: str, qualities: Sequence[str]) -> None:
@@ -34,16 +35,17 @@ def forensic_tables(console: Terminal, rows: Iterable[Row], task: str, qualities
         ]
         if not models:
             continue
-        table = Table(title=f"{task}: {said} ({UNSEEN} a family that the model has not seen)")
-        table.add_column("pictures", no_wrap=True)
-        for model in models:
-            table.add_column(model, justify="right", overflow="fold")
+        table = FittingTable(
+            f"{task}: {said} ({UNSEEN} a family that the model has not seen)",
+            ["pictures"],
+            [[Head([model], _BETTER[metric])] for model in models],
+        )
         # Restored reals are told one by one: a mean of whole, attacked and noisy ones would say nothing.
         for quality in ("", *filter(_is_restored, grid.qualities if metric in OF_REALS else ())):
             for attack in attacks:
                 fields = [_field(grid, attack, model, metric, quality) for model in models]
                 if any(field != MISSING for field in fields):
-                    table.add_row(_named(family(attack), quality), *fields)
+                    table.add_row([_named(family(attack), quality)], fields)
         for quality in grid.qualities:
             if metric in OF_REALS and _is_restored(quality):
                 continue
@@ -52,8 +54,8 @@ def forensic_tables(console: Terminal, rows: Iterable[Row], task: str, qualities
             means = [grid.mean(model, metric, quality, attacks=of) for model in models]
             if (quality or len(of) > 1) and any(mean is not None for mean in means):
                 fields = [MISSING if mean is None else f"{mean:.2f}" for mean in means]
-                table.add_row(_named("real" if reals else "mean", quality), *fields)
-        console.print(table)
+                table.add_row([_named("real" if reals else "mean", quality)], fields)
+        table.print(console)
 
 
 def _field(grid: ForensicGrid, attack: str, model: str, metric: str, quality: str) -> str:

@@ -29,7 +29,7 @@ class AttackJob:
         self.generator = generator
         self.attack = attack
         self.seed = seed
-        self.limit: float | None = attack.eps
+        self.limit: float | None = attack.limit
 
     def __call__(self, x: Tensor, c: Condition, ids: Sequence[str]) -> list[Result]:
         """`[B,3,S,S]`, 8-bit cuts, B conditions and names; a result with the attacked cut for each."""

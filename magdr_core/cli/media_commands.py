@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+import torch
 
 from magdr_core.cli.clips import ClipWork
 from magdr_core.cli.common import (
@@ -28,7 +29,7 @@ from magdr_core.cli.photos import PhotoWork
 from magdr_core.errors import DataError, RegistryError, suggestion
 from magdr_core.files.checkpoint import read_card
 from magdr_core.guards import GuardedFinder, GuardedGenerator
-from magdr_core.inference.loaded import ALL, LARGEST, Wanted
+from magdr_core.inference.loaded import ALL, LARGEST, Loaded, Wanted, load
 from magdr_core.inference.shown import Keeping
 from magdr_core.media import FaceFinder
 from magdr_core.runtime.conditions import known_name
@@ -52,6 +53,13 @@ _OPTIONS = (
         metavar="NAME[=VALUE]",
         help="What the pictures show already (=0: do not show), where it shall not be found out.",
     ),
+    click.option(
+        "--source",
+        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="FILE",
+        help="A picture that tells whose face is put in, or in which style, to generators that take one.",
+    ),
+    click.option("--text", metavar="TEXT", help="What shall be done, to generators that take it in words."),
     click.option("--whole", is_flag=True, help="No search for a face: the largest square in the middle."),
     click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, nothing else."),
     files_registry_option,
@@ -164,18 +172,38 @@ def chosen_task(toolkit: Toolkit, task: str | None, edits: Iterable[str] = ()) -
 
 
 def chosen_conditions(
-    generator: GuardedGenerator, edits: Mapping[str, float], has: Mapping[str, float]
+    generator: GuardedGenerator,
+    edits: Mapping[str, float],
+    has: Mapping[str, float],
+    *,
+    source: Loaded[Any] | None = None,
+    text: str | None = None,
+    device: torch.device | str = "cpu",
 ) -> Keeping:
-    """The condition for each picture, `[1,C]`, from its face.
+    """The condition for each picture, `[1,C]`, from its face, and from a source picture or a text.
 
     Raises:
         DataError: an unknown name, no edit for a generator that needs one, or an edit that changes nothing.
     """
     names = generator.condition_names
     known_name(generator, has)
-    if names and not edits:
-        raise DataError(f"say what the generator shall do with --set NAME; it knows {', '.join(names)}")
-    return Keeping(generator, edits, has)
+    if names and not edits and text is None:
+        words = ", or in words with --text" if generator.takes_text else ""
+        known = ", ".join(names)
+        raise DataError(f"say what the generator shall do with --set NAME{words}; it knows {known}")
+    face = None if source is None else source.face[None].to(device)
+    return Keeping(generator, edits, has, source=face, text=text)
+
+
+def source_face(
+    path: Path | None, generator: GuardedGenerator, finder: FaceFinder | None
+) -> Loaded[Any] | None:
+    """The face of the picture that --source names, cut as those of the other pictures are.
+
+    Raises:
+        DataError: it cannot be used, or shows no face.
+    """
+    return None if path is None else load(Input(path, path.name), generator.size, finder)
 
 
 def condition_facts(toolkit: Toolkit, task: str, asked: Keeping) -> dict[str, Any]:
@@ -186,6 +214,7 @@ def condition_facts(toolkit: Toolkit, task: str, asked: Keeping) -> dict[str, An
     return {
         "task": task,
         "set": dict(asked.edits),
+        **({} if asked.text is None else {"text": asked.text}),
         "has": dict(asked.has),
         "kept": kept,
         # An editor that only adds leaves alone what it is not told of.
@@ -259,6 +288,8 @@ def judge(
     task: str | None,
     edits: tuple[str, ...],
     has: tuple[str, ...],
+    source: Path | None,
+    text: str | None,
     whole: bool,
     as_json: bool,
     registry: Path | None,
@@ -287,9 +318,17 @@ def judge(
             toolkit = toolkit.with_calibration(calibration)
         label = chosen_task(toolkit, task, sought)
         generator = toolkit.generator(label)
-        conditions = chosen_conditions(generator, sought, parsed_edits(has, "--has"))
         found_by = chosen_finder(toolkit, finder, whole)
+        conditions = chosen_conditions(
+            generator,
+            sought,
+            parsed_edits(has, "--has"),
+            source=source_face(source, generator, found_by),
+            text=text,
+            device=toolkit.device,
+        )
         facts = condition_facts(toolkit, label, conditions) | calibration_facts(toolkit, label)
+        facts |= {} if source is None else {"source": str(source)}
         head = {"command": command, **facts, "defense": defense, **finder_facts(found_by)}
         report = FileReport(new_display(as_json), as_json, head, stdout)
         display = new_display(as_json)

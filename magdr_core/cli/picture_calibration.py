@@ -46,4 +46,4 @@ def say_how_to_use(display: ProgressDisplay, registry: str, file: Path) -> None:
     """The option and the line of the registry that use the file."""
     display.say(f"use it with `magdr defend --calibration {file}`, or in {registry}:")
     display.say("  [calibration]")
-    display.say(f'  file = "{file}"')
+    display.say_path(f'  file = "{file}"')

@@ -6,6 +6,7 @@ import fnmatch
 import re
 import shutil
 import sys
+import textwrap
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -15,6 +16,7 @@ import click
 
 from magdr_core.cli.common import block_option
 from magdr_core.cli.component_measures import LEGEND, figures_of, measure_lines
+from magdr_core.cli.groups import CommandGroup
 from magdr_core.cli.terminal import say, say_document
 from magdr_core.components.params import describe
 from magdr_core.errors import MagdrError, one_line, suggestion
@@ -25,7 +27,7 @@ _SENTENCE_END = re.compile(r"\.(?<!Eq\.) +(?=[A-Z])")
 """Where a summary's first sentence ends; `Eq. 3` has no end of one in it."""
 
 
-@click.group("plugins", context_settings={"help_option_names": ["-h", "--help"]})
+@click.group("plugins", cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"]})
 def command() -> None:
     """List, show, check and begin plugins."""
 
@@ -58,11 +60,11 @@ def _matching(patterns: tuple[str, ...], names: Iterable[str], what: str) -> set
 
 
 def _print(host: PluginHost, entries: list[Entry], measures: bool = False) -> None:
-    """A heading per kind, then one line per component, cut to the width of a terminal; with `measures` also
-    what is measured of it."""
+    """A heading per kind, then each component with its plugin and what it is; with `measures` also what is
+    measured of it."""
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     names = max((len(e.name) for e in entries), default=0)
     plugins = max((len(e.origin.plugin) for e in entries), default=0)
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 10_000
     kind = ""
     for e in entries:
         if e.kind != kind:
@@ -70,12 +72,28 @@ def _print(host: PluginHost, entries: list[Entry], measures: bool = False) -> No
             kind = e.kind
         missing = f" (needs {', '.join(e.spec.missing)})" if e.spec.missing else ""
         first = _SENTENCE_END.split(e.spec.summary, maxsplit=1)[0].rstrip(".")
-        line = f"  {e.name:<{names}}  {e.origin.plugin:<{plugins}}  {first}{missing}"
-        say(line if len(line) <= width else line[: width - 3] + "...")
+        head = f"  {e.name:<{names}}  {e.origin.plugin:<{plugins}}  "
+        for line in beside(head, f"{first}{missing}", width):
+            say(line)
         for text in measure_lines(figures_of(e)) if measures else ():
-            say(f"      {text}")
+            for line in beside("      ", text, width):
+                say(line)
     if measures:
-        say(LEGEND)
+        for line in beside("", LEGEND, width):
+            say(line)
+
+
+LEAST_BESIDE = 40
+"""Columns below which a text stands under what it is about, not beside it."""
+
+
+def beside(head: str, text: str, width: int | None) -> list[str]:
+    """The lines of a text behind its head, or under it where little room is left; one without a width."""
+    if width is None or len(head) + len(text) <= width:
+        return [f"{head}{text}"]
+    if width - len(head) >= LEAST_BESIDE:
+        return textwrap.wrap(text, width, initial_indent=head, subsequent_indent=" " * len(head))
+    return [head.rstrip(), *textwrap.wrap(text, width, initial_indent="    ", subsequent_indent="    ")]
 
 
 registry_option = click.option(
@@ -140,14 +158,23 @@ def show(name: str, as_json: bool, registry: Path | None, block: tuple[str, ...]
             say(f"  source: {e.spec.cite}")
         for parameter, form, default in describe(e.spec.schema):
             say(f"  {parameter}: {form} = {default}")
+            _say_meaning(e, parameter)
         for need, what in e.spec.needs.items():
             several = ("one", "a list of", "a list of lists of")[what.depth]
             say(f"  {need}: {several} [{what.kind}.LABEL]")
+            _say_meaning(e, need)
         grid = host.kind(e.kind).grid
         if grid is not None and (settings := grid(e.spec, Instance(e.kind, e.name, e.name, {}))):
             say(f"  grid: {dict(settings)}")
         say(f"  plugin: {e.origin}")
         say(f"  file: {e.origin.file}")
+
+
+def _say_meaning(e: Entry, parameter: str) -> None:
+    """What the plugin says of it, below it, in lines of the terminal's width; nothing if it says nothing."""
+    width = max(40, min(shutil.get_terminal_size().columns, 110))
+    for line in textwrap.wrap(e.spec.meanings.get(parameter, ""), width - 6, break_on_hyphens=False):
+        say(f"      {line}")
 
 
 @command.command("new")
@@ -237,7 +264,11 @@ def check(plugin: str, timeout: float, as_json: bool, device: str, registry: Pat
 
 
 def _facts(e: Entry) -> dict[str, Any]:
-    parameters = [{"name": n, "type": t, "default": d} for n, t, d in describe(e.spec.schema)]
+    meanings = e.spec.meanings
+    parameters = [
+        {"name": n, "type": t, "default": d, "meaning": meanings.get(n, "")}
+        for n, t, d in describe(e.spec.schema)
+    ]
     return {
         "kind": e.kind,
         "name": e.name,

@@ -10,6 +10,7 @@ import click
 
 from magdr_core.bench.plan import plan
 from magdr_core.cli.common import block_option, device_option
+from magdr_core.cli.groups import CommandGroup
 from magdr_core.cli.terminal import say, say_lines
 from magdr_core.errors import MagdrError, RegistryError, one_line
 from magdr_core.files.toml_text import to_toml, value_text
@@ -30,7 +31,7 @@ from magdr_core.toolkit import Toolkit
 file_argument = click.argument("registry", type=click.Path(path_type=Path), required=False)
 
 
-@click.group("registry", context_settings={"help_option_names": ["-h", "--help"]})
+@click.group("registry", cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"]})
 def command() -> None:
     """Show a registry as it runs, and look for faults in it."""
 

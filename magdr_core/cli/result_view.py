@@ -1,25 +1,31 @@
 """The console's view of results.csv: one table of detectors and one of defenses per task.
 
-Attacks that know what they attack come first, in tables of their own: they are what a claim rests on.
+Attacks that know what they attack come first, in tables of their own: they are what a claim rests on. Words
+are those of the report and of docs/glossary.md.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from rich.table import Table
 from rich.text import Text
 
 from magdr_core.bench.run import RunResult
+from magdr_core.cli.channel_view import channel_tables
+from magdr_core.cli.fitting_table import FittingTable, Head, arrow, arrows_explained
 from magdr_core.cli.forensic_view import forensic_tables
 from magdr_core.cli.terminal import Terminal, stacked
 from magdr_core.components.figure import Figure
-from magdr_core.measures.definitions import ROLES, Definitions
+from magdr_core.measures.definitions import LEVELS_PER_UNIT, ROLES, Definitions
+from magdr_core.measures.intervals import TAIL
 from magdr_core.results.cell import ADAPTIVE, BENIGN, CLEAN, NOISE, NOISE_L2, SWEEP, Facts
 from magdr_core.results.forensic_grid import ROLE as FORENSIC
 from magdr_core.results.frame import MISSING, NONE, FigureTable
 from magdr_core.results.remarks import remarks
 from magdr_core.results.variant import BEST_F1, PLAIN, Variant
+
+FEW = 30
+"""Images of which a share says so little that it is said what."""
 
 STYLES = {"verified": "green", "unreliable": "red", "incomplete": "yellow", "oblivious-only": "dim"}
 
@@ -45,6 +51,11 @@ class _Figures:
         text = stacked(name or component)
         return text.append("\n").append(badge, style=STYLES.get(badge, "")) if badge else text
 
+    def levels(self, attack: str, metric: str) -> str:
+        """A figure of an attack itself in squared levels of 0 to 255, as the errors of defenses are."""
+        found = self.rows.first(role="attack", attack=attack, component=attack, metric=metric)
+        return MISSING if found is None else f"{found.value * LEVELS_PER_UNIT**2:.0f}"
+
     def show(
         self,
         role: str,
@@ -60,7 +71,9 @@ class _Figures:
 
 def print_tables(console: Terminal, result: RunResult) -> None:
     """Print the tables of every task; of the first seed where there are several (results.csv has all)."""
-    every, cells = FigureTable(result.rows), result.cells
+    whole = FigureTable(result.rows)
+    every = whole.where(channel="")
+    cells = [cell for cell in result.cells if not cell.facts.channel]
     seeds = sorted(every.names("seed"))
     definitions = Definitions(map(Figure.from_json, result.manifest.get("figures", ())))
     for task in every.names("task"):
@@ -70,24 +83,53 @@ def print_tables(console: Terminal, result: RunResult) -> None:
         order = [cell.facts for cell in cells if cell.facts.task == task]
         _adaptive_tables(console, rows, figures, task, order)
         attacks = list(dict.fromkeys(f.attack for f in order if f.slice_role not in _NO_ATTACKS))
+        noises = {f.attack for f in order if f.noise}
         n = max(figures.rows.names("n"), default=0)
         made = {f.attack for f in order if f.role == "attack"}  # others are a plugin's images
         if made or not {f.role for f in order} <= {FORENSIC}:
             _attack_table(console, figures, task, [a for a in attacks if a in made], n)
-        for role, table in (("detector", _detector_table), ("defense", _defense_table)):
-            labels = list(dict.fromkeys(f.component for f in order if f.role == role))
-            if labels:
-                table(console, figures, task, attacks, labels, n)
-        qualities = result.manifest.get("settings", {}).get("picture_qualities", ())
+        detectors, defenses = (
+            list(dict.fromkeys(f.component for f in order if f.role == role))
+            for role in ("detector", "defense")
+        )
+        if detectors:
+            _detector_table(console, figures, task, attacks, detectors, n, noises=noises)
+        if defenses:
+            _defense_table(console, figures, task, attacks, defenses, n)
+        settings = result.manifest.get("settings", {})
+        channel_tables(console, whole.where(task=task, seed=seeds[0]), task, settings.get("channels", ()))
+        qualities = settings.get("picture_qualities", ())
         forensic_tables(console, rows.rows, task, qualities)
         for role in dict.fromkeys(f.role for f in order if f.role not in (*ROLES, FORENSIC)):
             _other_table(console, figures, task, role, [f for f in order if f.role == role], definitions)
         _sweep_table(console, rows, task)
+    for line in _explained(console, every):
+        console.say(line, "dim")
     for task, said in remarks(result.rows, cells).items():
         for line in said:
-            console.print(f"note: {task} / {line}", style="yellow", soft_wrap=True)
+            console.say(f"note: {task} / {line}", "yellow")
     if {*every.names("role")} - {FORENSIC} and ADAPTIVE not in every.names("knowledge"):
-        console.print(OBLIVIOUS_ONLY, soft_wrap=True)
+        console.say(OBLIVIOUS_ONLY)
+
+
+def _explained(console: Terminal, rows: FigureTable) -> Iterator[str]:
+    """What has to be known to read the tables, once for all of them."""
+    if not rows.rows:
+        return
+    yield arrows_explained(console)
+    detectors = rows.where(role="detector")
+    if detectors.rows:
+        point = detectors.strict
+        at = f"at the threshold for {point.rate}% false alarms; " if point.strict else ""
+        yield (
+            f"found: share of attacked images that are flagged, {at}F1: at the threshold that is best on "
+            "calibration faces; AUROC: attacked images against clean ones"
+        )
+    if rows.where(role=("attack", "defense")).rows:
+        yield "output MSE: squared levels of 0 to 255; passes: images through the generator, per image"
+    n = max(rows.names("n"))
+    if 0 < n < FEW:
+        yield f"{n} images are few: 0% of them may be up to {1 - TAIL ** (1 / n):.0%} of all"
 
 
 def _adaptive_tables(
@@ -113,16 +155,16 @@ def _adaptive_tables(
 
 
 def _attack_table(console: Terminal, figures: _Figures, task: str, attacks: list[str], n: int) -> None:
-    table = Table(title=f"{task}: undefended disruption (output MSE in [-1,1] units, n = {n})")
-    for column in ("attack", "eps", "mean", "median", "success"):
-        table.add_column(column, justify="left" if column == "attack" else "right")
+    table = FittingTable(f"{task}: disruption where nothing defends (n = {n})", ["attack"])
+    errors = [Head(["output", "MSE"], "higher"), Head(["its", "median"], "higher")]
+    table.groups = [[Head(["eps"])], errors, [Head(["success"], "higher")]]
     for attack in attacks:
         strengths = figures.rows.where(attack=attack).names("eps")
         eps = f"{strengths[0] * 255:g}/255" if strengths else "failed"
-        show = [figures.show("attack", attack, attack, m) for m in ("mse_o", "median_mse_o")]
+        levels = [figures.levels(attack, m) for m in ("mse_o", "median_mse_o")]
         success = figures.show("attack", attack, attack, "success", form=".0%")
-        table.add_row(figures.badged("attack", attack), eps, *show, success)
-    console.print(table)
+        table.add_row([figures.badged("attack", attack)], [eps, *levels, success])
+    table.print(console)
 
 
 def _detector_table(
@@ -133,34 +175,45 @@ def _detector_table(
     labels: list[str],
     n: int,
     by: str = "",
+    noises: Collection[str] = (),
 ) -> None:
-    point = figures.rows.where(role="detector").strict
+    rows = figures.rows.where(role="detector")
+    point, free = rows.strict, rows.number(".2f", metric="f1_of_all")
     head = " ".join(filter(None, ("detection", by)))
-    free = figures.rows.where(role="detector").number(".2f", metric="f1_of_all")
-    table = Table(
-        title=f"{task}: {head} (n = {n} clean and {n} attacked; recall at threshold {str(point) or MISSING}; "
-        f"flagging all has F1 {free})"
+    table = FittingTable(
+        f"{task}: {head} (n = {n} clean and {n} attacked; flagging all has F1 {free})", ["detector"]
     )
-    table.add_column("detector", no_wrap=True)
-    table.add_column("clean FPR", justify="right")
-    for attack in attacks:
-        table.add_column(stacked(attack, "F1 / recall / AUROC"), justify="right")
-    table.add_column("passes", justify="right")
+    quiet = [NONE, *(a for a in attacks if a in noises)]
+    table.groups = [[Head(["false", "alarms", "clean" if a == NONE else a], "lower")] for a in quiet]
+    found = [a for a in attacks if a not in noises]
+    kept = bool(rows.where(metric=_KEPT).rows)
+    for attack in found:
+        heads = ["found", "F1", "AUROC"]
+        table.groups.append([Head([attack, "", name], "higher") for name in heads])
+        if kept:
+            table.groups.append([Head([attack, "", "kept"], "lower")])
+    table.groups.append([Head(["passes"])])
     for label in labels:
-        cells = [
-            " / ".join(
-                (
-                    figures.show("detector", a, label, "f1", Variant(BEST_F1), ".2f"),
-                    figures.show("detector", a, label, "recall", point, ".2f"),
-                    figures.show("detector", a, label, "auroc", form=".2f"),
-                )
-            )
-            for a in attacks
+        alarms = [
+            figures.show("detector", a, label, "fpr_clean" if a == NONE else "recall", point, ".0%")
+            for a in quiet
         ]
-        fpr = figures.show("detector", NONE, label, "fpr_clean", point, ".1%")
+        cells = []
+        for a in found:
+            cells += [
+                figures.show("detector", a, label, "recall", point, ".0%"),
+                figures.show("detector", a, label, "f1", Variant(BEST_F1), ".2f"),
+                figures.show("detector", a, label, "auroc", form=".2f"),
+            ]
+            if kept:
+                cells.append(figures.show("detector", a, label, _KEPT, form=".2f"))
         passes = figures.show("detector", NONE, label, "forwards", form=".0f")
-        table.add_row(figures.badged("detector", label), fpr, *cells, passes)
-    console.print(table)
+        table.add_row([figures.badged("detector", label)], [*alarms, *cells, passes])
+    table.print(console)
+
+
+_KEPT = "kept_at_95_evasion"
+"""Of the strongest disruption, what is left in images that go undetected."""
 
 
 def _other_table(
@@ -174,11 +227,8 @@ def _other_table(
     """A plugin's role: its figures with intervals, a column for each kind of images and a row for each
     component and figure."""
     attacks = list(dict.fromkeys((f.columns or {}).get("attack", f.attack) for f in order))
-    table = Table(title=f"{task}: {role}")
-    table.add_column(role, no_wrap=True)
-    table.add_column("figure")
-    for attack in attacks:
-        table.add_column("clean" if attack == NONE else attack, justify="right")
+    table = FittingTable(f"{task}: {role}", [role, "figure"])
+    table.groups = [[Head(["clean" if attack == NONE else attack])] for attack in attacks]
     for component in dict.fromkeys(f.component for f in order):
         own = figures.rows.where(role=role, component=component)
         for figure in definitions.of(role):
@@ -187,9 +237,12 @@ def _other_table(
                 cells = [own.text(form, variant, metric=figure.name, attack=a) for a in attacks]
                 unit = f" ({figure.unit})" if figure.unit else ""
                 name = f"{figure.name} {variant}".strip()
-                table.add_row(figures.badged(role, component), f"{name}{unit}", *cells)
+                better = arrow(console, figure.better)
+                table.add_row(
+                    [figures.badged(role, component), stacked(f"{name}{unit} {better}".rstrip())], cells
+                )
     if table.rows:
-        console.print(table)
+        table.print(console)
 
 
 def _sweep_table(console: Terminal, rows: FigureTable, task: str) -> None:
@@ -199,18 +252,16 @@ def _sweep_table(console: Terminal, rows: FigureTable, task: str) -> None:
         return
     n = curves[0].points[0][1].n
     steps = sorted({number for curve in curves for number, _ in curve.points})
-    table = Table(
-        title=f"{task}: F1 after so many steps of one run of the attack (n = {n} clean and {n} attacked)"
+    table = FittingTable(
+        f"{task}: F1 after so many steps of one run of the attack (n = {n} clean and {n} attacked)",
+        ["attack", "detector"],
+        [[Head([str(number)], "higher")] for number in steps],
     )
-    table.add_column("attack")
-    table.add_column("detector", no_wrap=True)
-    for number in steps:
-        table.add_column(str(number), justify="right")
     for curve in curves:
         found = dict(curve.points)
-        shown = (f"{found[number].value:.2f}" if number in found else MISSING for number in steps)
-        table.add_row(curve.attack.attack, curve.component, *shown)
-    console.print(table)
+        shown = [f"{found[number].value:.2f}" if number in found else MISSING for number in steps]
+        table.add_row([curve.attack.attack, curve.component], shown)
+    table.print(console)
 
 
 def _defense_table(
@@ -223,18 +274,22 @@ def _defense_table(
     by: str = "",
 ) -> None:
     head = " ".join(filter(None, ("output MSE after defense", by)))
-    table = Table(title=f"{task}: {head} (0-255, mean / median, n = {n})")
-    table.add_column("defense", no_wrap=True)
+    table = FittingTable(f"{task}: {head} (mean / median, n = {n})", ["defense"])
+    kept = bool(figures.rows.where(role="defense", metric="kept").rows)
     for attack in (NONE, *attacks):
-        table.add_column("clean" if attack == NONE else attack, justify="right")
-    table.add_column("passes", justify="right")
+        table.groups.append([Head(["clean" if attack == NONE else attack], "lower")])
+        if kept and attack != NONE:
+            table.groups.append([Head([attack, "kept"], "lower")])
+    table.groups.append([Head(["passes"])])
     for label in labels:
-        cells = [
-            " / ".join(figures.show("defense", a, label, m, form=".0f") for m in ("mse_o", "median_mse_o"))
-            for a in (NONE, *attacks)
-        ]
+        cells = []
+        for a in (NONE, *attacks):
+            both = (figures.show("defense", a, label, m, form=".0f") for m in ("mse_o", "median_mse_o"))
+            cells.append(" / ".join(both))
+            if kept and a != NONE:
+                cells.append(figures.show("defense", a, label, "kept", form=".2f"))
         most = [figures.show("defense", a, label, "forwards", form=".0f") for a in attacks]
-        name = {"identity": "identity (undefended)", "oracle": "oracle (sees the truth)"}.get(label, label)
+        name = {"identity": "undefended", "oracle": "oracle (sees the truth)"}.get(label, label)
         passes = max(most, key=lambda v: float(v) if v != "-" else 0.0, default="-")
-        table.add_row(figures.badged("defense", label, name), *cells, passes)
-    console.print(table)
+        table.add_row([figures.badged("defense", label, name)], [*cells, passes])
+    table.print(console)

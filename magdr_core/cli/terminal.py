@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
+import textwrap
 from collections.abc import Iterable
 from typing import Any, TextIO
 
@@ -69,6 +70,19 @@ class Terminal(Console):
 
     def __init__(self, *, stderr: bool = False) -> None:
         super().__init__(stderr=stderr, markup=False, emoji=False, highlight=False)
+
+    def say(self, text: object, style: str | None = None) -> None:
+        """A sentence: broken between words in somebody's terminal, and one line where a program reads.
+
+        Lines that are to be copied, such as paths, are printed with `soft_wrap=True`.
+        """
+        lines = [visible(text)]
+        if self.is_terminal:
+            indent = " " * (len(lines[0]) - len(lines[0].lstrip()) + 2)
+            whole = {"break_long_words": False, "break_on_hyphens": False, "drop_whitespace": True}
+            lines = textwrap.wrap(lines[0], self.width, subsequent_indent=indent, **whole) or [""]
+        for line in lines:
+            self.print(line, style=style, soft_wrap=True)
 
     def render_str(self, text: str, **options: Any) -> Text:
         plain = {"emoji": False, "markup": False, "highlight": False}

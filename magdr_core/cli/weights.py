@@ -7,12 +7,13 @@ from pathlib import Path
 import click
 
 from magdr_core.cli.common import check_writable
+from magdr_core.cli.groups import CommandGroup
 from magdr_core.cli.terminal import say
 from magdr_core.errors import WeightsError
 from magdr_core.files.unwrapping import save_unwrapped, unwrap
 
 
-@click.group("weights", context_settings={"help_option_names": ["-h", "--help"]})
+@click.group("weights", cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"]})
 def command() -> None:
     """Bring weight files into a form that loads anywhere."""
 

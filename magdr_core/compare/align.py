@@ -30,6 +30,7 @@ class Place(NamedTuple):
     role: str
     component: str
     seed: int
+    channel: str = ""
 
     @classmethod
     def of(cls, facts: Facts) -> Place:
@@ -46,13 +47,14 @@ class Place(NamedTuple):
     @property
     def where(self) -> str:
         """The images: a task's under an attack."""
+        behind = f", through {self.channel}" if self.channel else ""
         if self.slice_role == CLEAN:
-            return f"{self.task}, clean images"
+            return f"{self.task}, clean images{behind}"
         if self.slice_role == BENIGN:
             return f"{self.task}, {self.attack.removeprefix('benign:')} of clean images"
         steps = f", {self.steps} step{'s' if self.steps != 1 else ''}" if self.steps else ""
         known = f", {self.knowledge}" if self.knowledge not in ("none", "oblivious") else ""
-        return f"{self.task}, {self.attack} (eps {self.eps * 255:.4g}/255{steps}){known}"
+        return f"{self.task}, {self.attack} (eps {self.eps * 255:.4g}/255{steps}){known}{behind}"
 
     def __str__(self) -> str:
         what = "attack itself" if self.role == "attack" else f"{self.role} {self.component}"

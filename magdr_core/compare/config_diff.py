@@ -137,6 +137,8 @@ def _reached(place: Place, dataset: str, all_tables: Tables) -> set[str]:
         f"[generator.{place.task}]",
         *(f"[generator.{label}]" for part in lacking for label in part.split("+")),
     ]
+    if place.channel:
+        names.append(f"[channel.{place.channel}]")
     if place.role not in ROLES:  # a plugin's, whose kind may be called otherwise
         names += [name for name in all_tables if name.endswith(f".{place.component}]")]
     if place.slice_role == BENIGN:

@@ -18,7 +18,7 @@ SCHEMA = 1
 COLUMNS = (
     *("task", "generator", "dataset", "attack", "eps", "steps", "knowledge", "role", "component"),
     *("variant", "metric", "a", "b", "difference", "ci_low", "ci_high", "p", "p_holm", "n", "seed"),
-    *("threshold", "verdict"),
+    *("threshold", "verdict", "channel"),
 )
 
 

@@ -43,7 +43,8 @@ class PlannedCell:
         holds the calibration, which each part would have to make for all cells."""
         i, n = shard
         part = self.slice
-        place = [self.task, self.seed, self.role, self.component, part.name, part.eps, part.steps]
+        place: list[Any] = [self.task, self.seed, self.role, self.component, part.name, part.eps, part.steps]
+        place += [part.channel] if part.channel else []
         return int(digest(place), 16) % n == i - 1
 
     def facts(self, scenario: Scenario) -> dict[str, Any]:
@@ -52,13 +53,14 @@ class PlannedCell:
             "columns": dict(scenario.columns(self.slice)),
             "variant": scenario.variant(self.slice),
             "also": self.also,
+            "channel": self.slice.channel,
         }
         return {
             "task": self.task,
             "generator": self.generator,
             "dataset": self.dataset,
             "attack": self.slice.name,
-            "slice_role": scenario.fact,
+            "slice_role": scenario.fact_of(self.slice),
             "eps": self.slice.eps,
             "steps": self.slice.steps,
             "knowledge": self.knowledge,

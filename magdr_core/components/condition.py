@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Protocol, Self, runtime_checkable
 
 import torch
@@ -126,4 +126,27 @@ class VectorCondition(TensorCondition):
 
     def with_oracle(self, masks: Tensor) -> VectorCondition:
         """The same condition with exact masks, `[B,N,H,W]` over `PARTS`, that sum to 1 at each pixel."""
-        return VectorCondition(self.values, self.changed, masks)
+        return replace(self, oracle_masks=masks)
+
+
+@dataclass(frozen=True, eq=False)
+class CodedCondition(VectorCondition):
+    """A vector with named entries, and what no name tells: a style, a person or a text, as networks take it.
+
+    Attributes:
+        code: `[B, ...]` float32, such as the identity of another face; None where nobody gave one.
+    """
+
+    code: Tensor | None = None
+
+    def differs(self, other: Self) -> Tensor:
+        """Bool `[B]`: where the values or the code are others."""
+        told = super().differs(other)
+        if self.code is None or other.code is None:
+            return told if self.code is other.code else torch.ones_like(told)
+        return told | (self.code != other.code).flatten(1).any(1)
+
+
+def code_of(c: Condition) -> Tensor | None:
+    """The code `[B, ...]` of a condition that has one."""
+    return c.code if isinstance(c, CodedCondition) else None

@@ -47,7 +47,8 @@ class Figure:
         needs: names of the per-sample values that the statistic is given, in order. `clean:score` is
             of the same component on clean images, `noise:score` on noise of the attack's strength,
             `noise-l2:score` on noise of its very perturbations' L2 norm, `undefended:success` of the attack
-            itself on the same images; `oblivious/disruption` of that mode whatever the row's own is,
+            itself on the same images, `direct:mse_o`, behind a channel, of the same images without it;
+            `oblivious/disruption` of that mode whatever the row's own is,
             `baseline:mse_o` of the best baseline in the same table. Of another cell it is the value of that
             name, else the one of the row's own mode. `flagged` is no stored value: it is
             whether `score` is above the threshold of the row's operating point. A figure without needs is

@@ -145,6 +145,15 @@ class DisruptionObjective:
         ]
         return [one, *rest]
 
+    def encoded(self, layer: int = -1, *, away: bool = True) -> LatentObjective:
+        """The aim of moving one of the generator's `features` instead of its output, see
+        :class:`LatentObjective`.
+
+        Raises:
+            ComponentError: the generator has no such layer.
+        """
+        return LatentObjective(self, layer, away=away)
+
     def _through(self, generator: _Through) -> DisruptionObjective:
         return DisruptionObjective(generator, self.clean, self.condition, self.target, self.reference)
 
@@ -154,6 +163,108 @@ class DisruptionObjective:
         return DisruptionObjective(
             self.generator, self.clean[idx], self.condition[idx], target, self.reference[idx]
         )
+
+
+class LatentObjective:
+    """`L(x) = |E(x) - E(x0)|^2 / |E(x0)|^2` for what a generator's encoder E makes of an image, or
+    `-|E(x)|^2 / |E(x0)|^2`: nothing is left to decode.
+
+    What attacks on latent editors ascend (PhotoGuard, Salman et al., ICML 2023, the encoder attack); of an
+    encoder that is not told the condition it disturbs every edit at once.
+
+    Args:
+        output: the aim for the output, which says what was disrupted.
+        layer: of the generator's `features`, finest first.
+        away: away from the clean image's code; else towards zero.
+        reference: `[B,C,h,w]`, E(x0), where it is there already.
+
+    Raises:
+        ComponentError: the generator has no such layer.
+    """
+
+    def __init__(
+        self, output: DisruptionObjective, layer: int, *, away: bool = True, reference: Tensor | None = None
+    ) -> None:
+        self.output, self.layer, self.away = output, layer, away
+        with torch.no_grad():
+            self.reference = self._code(output.clean) if reference is None else reference
+
+    def tensors(self) -> Iterator[Tensor]:
+        """Those that `private_copy` copies: images `[B,3,H,W]`, conditions `[B,C]`, codes `[B,C,h,w]`."""
+        yield from tensors_in((self.output, self.reference))
+
+    def private_copy(self) -> LatentObjective:
+        """The same aim for an attack to keep."""
+        output, reference = private((self.output, self.reference))
+        return LatentObjective(output, self.layer, away=self.away, reference=reference)
+
+    def _code(self, x: Tensor) -> Tensor:
+        generator: Any = self.output.generator  # core's wrapper, which says what is wrong
+        found: Tensor = generator.features(x, self.output.condition, self.layer)
+        return found
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """`[B]` of `[B,3,H,W]`, differentiable."""
+        code, scale = self._code(x), _energy(self.reference).clamp_min(_NO_ENERGY)
+        if not self.away:
+            return -_energy(code) / scale
+        return _energy(code - self.reference) / scale
+
+    def gradient(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(loss `[B]`, its gradient `[B,3,H,W]`), both without a graph."""
+        with torch.enable_grad():
+            x = x.detach().requires_grad_(True)
+            loss = self(x)
+            (grad,) = torch.autograd.grad(loss.sum(), x)
+        return loss.detach(), grad
+
+    @torch.no_grad()
+    def evaluate(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """For `x` `[B,3,H,W]` (loss `[B]`, disruption of the output `[B]`, feasible bool `[B]`)."""
+        _, disruption, feasible = self.output.evaluate(x)
+        return self(x), disruption, feasible
+
+    def goal(self, tau: float) -> float:
+        """Infinite: no distance of codes says that the output has moved by so much."""
+        return math.inf
+
+    def select(self, idx: Tensor) -> LatentObjective:
+        """The same of some of the images: `idx` is `[n]` indices or `[B]` booleans."""
+        return LatentObjective(
+            self.output.select(idx), self.layer, away=self.away, reference=self.reference[idx]
+        )
+
+    def preprocessed(self, f: ImageMap) -> LatentObjective:
+        """The same aim for the code of processed inputs."""
+        return self._with(self.output.preprocessed(f))
+
+    def postprocessed(self, f: ImageMap) -> LatentObjective:
+        """The same: codes do not see what is done to outputs, apart from the disruption that is told."""
+        return self._with(self.output.postprocessed(f))
+
+    def encoded(self, layer: int = -1, *, away: bool = True) -> LatentObjective:
+        return self.output.encoded(layer, away=away)
+
+    def classes(self, *, first_reference: bool = False) -> list[LatentObjective]:
+        """The same aim for every condition; the code of each is compared with its own clean one.
+
+        Raises:
+            ComponentError: the generator takes conditions and does not list them.
+        """
+        outputs = self.output.classes(first_reference=first_reference)
+        return [LatentObjective(one, self.layer, away=self.away) for one in outputs]
+
+    def _with(self, output: DisruptionObjective) -> LatentObjective:
+        return LatentObjective(output, self.layer, away=self.away, reference=self.reference)
+
+
+_NO_ENERGY = 1e-12
+"""Of a code that is all zeros: whatever moves it counts."""
+
+
+def _energy(code: Tensor) -> Tensor:
+    """Mean square of `[B,C,h,w]` codes, `[B]`."""
+    return code.square().flatten(1).mean(1)
 
 
 class JointObjective:
@@ -218,6 +329,10 @@ class JointObjective:
     def postprocessed(self, f: ImageMap) -> JointObjective:
         return self._each([o.postprocessed(f) for o in self.objectives])
 
+    def encoded(self, layer: int = -1, *, away: bool = True) -> JointObjective:
+        """Raises ComponentError if a generator has no such layer."""
+        return self._each([o.encoded(layer, away=away) for o in self.objectives])
+
     def classes(self, *, first_reference: bool = False) -> list[JointObjective]:
         """The k-th class of every objective together; one with fewer starts again from its first.
 
@@ -245,6 +360,11 @@ class _Through:
 
     def __call__(self, x: Tensor, c: Condition) -> Tensor:
         return self.after(self.generator(self.before(x), c))
+
+    def features(self, x: Tensor, c: Condition, layer: int) -> Tensor:
+        """`[B,C,h,w]` of what is made of the images before the generator sees them."""
+        found: Tensor = self.generator.features(self.before(x), c, layer)
+        return found
 
     def private_copy(self) -> _Through:
         return _Through(private(self.generator), self.before, self.after)

@@ -11,17 +11,29 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, TypeVar, get_type_hints
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, create_model
 from torch import nn
 
 from magdr_core.errors import MagdrError, brief, suggestion
 
+M = TypeVar("M")
 
+
+@dataclass(frozen=True)
 class WeightsFile:
-    """Marks a parameter as a weight file; see :data:`Weights`."""
+    """Marks a parameter as a weight file; see :data:`Weights`.
+
+    Attributes:
+        within: names under which the published files of a layout hold the network's state dict, the first
+            that is there counts: `Annotated[str, WeightsFile(within=("gen_test", "gen"))]`. A plain state
+            dict is taken as well. The same names go to :func:`~magdr_core.components.weights.load_state`.
+    """
+
+    within: tuple[str, ...] = ()
 
 
 Weights = Annotated[str, WeightsFile()]
@@ -169,8 +181,13 @@ def _first_fault(error: ValidationError, owner: str, noun: str) -> str:
 
 def marked_parameters(schema: type[BaseModel], mark: type) -> list[str]:
     """Names of the parameters with a mark: `WeightsFile`, `FromRegistry` or `WrittenInPython`."""
+    return [*marks(schema, mark)]
+
+
+def marks(schema: type[BaseModel], mark: type[M]) -> dict[str, M]:
+    """The marks of one class, by the names of the parameters that have them."""
     fields = schema.model_fields.items()
-    return [name for name, info in fields if any(isinstance(m, mark) for m in info.metadata)]
+    return {name: m for name, info in fields for m in info.metadata if isinstance(m, mark)}
 
 
 def describe(schema: type[BaseModel]) -> list[tuple[str, str, str]]:

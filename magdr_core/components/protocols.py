@@ -77,7 +77,9 @@ class Generator(Protocol):
     # Optional: `classes(c) -> [Condition, ...]`, every condition that the faces of `c` could be given, for
     # attacks that do not know which one it will be. `additive = True`: it only adds, and a value of 0 leaves
     # as it is what a picture shows. `whole_target = True`: its conditions are attributes, 0 or 1, of which it
-    # is told all; told those of the picture itself it changes next to nothing.
+    # is told all; told those of the picture itself it changes next to nothing. `with_source(c, source)`, the
+    # same conditions with what other pictures `[B,3,h,w]` show, a person or a style: a `CodedCondition`;
+    # `needs_source = True` where there is no output without. `with_text(c, texts)`, conditions by texts.
 
 
 class FeatureSource(Protocol):
@@ -92,6 +94,20 @@ class Parser(Protocol):
     def __call__(self, x: Tensor) -> Tensor:
         """`[B,3,H,W]` -> soft masks `[B,N,H,W]` over `PARTS`, or over the :class:`Regions` that the parser
         declares as its attribute `regions`; sum 1 at each pixel."""
+
+
+class IdentityEncoder(Protocol):
+    """Attributes:
+    size: side in pixels that pictures are brought to inside.
+    dimension: D, how many numbers an identity has.
+    """
+
+    size: int
+    dimension: int
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Faces `[B,3,H,W]` of any size -> `[B,D]`, each of length 1; the scalar product of two is the
+        cosine of their angle, larger for the same person."""
 
 
 class Objective(Protocol):
@@ -112,11 +128,15 @@ class Objective(Protocol):
     def select(self, idx: Tensor) -> Objective:
         """The objective of a subset of the images: `idx` is `[n]` indices or `[B]` booleans."""
 
-    def preprocessed(self, f: ImageMap) -> Objective:
+    def preprocessed(self, f: ImageMap | Callable[[Tensor], Tensor]) -> Objective:
         """The same aim for outputs on `f(x)`, with f's geometry undone."""
 
     def postprocessed(self, f: ImageMap) -> Objective:
         """The same aim for `f` of the output, against `f` of the clean one (Eq. 3 as printed)."""
+
+    def encoded(self, layer: int = -1, *, away: bool = True) -> Objective:
+        """The aim of moving what the generator's encoder makes of the image, one of its `features`, away from
+        what it was, or to zero. ComponentError if the generator has no such layer."""
 
     def classes(self, *, first_reference: bool = False) -> Sequence[Objective]:
         """The same aim for every condition that these faces could be given; each has its own clean output
@@ -252,6 +272,10 @@ def _no_objective(samples: Samples) -> Objective:
     raise ValueError("only attacks that learn are given objectives")
 
 
+def _no_other(generator: Generator) -> FitData:
+    raise ValueError("only attacks that learn are given faces for other generators")
+
+
 @dataclass(frozen=True, eq=False)
 class FitData:
     """What `fit` may look at: calibration images that no test ever sees.
@@ -269,6 +293,8 @@ class FitData:
         training_harmless: call it for what `harmless` is, of the faces of the train split.
         objective: call it for what an attack that learns shall maximise on some of `clean`, which are faces
             of the train split then; nothing else is offered to an attack.
+        on: call it for the same with conditions and objectives of another generator, for an attack that
+            learns on several: the faces are the same, in the same order.
     """
 
     clean: Samples
@@ -279,6 +305,7 @@ class FitData:
     training: Callable[[], Mapping[str, tuple[Samples, Samples]]] = dict
     training_harmless: Callable[[], Mapping[str, Samples]] = dict
     objective: Callable[[Samples], Objective] = _no_objective
+    on: Callable[[Any], FitData] = _no_other
 
     __repr__ = one_line_repr
 

@@ -51,7 +51,7 @@ class Recipe:
 
     @property
     def trainer_name(self) -> str:
-        """As `module:function`."""
+        """Module and function, with a colon between."""
         if isinstance(self.trainer, str):
             return self.trainer
         made = self.trainer if hasattr(self.trainer, "__qualname__") else type(self.trainer)

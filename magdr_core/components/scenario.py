@@ -47,6 +47,10 @@ class Scenario:
         """What a cell's facts call it (`slice_role`)."""
         return self.name
 
+    def fact_of(self, part: Slice) -> str:
+        """The same of one slice, where a scenario has several sorts of images."""
+        return self.fact
+
     def configured(self, profile: Any) -> Any:
         """What a profile says under `key`: a tuple of labels, or the settings (a tuple of them if the file
         has a list of tables); None, or an empty tuple, if nothing.

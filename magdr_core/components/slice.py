@@ -25,6 +25,7 @@ class Slice:
         component: that component's registry name.
         eps, steps: of the attack; 0 where there is none. `eps` in [0,1] units.
         samples: the first so many of the profile's images; all if None.
+        channel: label of the channel that the images went through after they were made; empty of none.
         settings: whatever else the scenario has to know, such as the table of a transfer. Other processes are
             handed it before they have any plugin, so a plugin's scenario keeps plain values here.
     """
@@ -36,6 +37,7 @@ class Slice:
     eps: float = 0.0
     steps: int = 0
     samples: int | None = None
+    channel: str = ""
     settings: Hashable = None
 
     @property

@@ -18,6 +18,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import BaseModel
 from torch import Tensor
 
+from magdr_core.components.meanings import meanings_of, sentence
 from magdr_core.components.params import factory_parameters, schema_of
 
 Gradient = Literal["exact", "straight-through", "none"]
@@ -104,6 +105,14 @@ class ComponentSpec:
     def schema(self) -> type[BaseModel]:
         return schema_of(self.build, frozenset(self.needs), f"{self.kind} {self.name}")
 
+    @functools.cached_property
+    def meanings(self) -> Mapping[str, str]:
+        """What each parameter and each need means, in the words of `Field(description=...)` or else of the
+        docstring's `Args:`; what nobody tells is not in it."""
+        told = meanings_of(self.build)
+        told |= {n: f.description for n, f in self.schema.model_fields.items() if f.description}
+        return {n: sentence(told[n]) for n in (*self.schema.model_fields, *self.needs) if told.get(n)}
+
     @property
     def missing(self) -> list[str]:
         """The names in `requires` that cannot be imported here."""
@@ -171,6 +180,17 @@ class RestorationSpec(ComponentSpec):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ChannelSpec(ComponentSpec):
+    """What a picture goes through between whoever publishes it and whoever finds it: `(x) -> x'`.
+
+    It is given 8-bit images and gives 8-bit images of the same shape (core rounds); it is the same map for
+    every picture, or one that is drawn by the picture's own stream (`stochastic=True`).
+    """
+
+    kind: ClassVar[str] = "channel"
+
+
+@dataclass(frozen=True, kw_only=True)
 class GeneratorSpec(ComponentSpec):
     """An image-to-image generator G; see :class:`~magdr_core.components.protocols.Generator`.
 
@@ -191,18 +211,37 @@ class ParserSpec(ComponentSpec):
 
 @dataclass(frozen=True, kw_only=True)
 class AttackSpec(ComponentSpec):
-    """A disruptor: `(x, objective) -> x_hat` inside the eps ball; `build` has a parameter `eps`.
+    """A disruptor: `(x, objective) -> x_hat` within a bound that core checks.
+
+    With `norm = "linf"` no channel of a pixel moves by more than the parameter `eps` of `build`; with
+    `norm = "psnr"` the whole image keeps the PSNR of the parameter `psnr`, in dB, and single pixels may move
+    by anything (colour spaces other than RGB, say).
 
     A component with `fit(data, G) -> state` and `load(state)` is fitted by core on faces of the train split.
+    `learns_on` names the need, a list of generators, that it learns on where it is filled; what it learns is
+    then the same whatever generator is attacked.
     """
 
     kind: ClassVar[str] = "attack"
-    norm: Literal["linf"] = "linf"
+    norm: Literal["linf", "psnr"] = "linf"
+    learns_on: str = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if "eps" not in self.parameters:
-            raise TypeError(f"attack {self.name}: build needs a parameter eps")
+        bound = "eps" if self.norm == "linf" else "psnr"
+        if bound not in self.parameters:
+            raise TypeError(f"attack {self.name}: build needs a parameter {bound}")
+        if self.learns_on:
+            need = self.needs.get(self.learns_on)
+            if need is None or need.kind != "generator" or need.depth != 1:
+                raise TypeError(
+                    f"attack {self.name}: learns_on = {self.learns_on!r} is no need of a list of generators"
+                )
+
+    def strength(self, params: Mapping[str, Any]) -> float:
+        """How strong the attack is with these parameters, in [0,1] units: its L-infinity bound, or the root
+        mean square of what a PSNR lets it change."""
+        return float(params["eps"]) if self.norm == "linf" else 10.0 ** (-float(params["psnr"]) / 20)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -312,6 +351,18 @@ class FinderSpec(ComponentSpec):
     kind: ClassVar[str] = "finder"
 
 
+@dataclass(frozen=True, kw_only=True)
+class IdentityEncoderSpec(ComponentSpec):
+    """Who is shown: `(x) -> [B,D]`, vectors of length 1 whose scalar products say how alike two faces are.
+
+    Swapping generators take them for the person to be put in, and cloaks, metrics and success rules compare
+    them. See :class:`~magdr_core.components.protocols.IdentityEncoder`.
+    """
+
+    kind: ClassVar[str] = "identity_encoder"
+    gradient: Gradient = "exact"
+
+
 SPECS: dict[str, type[ComponentSpec]] = {
     spec.kind: spec
     for spec in (
@@ -327,6 +378,8 @@ SPECS: dict[str, type[ComponentSpec]] = {
         ForgerySpec,
         ForensicSpec,
         FinderSpec,
+        ChannelSpec,
+        IdentityEncoderSpec,
     )
 }
 """Spec types of the kinds that core brings, by kind. All that core knows of these stands in

@@ -100,6 +100,10 @@ class SharedImages(OneTask, Protocol):
         """The clean images with the conditions that another seed draws."""
         ...
 
+    def drawn_for(self, generator: Any) -> Samples:
+        """The clean images with conditions that another generator draws for them."""
+        ...
+
     def of(self, part: Slice) -> Tensor:
         """The images of a slice, `[n,3,H,W]`."""
         ...

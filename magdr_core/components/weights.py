@@ -26,7 +26,9 @@ BUILTIN = "builtin:"
 RANDOM = "random"
 
 
-def resolve_weights(reference: str, *, package: str | None, base: Path) -> Path | None:
+def resolve_weights(
+    reference: str, *, package: str | None, base: Path, within: tuple[str, ...] = ()
+) -> Path | None:
     """`builtin:NAME`, a path, an address with its hash, or `random` -> a file that is there and whole; None
     for `random`.
 
@@ -35,6 +37,7 @@ def resolve_weights(reference: str, *, package: str | None, base: Path) -> Path 
             addresses see :func:`~magdr_core.files.remote.fetched`.
         package: the package of the plugin, whose `weights/` folder `builtin:` means.
         base: folder that relative paths start from (the registry's).
+        within: names under which the file may hold the state dict.
 
     Raises:
         WeightsError: a file that is missing, damaged, of another kind, or a pickle that would run code; an
@@ -56,7 +59,7 @@ def resolve_weights(reference: str, *, package: str | None, base: Path) -> Path 
         if not path.exists():
             raise WeightsError(f"weight file {brief(reference)} does not exist (looked in {path.parent})")
         open_regular(path, error=WeightsError, subject=f"weight file {brief(reference)}").close()
-    check_whole(path)
+    check_whole(path, within)
     return path
 
 
@@ -78,6 +81,7 @@ def load_state(
     module: nn.Module,
     path: Path | str | None,
     *,
+    within: tuple[str, ...] = (),
     stale: tuple[str, ...] = (),
     adapt: Callable[[dict[str, Tensor]], Mapping[str, Tensor]] | None = None,
     remedy: Callable[[Mapping[str, Tensor]], str] | None = None,
@@ -90,6 +94,8 @@ def load_state(
     Args:
         module: receives the weights (as float32); left at its random initialisation if `path` is None.
         path: the file, as core resolved it.
+        within: names under which the file may hold the state dict, the first that is there counts; the same
+            as the parameter's `WeightsFile` has.
         stale: endings of keys that old checkpoints carry and that are dropped.
         adapt: maps what is left of another implementation's state dict to this module's keys.
         remedy: what to change so that a state dict fits that does not, such as the parameters that it was
@@ -103,7 +109,7 @@ def load_state(
         return
     path = Path(path)
     wanted = module.state_dict()
-    state = {k: v for k, v in read_state(path).items() if not k.endswith(stale or ("\0",))}
+    state = {k: v for k, v in read_state(path, within).items() if not k.endswith(stale or ("\0",))}
     try:
         state = unwrapped(state, wanted)
         if adapt is not None:

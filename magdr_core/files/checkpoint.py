@@ -42,31 +42,40 @@ PIECE = 2**22
 """Bytes that are held while checksums are taken."""
 
 
-def check_whole(path: Path) -> None:
+def check_whole(path: Path, within: tuple[str, ...] = ()) -> None:
     """Find everything that is wrong with a file before a run starts, as far as the file alone tells.
 
     A file with another ending than a checkpoint's may be of a form that only its plugin knows, so no more is
     asked of it than that it is not empty, a web page or a Git LFS pointer.
 
+    Args:
+        within: as of :func:`read_state`.
+
     Raises:
         WeightsError: as :func:`read_state`.
     """
     if form_of(path) == "safetensors" or path.suffix.lower() in CHECKPOINTS:
-        read_state(path)
+        read_state(path, within)
     else:
         _check_card(path)
 
 
-def read_state(path: Path) -> dict[str, Tensor]:
+def read_state(path: Path, within: tuple[str, ...] = ()) -> dict[str, Tensor]:
     """The tensors, of any shape, of a safetensors file or of a checkpoint of torch with a plain state dict.
 
     Values of the first two forms stay in the file until they are used.
+
+    Args:
+        within: names under which a file may hold the state dict beside other things; the first that is there
+            counts.
 
     Raises:
         WeightsError: empty, damaged, not what its card says, a web page, an archive, not a state dict, or a
             pickle that would run code. Nothing is run.
     """
     state = read_content(path)
+    if isinstance(state, Mapping):
+        state = next((state[n] for n in within if isinstance(state.get(n), Mapping)), state)
     if not isinstance(state, Mapping) or not all(
         isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items()
     ):

@@ -68,7 +68,8 @@ class ForensicRole(Role):
         """Every forgery, whatever was done to it, and the reals: whole, attacked, noisy."""
         if scenario.name in (FORGED, QUALITY, EVASION, RESTORED, NOISE):
             return True
-        return scenario.main and not scenario.per_cell
+        # What pictures go through before a model sees them is `picture_qualities`, for fakes and reals alike.
+        return scenario.main and not scenario.per_cell and scenario.key != "channels"
 
     def labels(self, plan: Planning, part: Slice) -> Sequence[str]:
         """All of them; against attacks, those that have a gradient to be attacked by."""

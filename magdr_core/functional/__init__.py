@@ -6,7 +6,7 @@ No global state, no in-place edits, no loop over images; an image's result is th
 from __future__ import annotations
 
 from magdr_core.functional._dwt import inverse_wavelet_transform, wavelet_transform
-from magdr_core.functional.batching import Work, batch_size, in_pieces
+from magdr_core.functional.batching import Work, batch_size, by_row, in_pieces
 from magdr_core.functional.cache_blocked import in_cache
 from magdr_core.functional.colour import brighten, chroma_blur, chroma_depth, fade, luma, unbrighten, unfade
 from magdr_core.functional.columns import column_filters, conv_by_columns
@@ -24,6 +24,7 @@ from magdr_core.functional.eightbit import (
 from magdr_core.functional.filters import bit_depth, gaussian_blur, median_blur, unsharp
 from magdr_core.functional.fsim import fsim
 from magdr_core.functional.jpeg import jpeg, quantisation_tables
+from magdr_core.functional.lab import from_lab, to_lab
 from magdr_core.functional.local import guided_filter, wiener
 from magdr_core.functional.masks import (
     CLASSES,
@@ -56,6 +57,7 @@ __all__ = [
     "bilateral",
     "bit_depth",
     "brighten",
+    "by_row",
     "chroma_blur",
     "chroma_depth",
     "clamp_inclusive",
@@ -66,6 +68,7 @@ __all__ = [
     "down_up",
     "fade",
     "flip",
+    "from_lab",
     "from_ycbcr",
     "fsim",
     "gaussian_blur",
@@ -97,6 +100,7 @@ __all__ = [
     "ssim_map",
     "straight_through",
     "to_8bit",
+    "to_lab",
     "to_ycbcr",
     "tv_denoise",
     "unbrighten",

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 Work = Literal[
     "draw", "output", "compare", "learn", "test", "calibrate", "defend", "search", "candidates", "deliver"
@@ -156,3 +157,12 @@ def _halving(f: Callable[[slice | list[int]], Tensor], start: int, stop: int) ->
     torch.cuda.empty_cache()
     middle = (start + stop) // 2
     return torch.cat([_halving(f, start, middle), _halving(f, middle, stop)])
+
+
+def by_row(linear: nn.Linear, x: Tensor) -> Tensor:
+    """A linear layer of each row by itself, `[B,I]` -> `[B,O]`.
+
+    A product of matrices would round a row otherwise in another batch.
+    """
+    rows = [F.linear(row, linear.weight, linear.bias) for row in x]
+    return torch.stack(rows) if rows else x.new_zeros(0, linear.out_features)

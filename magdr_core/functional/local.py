@@ -13,6 +13,7 @@ from torch import Tensor
 from magdr_core.functional._common import (
     check_images,
     check_odd,
+    check_pair,
     check_positive,
     clamp_fuzz,
     filter_separable,
@@ -61,19 +62,20 @@ def wiener(x: Tensor, kernel: int = 3, sigma: float | None = None) -> Tensor:
 
 
 @in_cache
-def guided_filter(x: Tensor, radius: int, eps: float) -> Tensor:
-    """Guided filter with the colour image as its own guide: smooth, but not across edges of any colour.
+def guided_filter(x: Tensor, radius: int, eps: float, guide: Tensor | None = None) -> Tensor:
+    """Guided filter: smooth, but not across edges of any colour of a guide.
 
-    In each window the image is fitted by `A x + b` with a ridge of `eps^2` on A; the fits of all windows
+    In each window the image is fitted by `A guide + b` with a ridge of `eps^2` on A; the fits of all windows
     over a pixel are averaged.
 
     Args:
         x: `[B,3,H,W]` in [0,1].
         radius: of the square windows, in pixels.
         eps: in [0,1] units; smaller differences than this are smoothed away.
+        guide: `[B,3,H,W]` in [0,1]; the image itself if None.
 
     Returns:
-        `[B,3,H,W]`, clamped to [0,1]. Differentiable.
+        `[B,3,H,W]`, clamped to [0,1]. Differentiable, in the guide as well.
 
     Raises:
         ValueError: wrong shape, or a parameter out of range.
@@ -84,21 +86,36 @@ def guided_filter(x: Tensor, radius: int, eps: float) -> Tensor:
     check_positive(eps, "eps")
     if radius != int(radius) or radius < 1:
         raise ValueError(f"radius must be a positive integer, got {radius}")
+    if guide is not None:
+        check_images(guide, "guide", channels=3)
+        check_pair(x, guide)
     kernel = 2 * radius + 1
-    centred = x - 0.5
+    centred = (x if guide is None else guide) - 0.5
     r, g, b = centred.unbind(1)
     products = torch.stack([r * r, r * g, r * b, g * g, g * b, b * b], 1)
     mean, second = _box_mean(torch.cat([centred, products], 1), kernel).split([3, 6], 1)
     m = mean.unbind(1)
     pairs = [(0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2)]
     covariance = {(i, j): s - m[i] * m[j] for (i, j), s in zip(pairs, second.unbind(1), strict=True)}
-    # Guide and image being the same, A = S (S + e)^-1 = 1 - e (S + e)^-1, and b = mean - A mean.
     inverse = _inverse(covariance, eps**2)
-    rows = [
-        [(1.0 if i == j else 0.0) - eps**2 * inverse[min(i, j), max(i, j)] for j in range(3)]
-        for i in range(3)
-    ]
-    offset = [m[i] - sum(rows[i][j] * m[j] for j in range(3)) for i in range(3)]
+    if guide is None:
+        # Guide and image being the same, A = S (S + e)^-1 = 1 - e (S + e)^-1, and b = mean - A mean.
+        rows = [
+            [(1.0 if i == j else 0.0) - eps**2 * inverse[min(i, j), max(i, j)] for j in range(3)]
+            for i in range(3)
+        ]
+        means = m
+    else:
+        other = x - 0.5
+        cross = (other[:, :, None] * centred[:, None]).flatten(1, 2)  # row by row: image, then guide
+        own, joint = _box_mean(torch.cat([other, cross], 1), kernel).split([3, 9], 1)
+        means, joint = own.unbind(1), joint.unbind(1)
+        between = [[joint[3 * i + k] - means[i] * m[k] for k in range(3)] for i in range(3)]
+        rows = [
+            [sum(between[i][k] * inverse[min(k, j), max(k, j)] for k in range(3)) for j in range(3)]
+            for i in range(3)
+        ]
+    offset = [means[i] - sum(rows[i][j] * m[j] for j in range(3)) for i in range(3)]
     fits = torch.stack([*(a for row in rows for a in row), *offset], 1)
     a, offset_mean = _box_mean(fits, kernel).split([9, 3], 1)
     mixed = (a.unflatten(1, (3, 3)) * centred.unsqueeze(1)).sum(2)

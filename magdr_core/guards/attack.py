@@ -1,4 +1,4 @@
-"""Core's wrapper around an attack: 8 bits, and inside its ball."""
+"""Core's wrapper around an attack: 8 bits, and within its bound."""
 
 from __future__ import annotations
 
@@ -9,17 +9,26 @@ from torch import Tensor
 
 from magdr_core.components.objective import ObjectiveName
 from magdr_core.components.rng import SampleRng
-from magdr_core.functional import round_toward
+from magdr_core.functional import psnr as psnr_of
+from magdr_core.functional import round_toward, to_8bit
 from magdr_core.guards.base import Fitted
 from magdr_core.isolation.expectations import expect
 
 _BALL_SLACK = 1e-5
 
+_PSNR_SLACK = 1e-3
+"""Decibels, for sums of squares in another order."""
+
 
 class GuardedAttack(Fitted):
-    """An attack whose result is rounded to 8 bits toward the clean image, and stays in the ball.
+    """An attack whose result is in 8 bits and within its bound.
+
+    In an L-infinity ball it is rounded toward the clean image, so that it stays there. Under a PSNR it is
+    rounded to the nearest level: the attack has to leave the room that this takes.
 
     Attributes:
+        eps: L-infinity bound in [0,1] units; of an attack with a PSNR, the root mean square that it allows.
+        psnr: the PSNR in dB that each image keeps; None of an attack in an L-infinity ball.
         objective: what it aims at; the generator's own if None.
     """
 
@@ -29,15 +38,22 @@ class GuardedAttack(Fitted):
         where: str,
         *,
         eps: float,
+        psnr: float | None = None,
         objective: ObjectiveName | None = None,
         stochastic: bool = False,
     ) -> None:
         super().__init__(component, where, stochastic=stochastic)
         self.eps = eps
+        self.psnr = psnr
         self.objective = objective
 
+    @property
+    def limit(self) -> float:
+        """How far a channel of a pixel may move, in [0,1] units."""
+        return self.eps if self.psnr is None else 1.0
+
     def __call__(self, x: Tensor, objective: Any, *, rng: SampleRng | None = None) -> Tensor:
-        """Attacked images, 8-bit and inside the eps ball around `x`, `[B,3,H,W]` in [0,1].
+        """Attacked images, 8-bit and within the bound around `x`, `[B,3,H,W]` in [0,1].
 
         Raises:
             ComponentError: another shape or range than that of `x`, or it fails.
@@ -63,6 +79,8 @@ class GuardedAttack(Fitted):
 
     def _inside(self, x_hat: Any, x: Tensor) -> Tensor:
         x_hat = self.images(x_hat, x)
+        if self.psnr is not None:
+            return self._like_enough(to_8bit(x_hat.detach()), x, self.psnr)
         if x.numel():
             worst = (x_hat.detach() - x).abs().max()
             expect(
@@ -72,3 +90,15 @@ class GuardedAttack(Fitted):
                 ),
             )
         return round_toward(x_hat.detach(), x)
+
+    def _like_enough(self, x_hat: Tensor, x: Tensor, least: float) -> Tensor:
+        if x.numel():
+            worst = psnr_of(x, x_hat).min()
+            expect(
+                worst >= least - _PSNR_SLACK,
+                lambda: self.fail(
+                    f"an image in 8 bits has a PSNR of {float(worst):.3f} dB, at least {least:g} are asked "
+                    "for"
+                ),
+            )
+        return x_hat

@@ -42,6 +42,9 @@ class GuardedGenerator(Guard):
             (:mod:`magdr_core.guards.accelerate`).
         stream: names the streams of a stochastic one.
         regions: what `edited` is over; the twelve `PARTS` where the component declares nothing.
+        takes_source: conditions can also tell what another picture shows (`with_source`).
+        needs_source: they have to.
+        takes_text: conditions can also be a text (`with_text`).
         additive: it only adds: a condition of 0 leaves as it is what a picture shows.
         whole_target: it is told of every attribute whether its output shall show it: 0 takes it away.
     """
@@ -62,6 +65,9 @@ class GuardedGenerator(Guard):
         self.regions: Regions = self.declared_regions()
         self.additive = bool(getattr(component, "additive", False))
         self.whole_target = bool(getattr(component, "whole_target", False))
+        self.takes_source = hasattr(component, "with_source")
+        self.needs_source = bool(getattr(component, "needs_source", False))
+        self.takes_text = hasattr(component, "with_text")
         self.passes = 0
         self.told: Callable[[int], None] | None = None
         self.memory: OutputMemory | None = None
@@ -186,6 +192,34 @@ class GuardedGenerator(Guard):
         if isinstance(c, VectorCondition) and c.changed.shape[1]:
             expect(c.changed.any(1).all(), lambda: self.fail("drew a condition that changes nothing"))
         return c
+
+    def with_source(self, c: Condition, source: Tensor) -> Condition:
+        """Conditions that tell the same, and what other pictures show: a person, a style.
+
+        Args:
+            source: `[B,3,h,w]` in [0,1], a picture for each of B conditions.
+
+        Raises:
+            ComponentError: the generator takes no other picture, or what it gives is no condition like `c`.
+        """
+        if not self.takes_source:
+            raise self.fail("takes no source picture (with_source)")
+        return self._told(c, self.call(self.component.with_source, c, source), "with_source")
+
+    def with_text(self, c: Condition, text: Sequence[str]) -> Condition:
+        """Conditions that are texts, one for each of B.
+
+        Raises:
+            ComponentError: the generator takes no text, or what it gives is no condition like `c`.
+        """
+        if not self.takes_text:
+            raise self.fail("takes no text (with_text)")
+        return self._told(c, self.call(self.component.with_text, c, list(text)), "with_text")
+
+    def _told(self, c: Condition, told: Any, what: str) -> Condition:
+        if not isinstance(told, Condition) or len(told) != len(c):
+            raise self.fail(f"{what} returned a {type(told).__name__}, expected {len(c)} conditions")
+        return told
 
     def classes(self, c: Condition) -> Sequence[Condition]:
         """Every condition that the faces of `c` could be given; `c` alone where there are no conditions.

@@ -23,6 +23,10 @@ _ASKED = (
     "classes",
     "features",
     "redraw",
+    "takes_source",
+    "takes_text",
+    "with_source",
+    "with_text",
 )
 """What a handle passes on to the guarded generator."""
 

@@ -94,7 +94,7 @@ def attack_picture(
         quality: of the JPEG that the perturbation shall survive; None for none.
 
     Returns:
-        `[3,H,W]` uint8; no pixel has moved further than the attack's eps.
+        `[3,H,W]` uint8; no pixel has moved further than the attack's eps, if that is its bound.
 
     Raises:
         ComponentError: the attack or the generator fails.
@@ -104,7 +104,7 @@ def attack_picture(
         face = cut(levels, box, size)
         aim = build_objective(kind, generator, face[None].to(device), c)
         changed = attack(face[None].to(device), aim, rng=rng)
-        return paste_change(levels, box, face, changed[0].cpu(), limit=attack.eps)
+        return paste_change(levels, box, face, changed[0].cpu(), limit=attack.limit)
     small = box.side <= size  # pixels of the generator's own size, or less: there is nothing beside the cut
     wide = box if box.angle or small else widened(box, *levels.shape[1:])
     share = min(1.0, LARGEST / wide.side)
@@ -117,7 +117,7 @@ def attack_picture(
         f = ThroughACut(clean, edge, window, size, quality)
         aims.append(build_objective(kind, generator, f(clean), c).preprocessed(f))
     changed = attack(clean, JointObjective(aims), rng=rng.fork(1))
-    return paste_change(levels, wide, patch, changed[0].cpu(), limit=attack.eps)
+    return paste_change(levels, wide, patch, changed[0].cpu(), limit=attack.limit)
 
 
 def attacked(

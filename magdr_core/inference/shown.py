@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from magdr_core.components.batch import Condition, VectorCondition
+from magdr_core.errors import DataError
 from magdr_core.guards import GuardedGenerator
 from magdr_core.runtime.conditions import condition_of
 
@@ -84,11 +85,14 @@ class Keeping:
 
     Args:
         edits: the generator's condition names with their new values.
+        source: another picture `[1,3,S,S]` in [0,1], which tells the generator whose face or which style.
+        text: what the generator shall do, in words.
         has: what every picture shows, likewise. What neither names is found by :func:`attributes_shown`, if
             the generator has a `whole_target`; else it counts as 0.
 
     Raises:
-        DataError: as of :func:`~magdr_core.runtime.conditions.condition_of`.
+        DataError: as of :func:`~magdr_core.runtime.conditions.condition_of`; no source for a generator that
+            needs one, a source or a text for one that takes none.
     """
 
     def __init__(
@@ -96,11 +100,25 @@ class Keeping:
         generator: GuardedGenerator,
         edits: Mapping[str, float | Tensor],
         has: Mapping[str, float | Tensor],
+        *,
+        source: Tensor | None = None,
+        text: str | None = None,
     ) -> None:
+        if source is None and generator.needs_source:
+            raise DataError("the generator puts in what another picture shows; name it with --source FILE")
+        if source is not None and not generator.takes_source:
+            raise DataError("the generator takes no source picture, and one is named")
+        if text is not None and not generator.takes_text:
+            raise DataError("the generator takes no text, and one is given")
         self.generator = generator
         self.edits = edits
         self.has = has
-        self.assumed = condition_of(generator, has, edits)
+        self.source, self.text = source, text
+        if text is None or edits:
+            self.assumed = condition_of(generator, has, edits)
+        else:  # the text says it all
+            nothing = torch.zeros(1, len(generator.condition_names))
+            self.assumed = VectorCondition(nothing, nothing.bool())
 
     @property
     def looked_for(self) -> list[str]:
@@ -110,11 +128,21 @@ class Keeping:
         return [n for n in self.generator.condition_names if n not in self.has and n not in self.edits]
 
     def __call__(self, x: Tensor) -> Condition:
+        return self._more(self._asked(x))
+
+    def _asked(self, x: Tensor) -> Condition:
         if not self.looked_for:
             return self.assumed.repeat(len(x)).to(x.device)
         told = {**dict.fromkeys(self.edits, 0.0), **self.has}
         shown = attributes_shown(self.generator, x, told)
         return condition_of(self.generator, shown, self.edits, count=len(x)).to(x.device)
+
+    @torch.no_grad()
+    def _more(self, c: Condition) -> Condition:
+        """The same with what the source picture and the text tell."""
+        if self.source is not None:
+            c = self.generator.with_source(c, self.source.expand(len(c), -1, -1, -1))
+        return c if self.text is None else self.generator.with_text(c, [self.text] * len(c))
 
 
 def target_of(generator: GuardedGenerator, c: Condition, i: int) -> dict[str, float]:

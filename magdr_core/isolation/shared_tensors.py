@@ -76,11 +76,11 @@ class _Content:
             return False
         if not tensor.numel():
             return True
-        kept = self._away if self._away is not None else torch.frombuffer(self._bytes, dtype=torch.uint8)
-        now = tensor.detach().contiguous()
+        now = _raw(tensor.detach().contiguous())
         if self._away is not None:
-            return (_raw(now) == _raw(kept)).all()
-        return torch.equal(_raw(now), _raw(kept))
+            return (now == _raw(self._away)).all()
+        # As memory: torch compares bytes one by one, which takes twenty times as long, after every cell.
+        return self._bytes == now.numpy().data
 
     def tensor(self) -> Tensor:
         """A new tensor with these values, laid out in memory as the first one."""

@@ -53,7 +53,9 @@ class MagDRDetector:
     """What G changes outside the target (distortion) and how unstable its output is (consistency).
 
     Args:
-        parser, criteria, augmentations: see :class:`~magdr_core.magdr.evidence.Probe`.
+        parser: face parser that tells the regions.
+        criteria: metrics D_i that compare pictures, region by region.
+        augmentations: image processings f_k under which the output should be stable.
         form: `literal` computes Eq. 4 to 7 and 9 as printed (the vote count of Eq. 5 if only distortion is
             used), `literal-distances` the same with similarities read as distances (1 - SSIM, the error of a
             PSNR); `standardised` adds log distances in units of their spread on clean faces, and has never
@@ -61,13 +63,16 @@ class MagDRDetector:
             `one-sided` does so with evidence of which none speaks for an image: an f_k or a region that looks
             cleaner than clean faces cannot make up for another; `per-edit` with consistency in units of clean
             faces with the same target region, as distortion always is: it costs an attacker most.
-        evidence: which half is used; `both` asks for second opinions too, `opinions` for nothing else.
-        distortion_weight: lambda of Eq. 9 (not of the learned form, which has weights of its own).
-        leave_out: attacks of the calibration that the learned form must not see.
-        consistency_over: where outputs are compared: the image, the target region, or both (the literal form
-            compares images).
-        oracle: use exact masks (benchmarks only; tables say so).
-        twins: second generators, see :class:`~magdr_core.magdr.second_opinions.SecondOpinions`.
+        evidence: which half of the evidence is used; `both` asks for second opinions too, `opinions`
+            for nothing else.
+        distortion_weight: weight lambda of distortion in Eq. 9 (not of the learned forms, which have
+            weights of their own).
+        leave_out: labels of calibration attacks that the learned forms must not see.
+        consistency_over: where outputs are compared: the image, the target region, or both (the
+            literal form compares images).
+        oracle: whether exact masks stand in for the parser's (benchmarks only; tables say so).
+        twins: second generators; those that take the conditions of the generator at hand are asked
+            for their opinion.
         opinion: a restoration whose effect on the output is asked for, a purifier. With it or with twins the
             score is the largest of what is known, each in spreads of harmless images.
     """

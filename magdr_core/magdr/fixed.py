@@ -19,6 +19,10 @@ class FixedChain:
 
     Best is the lowest mean log error on attacked faces. The bar for every adaptive choice: no detection, no
     picking, no generator pass.
+
+    Args:
+        layers: lists of restorations, one list per layer: at most one of each layer goes into the
+            chain.
     """
 
     def __init__(self, layers: Sequence[Sequence[Family]]) -> None:

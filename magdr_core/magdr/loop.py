@@ -39,21 +39,22 @@ class MagDR:
     """The loop of the paper's Fig. 2 with Rec-Net (Algorithm 1).
 
     Args:
-        detector: a calibrated detector whose component is a :class:`MagDRDetector`; its evidence also
-            scores the candidates.
-        layers: Rec-Net's layers of families.
-        candidate_augmentations: the f_k that judge candidates (each costs a pass per candidate).
+        detector: calibrated detector of the `magdr` kind; its evidence also scores the candidates.
+        layers: lists of restorations, one list per layer of Rec-Net.
+        candidate_augmentations: image processings f_k that judge candidates (each costs a pass per
+            candidate).
         form: `learned` ranks a short list of chains by a fit to their true errors on calibration faces;
             `standardised` searches layer by layer with S_final (Eq. 9) in units of its spread on clean
             faces; `literal` is Algorithm 1 as printed: regional, always the best candidate (the image
             itself does not compete).
         gate: which suspicion is enough to reconstruct: the one with the least output error on calibration
             faces, or the detector's threshold for its false-positive rate or for the best F1.
-        rounds: at most so many reconstructions.
+        rounds: number of reconstructions at most.
         regional: let regions choose for themselves, blended by the masks.
         candidates: chains on the learned form's short list, besides the image itself.
-        finalists: how many of them are judged in full, after a screening.
-        min_gain: how far the standardised score must fall for a layer to be taken.
+        finalists: number of candidates that are judged in full, after a screening.
+        min_gain: how far the standardised score must fall for a layer to be taken, in spreads of
+            clean faces.
     """
 
     def __init__(

@@ -61,12 +61,66 @@ def _attacks() -> Iterator[Figure]:
         statistic="share",
         summary="share of images over .05, or, of a targeted attack, less than half as far from its target",
     )
+    touched = replace(
+        error,
+        name="mse_o_changed",
+        needs=("mse_o_changed",),
+        summary="the same over the pixels that the clean edit changes; 0 where it changes none",
+    )
+    yield touched
+    yield _median(touched)
+    for name, summary in (
+        ("target", "share of images over .05 inside the region that is edited"),
+        ("changed", "share of images over .05 over the pixels that the clean edit changes (CMUA's rule)"),
+    ):
+        yield Figure(
+            name=f"success_{name}",
+            role="attack",
+            threshold=_SHARE,
+            needs=(f"mse_o_{name}",),
+            statistic="success",
+            summary=summary,
+        )
+    yield Figure(
+        name="psnr_i",
+        role="attack",
+        unit="dB",
+        digits=2,
+        threshold=Threshold(0.5),
+        needs=("psnr_i",),
+        summary="PSNR of the attacked image, at most 100: what the attack is seen by",
+    )
     yield replace(
         error,
         name="mse_aim",
         better="lower",
         needs=("mse_aim",),
         summary="of a targeted attack: mean squared error of the output and the image that it aims at",
+    )
+    yield Figure(
+        name="disruption_kept",
+        role="attack",
+        threshold=_SHARE,
+        needs=("mse_o", "direct:mse_o"),
+        statistic="ratio",
+        summary="output error behind a channel, as a share of that without it, the channel's own included",
+    )
+    yield Figure(
+        name="perturbation_kept",
+        role="attack",
+        threshold=_SHARE,
+        needs=("mse_o_perturbation", "direct:mse_o"),
+        statistic="ratio",
+        summary="output error behind a channel against clean pictures behind it, in the same share",
+    )
+    yield Figure(
+        name="disruption_of_channel",
+        role="attack",
+        better="neither",
+        threshold=_SHARE,
+        needs=("mse_o_channel", "direct:mse_o"),
+        statistic="ratio",
+        summary="what the channel does to the output on clean pictures by itself, in the same share",
     )
 
 

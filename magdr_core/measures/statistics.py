@@ -11,6 +11,7 @@ import numpy as np
 from scipy.stats import rankdata
 
 from magdr_core.components.figure import Figure
+from magdr_core.components.objective import SUCCESS
 from magdr_core.errors import MagdrError, one_line, suggestion
 from magdr_core.isolation import interrupts
 from magdr_core.measures.definitions import LEVELS_PER_UNIT
@@ -224,6 +225,8 @@ STATISTICS: Mapping[str, Statistic] = {
         lambda errors, whole: (errors / LEVELS_PER_UNIT**2, whole),
     ),
     "kept_targeted": Ratio(kept_behind, lambda reached, whole: (reached, whole)),
+    "success": Share(lambda disruption: (disruption > SUCCESS).mean(-1)),
+    "ratio": Ratio(kept_behind, lambda reached, whole: (reached, whole)),
 }
 """What a :class:`~magdr_core.components.figure.Figure` may name as its statistic: functions of arrays
 `[..., n]` in the order of the figure's `needs`, which give `[...]`. What they are decides on their

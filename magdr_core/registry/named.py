@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from magdr_core.components.role import Role
 from magdr_core.components.task_run import ToolkitParts
@@ -95,6 +96,7 @@ def _labels(registry: Registry, profile: Profile) -> Iterator[tuple[str, str, st
         "defenses": ("defense", profile.defenses),
         "benign": ("augmentation", profile.benign),
         "ensemble": ("augmentation", profile.ensemble),
+        "channels": ("channel", _texts(profile.extra.get("channels"))),
         "dataset": ("dataset", () if profile.dataset is None else (profile.dataset,)),
     }
     if profile.sweep is not None:
@@ -117,3 +119,8 @@ def _labels(registry: Registry, profile: Profile) -> Iterator[tuple[str, str, st
             yield "transfer", "generator", transfer.surrogate
     for label in registry.tasks(profile) if profile.dataset is None else ():
         yield f"dataset of {label}", "dataset", registry.dataset_of(label)
+
+
+def _texts(told: Any) -> tuple[str, ...]:
+    """The labels of a list that nobody has checked yet."""
+    return tuple(label for label in told if isinstance(label, str)) if isinstance(told, list | tuple) else ()

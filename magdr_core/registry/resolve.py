@@ -16,6 +16,7 @@ from magdr_core.components.params import (
     WeightsFile,
     WrittenInPython,
     marked_parameters,
+    marks,
     validate,
 )
 from magdr_core.components.specs import Need
@@ -174,11 +175,12 @@ class Resolver:
             told[name] = params[name]
             place = params[name]
             params[name] = str(user_path(place, base, error=RegistryError, what=name)) if place else ""
-        for name in marked_parameters(spec.schema, WeightsFile):
+        for name, file in marks(spec.schema, WeightsFile).items():
             reference = params[name]
             if is_remote(reference) and name not in given:  # a user knows what is fetched
                 raise RegistryError(f'fetches nothing that no table names: write {name} = "{reference}"')
-            params[name] = resolve_weights(reference, package=entry.origin.package, base=base)
+            package, within = entry.origin.package, file.within
+            params[name] = resolve_weights(reference, package=package, base=base, within=within)
             told[name] = reference if params[name] is None else file_sha256(params[name])
         for name in marked_parameters(spec.schema, WrittenInPython):
             params[name] = find_factory(params[name], base, name)

@@ -26,20 +26,23 @@ class Transfer(BaseModel):
     """An attack by somebody who lacks something of the defended task.
 
     `surrogate` is the generator that perturbations are made on instead (a `[generator.LABEL]` table with the
-    same conditions); with `condition = "unknown"` they are made for another condition than the defender's.
-    `generators` are the tasks that it applies to, all of the profile if empty.
+    same conditions); with `condition = "unknown"` they are made for another condition than the defender's,
+    with `condition = "surrogate"` for one that the surrogate draws for the face, which may take other
+    conditions. `generators` are the tasks that it applies to, all of the profile if empty.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     attack: str
     surrogate: str = ""
-    condition: Literal["known", "unknown"] = "known"
+    condition: Literal["known", "unknown", "surrogate"] = "known"
     generators: Labels = ()
 
     @model_validator(mode="after")
     def _lacks_something(self) -> Transfer:
         if not self.surrogate and self.condition == "known":
             raise ValueError('say surrogate = "LABEL" or condition = "unknown"')
+        if not self.surrogate and self.condition == "surrogate":
+            raise ValueError('condition = "surrogate" needs surrogate = "LABEL"')
         return self
 
 

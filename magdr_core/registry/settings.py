@@ -86,9 +86,10 @@ class ProfileTable(BaseModel):
     detectors must not flag, `noise_l2` attacks (as tables call them) beside which detectors also see noise of
     the same L2 norm; `ensemble` are augmentations over which every defense's output is averaged, undone, as a
     further variant of its row. `transfer` and `sweep` add attacks with less knowledge and with growing
-    effort, `adaptive` such that know everything. `checks` are sanity checks of attacks and rows. `ours` are
-    the components (as `use` names them) whose rows are the method that the tables are about, and no
-    baselines.
+    effort, `adaptive` such that know everything. `oracle` says whether the tables have the best candidate by
+    the true error, which tries every candidate on every image. `checks` are sanity checks of attacks and
+    rows. `ours` are the components (as `use` names them) whose rows are the method that the tables are about,
+    and no baselines.
     """
 
     note: str = ""
@@ -108,6 +109,7 @@ class ProfileTable(BaseModel):
     transfer: tuple[Transfer, ...] = ()
     sweep: Sweep | None = None
     adaptive: Adaptive | None = None
+    oracle: bool = True
     checks: Annotated[Checks, BeforeValidator(_switch)] = Checks(faces=0)
     ours: Labels = ("magdr",)
 
@@ -140,5 +142,6 @@ QUICK = Profile(
     attacks=("pgd", "noise"),
     detectors=("magdr",),
     defenses=("magdr", "fixed-chain"),
+    oracle=False,
 )
 """What `--profile quick` is in a registry without any profile: MagDR and the best fixed chain of filters."""

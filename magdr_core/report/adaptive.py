@@ -9,7 +9,8 @@ from functools import partial
 from markupsafe import Markup
 
 from magdr_core.measures.definitions import DEFINITIONS
-from magdr_core.report import svg as plots
+from magdr_core.report.chart import Axis, Chart, Look, Point, Series, draw
+from magdr_core.report.detection_tables import point_name
 from magdr_core.report.figures import (
     FINE_POINT,
     IDENTITY,
@@ -19,12 +20,22 @@ from magdr_core.report.figures import (
     FigureValue,
     Variant,
 )
-from magdr_core.report.formatting import Block, Column, Table, TableLine, column, number, percent, shown
+from magdr_core.report.formatting import (
+    Block,
+    Column,
+    Table,
+    TableLine,
+    column,
+    levels,
+    number,
+    percent,
+    shown,
+    whole_percent,
+)
 from magdr_core.results.cell import ADAPTIVE
 
-_WIDTH, _HEIGHT = 720, 380
-_LEFT, _RIGHT, _TOP, _BOTTOM = 56, 540, 20, 324
-_units = number(DEFINITIONS["detector", "mse_o"].digits)
+_SHARES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+_levels = number(DEFINITIONS["defense", "mse_o"].digits)
 
 
 @dataclass(frozen=True)
@@ -105,54 +116,33 @@ def _at(point: Variant, mode: Variant) -> Variant:
 
 
 def _draw(title: str, curves: Sequence[Curve], name: str) -> Markup:
-    every = [pair for c in curves for pair in (*(p[1:] for p in c.points), c.oblivious, c.pooled) if pair]
-    high = max([pair[0].value for pair in every] + [1e-6]) * 1.05
-    x = plots.Axis(0.0, high, _LEFT + 8, _RIGHT - 8)
-    y = plots.Axis(0.0, 1.0, _BOTTOM, _TOP)
-    parts = []
-    for share in (0.0, 0.25, 0.5, 0.75, 1.0):
-        parts.append(plots.line(_LEFT, y(share), _RIGHT, y(share), "grid"))
-        parts.append(plots.text(_LEFT - 8, y(share) + 4, f"{100 * share:g}%", "end", "tick"))
-        parts.append(plots.text(x(share * high), _BOTTOM + 18, f"{share * high:.3g}", "middle", "tick"))
-    parts.append(plots.line(_LEFT, _BOTTOM, _RIGHT, _BOTTOM, "axis"))
-    parts.append(plots.text(_LEFT - 44, _TOP - 8, "detected"))
-    middle = (_LEFT + _RIGHT) / 2
-    parts.append(plots.text(middle, _BOTTOM + 42, "output MSE without a defense, [-1,1] units", "middle"))
-    ends = [y(_last(curve)[1].value) for curve in curves]
-    heights = plots.spread(ends, 15, _TOP, _BOTTOM)
-    said = []
-    for index, (curve, height) in enumerate(zip(curves, heights, strict=True)):
-        colour, shape, dash = plots.style(index)
-        places = [(words, (x(d.value), y(r.value)), d, r) for words, d, r in curve.points]
-        if curve.oblivious is not None:
-            d, r = curve.oblivious
-            places.insert(0, (OBLIVIOUS, (x(d.value), y(r.value)), d, r))
-        parts.append(plots.path([p for _, p, _, _ in places], f"curve {colour}", dash))
-        for words, (a, b), d, r in places:
-            tip = f"{curve.component}, {words}: {_said(d, r)}"
-            parts.append(plots.mark(a, b, shape, f"mark {colour}", tip, 4))
-        told = [f"{words} {_said(d, r)}" for words, _, d, r in places]
-        if curve.pooled is not None:
-            d, r = curve.pooled
-            tip = f"{curve.component}, undetected part of the best of all modes: {_said(d, r)}"
-            parts.append(plots.mark(x(d.value), y(r.value), shape, f"mark {colour} hollow", tip, 7))
-            told.append(f"best of all modes, undetected, {_said(d, r)}")
-        end = _last(curve)
-        parts.append(plots.line(x(end[0].value) + 6, y(end[1].value), _RIGHT + 6, height, f"lead {colour}"))
-        parts.append(plots.mark(_RIGHT + 13, height, shape, f"mark {colour}", curve.component, 4))
-        parts.append(plots.text(_RIGHT + 22, height + 4, curve.component, class_="label"))
+    series, said = [], []
+    for index, curve in enumerate(curves):
+        along = [(OBLIVIOUS, *curve.oblivious)] if curve.oblivious else []
+        along += curve.points
+        best = [("best of all modes, undetected,", *curve.pooled)] if curve.pooled else []
+        drawn, apart = (
+            tuple(
+                Point(levels(d).value, r.value, f"{curve.component}, {words} {_said(d, r)}")
+                for words, d, r in some
+            )
+            for some in (along, best)
+        )
+        series.append(Series(Look.number(index), drawn, curve.component, joined=True, apart=apart))
+        told = [f"{words} {_said(d, r)}" for words, d, r in (*along, *best)]
         said.append(f"{curve.component}: {'; '.join(told)}")
-    return plots.drawing(_WIDTH, _HEIGHT, title, ". ".join(said) + ".", parts, name)
-
-
-def _last(curve: Curve) -> tuple[FigureValue, FigureValue]:
-    """Where a curve's label leads to."""
-    pairs = [p[1:] for p in curve.points[-1:]] + [p for p in (curve.pooled, curve.oblivious) if p]
-    return pairs[0]
+    chart = Chart(
+        title=title,
+        described=". ".join(said) + ".",
+        x=Axis("output MSE without a defense, squared levels", low=0.0),
+        y=Axis("attacked images that are detected", low=0.0, high=1.0, ticks=_SHARES, show=whole_percent),
+        series=tuple(series),
+    )
+    return draw(chart, name)
 
 
 def _said(disruption: FigureValue, caught: FigureValue) -> str:
-    return f"output MSE {_units(disruption.value)}, {percent(caught.value)} detected"
+    return f"output MSE {_levels(levels(disruption).value)}, {percent(caught.value)} detected"
 
 
 # -- the tables -----------------------------------------------------------------------------------------
@@ -166,14 +156,15 @@ def _before(figures: Figures, task: str, attack: AttackCondition) -> AttackCondi
 
 def _detectors(figures: Figures, task: str, attacks: Sequence[AttackCondition]) -> Table | None:
     point, of = figures.strict_point(task), partial(column, "detector")
+    fine, strict = f"F1, {point_name(FINE_POINT)}", f"detected, {point_name(point)}"
     columns = [
-        of("f1", "F1", "oblivious"),
-        of("f1", "F1", "adaptive"),
-        of("recall", "Detected", "oblivious", show=percent),
-        of("recall", "Detected", "adaptive", show=percent),
+        of("f1", "F1", "oblivious", group=fine),
+        of("f1", "F1", "adaptive", group=fine),
+        of("recall", "Detected", "oblivious", show=percent, group=strict),
+        of("recall", "Detected", "adaptive", show=percent, group=strict),
         of("mse_o", "Output MSE", "oblivious, all images"),
-        of("mse_o_undetected", "Output MSE", "adaptive, what is flagged as 0"),
-        of("success_undetected", "Undetected success", "MSE > .05", show=percent),
+        of("mse_o_undetected", "Output MSE", "adaptive, flagged as 0"),
+        of("success_undetected", "Undetected success", "output MSE > 813", show=percent),
         of("kept_at_95_evasion", "Kept at 95% evasion", "of the strongest undefended MSE", show=percent),
         of("kept_targeted", "Kept at 95% evasion", "of the way to the target", show=percent),
     ]
@@ -216,10 +207,10 @@ def _detectors(figures: Figures, task: str, attacks: Sequence[AttackCondition]) 
 def _defenses(figures: Figures, task: str, attacks: Sequence[AttackCondition]) -> Table | None:
     of = partial(column, "defense", reference_competes=False)
     columns = [
-        of("mse_o", "MSE (O)", "oblivious"),
-        of("mse_o", "MSE (O)", "adaptive, best of all modes"),
-        of("median_mse_o", "MSE (O)", "adaptive, median"),
-        of("ssim_o", "SSIM (O)", "adaptive"),
+        of("mse_o", "Output MSE", "oblivious"),
+        of("mse_o", "Output MSE", "adaptive, best of all modes"),
+        of("median_mse_o", "Output MSE", "adaptive, median"),
+        of("ssim_o", "Output SSIM", "adaptive"),
         of("kept", "Kept", "of the strongest undefended MSE", show=percent),
         of("kept_targeted", "Kept", "of the way to the target", show=percent),
     ]
@@ -259,10 +250,10 @@ def _modes(figures: Figures, task: str, attacks: Sequence[AttackCondition], role
             of("recall", "Detected", show=percent),
             of("mse_o", "Output MSE", "all images"),
             of("mse_o_undetected", "Output MSE", "what is flagged as 0"),
-            of("success_undetected", "Undetected success", "MSE > .05", show=percent),
+            of("success_undetected", "Undetected success", "output MSE > 813", show=percent),
         ]
         if detecting
-        else [of("mse_o", "MSE (O)"), of("median_mse_o", "MSE (O)", "median")]
+        else [of("mse_o", "Output MSE"), of("median_mse_o", "Output MSE", "median")]
     )
     seeds, blocks = len(figures.seeds(task)), []
     for attack in attacks:

@@ -10,18 +10,21 @@ from typing import Any
 
 from markupsafe import Markup
 
+from magdr_core.bench.plan import ORACLE
 from magdr_core.hosting.hookspecs import hookimpl
 from magdr_core.report.checks import checked_how, checked_tasks, threats
 from magdr_core.report.figures import AttackCondition, Figures
-from magdr_core.report.formatting import MISSING, count, seconds
+from magdr_core.report.forensic import forensic_card
+from magdr_core.report.formatting import MISSING, count, seconds, whole_percent
 from magdr_core.report.key_figures import key_figures
 from magdr_core.report.load import RunData, load_run
 from magdr_core.report.picture_grid import GAP
 from magdr_core.report.sections import sections
 from magdr_core.report.summary import demo_size, headline
 from magdr_core.report.template import rendered, source
+from magdr_core.report.verdict import IN_PART, WORKS, verdict
 from magdr_core.results.cell import CLEAN, CellResult, Facts
-from magdr_core.results.remarks import remarks
+from magdr_core.results.remarks import warnings
 from magdr_core.results.store import write_atomically
 
 FILE = "report.html"
@@ -84,14 +87,18 @@ def render(run: RunData) -> str:
         manifest=run.manifest,
         date=str(run.manifest.get("started", "")).replace("T", " ").replace("+00:00", " UTC"),
         note=str(run.settings.get("note") or ""),
+        oracle=any(ORACLE in figures.components(task, "defense") for task in figures.tasks),
         headline=headline(figures),
+        verdict=verdict(figures),
+        forensic_cards=[card for task in figures.tasks if (card := forensic_card(figures, task))],
         demo=demo_size(figures),
-        remarks=remarks(run.rows, run.cells),
+        warnings=warnings(run.rows, run.cells),
         key_figures=key_figures(figures),
+        works=whole_percent(WORKS),
+        in_part=whole_percent(IN_PART),
         sections=found,
         method=run.method,
         several_seeds=any(len(section.seeds) > 1 for section in found),
-        has_curves=any(section.figure3 for section in found),
         gap=GAP,
         failures=failures(run),
         costs=costs(run),
@@ -101,7 +108,7 @@ def render(run: RunData) -> str:
         checked=checked_tasks(run),
         checked_how=checked_how(run),
         threats=threats(run),
-        js=Markup(source("report.js")),
+        js=Markup(source("page.js") + source("report.js")),
     )
 
 
@@ -117,7 +124,9 @@ def failures(run: RunData) -> list[FailedCells]:
 
 
 def _images(facts: Facts) -> str:
-    return "clean images" if facts.slice_role == CLEAN else AttackCondition.of(facts).label
+    if facts.slice_role == CLEAN:
+        return f"clean images, through {facts.channel}" if facts.channel else "clean images"
+    return AttackCondition.of(facts).label
 
 
 def costs(run: RunData) -> list[Cost]:

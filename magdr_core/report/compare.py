@@ -15,7 +15,7 @@ from magdr_core.compare.format import MEANINGS, VERDICTS, counted, figure, p_val
 from magdr_core.compare.load import ComparedRun
 from magdr_core.errors import WriteError
 from magdr_core.report.compare_plot import forest
-from magdr_core.report.template import rendered
+from magdr_core.report.template import rendered, source
 from magdr_core.results.store import write_atomically
 
 _STANDS_OUT = ("regression", "uncertain", "improvement")
@@ -108,6 +108,7 @@ def render(comparison: Comparison) -> str:
         verdicts=VERDICTS,
         meanings=MEANINGS,
         diff=_diff(comparison.a, comparison.b),
+        js=Markup(source("page.js") + source("compare.js")),
     )
 
 

@@ -7,7 +7,7 @@ from functools import cache, cached_property
 
 from magdr_core.bench.plan import ORACLE
 from magdr_core.measures.definitions import DEFINITIONS
-from magdr_core.report.load import RunData
+from magdr_core.report.load import RunData, without_channels
 from magdr_core.results.cell import ATTACK, FORGED, IDENTITY, Facts
 from magdr_core.results.columns import Row
 from magdr_core.results.forensic_grid import ROLE as FORENSIC
@@ -39,7 +39,9 @@ class Figures:
     """All figures of a run, and which components, conditions and tasks there should be."""
 
     def __init__(self, run: RunData) -> None:
-        self.run = run
+        # What lies behind a channel has a table of its own, see `report.channels`.
+        self.whole, self.run = run, without_channels(run)
+        run = self.run
         self.frame = FigureTable(run.rows, run.cells)
         # Asked for by every field of every table.
         self.seeds, self.attacks = cache(self._seeds), cache(self._attacks)

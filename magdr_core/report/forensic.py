@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from magdr_core.measures.definitions import Definitions
 from magdr_core.report.figures import Figures
-from magdr_core.report.formatting import Block, Table, TableLine, column, shown
-from magdr_core.report.picture_grid import Gallery, Panel, Row, scale_of
+from magdr_core.report.formatting import MISSING, Block, Table, TableLine, column, shown
+from magdr_core.report.key_picture import KeyPicture, Version
+from magdr_core.report.picture_grid import Gallery, Panel, Row, png_row, scale_of
+from magdr_core.report.verdict import Card, Field
 from magdr_core.results.cell import FORGED
 from magdr_core.results.forensic_grid import ROLE, SEEN, ForensicGrid, family
 from magdr_core.results.frame import NONE
@@ -33,6 +35,20 @@ class Forensics:
     summary: str
     tables: list[tuple[str, Table]]
     gallery: Gallery | None
+
+    @property
+    def read_first(self) -> list[Table]:
+        """The first two tables, of untouched pictures alone."""
+        found = []
+        for title, made in self.tables[:2]:
+            block = replace(made.blocks[0], title="")
+            found.append(replace(made, caption=f"{title}, {made.blocks[0].title} pictures", blocks=[block]))
+        return found
+
+    @property
+    def read_later(self) -> list[tuple[str, Table]]:
+        """The tables that have more than that."""
+        return [one for place, one in enumerate(self.tables) if place > 1 or len(one[1].blocks) > 1]
 
 
 def forensics(figures: Figures, task: str, budget: int) -> Forensics | None:
@@ -126,6 +142,51 @@ def _table(
         if lines:
             blocks.append(Block(quality or UNTOUCHED, "", lines))
     return Table(title, "Model", columns, blocks, note).finished() if blocks else None
+
+
+def forensic_card(figures: Figures, task: str) -> Card | None:
+    """A task's picture and figures on the first screen; None where a task has no forensic model."""
+    rows = [row for row, facts in figures.frame.plain if facts.task == task]
+    grid = ForensicGrid(rows, figures.run.listed("picture_qualities"))
+    if not grid.models:
+        return None
+    lines = []
+    for model in grid.models:
+        unseen = grid.unseen(model, "auc")
+        seen = [a for a in grid.attacks("auc") if a not in unseen]
+        fields = []
+        for attacks in (unseen, seen):
+            mean = grid.mean(model, "auc", attacks=attacks) if attacks else None
+            fields.append(Field(MISSING if mean is None else f"{mean:.2f}", f"of {len(attacks)}"))
+        lines.append((model, fields))
+    n = figures.samples(task)
+    return Card(
+        task=task,
+        about=f"n = {n:,}" if n is not None else "",
+        picture=_key_picture(figures, task, grid),
+        heads=(Field("Unseen forgeries", "mean AUC"), Field("Seen ones", "mean AUC")),
+        lines=lines,
+    )
+
+
+def _key_picture(figures: Figures, task: str, grid: ForensicGrid) -> KeyPicture | None:
+    """The first face with the first forgery of it, and what is located in it."""
+    pictures = {key[1:]: images for key, images in figures.run.pictures.items() if key[0] == task}
+    order = [f"{FORGED}{label}" for label in figures.run.listed("forgeries")]
+    attack = next((a for a in order if (a, "", "forged") in pictures), None)
+    if attack is None:
+        return None
+    models = [m for m in grid.models if (attack, m, "located") in pictures]
+    models.sort(key=lambda m: -(grid.mean(m, "auc", attacks=grid.unseen(m, "auc")) or 0.0))
+    wanted = {
+        "real": (NONE, "clean", "input"),
+        "forged": (attack, "", "forged"),
+        "what is forged": (attack, "", "mask"),
+        **{f"located by {m}": (attack, m, "located") for m in models[:1]},
+    }
+    found = {title: pictures[key][:1] for title, key in wanted.items() if key in pictures}
+    versions = tuple(Version(title, "", png_row(images), "") for title, images in found.items())
+    return KeyPicture(versions, f"The first face, {family(attack)}.") if len(versions) > 1 else None
 
 
 def _summary(grid: ForensicGrid) -> str:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from magdr_core.measures.definitions import DEFINITIONS, Definitions
-from magdr_core.results.frame import FigureValue
+from magdr_core.measures.definitions import DEFINITIONS, DISRUPTION, LEVELS_PER_UNIT, Definitions
+from magdr_core.results.frame import AttackCondition, FigureValue
 
 Format = Callable[[float], str]
 MISSING = "\N{EN DASH}"
 _MINUS = "\N{MINUS SIGN}"
-Kind = Literal["", "reference", "bound", "absent"]
-"""`absent`: printed in the paper, not in this run."""
+
+FEW = 100
+"""Below so many images per seed a reader is told that the intervals are wide, and what shares are of."""
+
+Kind = Literal["", "reference", "bound"]
 
 
 def number(digits: int) -> Format:
@@ -34,6 +37,10 @@ def percent(value: float) -> str:
     return f"{number(1)(100 * value)}%"
 
 
+def whole_percent(value: float) -> str:
+    return f"{number(0)(100 * value)}%"
+
+
 def count(value: float) -> str:
     """A mean of whole numbers: a decimal only where there is one."""
     return number(0 if abs(value - round(value)) < 0.05 else 1)(value)
@@ -44,6 +51,26 @@ def seconds(value: float) -> str:
         return f"{value:.1f} s"
     minutes, rest = divmod(round(value), 60)
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def levels(figure: FigureValue) -> FigureValue:
+    """A squared error on [-1,1] in squared levels of 0 to 255, as all others of the page are."""
+    scale = LEVELS_PER_UNIT**2
+    return replace(figure, value=figure.value * scale, low=figure.low * scale, high=figure.high * scale)
+
+
+def in_words(figure: FigureValue) -> str:
+    """What so few images say of a share, in words: "0 of 8, up to 37%"; empty of many images or seeds."""
+    part = round(figure.value * figure.n)
+    if figure.n >= FEW or figure.seeds > 1 or abs(figure.value * figure.n - part) > 1e-6:
+        return ""
+    told = f"{part} of {figure.n}"
+    if not figure.has_interval:
+        return told
+    low, high = whole_percent(figure.low), whole_percent(figure.high)
+    if part == 0:
+        return f"{told}, up to {high}"
+    return f"{told}, at least {low}" if part == figure.n else f"{told}, {low} to {high}"
 
 
 @dataclass
@@ -74,6 +101,10 @@ class Column:
     """Whether its fields have notes that should not be broken into many lines."""
     reference_competes: bool = True
     """False where the undefended reference is best by definition, so that marking it would say nothing."""
+    group: str = ""
+    """What stands above it and its neighbours of the same group."""
+    in_levels: bool = False
+    """Whether figures on [-1,1] are shown in squared levels."""
 
 
 def column(
@@ -96,7 +127,10 @@ def column(
     """
     figure = definitions[role, metric]
     better = figure.better if judged and figure.better != "neither" else None
-    return Column(title, detail, better, show or number(figure.digits), **more)
+    digits = figure.digits
+    if figure.unit == DISRUPTION:
+        digits, more = DEFINITIONS["defense", "mse_o"].digits, {"in_levels": True, **more}
+    return Column(title, detail, better, show or number(digits), **more)
 
 
 @dataclass(frozen=True)
@@ -117,6 +151,7 @@ class TableLine:
     kind: Kind = ""
     fields: list[Shown] = field(default_factory=list)
     badge: Badge | None = None
+    component: str = ""
 
 
 @dataclass
@@ -127,6 +162,8 @@ class Block:
     detail: str
     lines: list[TableLine]
     compared: bool = True
+    condition: AttackCondition | None = None
+    """The attack that all of it is of, where it is of one."""
 
 
 @dataclass
@@ -136,6 +173,19 @@ class Table:
     columns: list[Column]
     blocks: list[Block]
     note: str = ""
+    detail: str = ""
+    """Beside the caption, smaller."""
+
+    @property
+    def groups(self) -> list[tuple[str, int]]:
+        """What stands above neighbouring columns, and above how many; empty if nothing does."""
+        found: list[tuple[str, int]] = []
+        for column in self.columns:
+            if found and found[-1][0] == column.group:
+                found[-1] = (column.group, found[-1][1] + 1)
+            else:
+                found.append((column.group, 1))
+        return found if any(name for name, _ in found) else []
 
     def finished(self) -> Table:
         """With the best field of every column and block marked."""
@@ -150,9 +200,15 @@ def shown(figure: FigureValue | None, column: Column, *, failed: bool, seeds: in
     """A figure as text; missing ones say whether their cell failed."""
     if figure is None:
         return Shown(text="failed", failed=True) if failed else Shown()
-    text, interval = column.show(figure.value), ""
-    if not (math.isnan(figure.low) or math.isnan(figure.high)):
-        interval = f"{column.show(figure.low)} to {column.show(figure.high)}"
+    figure = levels(figure) if column.in_levels else figure
+    words = in_words(figure) if column.show is percent else ""
+    if words:
+        text, interval = whole_percent(figure.value), words
+    else:
+        text, interval = column.show(figure.value), ""
+        if figure.has_interval:
+            interval = f"{column.show(figure.low)} to {column.show(figure.high)}"
+            interval = "" if interval == f"{text} to {text}" else interval
     note = f"{figure.seeds} of {seeds} seeds" if figure.seeds < seeds else ""
     return Shown(figure, text, interval, note)
 

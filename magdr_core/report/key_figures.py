@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from magdr_core.bench.plan import ORACLE
+from magdr_core.report.detection_tables import point_name
 from magdr_core.report.figures import CLEAN_IMAGES, FINE_POINT, IDENTITY, AttackCondition, Figures, Variant
 from magdr_core.report.formatting import (
     MISSING,
@@ -27,17 +28,25 @@ def key_figures(figures: Figures) -> Table | None:
     """A row per task under the worst attack that knows the defense, and one under the worst that does not;
     None if no task was attacked."""
     method = figures.run.method
+    oracle = any(ORACLE in figures.components(task, "defense") for task in figures.tasks)
     left = partial(column, "defense", "mse_o", judged=False)
     columns = [
         Column("n", "images", show=number(0)),
-        column("detector", "f1", "F1", f"{method}'s detector", judged=False),
-        column("detector", "fpr_clean", "False alarms", "on clean images", show=percent, judged=False),
+        column("detector", "f1", "F1", f"{method}'s detector, {point_name(FINE_POINT)}", judged=False),
+        column(
+            "detector",
+            "fpr_clean",
+            "False alarms",
+            "of clean images, strict threshold",
+            show=percent,
+            judged=False,
+        ),
         left("Undefended", "output MSE"),
         left(method, "leaves"),
         left("Best baseline", "leaves"),
-        left("Oracle", "would leave"),
+        *([left("Oracle", "would leave")] if oracle else []),
         left("Damage", f"{method}, clean images"),
-        Column("Forwards", "to detect + reconstruct"),
+        Column("Passes", "to detect + reconstruct"),
     ]
     lines = []
     for task, attack in _shown(figures):
@@ -50,10 +59,11 @@ def key_figures(figures: Figures) -> Table | None:
         }
         best = min(others, key=lambda name: others[name].value, default="")
         point = figures.strict_point(task)
+        names = [IDENTITY, defense, best, *([ORACLE] if oracle else [])]
         wanted = [
             ("detector", detector, attack, "f1", FINE_POINT),
             ("detector", detector, CLEAN_IMAGES, "fpr_clean", point),
-            *[("defense", name, attack, "mse_o", Variant()) for name in (IDENTITY, defense, best, ORACLE)],
+            *[("defense", name, attack, "mse_o", Variant()) for name in names],
             ("defense", defense, CLEAN_IMAGES, "mse_o", Variant()),
         ]
         line = TableLine(task, f"under {attack.label}, {attack.strength}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -63,6 +63,17 @@ class RunData:
     @cached_property
     def _registry(self) -> Mapping[str, Any]:
         return tomllib.loads(self.manifest.get("registry_text", ""))
+
+
+def without_channels(run: RunData) -> RunData:
+    """A run with what reached the defender as it was published, and nothing else."""
+    rows = [row for row in run.rows if not row.get("channel")]
+    cells = [cell for cell in run.cells if not cell.facts.channel]
+    return (
+        run
+        if len(rows) == len(run.rows) and len(cells) == len(run.cells)
+        else replace(run, rows=rows, cells=cells)
+    )
 
 
 def load_run(folder: Path) -> RunData:

@@ -12,7 +12,6 @@ from magdr_core.report.formatting import (
     MISSING,
     Block,
     Column,
-    Kind,
     Shown,
     Table,
     TableLine,
@@ -29,7 +28,9 @@ _ATTACK_NAMES = {paper.CW: "C&W", paper.PGD: "PGD"}
 
 
 def table1(figures: Figures, task: str) -> Table | None:
-    """Precision, recall and F1 beside the paper's Table 1; None for tasks that it does not have."""
+    """Precision, recall and F1 beside the paper's Table 1; None for tasks and methods that it does not have.
+
+    Only methods and attacks that are in this run; the note says how many others the paper has."""
     if task not in paper.TASKS or not figures.components(task, "detector"):
         return None
     place = paper.TASKS.index(task)
@@ -48,9 +49,13 @@ def table1(figures: Figures, task: str) -> Table | None:
     blocks = []
     for name in (paper.CW, paper.PGD):
         attack = _attack(figures, task, name)
+        if attack is None:
+            continue
         lines = []
         for method, printed in paper.TABLE1.items():
             label = _component(figures, task, "detector", method)
+            if label is None:
+                continue
             line = _line(method, label)
             for (head, metric), figure in zip(ours, printed[name][place], strict=True):
                 line.fields.append(_ours(figures, task, attack, "detector", label, metric, head))
@@ -60,16 +65,21 @@ def table1(figures: Figures, task: str) -> Table | None:
             line.fields.append(Shown(text=method.convention))
             lines.append(line)
         blocks.append(Block(_ATTACK_NAMES[name], _which(attack), lines))
+    blocks = [block for block in blocks if block.lines]
+    if not blocks:
+        return None
     columns = [c for head, _ in ours for c in (head, Column(head.title, _PRINTED, show=_TWO))]
     columns += [*(head for head, _ in weighted), Column("Averaging", _PRINTED, words=True)]
-    return Table(
-        f"Table 1 beside the paper's, {task}: best-F1 threshold", "Method", columns, blocks, paper.NOTE1
-    ).finished()
+    note = f"{paper.NOTE1}{_others(len(blocks[0].lines), len(paper.TABLE1))}"
+    caption = f"Detection beside the paper's Table 1, {task}: best-F1 threshold"
+    return Table(caption, "Method", columns, blocks, note).finished()
 
 
 def table2(figures: Figures, task: str) -> Table | None:
-    """The eight measures of the paper's Table 2, under PGD or else the strongest attack."""
-    if not figures.components(task, "defense"):
+    """The eight measures of the paper's Table 2, under PGD or else the strongest attack; None where no method
+    of the paper is in this run."""
+    here = [m for m in paper.TABLE2 if _component(figures, task, "defense", m)]
+    if not here:
         return None
     attack = _attack(figures, task, paper.PGD) or strongest(figures, task)
     blocks = []
@@ -94,7 +104,15 @@ def table2(figures: Figures, task: str) -> Table | None:
             lines.append(line)
         blocks.append(Block(title, _which(attack), lines))
     heads = [c for ours, p in zip(columns, printed_heads, strict=True) for c in (ours, Column(p, _PRINTED))]
-    return Table(f"Table 2 beside the paper's, {task}", "Method", heads, blocks, paper.NOTE2).finished()
+    note = f"{paper.NOTE2}{_others(len(here), len(paper.TABLE2))}"
+    caption = f"Restoration beside the paper's Table 2, {task}"
+    return Table(caption, "Method", heads, blocks, note).finished()
+
+
+def _others(here: int, printed: int) -> str:
+    """How many of the paper's methods are left out."""
+    left = printed - here
+    return f" {left} of the paper's {printed} methods are not in this run." if left else ""
 
 
 def _rows2(
@@ -106,7 +124,8 @@ def _rows2(
         yield named(figures, task, "defense", IDENTITY), IDENTITY, None
     for method, printed in paper.TABLE2.items():
         label = _component(figures, task, "defense", method)
-        yield _line(method, label), label, printed
+        if label is not None:
+            yield _line(method, label), label, printed
     if ORACLE in references:
         yield named(figures, task, "defense", ORACLE), ORACLE, None
 
@@ -133,9 +152,8 @@ def _which(attack: AttackCondition | None) -> str:
     return f"{attack.label}, {attack.strength}" if attack else "not in this run"
 
 
-def _line(method: paper.PaperRow, label: str | None) -> TableLine:
-    kind: Kind = "" if label else "absent"
-    return TableLine(method.name, f"here: {label}" if label else "not in this run", kind)
+def _line(method: paper.PaperRow, label: str) -> TableLine:
+    return TableLine(method.name, f"here: {label}")
 
 
 def _ours(

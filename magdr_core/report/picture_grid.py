@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch.nn.functional as F
@@ -13,19 +13,20 @@ from magdr_core.report.data_url import png_url
 from magdr_core.report.figures import CLEAN_IMAGES, IDENTITY, AttackCondition, Figures
 from magdr_core.report.formatting import number
 from magdr_core.report.hardest_attack import strongest
+from magdr_core.report.image_errors import image_errors, kept_pictures
 from magdr_core.report.table_model import defense_name
 from magdr_core.results.frame import NONE
 
 GAP = 2
 """Transparent pixels between samples; the page's script knows it from the markup."""
 
-_BIG = 128
-"""Images up to this size are shown at twice their size."""
+_THUMB = 60
+"""Pixels that a picture of a strip is wide on the page; enlarged ones are shown as they are."""
 
-BUDGET = 7_000_000
-"""Characters that all pictures of a report may take together; with the rest it stays below 10 MB."""
+BUDGET = 2_050_000
+"""Characters that all pictures of a report may take together: it can be sent by mail."""
 
-_FEWEST = 2
+_FEWEST = 3
 """Samples that are worth more than another attack, where not everything fits."""
 
 
@@ -40,13 +41,18 @@ class Side:
 
 @dataclass(frozen=True)
 class Strip:
-    """A component's restored inputs above its outputs; `key` is what the switch calls it."""
+    """A component's restored inputs above its outputs; `key` is what the switch calls it.
+
+    Attributes:
+        numbers: by side the squared error of each sample to the clean picture of that side, in words.
+    """
 
     key: str
     title: str
     detail: str
     sides: tuple[Side, ...]
     kind: str = ""
+    numbers: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -65,7 +71,7 @@ class Gallery:
 
     Attributes:
         size: height and width of a picture as it is kept here.
-        scale: how much larger it is shown.
+        scale: how much larger it is shown; below 1 smaller.
         versions: key and title of everything that the switch offers beside the whole grid.
         ids: of the samples, left to right; empty if the run does not say.
         left_out: what the size of the file forbids, in words.
@@ -74,7 +80,7 @@ class Gallery:
     task: str
     size: tuple[int, int]
     samples: int
-    scale: int
+    scale: float
     clean: Strip | None
     panels: tuple[Panel, ...]
     versions: tuple[tuple[str, str], ...]
@@ -85,6 +91,11 @@ class Gallery:
     def width(self) -> int:
         """Pixels of a strip before scaling."""
         return self.samples * (self.size[1] + GAP) - GAP
+
+    @property
+    def shown(self) -> tuple[int, int]:
+        """Width and height of a strip on the page."""
+        return round(self.width * self.scale), round(self.size[0] * self.scale)
 
     @property
     def characters(self) -> int:
@@ -103,6 +114,7 @@ class Row:
     where: str
     sides: Mapping[str, Tensor]
     kind: str = ""
+    numbers: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def strip(self, samples: int, shrink: int) -> Strip:
         sides = []
@@ -110,7 +122,7 @@ class Row:
             many = f"{samples} sample{'s' if samples != 1 else ''}"
             url = png_row(_shrunk(images[:samples], shrink))
             sides.append(Side(name, url, f"{self.where}: {name}s of {many}"))
-        return Strip(self.key, self.title, self.detail, tuple(sides), self.kind)
+        return Strip(self.key, self.title, self.detail, tuple(sides), self.kind, self.numbers)
 
     def cost(self, shrink: int, samples: int = 1) -> int:
         """Characters of the first samples."""
@@ -164,14 +176,14 @@ def gallery(figures: Figures, task: str, budget: int = BUDGET) -> Gallery | None
         clean=clean.strip(samples, shrink) if clean else None,
         panels=tuple(panels),
         versions=(*([("clean", "clean")] if clean else []), *versions.items()),
-        ids=_ids(figures, task)[:samples],
+        ids=tuple(name for _, name in kept_pictures(figures, task))[:samples],
         left_out=_left_out(samples, count, len(kept), len(rows), shrink),
     )
 
 
-def scale_of(width: int) -> int:
-    """How much larger pictures of this width are shown."""
-    return 2 if width <= _BIG else 1
+def scale_of(width: int) -> float:
+    """How much larger pictures of this width are shown, so that all reports' strips are alike."""
+    return _THUMB / width
 
 
 def _left_out(samples: int, count: int, kept: int, wanted: int, shrink: int) -> str:
@@ -187,20 +199,12 @@ def _left_out(samples: int, count: int, kept: int, wanted: int, shrink: int) -> 
     return f"To keep this file small it shows {' and '.join(parts)}; the run folder holds all of them."
 
 
-def _ids(figures: Figures, task: str) -> tuple[str, ...]:
-    """The ids of the pictures, which are of the first images of the first seed."""
-    kept = (
-        tuple(c.mse_o)
-        for c in figures.run.cells
-        if c.facts.task == task and c.facts.role == "defense" and c.mse_o
-    )
-    return next(kept, ())
-
-
 def _rows(
     figures: Figures, task: str, pictures: Mapping[tuple[str, ...], Tensor], condition: AttackCondition
 ) -> list[Row]:
     on_clean = condition == CLEAN_IMAGES
+    clean = {side: pictures.get((NONE, "clean", side)) for side in ("input", "output")}
+    images = kept_pictures(figures, task)
     found = []
     for component in figures.components(task, "defense"):
         title, detail, kind = defense_name(component)
@@ -210,12 +214,13 @@ def _rows(
                 continue
             title, detail = "disrupted", "undefended"
         figure = figures.get(task, condition, "defense", component, "mse_o")
-        error = f"mean MSE (O) {number(1)(figure.value)}" if figure else ""
+        error = f"mean output MSE {number(1)(figure.value)}" if figure else ""
         detail = "; ".join(part for part in (detail, error) if part)
         where = f"{task}, {'clean images' if on_clean else condition.label}, {title}"
         row = _row(pictures, condition.attack, component, where, title, detail, kind)
         if row is not None:
-            found.append(row)
+            errors = image_errors(figures, task, condition, component)
+            found.append(replace(row, numbers=sample_errors(row, clean, [errors.get(i) for i in images])))
     return found
 
 
@@ -240,6 +245,22 @@ def _row(
     found = {side: pictures.get((attack, component, side)) for side in ("input", "output")}
     sides = {side: images for side, images in found.items() if images is not None and len(images)}
     return Row(component, title, detail, where, sides, kind) if sides else None
+
+
+def sample_errors(
+    row: Row, clean: Mapping[str, Tensor | None], outputs: Sequence[float | None] = ()
+) -> dict[str, Sequence[str]]:
+    """Every sample's squared error to the clean picture, in levels; of outputs the measured one, if known."""
+    found: dict[str, Sequence[str]] = {}
+    for side, images in row.sides.items():
+        reference = clean.get(side)
+        if reference is None or reference.shape[1:] != images.shape[1:]:
+            continue
+        errors = ((images.float() - reference[: len(images)].float()) ** 2).mean((1, 2, 3)).tolist()
+        known = [*outputs, *[None] * len(errors)] if side == "output" else [None] * len(errors)
+        told = [own if own is not None else seen for own, seen in zip(known, errors, strict=False)]
+        found[side] = [f"MSE {number(1)(error)}" for error in told]
+    return found
 
 
 def _shrunk(images: Tensor, shrink: int) -> Tensor:

@@ -36,6 +36,7 @@
     const caption = document.createElement("figcaption");
     caption.textContent = button.dataset.title;
     figure.append(caption);
+    const numbers = JSON.parse(button.dataset.numbers);
     for (const image of button.querySelectorAll("img")) {
       const canvas = document.createElement("canvas");
       canvas.width = size;
@@ -45,6 +46,10 @@
       canvas.setAttribute("role", "img");
       canvas.setAttribute("aria-label", `${image.alt}, number ${index + 1}`);
       figure.append(canvas);
+      const told = numbers[image.dataset.side]?.[index];
+      const words = document.createElement("small");
+      words.textContent = told ? `${image.dataset.side}: ${told}` : image.dataset.side;
+      figure.append(words);
     }
     return figure;
   };
@@ -85,6 +90,7 @@
     shown = { buttons, panel, version: buttons.indexOf(button), index };
     draw();
     dialog.showModal();
+    dialog.querySelector('[data-step="1"]').focus();
   });
   select.addEventListener("change", () => {
     shown.version = Number(select.value);
@@ -96,16 +102,8 @@
   });
   dialog.addEventListener("keydown", (event) => {
     const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-    // In the list of versions the arrows choose a version.
-    if (by && event.target !== select) step(by);
-  });
-  // What is folded on the screen is folded on paper.
-  const unfold = document.querySelector(".unfold");
-  unfold.hidden = false;
-  unfold.addEventListener("click", () => {
-    const folded = [...document.querySelectorAll("details")];
-    const open = !folded.every((d) => d.open);
-    for (const d of folded) d.open = open;
-    unfold.textContent = open ? "Fold all tables" : "Unfold all tables";
+    if (!by) return;
+    step(by);
+    event.preventDefault(); // in the list of versions they would choose another one; up and down still do
   });
 })();

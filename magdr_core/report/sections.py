@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from magdr_core.report import detection_tables as detection
 from magdr_core.report import paper_comparison as beside
-from magdr_core.report import paper_table1 as table1
-from magdr_core.report import paper_table2 as table2
+from magdr_core.report import restoration_tables as restoration
 from magdr_core.report.adaptive import Adapted, adapted
+from magdr_core.report.channels import channel_table
 from magdr_core.report.figures import Figures
 from magdr_core.report.forensic import Forensics, forensics
 from magdr_core.report.formatting import Table
@@ -31,15 +32,18 @@ class Section:
     """A task's part of the report.
 
     Attributes:
+        summary: what its figures say, as headed paragraphs.
+        several: whether there is more than one attack, so that tables of all of them are worth opening.
         setting: generator and dataset.
         attack: name of the strongest attack, which the open tables are of; empty without attacks.
         tables: by what the template calls them; those without rows are left out.
-        other_roles: headings and tables of the roles that plugins bring.
+        other_roles: headings and tables of channels, and of the roles that plugins bring.
         forensics: tables and pictures of forensic models; None without such.
     """
 
     task: str
     summary: list[tuple[str, str]]
+    several: bool
     setting: str
     seeds: list[int]
     attack: str
@@ -64,20 +68,18 @@ def sections(figures: Figures) -> list[Section]:
 def _section(figures: Figures, task: str, index: int, budget: int) -> Section:
     main = strongest(figures, task)
     conditions = figures.attacks(task)
-    first = [main] if main else []
-    others = [c for c in conditions if c != main]
     tables = {
         "attacks": attacks(figures, task),
-        "detection": table1.detection(figures, task, first),
-        "detection_others": table1.detection(figures, task, others, "Table 1, other attacks"),
-        "detection_glance": table1.glance(figures, task) if others else None,
+        "detection": detection.detection(figures, task, main) if main else None,
+        "detection_glance": detection.glance(figures, task) if len(conditions) > 1 else None,
+        "detection_full": detection.full(figures, task, conditions),
         "detection_paper": beside.table1(figures, task),
-        "alarms": table1.false_alarms(figures, task),
-        "defense": table2.defense(figures, task, first),
-        "defense_others": table2.defense(figures, task, others, "Table 2, other attacks"),
-        "defense_glance": table2.glance(figures, task),
-        "defense_inputs": table2.inputs(figures, task, conditions),
-        "defense_paper": beside.table2(figures, task),
+        "alarms": detection.false_alarms(figures, task),
+        "restoration": restoration.restoration(figures, task, main) if main else None,
+        "restoration_glance": restoration.glance(figures, task),
+        "restoration_full": restoration.full(figures, task, conditions),
+        "restoration_inputs": restoration.inputs(figures, task, conditions),
+        "restoration_paper": beside.table2(figures, task),
     }
     failing = worst(figures, task, main, budget // _WORST) if main else None
     spent = failing.pictures.characters if failing and failing.pictures else 0
@@ -86,11 +88,12 @@ def _section(figures: Figures, task: str, index: int, budget: int) -> Section:
     return Section(
         task=task,
         summary=task_summary(figures, task),
+        several=len([c for c in conditions if not figures.is_noise(task, c)]) > 1,
         setting=" on ".join(filter(None, (figures.setting(task, k) for k in ("generator", "dataset")))),
         seeds=figures.seeds(task),
         attack=main.label if main else "",
         tables={name: table for name, table in tables.items() if table is not None},
-        other_roles=other_roles(figures, task),
+        other_roles=_further(figures, task),
         forensics=found,
         figure3=figure3(figures, task, f"figure3-{index}"),
         tradeoff=tradeoff(figures, task, main, f"tradeoff-{index}") if main else None,
@@ -98,3 +101,9 @@ def _section(figures: Figures, task: str, index: int, budget: int) -> Section:
         worst=failing,
         gallery=gallery(figures, task, budget - spent),
     )
+
+
+def _further(figures: Figures, task: str) -> list[tuple[str, Table]]:
+    """Headings and tables that most runs do not have."""
+    behind = channel_table(figures, task)
+    return [*([("Behind channels", behind)] if behind else []), *other_roles(figures, task)]

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from magdr_core.report import svg as plots
+from magdr_core.report.chart import Axis, Chart, Look, Point, Series, draw
 from magdr_core.report.figures import AttackCondition, Figures, StepCurve
 from magdr_core.report.formatting import Block, Table, TableLine, column, number, shown
 
-_WIDTH, _HEIGHT = 720, 340
-_LEFT, _RIGHT, _TOP, _BOTTOM = 56, 520, 16, 290
 _F1 = number(3)
 
 
@@ -43,43 +40,33 @@ def figure3(figures: Figures, task: str, name: str) -> list[Figure3]:
 
 
 def _draw(title: str, curves: Sequence[StepCurve], steps: Sequence[int], magdr: str, name: str) -> Markup:
-    x = plots.Axis(steps[0], steps[-1], _LEFT + 12, _RIGHT - 12, math.log10)
-    y = plots.Axis(0.0, 1.0, _BOTTOM, _TOP)
-    parts = []
-    for share in (0.0, 0.25, 0.5, 0.75, 1.0):
-        parts.append(plots.line(_LEFT, y(share), _RIGHT, y(share), "grid"))
-        parts.append(plots.text(_LEFT - 8, y(share) + 4, f"{share:g}", "end", "tick"))
-    last = -math.inf
-    for n in steps:
-        if x(n) - last >= 26:  # figures of neighbouring ticks must not touch
-            parts.append(plots.text(x(n), _BOTTOM + 18, str(n), "middle", "tick"))
-            last = x(n)
-        parts.append(plots.line(x(n), _BOTTOM, x(n), _BOTTOM + 4, "axis"))
-    parts.append(plots.line(_LEFT, _BOTTOM, _RIGHT, _BOTTOM, "axis"))
-    parts.append(plots.text((_LEFT + _RIGHT) / 2, _BOTTOM + 40, "attack iterations, log scale", "middle"))
-    parts.append(plots.text(_LEFT - 44, _TOP - 4, "F1"))
-    ends = [y(curve.points[-1][1].value) for curve in curves]
-    heights = plots.spread(ends, 15, _TOP, _BOTTOM)
-    said = []
-    for index, (curve, height) in enumerate(zip(curves, heights, strict=True)):
-        colour, shape, dash = plots.style(index)
-        bold = " bold" if curve.component == magdr else ""
-        points = [(x(n), y(f.value)) for n, f in curve.points]
-        if bold:  # one band is readable, a dozen are not; the table has every interval
-            banded = [(n, f) for n, f in curve.points if f.has_interval]
-            edge = [(x(n), y(f.high)) for n, f in banded] + [(x(n), y(f.low)) for n, f in reversed(banded)]
-            drawn = " ".join(f"{a:g},{b:g}" for a, b in edge)
-            parts.append(plots.element("polygon", points=drawn, class_=f"band {colour}"))
-        parts.append(plots.path(points, f"curve {colour}{bold}", "" if bold else dash))
-        for (n, f), (a, b) in zip(curve.points, points, strict=True):
-            tip = f"{curve.component}: F1 {_F1(f.value)} after {n}"
-            parts.append(plots.mark(a, b, shape, f"mark {colour}", tip, 4))
-        parts.append(plots.line(points[-1][0] + 6, points[-1][1], _RIGHT + 6, height, f"lead {colour}"))
-        parts.append(plots.mark(_RIGHT + 13, height, shape, f"mark {colour}", curve.component, 4))
-        parts.append(plots.text(_RIGHT + 22, height + 4, curve.component, class_=f"label{bold}"))
+    series, said = [], []
+    for index, curve in enumerate(curves):
+        ours = curve.component == magdr
+        points = tuple(
+            Point(
+                n,
+                f.value,
+                f"{curve.component}: F1 {_F1(f.value)} after {n}",
+                y_ends=(f.low, f.high) if f.has_interval else None,
+            )
+            for n, f in curve.points
+        )
+        # One band is readable, a dozen are not; the table has every interval.
+        series.append(
+            Series(Look.number(index, bold=ours), points, curve.component, joined=True, banded=ours)
+        )
         (n0, first), (n1, end) = curve.points[0], curve.points[-1]
         said.append(f"{curve.component}: {_F1(first.value)} after {n0}, {_F1(end.value)} after {n1}")
-    return plots.drawing(_WIDTH, _HEIGHT, title, "; ".join(said) + ".", parts, name)
+    chart = Chart(
+        title=title,
+        described="; ".join(said) + ".",
+        x=Axis("attack iterations, logarithmic", "log", ticks=tuple(float(n) for n in steps)),
+        y=Axis("F1", low=0.0, high=1.0, ticks=(0.0, 0.2, 0.4, 0.6, 0.8, 1.0)),
+        series=tuple(series),
+        height=340,
+    )
+    return draw(chart, name)
 
 
 def _table(

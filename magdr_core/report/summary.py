@@ -14,12 +14,9 @@ from magdr_core.report.figures import (
     Figures,
     FigureValue,
 )
-from magdr_core.report.formatting import Format, count, number, percent
+from magdr_core.report.formatting import FEW, Format, count, in_words, number, percent, whole_percent
 from magdr_core.report.hardest_attack import KNOWING, hardest, strongest
 from magdr_core.results.forensic_grid import ROLE as FORENSIC
-
-FEW = 100
-"""Below so many images per seed a reader is told that the intervals are wide."""
 
 _mse = number(DEFINITIONS["defense", "mse_o"].digits)
 _share = number(DEFINITIONS["detector", "f1"].digits)
@@ -53,9 +50,11 @@ def demo_size(figures: Figures) -> str:
     if not few:
         return ""
     said = _listed([f"{task} {n}" for task, n in few.items()])
+    if few == sizes and len(few) > 1 and len(set(few.values())) == 1:
+        said = f"{min(few.values())} of each task"
     return (
         f"So few images per seed ({said}) show that everything runs and what the figures look like; they are "
-        f"no ground for comparing methods. The intervals are wide: read them, not the digits."
+        f"no ground for comparing methods. Read the intervals, not the digits."
     )
 
 
@@ -83,7 +82,7 @@ def _under(
 ) -> list[tuple[str, str]]:
     """Detection and reconstruction, each under its worst attack, which is named unless it was `told`."""
     found = []
-    for role, head in (("detector", "Detection"), ("defense", "Reconstruction")):
+    for role, head in (("detector", "Detection"), ("defense", "Restoration")):
         attack = hardest(figures, task, role, knowing=knowing)
         if attack is None:
             continue
@@ -147,13 +146,9 @@ def _detection(figures: Figures, task: str, attack: AttackCondition) -> str:
     noise = figures.get(task, attack, "detector", label, "auroc_noise")
     parts = []
     if recall is not None:
-        if alarms is None:
-            alarm = "an unknown share of clean ones"
-        else:
-            alarm = f"{percent(alarms.value)}{_interval(alarms, percent)} of clean ones"
+        alarm = f"{_part(alarms) if alarms is not None else 'an unknown share'} of clean ones"
         aim = f" (its threshold was set for {point.rate}%)" if point.strict else ""
-        flagged = f"{percent(recall.value)}{_interval(recall, percent)}"
-        parts.append(f"flags {flagged} of these images and {alarm}{aim}")
+        parts.append(f"flags {_part(recall)} of these images and {alarm}{aim}")
     if f1 is not None:
         parts.append(f"reaches an F1 of {_share(f1.value)}{_interval(f1, _share)} at its best-F1 threshold")
     if noise is not None:
@@ -266,6 +261,14 @@ def _interval(figure: FigureValue, form: Format = _mse) -> str:
     if math.isnan(figure.low) or math.isnan(figure.high):
         return ""
     return f" [{form(figure.low)} to {form(figure.high)}]"
+
+
+def _part(figure: FigureValue) -> str:
+    """A share with its interval; of few images in words."""
+    words = in_words(figure)
+    if words:
+        return f"{whole_percent(figure.value)} [{words}]"
+    return f"{percent(figure.value)}{_interval(figure, percent)}"
 
 
 def _why(figures: Figures, task: str, attack: AttackCondition, role: str, component: str) -> str:

@@ -1,7 +1,4 @@
-"""What the report's drawings share: scales, ticks, marks and labels as SVG, coloured by the style sheet.
-
-Everything told by colour is told by shape, dash or words, too.
-"""
+"""What charts are drawn with: scales, ticks, marks and labels as SVG, coloured by the style sheet."""
 
 from __future__ import annotations
 
@@ -21,7 +18,7 @@ _LETTER = 6.4
 
 
 @dataclass(frozen=True)
-class Axis:
+class Scale:
     """A scale from figures to pixels; `transform` is monotone."""
 
     low: float
@@ -56,8 +53,10 @@ def element(name: str, inner: str | Markup = "", /, **attributes: object) -> Mar
     return Markup("<{0}{1}>{2}</{0}>").format(Markup(name), Markup("").join(pairs), inner)
 
 
-def text(x: float, y: float, words: str, anchor: str = "start", class_: str = "") -> Markup:
-    return element("text", words, x=x, y=y, text_anchor=anchor, class_=class_)
+def text(
+    x: float, y: float, words: str, anchor: str = "start", class_: str = "", transform: str = ""
+) -> Markup:
+    return element("text", words, x=x, y=y, text_anchor=anchor, class_=class_, transform=transform)
 
 
 def line(x1: float, y1: float, x2: float, y2: float, class_: str) -> Markup:
@@ -124,14 +123,14 @@ class PlotArea:
 
 
 def placed(
-    points: Sequence[tuple[float, float, str]], inside: PlotArea
+    points: Sequence[tuple[float, float, str]], inside: PlotArea, others: Sequence[PlotArea] = ()
 ) -> list[tuple[float, float, str, float | None]]:
-    """Where each point's label goes so that labels cover neither each other nor points.
+    """Where each point's label goes so that labels cover neither each other nor points, nor `others`.
 
     Returns (x, y, anchor, distance) per point; `distance` is None beside the point itself, and otherwise
     how far away the label is, so that a line should lead to it.
     """
-    taken = [PlotArea(x - 6, y - 6, x + 6, y + 6) for x, y, _ in points]
+    taken = [PlotArea(x - 6, y - 6, x + 6, y + 6) for x, y, _ in points] + list(others)
     found = []
     for index, (x, y, words) in enumerate(points):
         width, best = len(words) * _LETTER, None

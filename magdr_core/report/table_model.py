@@ -54,7 +54,7 @@ def source(
 
 def damage() -> Source:
     """What a defense costs where nobody attacked."""
-    about = "Damage", "MSE (O) on clean images"
+    about = "Damage", "output MSE, clean images"
     return source("defense", "mse_o", *about, condition=CLEAN_IMAGES, reference_competes=False)
 
 
@@ -69,6 +69,7 @@ def table(
     sources: Sequence[Source],
     blocks: list[Block],
     *,
+    detail: str = "",
     note: str = "",
     knowledge: bool = True,
     images: bool = True,
@@ -76,6 +77,7 @@ def table(
     """A table of rows made by `lines` with the same sources, best fields marked; None without rows.
 
     Args:
+        detail: beside the caption.
         knowledge: with a column for what the attacker of each row knows.
         images: with a column for the number of images.
     """
@@ -95,7 +97,13 @@ def table(
         if knowledge:
             # The undefended reference has no defense to know of.
             line.fields.insert(0, Shown(text=own.knowledge.replace("none", "no defense") if own else MISSING))
-    return Table(caption, head, columns, blocks, note).finished()
+    return Table(caption, head, columns, blocks, note, detail).finished()
+
+
+def about(figures: Figures, task: str, attack: AttackCondition) -> str:
+    """An attack's strength and how many images there are."""
+    n = figures.samples(task)
+    return ", ".join(filter(None, [attack.strength, f"n = {n:,}" if n is not None else ""]))
 
 
 def attack_blocks(
@@ -113,14 +121,16 @@ def attack_blocks(
         noise = figures.is_noise(task, attack)
         detail = f"{attack.strength}; {NOISE}" if noise else attack.strength
         found = lines(figures, task, role, attack, sources)
-        blocks.append(Block(attack.label, detail, found, compared=compare_noise or not noise))
+        compared = compare_noise or not noise
+        blocks.append(Block(attack.label, detail, found, compared=compared, condition=attack))
     return blocks
 
 
 def lines(
     figures: Figures, task: str, role: str, condition: AttackCondition, sources: Sequence[Source]
 ) -> list[TableLine]:
-    """A row per component with the sources' figures."""
+    """A row per component with the sources' figures; without those that have none of the condition, unless
+    they failed."""
     seeds, found = len(figures.seeds(task)), []
     for component in figures.components(task, role):
         line = named(figures, task, role, component)
@@ -133,7 +143,9 @@ def lines(
             if figure is not None and defined is not None and defined.among:
                 field.note = f"n = {figure.n:,}"  # of fewer images than the row's others
             line.fields.append(field)
-        found.append(line)
+        own = [f for f, s in zip(line.fields, sources, strict=True) if s.condition is None] or line.fields
+        if any(field.figure or field.failed for field in own):
+            found.append(line)
     return found
 
 
@@ -146,7 +158,8 @@ def named(figures: Figures, task: str, role: str, component: str) -> TableLine:
         details = [detail] if detail else []
     if figures.sees_masks(task, role, component):
         details.append("given exact masks")
-    return TableLine(label, "; ".join(details), kind, badge=badge_of(figures.run, task, role, component))
+    badge = badge_of(figures.run, task, role, component)
+    return TableLine(label, "; ".join(details), kind, badge=badge, component=component)
 
 
 def defense_name(component: str) -> tuple[str, str, Kind]:
@@ -161,8 +174,8 @@ def defense_name(component: str) -> tuple[str, str, Kind]:
 def attacks(figures: Figures, task: str) -> Table | None:
     """How much each attack disrupts an undefended generator."""
     sources = [
-        source("attack", "mse_o", "Output MSE", "mean, [-1,1] units", judged=False),
-        source("attack", "median_mse_o", "Output MSE", "median, [-1,1] units", judged=False),
+        source("attack", "mse_o", "Output MSE", "mean", judged=False),
+        source("attack", "median_mse_o", "Output MSE", "median", judged=False),
         source("attack", "mse_o_target", "Output MSE", "inside the target", judged=False),
         source("attack", "mse_aim", "Output MSE", "to the attack's target", judged=False),
         source("attack", "success", "Success", "share of images", show=percent, judged=False),

@@ -10,15 +10,18 @@ from markupsafe import Markup
 
 from magdr_core.printable import visible
 
+PACKAGE = "magdr_core.report"
 
-def rendered(name: str, **values: Any) -> str:
-    """The page of a template of this package, with the common style sheet as `css`.
+
+def rendered(name: str, *, package: str = PACKAGE, **values: Any) -> str:
+    """The page of a template, with the common style sheet as `css`. It may extend `base.html`.
 
     Args:
+        package: that it lies in.
         values: what the template names; strings are escaped, `Markup` is not.
     """
     environment = Environment(
-        loader=FunctionLoader(source),
+        loader=FunctionLoader(lambda wanted: source(wanted, package if wanted == name else PACKAGE)),
         autoescape=True,  # labels, notes and errors come from users and plugins
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -29,6 +32,6 @@ def rendered(name: str, **values: Any) -> str:
     return visible(page, lines=True)  # drawings, too: no bidirectional, control or lone surrogate character
 
 
-def source(name: str) -> str:
-    """The text of a file of this package."""
-    return (files("magdr_core.report") / name).read_text(encoding="utf-8")
+def source(name: str, package: str = PACKAGE) -> str:
+    """The text of a file of a package."""
+    return (files(package) / name).read_text(encoding="utf-8")

@@ -12,14 +12,14 @@ from magdr_core.bench.plan import ORACLE
 from magdr_core.measures.definitions import DEFINITIONS
 from magdr_core.report.figures import IDENTITY, AttackCondition, Figures
 from magdr_core.report.formatting import MISSING, Block, Column, Shown, Table, TableLine, number
+from magdr_core.report.image_errors import Image, defense_cells, image_errors
 from magdr_core.report.picture_grid import Gallery, Panel, Row, scale_of
-from magdr_core.results.cell import CellResult
 from magdr_core.results.pictures import BESIDE, worst_of, worst_side
 
 _mse = number(DEFINITIONS["defense", "mse_o"].digits)
 
-Image = tuple[int, str]
-"""Seed and id."""
+_FEWEST = 3
+"""Images for each of the worst ones."""
 
 
 class Worst(NamedTuple):
@@ -35,16 +35,19 @@ class Worst(NamedTuple):
 
 
 def worst(figures: Figures, task: str, attack: AttackCondition, budget: int) -> Worst | None:
-    """The five images with the largest output error under our defense; None if no errors of images were kept.
+    """The five images with the largest output error under our defense; None if no errors of images were kept,
+    or of so few that the worst are no exceptions.
 
     Args:
         budget: characters that the pictures may take.
     """
     label = figures.ours(task, "defense")
-    own = _errors(figures, task, attack, label) if label else {}
+    own = image_errors(figures, task, attack, label) if label else {}
     if not label or not own:
         return None
     images = worst_of(own)
+    if len(own) < _FEWEST * len(images):
+        return None
     found = _pictures(figures, task, attack, label)
     kept = [image for image in images if image in found]
     lacking = ""
@@ -64,18 +67,19 @@ def _table(
     images: list[Image],
 ) -> Table:
     several = len(figures.seeds(task)) > 1
-    compared = {name: _errors(figures, task, attack, name) for name in (IDENTITY, ORACLE)}
+    compared = {name: image_errors(figures, task, attack, name) for name in (IDENTITY, ORACLE)}
     others = {
         name: errors
         for name in figures.baselines(task, "defense")
-        if (errors := _errors(figures, task, attack, name))
+        if (errors := image_errors(figures, task, attack, name))
     }
     columns = [
-        Column("Undefended", "MSE (O)"),
-        Column(label, "MSE (O)"),
-        Column("Best baseline", "MSE (O) of this image"),
-        Column("Oracle", "MSE (O)"),
+        Column("Undefended", "output MSE"),
+        Column(label, "leaves"),
+        Column("Best baseline", "for this image, leaves"),
     ]
+    if compared[ORACLE]:
+        columns.append(Column("Oracle", "would leave"))
     lines = []
     for image in images:
         seed, name = image
@@ -85,8 +89,9 @@ def _table(
             _field(compared[IDENTITY], image),
             _field(own, image),
             Shown(text=_mse(others[best][image]), note=best) if best else Shown(),
-            _field(compared[ORACLE], image),
         ]
+        if compared[ORACLE]:
+            line.fields.append(_field(compared[ORACLE], image))
         lines.append(line)
     caption = f"Worst {len(lines)} of {len(own)} images, {task}: {label} under {attack.label}"
     return Table(caption, "Image", columns, [Block("", "", lines)])
@@ -97,9 +102,7 @@ def _pictures(
 ) -> dict[Image, Mapping[str, Tensor]]:
     """Pictures by image and side, from the cells that kept them."""
     found: dict[Image, Mapping[str, Tensor]] = {}
-    for cell in figures.run.cells:
-        if not _is_of(figures, cell, task, attack, component):
-            continue
+    for cell in defense_cells(figures, task, attack, component):
         seed = cell.facts.seed
         name = (task, cell.facts.attack, component)
         sides = {side: figures.run.pictures.get((*name, worst_side(side, seed))) for side in BESIDE}
@@ -152,21 +155,6 @@ def _row(
 ) -> Row:
     sides = {name: stacked[f"{side}{name}"] for name in ("input", "output")}
     return Row(key, title, detail, where, sides, kind)
-
-
-def _errors(figures: Figures, task: str, attack: AttackCondition, component: str) -> dict[Image, float]:
-    """Output errors by seed and image id, from the cells that kept them."""
-    found: dict[Image, float] = {}
-    for cell in figures.run.cells:
-        if cell.mse_o is not None and _is_of(figures, cell, task, attack, component):
-            found |= {(cell.facts.seed, name): float(v) for name, v in cell.mse_o.items()}
-    return found
-
-
-def _is_of(figures: Figures, cell: CellResult, task: str, attack: AttackCondition, component: str) -> bool:
-    facts = cell.facts
-    same = (facts.task, facts.role, facts.component) == (task, "defense", component)
-    return same and figures.condition(facts) == attack
 
 
 def _field(errors: Mapping[Image, float], image: Image) -> Shown:

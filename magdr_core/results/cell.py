@@ -49,6 +49,7 @@ class Facts:
             were known, or an earlier version did not say.
         columns: of results.csv that are not what is said here; None of most scenarios.
         variant: what the column `variant` says besides; None of most scenarios.
+        channel: label of what its images went through between attack and defense; empty of most scenarios.
         also: another role whose figures the cell gives: with no defense, what an attack does to it says
             what the attack can do at all. None of most cells.
     """
@@ -71,6 +72,7 @@ class Facts:
     data: str | None = None
     baseline: bool | None = None
     also: str | None = None
+    channel: str = ""
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Facts:
@@ -82,6 +84,8 @@ class Facts:
         told = {f.name: getattr(self, f.name) for f in fields(self)}
         if self.columns is not None:
             told["columns"] = dict(self.columns)
+        if not self.channel:
+            del told["channel"]
         return {name: value for name, value in told.items() if value is not None}
 
     @property

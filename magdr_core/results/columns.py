@@ -21,22 +21,29 @@ OF_FACTS = (
     "role",
     "component",
     "seed",
+    "channel",
 )
 """Columns that say what a cell is about, as its facts call it."""
 
 COLUMNS = (
     *("registry", "task", "generator", "dataset", "attack", "eps", "steps", "knowledge", "role"),
     *("component", "variant", "metric", "value", "ci_low", "ci_high", "n", "seed", "seconds"),
+    "channel",
 )
+"""Of a row of results.csv; `channel` is empty where pictures reach the defender as they were published."""
+
+EARLIER_COLUMNS = COLUMNS[:-1]
+"""As a version before channels wrote them."""
+
 _ORDER = (
-    *("task", "generator", "dataset", "role", "attack", "eps", "steps", "seed", "knowledge", "component"),
-    *("variant", "metric"),
+    *("channel", "task", "generator", "dataset", "role", "attack", "eps", "steps", "seed", "knowledge"),
+    *("component", "variant", "metric"),
 )
 
 
 def in_order(rows: Sequence[Row]) -> list[Row]:
     """The rows as the file has them."""
-    return sorted(rows, key=lambda row: tuple(row[name] for name in _ORDER))
+    return sorted(rows, key=lambda row: tuple(row.get(name, "") for name in _ORDER))
 
 
 def to_csv(rows: Sequence[Row]) -> str:
@@ -45,7 +52,7 @@ def to_csv(rows: Sequence[Row]) -> str:
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(COLUMNS)
     for row in rows:
-        writer.writerow([_shown(row[c]) for c in COLUMNS])
+        writer.writerow([_shown(row.get(c, "")) for c in COLUMNS])
     return out.getvalue()
 
 

@@ -28,6 +28,7 @@ class AttackCondition(NamedTuple):
     eps: float = 0.0
     steps: int = 0
     knowledge: str = ""
+    channel: str = ""
 
     @classmethod
     def of(cls, facts: Facts) -> AttackCondition:
@@ -37,15 +38,16 @@ class AttackCondition(NamedTuple):
         """
         shown = "" if facts.knowledge in ("none", "oblivious") else facts.knowledge
         # 9 digits: the csv holds as many, the cells hold all of them.
-        return cls(facts.attack, float(f"{facts.eps:.9g}"), facts.steps, shown)
+        return cls(facts.attack, float(f"{facts.eps:.9g}"), facts.steps, shown, facts.channel)
 
     @property
     def label(self) -> str:
-        return f"{self.attack}, {self.knowledge}" if self.knowledge else self.attack
+        known = f"{self.attack}, {self.knowledge}" if self.knowledge else self.attack
+        return f"{known}, through {self.channel}" if self.channel else known
 
     @property
     def strength(self) -> str:
-        if self == CLEAN_IMAGES:
+        if self.attack == NONE:
             return ""
         steps = f", {self.steps} step{'s' if self.steps != 1 else ''}" if self.steps > 1 else ""
         return f"eps {self.eps * 255:.4g}/255{steps}"
@@ -136,8 +138,9 @@ class FigureTable:
         return list(dict.fromkeys(row[column] for row in self.rows))
 
     def first(self, variant: Variant | str = "", **wanted: Any) -> FigureValue | None:
-        """The first figure of this variant with these columns: of one seed where there are several."""
-        wanted["variant"] = str(variant)
+        """The first figure of this variant with these columns: of one seed where there are several; behind no
+        channel unless one is asked for."""
+        wanted = {"channel": "", **wanted, "variant": str(variant)}
         return next((FigureValue.of([row]) for row in self.rows if _has(row, wanted)), None)
 
     def text(self, form: str, variant: Variant | str = "", **wanted: Any) -> str:
@@ -252,12 +255,13 @@ def facts_of(row: Row) -> Facts:
     return Facts(
         **{name: row[name] for name in ("task", "generator", "dataset", "attack", "eps", "steps")},
         **{name: row[name] for name in ("knowledge", "role", "component", "seed")},
+        channel=row.get("channel", ""),
         slice_role=CLEAN if row["attack"] == NONE else ADAPTIVE if adaptive else ATTACK,
     )
 
 
 def _has(row: Row, wanted: dict[str, Any]) -> bool:
     return all(
-        row[name] in value if isinstance(value, tuple) else row[name] == value
+        row.get(name, "") in value if isinstance(value, tuple) else row.get(name, "") == value
         for name, value in wanted.items()
     )

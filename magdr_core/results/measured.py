@@ -62,6 +62,9 @@ class FigureInputs:
         return interval(self.statistic, self.arrays, self.identities, seed)
 
 
+DIRECT = "direct"
+"""The sibling of a cell behind a channel that has the same images without it."""
+
 UNDEFENDED = "undefended"
 """The sibling of a cell that says what the attack by itself does with the same images."""
 
@@ -72,15 +75,21 @@ class Siblings:
     def __init__(self, cells: Iterable[CellResult]) -> None:
         self._found: dict[tuple[object, ...], list[CellResult]] = {}
         self._attacks: dict[tuple[object, ...], CellResult] = {}
+        self._direct: dict[tuple[object, ...], CellResult] = {}
         for cell in cells:
             self._found.setdefault(_same(cell), []).append(cell)
             if cell.facts.of_attack:
                 self._attacks[_images(cell)] = cell
+            if not cell.facts.channel:
+                self._direct[_published(cell)] = cell
 
     def of(self, cell: CellResult) -> dict[str, CellResult]:
         """The same component's cells by what their images are (:attr:`Facts.images`): on clean ones, say, or
-        on other ones of the cell's own strength, noise; and the attack's own cell on its images."""
+        on other ones of the cell's own strength, noise; and the attack's own cell on its images. Behind a
+        channel all of these went through it, too, and one more did not."""
         found: dict[str, CellResult] = {}
+        if cell.facts.channel and (direct := self._direct.get(_published(cell))) is not None:
+            found[DIRECT] = direct
         if (attack := self._attacks.get(_images(cell))) is not None:
             found[UNDEFENDED] = attack
         for other in self._found.get(_same(cell), ()):
@@ -94,12 +103,18 @@ class Siblings:
 
 def _same(cell: CellResult) -> tuple[object, ...]:
     facts = cell.facts
-    return (facts.task, facts.role, facts.component, facts.seed, facts.dataset)
+    return (facts.task, facts.role, facts.component, facts.seed, facts.dataset, facts.channel)
 
 
 def _images(cell: CellResult) -> tuple[object, ...]:
     f = cell.facts
-    return (f.task, f.dataset, f.seed, f.attack, f.eps, f.steps, f.slice_role)
+    return (f.task, f.dataset, f.seed, f.attack, f.eps, f.steps, f.slice_role, f.channel)
+
+
+def _published(cell: CellResult) -> tuple[object, ...]:
+    """What a component's cells behind a channel and without it have in common."""
+    f = cell.facts
+    return (f.role, f.component, *_images(cell)[:-1])
 
 
 def measured(

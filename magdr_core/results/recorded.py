@@ -21,7 +21,7 @@ from magdr_core.files.strict_json import read_json
 from magdr_core.measures.definitions import ROLES
 from magdr_core.results.cell import LARGEST, CellResult, Count, Finite, Integer, Name, Strict, fitting
 from magdr_core.results.checked import Badge, Verdict
-from magdr_core.results.columns import COLUMNS, Row
+from magdr_core.results.columns import COLUMNS, EARLIER_COLUMNS, Row
 from magdr_core.results.pictures import unpack_pictures
 from magdr_core.results.run_folder import (
     CELLS,
@@ -135,6 +135,7 @@ class _Facts(Strict):
     data: Name | None = None
     baseline: bool = False
     seen_by_oracle: bool = False
+    channel: Name = ""
 
 
 class _Threat(Strict):
@@ -381,11 +382,12 @@ def _rows(content: bytes) -> list[Row]:
     reader = csv.reader(io.StringIO(text, newline=""))
     rows = []
     try:
-        if tuple(next(reader, ())) != COLUMNS:
+        columns = tuple(next(reader, ()))
+        if columns not in (COLUMNS, EARLIER_COLUMNS):
             raise ValueError("its columns are not those of results.csv")
         for fields in reader:
             try:
-                rows.append(_row(fields))
+                rows.append(_row(fields, columns))
             except ValueError as e:
                 raise ValueError(f"line {reader.line_num}: {e}") from None
     except csv.Error as e:
@@ -393,10 +395,10 @@ def _rows(content: bytes) -> list[Row]:
     return rows
 
 
-def _row(fields: list[str]) -> Row:
-    if len(fields) != len(COLUMNS):
-        raise ValueError(f"{len(fields)} fields, not {len(COLUMNS)}")
-    row: Row = dict(zip(COLUMNS, fields, strict=True))
+def _row(fields: list[str], columns: tuple[str, ...]) -> Row:
+    if len(fields) != len(columns):
+        raise ValueError(f"{len(fields)} fields, not {len(columns)}")
+    row: Row = {**dict.fromkeys(COLUMNS, ""), **dict(zip(columns, fields, strict=True))}
     for name in COLUMNS:
         if name in _FLOATS:
             row[name] = _number(name, row[name])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,15 +27,44 @@ def remarks(rows: Sequence[Row], cells: Iterable[CellResult | Mapping[str, Any]]
     higher than that of flagging everything, and unsure if it is higher and its interval is not. Random noise
     is no attack that has to be detected.
     """
+    said: dict[str, list[str]] = {}
+    for (task, component, fault), figures in _found(rows, cells).items():
+        said.setdefault(task, []).append(_FAULTS[fault].format(component, figures))
+    return said
+
+
+class Warned(NamedTuple):
+    """A fault, what it means, and the figures that have it.
+
+    Attributes:
+        where: (task, detector, figures).
+    """
+
+    head: str
+    meaning: str
+    where: tuple[tuple[str, str, str], ...]
+
+
+def warnings(rows: Sequence[Row], cells: Iterable[CellResult | Mapping[str, Any]]) -> list[Warned]:
+    """The same by fault, each explained once."""
+    found = _found(rows, cells)
+    return [
+        Warned(head, meaning, where)
+        for fault, (head, meaning) in _MEANINGS.items()
+        if (where := tuple((task, name, told) for (task, name, of), told in found.items() if of == fault))
+    ]
+
+
+def _found(
+    rows: Sequence[Row], cells: Iterable[CellResult | Mapping[str, Any]]
+) -> dict[tuple[str, str, str], str]:
+    """Figures in words by task, detector and fault."""
     noises = {cell.facts.attack for cell in as_cells(cells) if cell.facts.noise}
     found: dict[tuple[str, str, str], list[Row]] = {}
     for row in rows:
         if row["role"] == "detector" and row["attack"] not in noises and (fault := _fault(row)):
             found.setdefault((row["task"], row["component"], fault), []).append(row)
-    said: dict[str, list[str]] = {}
-    for (task, component, fault), own in found.items():
-        said.setdefault(task, []).append(_FAULTS[fault].format(component, "; ".join(_figures(own))))
-    return said
+    return {about: "; ".join(_figures(own)) for about, own in found.items()}
 
 
 _FAULTS = {
@@ -44,6 +73,24 @@ _FAULTS = {
     "free": f"{{}}: F1 not above {FLAG_ALL:.3f} with all of its interval ({{}}); flagging every image gets "
     f"{FLAG_ALL:.3f}",
     "unsure": f"{{}}: too few images to tell its F1 ({{}}) from the {FLAG_ALL:.3f} of flagging every image",
+}
+
+
+_MEANINGS = {
+    "inverted": (
+        "AUROC below one half",
+        "All of its interval is: the score is probably turned round (higher must be more suspicious), or the "
+        "attack makes images look cleaner than clean ones.",
+    ),
+    "free": (
+        "F1 that is no merit",
+        f"Flagging every image, attacked or clean, has an F1 of {FLAG_ALL:.3f}: the interval is below.",
+    ),
+    "unsure": (
+        "F1 that may be no merit",
+        f"Flagging every image, attacked or clean, has an F1 of {FLAG_ALL:.3f}, and the interval reaches "
+        "down to it: too few images to tell.",
+    ),
 }
 
 
@@ -64,7 +111,8 @@ def _figures(rows: Sequence[Row]) -> Iterator[str]:
     told: set[str] = set()
     for row in rows:
         knowing = f", {row['knowledge']}" if row["knowledge"] not in ("oblivious", "none", "") else ""
-        name = f"{row['attack']}{knowing}"
+        behind = f", through {row['channel']}" if row.get("channel") else ""
+        name = f"{row['attack']}{knowing}{behind}"
         if name in told:
             continue
         told.add(name)

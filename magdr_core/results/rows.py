@@ -120,7 +120,7 @@ def _difference_rows(
     for cell in cells:
         f = cell.facts
         if f.role == figure.role and cell.array(_compared(figure)) is not None:
-            same = (f.task, f.dataset, f.attack, f.eps, f.steps, f.seed, f.slice_role)
+            same = (f.task, f.dataset, f.attack, f.eps, f.steps, f.seed, f.slice_role, f.channel)
             tables.setdefault(same, []).append(cell)
     for table in tables.values():
         found = [one for cell in table if (one := _beside_best(cell, table, figure, best)) is not None]

@@ -1,6 +1,6 @@
 """The conformance suite for plugins: what core relies on, tried on a component with small inputs.
 
-In a plugin's own tests:
+In a plugin's own tests::
 
     import pytest
     from magdr_core.testing import conformance_checks

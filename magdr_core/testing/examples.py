@@ -294,6 +294,50 @@ def magdr_finders():
     return [FinderSpec(name="passport", build=Passport)]
 '''
 
+CHANNEL = '''\
+"""A messenger's thumbnail: fewer pixels, fewer colours, and large again."""
+from typing import Annotated
+from magdr_core.api import ChannelSpec, Field, hookimpl, stateless
+from magdr_core.functional import down_up, from_ycbcr, to_ycbcr
+
+MAGDR_API = 1
+
+Scale, Levels = Annotated[float, Field(gt=0, le=1)], Annotated[int, Field(ge=2)]
+
+def thumbnail(x, *, scale: Scale = 0.75, levels: Levels = 32):
+    """Small and large again, and chroma in so many levels. [B,3,H,W] in [0,1] -> same."""
+    y, cb, cr = to_ycbcr(down_up(x, scale))
+    cb, cr = ((c * levels).round() / levels for c in (cb, cr))
+    return from_ycbcr(y, cb, cr).clamp(0, 1)
+
+@hookimpl
+def magdr_channels():
+    return [ChannelSpec(name="thumbnail", build=stateless(thumbnail))]
+'''
+
+IDENTITY_ENCODER = '''\
+"""Who is shown, by the colours of a face's nine parts."""
+from magdr_core.api import IdentityEncoderSpec, hookimpl
+from magdr_core.functional import resize
+
+MAGDR_API = 1
+
+class Colours:
+    """Mean colours, without how bright the picture is as a whole."""
+    size = 48
+    dimension = 27
+
+    def __call__(self, x):
+        """[B,3,H,W] -> [B,27], each row of length 1."""
+        parts = resize(resize(x, (self.size, self.size)), (3, 3)).flatten(1)
+        parts = parts - parts.mean(1, keepdim=True) + 0.01
+        return parts / parts.square().sum(1, keepdim=True).sqrt()
+
+@hookimpl
+def magdr_identity_encoders():
+    return [IdentityEncoderSpec(name="colours", build=Colours)]
+'''
+
 EXAMPLES = {
     "metric": METRIC,
     "augmentation": AUGMENTATION,
@@ -307,5 +351,7 @@ EXAMPLES = {
     "forgery": FORGERY,
     "forensic": FORENSIC,
     "finder": FINDER,
+    "channel": CHANNEL,
+    "identity_encoder": IDENTITY_ENCODER,
 }
 """By kind, the text of a module."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 
 from magdr_core.components.batch import Samples
@@ -27,6 +29,12 @@ def make_fit_data(dataset: Dataset, generator: GuardedGenerator, attack: Guarded
     faces = clean("calibration", 200, ATTACKED)
     signs = torch.where(faces.images.diff(dim=3, append=faces.images[..., :1]) > 0, 1.0, -1.0)
     noisy = faces.with_images((faces.images + attack.eps * signs.flip(2)).clamp(0, 1))
+
+    def on(other: GuardedGenerator) -> FitData:
+        faces = draw_samples(dataset.split("train"), other, first=0, count=CLEAN, seed=0)[0]
+        objective = partial(objective_of, attack, other)
+        return FitData(clean=faces, attacked={}, objective=objective, on=on)
+
     return FitData(
         clean=clean("calibration", 0, CLEAN),
         attacked=attacked("calibration", 200, ATTACKED),
@@ -34,4 +42,5 @@ def make_fit_data(dataset: Dataset, generator: GuardedGenerator, attack: Guarded
         harmless={f"noise@{attack.eps * 255:g}": noisy},
         training=lambda: attacked("train", 0, CLEAN),
         objective=lambda samples: objective_of(attack, generator, samples),
+        on=on,
     )

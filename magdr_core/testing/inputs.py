@@ -28,6 +28,7 @@ class Inputs:
         others: `[B,3,H,W]`, the same pictures with something planted: a metric's second images.
         masks: `[B,4,H,W]`; the last region is empty.
         regions: how many the component's own masks would have, if it is a parser.
+        dimension: numbers of an identity, if it encodes those.
     """
 
     images: Tensor
@@ -36,6 +37,7 @@ class Inputs:
     others: Tensor
     masks: Tensor
     regions: int = len(PARTS)
+    dimension: int = 0
 
     def __len__(self) -> int:
         return self.images.shape[0]

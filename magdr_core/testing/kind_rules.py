@@ -15,7 +15,7 @@ from magdr_core.components.protocols import Chosen, ImageMap
 from magdr_core.components.regions import regions_of
 from magdr_core.components.specs import MetricSpec
 from magdr_core.errors import MagdrError, one_line
-from magdr_core.functional import gaussian_blur
+from magdr_core.functional import gaussian_blur, psnr, to_8bit
 from magdr_core.testing.fitting import learn
 from magdr_core.testing.inputs import faces_of
 from magdr_core.testing.rules import SOUND, difference, rule
@@ -87,8 +87,15 @@ def distance(s: Subject) -> Iterator[str]:
         yield f"the distance of two different images is {float(far.min()):.4g}, {equal}"
 
 
-@rule("ball", "no pixel moves by more than eps, for the default, 0 and 1", after=SOUND)
+@rule(
+    "ball",
+    "no pixel moves by more than eps, for the default, 0 and 1; or images keep their PSNR",
+    after=SOUND,
+)
 def ball(s: Subject) -> Iterator[str]:
+    if s.guarded.psnr is not None:
+        yield from _alike(s)
+        return
     default = s.guarded.eps
     for eps in (default, 0.0, 1.0):
         if eps == default:
@@ -106,6 +113,25 @@ def ball(s: Subject) -> Iterator[str]:
         moved = difference(seen.output, s.batch.images)
         if moved > eps + 1e-5:
             yield f"a pixel moved by {moved:.4g}, eps is {eps:.4g}"
+            return
+
+
+def _alike(s: Subject) -> Iterator[str]:
+    """What is wrong with the PSNR of an attack that says one, for the default and for stricter ones."""
+    default = s.guarded.psnr
+    for least in (default, 48.0, 120.0):
+        subject = s if least == default else s.variant(psnr=least)
+        try:
+            learn(subject)
+        except MagdrError:
+            continue  # this PSNR is outside the parameter's declared limits
+        seen = subject.first
+        if wrong := subject.ill_valued(seen):
+            yield f"psnr = {least:g}: {wrong}"
+            return
+        kept = float(psnr(s.batch.images, to_8bit(seen.output)).min())
+        if kept < least - 1e-3:
+            yield f"an image in 8 bits has a PSNR of {kept:.4g} dB, at least {least:g} are asked for"
             return
 
 
@@ -128,7 +154,7 @@ def checkpoints(s: Subject) -> Iterator[str]:
         for x_hat in seen.output:
             wrong = misshapen(x_hat, tuple(s.batch.images.shape), s.batch.images)
             moved = 0.0 if wrong else difference(x_hat, s.batch.images)
-            if wrong or moved > s.guarded.eps + 1e-5:
+            if wrong or moved > s.guarded.limit + 1e-5:
                 yield f"checkpoint: {wrong or f'a pixel moved by {moved:.4g}, eps is {s.guarded.eps:.4g}'}"
                 return
 
@@ -271,6 +297,30 @@ def features(s: Subject) -> Iterator[str]:
             yield f"classes: {given}"
 
 
+@rule(
+    "identities",
+    "vectors of length 1 that tell faces apart, of faces of any size",
+    after=("output", "finite"),
+)
+def identities(s: Subject) -> Iterator[str]:
+    for name in ("size", "dimension"):
+        value = getattr(s.component, name, None)
+        if not isinstance(value, int) or value < 1:
+            yield f"{name} is {value!r}, expected a whole number from 1"
+            return
+    for count, height, width in ((0, 0, 0), (2, 17, 23)):
+        seen = s.call(s.inputs(count, height, width)) if count else s.first
+        if s.ill_valued(seen):
+            return  # other rules say so
+        lengths = seen.output.detach().square().sum(1).sqrt()
+        worst = float(lengths[(lengths - 1).abs().argmax()])
+        if abs(worst - 1) > 1e-3:
+            yield f"a vector of faces {seen.inputs.shape} has the length {worst:.4g}, expected 1"
+            return
+    if difference(s.first.output[1:], s.first.output[:-1]) == 0:
+        yield "all faces have the same vector"
+
+
 def _fits(c: Condition, n: int, names: tuple[str, ...]) -> bool:
     """Whether there are `n` rows, and in a vector an entry for each name."""
     return len(c) == n and (not isinstance(c, VectorCondition) or c.values.shape[1] == len(names))
@@ -284,4 +334,4 @@ def _size(value: Any) -> str:
     return f"a {type(value).__name__}"
 
 
-RULES = (grid, masks, distance, ball, checkpoints, undo, own_output, choice, conditions, features)
+RULES = (grid, masks, distance, ball, checkpoints, undo, own_output, choice, conditions, features, identities)

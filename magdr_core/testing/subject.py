@@ -96,7 +96,8 @@ class Subject:
             height, width = 24, 32
         names = len(self.generator.condition_names)
         made = make_inputs(count, height or side, width or side, conditions=names, odd_ones=odd_ones)
-        made = replace(made.to(self.device), regions=len(regions_of(self.component)))
+        numbers = getattr(self.component, "dimension", 0)
+        made = replace(made.to(self.device), regions=len(regions_of(self.component)), dimension=numbers)
         return self._with_own_conditions(made) if self.trial.own_conditions else made
 
     def _with_own_conditions(self, made: Inputs) -> Inputs:
@@ -108,7 +109,7 @@ class Subject:
             drawn = self.guarded.call(self.component.draw, faces, self.rng(made))
         except MagdrError:
             drawn = made.conditions
-        own = isinstance(drawn, Condition) and not isinstance(drawn, VectorCondition) and len(drawn) > 0
+        own = isinstance(drawn, Condition) and type(drawn) is not VectorCondition and len(drawn) > 0
         self.memo["takes vectors"] = not own
         if own and len(drawn) != len(made):
             drawn = drawn[[0]].repeat(len(made))

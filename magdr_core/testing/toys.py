@@ -17,6 +17,7 @@ from magdr_core.api import (
     AugmentationSpec,
     Batch,
     Box,
+    ChannelSpec,
     Condition,
     DatasetSpec,
     DefenseSpec,
@@ -29,6 +30,7 @@ from magdr_core.api import (
     FoundFace,
     Generator,
     GeneratorSpec,
+    IdentityEncoderSpec,
     MetricSpec,
     Objective,
     ParserSpec,
@@ -326,6 +328,34 @@ def magdr_finders() -> list[FinderSpec]:
     return [FinderSpec(name=NAME, build=Middle)]
 
 
+def coarse(x: Tensor) -> Tensor:
+    """Eight levels of each colour, `[B,3,H,W]` in [0,1] -> same."""
+    return (x * 7).round() / 7
+
+
+@hookimpl
+def magdr_channels() -> list[ChannelSpec]:
+    return [ChannelSpec(name=NAME, build=stateless(coarse))]
+
+
+class Palette:
+    """The colours of a picture's parts, as a direction."""
+
+    size = SIZE
+    dimension = 48
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Pictures `[B,3,H,W]` in [0,1] -> `[B,48]`, of length 1."""
+        coarse = torch.cat([resize(one[None], (4, 4)) for one in x]) if len(x) else x.new_zeros(0, 3, 4, 4)
+        flat = coarse.flatten(1) + 0.1
+        return flat / flat.square().sum(1, keepdim=True).sqrt()
+
+
+@hookimpl
+def magdr_identity_encoders() -> list[IdentityEncoderSpec]:
+    return [IdentityEncoderSpec(name=NAME, build=Palette)]
+
+
 def toy(kind: str) -> ComponentSpec:
     """The toy of one of core's kinds."""
     everything = [
@@ -341,5 +371,7 @@ def toy(kind: str) -> ComponentSpec:
         *magdr_forgeries(),
         *magdr_forensics(),
         *magdr_finders(),
+        *magdr_channels(),
+        *magdr_identity_encoders(),
     ]
     return next(spec for spec in everything if spec.kind == kind)

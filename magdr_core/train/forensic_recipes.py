@@ -85,16 +85,22 @@ _ARMS = (
         trainer="magdr_core.train.blending:BlendingTrainer",
         settings={f"{FAMILY}swap": 1.0, "augment": 1.0, "boundary": 100.0},
     ),
-    Recipe(
-        name="recovery64",
-        kind="forensic",
-        use="recovery",
-        trainer="magdr_core.train.recovering:RecoveringTrainer",
-        params={"width": 16},
-        steps=12000,
-        batch=16,
-        pool=6144,
-        settings={"spread": 0.01},
+    *(
+        Recipe(
+            name=name,
+            kind="forensic",
+            use="recovery",
+            trainer="magdr_core.train.recovering:RecoveringTrainer",
+            params=params,
+            steps=12000,
+            batch=16,
+            pool=6144,
+            settings={"spread": 0.01},
+        )
+        for name, params in (
+            ("recovery64", {"width": 16}),
+            ("recovery-transformer64", {"width": 64, "form": "transformer"}),
+        )
     ),
     *(
         Recipe(
@@ -115,6 +121,18 @@ _ARMS = (
             ("localizer-recovered64", "delocate", RECOVERY, 0.0),
             ("localizer-meta64", "delocate", RECOVERY, 1.0),
         )
+    ),
+    Recipe(
+        name="localizer-mapped64",
+        kind="forensic",
+        use="delocate",
+        trainer="magdr_core.train.localizing:LocalizingTrainer",
+        params={"width": 16, **RECOVERY, "mapping": True},
+        steps=6000,
+        batch=64,
+        pool=8192,
+        lr=2e-3,
+        settings={**EVERY, "mapping": 1.0},
     ),
     Recipe(
         **{**CLASSIFIER, **PHOTOS},

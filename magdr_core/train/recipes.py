@@ -7,6 +7,7 @@ from typing import Any
 
 from magdr_core.components.recipe import Recipe
 from magdr_core.train.forensic_recipes import FORENSIC_RECIPES
+from magdr_core.train.identity_recipes import IDENTITY_RECIPES
 from magdr_core.train.photo_recipes import PAIRED, PHOTO_RECIPES
 from magdr_core.train.translating_recipes import TRANSLATING_RECIPES
 
@@ -153,6 +154,21 @@ _SHIPPED = (
         pool=4096,
         **TWIN,
     ),
+    # Low-rank patches of the shipped editor: a fraction of its weights, and of the work.
+    Recipe(
+        name="lora-editing64",
+        kind="generator",
+        use="lora-patch",
+        trainer="magdr_core.train.patching:PatchingTrainer",
+        params={"generator": "victim", "rank": 8},
+        victim={"use": "stargan"},
+        steps=160,
+        batch=8,
+        pool=512,
+        lr=3e-3,
+        settings={"eps_from": 4 / 255, "eps_to": 8 / 255, "attack_steps": 3.0, "attack_step": 0.5},
+        tested=64,
+    ),
     Recipe(
         name="parser-faces64",
         kind="parser",
@@ -200,6 +216,31 @@ _SHIPPED = (
         tested=128,
     ),
     Recipe(
+        name="diffusion-faces64",
+        kind="restoration",
+        use="edm",
+        trainer="magdr_core.train.diffusing:DiffusingTrainer",
+        params={"width": 24},
+        steps=600,
+        pool=1024,
+        lr=1e-3,
+        settings={"sigma_from": 0.02, "sigma_to": 0.5, "crop": 32},
+        tested=64,
+    ),
+    # Not shipped: goes on from what recovers masked bands of faces, with masks over the whole picture.
+    Recipe(
+        name="masked-faces64",
+        kind="restoration",
+        use="masked-autoencoder",
+        trainer="magdr_core.train.recovering:RecoveringTrainer",
+        start="builtin:recovery64",
+        params={"width": 16},
+        steps=3000,
+        pool=4096,
+        lr=7e-4,
+        settings={"spread": 0.01},
+    ),
+    Recipe(
         name="edsr-faces64",
         kind="restoration",
         use="super-resolution",
@@ -221,5 +262,6 @@ RECIPES: dict[str, Recipe] = {
     **PHOTO_RECIPES,
     **TRANSLATING_RECIPES,
     **FORENSIC_RECIPES,
+    **IDENTITY_RECIPES,
 }
 """By name."""

@@ -55,7 +55,12 @@ class IterativeClasses(JointClasses):
 
     The last iterate is taken, since losses of different classes do not compare.
 
-    Args: as of :class:`JointClasses`; a step takes one forward and backward pass.
+    Args:
+        eps: L-infinity bound in [0,1] units.
+        steps: gradient steps; each takes one forward and backward pass, for the next class in turn.
+        step: step size in [0,1] units; 0 means eps / 5, the public code's ratio.
+        first_reference: get away from the first class's clean output in every class, as the public
+            code does.
     """
 
     def checkpoints(

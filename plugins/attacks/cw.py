@@ -47,9 +47,10 @@ class CW:
 
     Args:
         eps: L-infinity cap in [0,1] units; 1 for none.
-        tau: output MSE in [-1,1] units to pass.
+        tau: mean squared error of the output, in [-1,1] units, from which an image counts as
+            disrupted.
         steps: Adam steps for each constant.
-        searches: constants tried, one after the other.
+        searches: constants c that are tried, one after the other.
         lr: Adam's step in [0,1] units (in the middle of a pixel's range; tanh shortens it near the ends).
         const: the first c, in units of input MSE ([-1,1]) per output MSE.
     """

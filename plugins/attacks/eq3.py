@@ -22,7 +22,7 @@ class Eq3:
     f_k and neither the scores nor the thresholds, so it is no attack on a whole defense.
 
     Args:
-        augmentations: the f_k.
+        augmentations: image processings f_k over which the loss is averaged.
         placement: `input`, `L(G(f_k(x),c), r)`, takes the f_k for what the text calls them, processings of
             the input; `output`, `L(f_k(G(x,c)), f_k(r))`, is the equation as printed.
         eps: L-infinity bound in [0,1] units.

@@ -18,6 +18,10 @@ class Mixed:
 
     Which one is drawn by the image's own random stream.
 
+    Args:
+        attacks: attacks of which one is drawn for each image.
+        eps: L-infinity bound in [0,1] units that none of them may exceed.
+
     Raises:
         DataError: one of the attacks goes beyond `eps`.
     """

@@ -10,7 +10,11 @@ MAGDR_API = 1
 
 
 def noise(x: Tensor, objective: Objective, *, rng: SampleRng, eps: Eps = 6 / 255) -> Tensor:
-    """Each channel of each pixel moved by +eps or -eps at random, clipped to [0,1]."""
+    """Each channel of each pixel moved by +eps or -eps at random, clipped to [0,1].
+
+    Args:
+        eps: size of every change, in [0,1] units.
+    """
     return (x + eps * rng.sign(*x.shape[1:])).clamp(0, 1)
 
 

@@ -19,6 +19,12 @@ class BlurWithin:
 
     What bounds it is the strongest blur that a pixel may get; the ball is as wide as the range, unless it is
     asked for a narrower one.
+
+    Args:
+        eps: L-infinity bound in [0,1] units, kept after the blur; 1 is none.
+        s_min: least precision of a pixel's blur, its strongest one: 1 weighs a 3x3 window's middle 1
+            and its corners .37, 0 takes the mean.
+        steps: gradient steps of the search.
     """
 
     def __init__(

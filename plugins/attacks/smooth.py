@@ -54,10 +54,10 @@ class Smooth:
             to `cutoff` alone; `upsampled`, an enlarged picture of `grid` x `grid` values. Parameters of the
             other two are without effect.
         eps: L-infinity bound in [0,1] units.
-        sigma: standard deviation in pixels.
+        sigma: standard deviation of the `gaussian` blur, in pixels.
         cutoff: highest frequency along each axis, as a share of Nyquist (half a cycle a pixel); 1 leaves all.
         grid: values along each axis; as many as pixels at most.
-        interpolation: of the grid.
+        interpolation: how the `upsampled` grid is enlarged.
         steps: gradient steps of each start.
         restarts: random starts; the best one is kept for each image.
     """

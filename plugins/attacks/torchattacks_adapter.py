@@ -44,12 +44,13 @@ class TorchAttack:
     The module's docstring says how a generator looks to it.
 
     Args:
-        attack: name of the class, a key of `ATTACKS`.
+        attack: name of the torchattacks class, such as `PGD` or `DIFGSM`.
         eps: L-infinity bound in [0,1] units.
-        steps: steps, under whatever name the class has for them.
-        tau: output MSE in [-1,1] units that counts as success.
-        keep_best: return the image of highest loss in the ball that the attack looked at.
-        options: further arguments of the class.
+        steps: number of steps, under whatever name the class has for it.
+        tau: mean squared error of the output, in [-1,1] units, that counts as success.
+        keep_best: whether the image of highest loss in the ball is returned, of all that the attack
+            looked at.
+        options: further arguments of the class, by name.
     """
 
     def __init__(

@@ -42,18 +42,31 @@ MACROBLOCK = 16
 
 
 def saturation(x: Tensor, *, factor: Annotated[float, Field(ge=0, le=2)] = 0.4) -> Tensor:
-    """Colours towards grey of the same luma, `[B,3,H,W]` -> same: 0 is grey, 1 changes nothing."""
+    """Colours towards grey of the same luma, `[B,3,H,W]` -> same: 0 is grey, 1 changes nothing.
+
+    Args:
+        factor: share of the colourfulness that is kept: 0 gives greys, 1 the picture, 2 twice the
+            colour.
+    """
     grey = luma(x)
     return (grey + factor * (x - grey)).clamp(0, 1)
 
 
 def dim(x: Tensor, *, factor: Annotated[float, Field(ge=0, le=1)] = 0.85) -> Tensor:
-    """All values times a factor: what DeeperForensics calls contrast. `[B,3,H,W]` -> same."""
+    """All values times a factor: what DeeperForensics calls contrast. `[B,3,H,W]` -> same.
+
+    Args:
+        factor: what every value is multiplied by.
+    """
     return x * factor
 
 
 def blocks(x: Tensor, *, rng: SampleRng, count: Annotated[int, Field(ge=1, le=500)] = 16) -> Tensor:
-    """Grey squares of one 32nd of the side at random places, which may overlap. `[B,3,H,W]` -> same."""
+    """Grey squares of one 32nd of the side at random places, which may overlap. `[B,3,H,W]` -> same.
+
+    Args:
+        count: number of grey squares.
+    """
     height, width = x.shape[2:]
     side = max(1, round(BLOCK * min(height, width)))
     places = rng.uniform(2, count)
@@ -71,7 +84,11 @@ def blocks(x: Tensor, *, rng: SampleRng, count: Annotated[int, Field(ge=1, le=50
 def chroma_noise(
     x: Tensor, *, rng: SampleRng, variance: Annotated[float, Field(gt=0, le=0.5)] = 0.001
 ) -> Tensor:
-    """Gaussian noise of one variance in luma and both chromas (in [0,1] units). `[B,3,H,W]` -> same."""
+    """Gaussian noise of one variance in luma and both chromas (in [0,1] units). `[B,3,H,W]` -> same.
+
+    Args:
+        variance: variance of the noise, in squared [0,1] units.
+    """
     noise = math.sqrt(variance) * rng.normal(*x.shape[1:]).to(x.dtype)
     y, cb, cr = (plane + noise[:, k : k + 1] for k, plane in enumerate(to_ycbcr(x)))
     return from_ycbcr(y, cb, cr).clamp(0, 1)
@@ -80,7 +97,11 @@ def chroma_noise(
 def pixelate(x: Tensor, *, factor: Annotated[int, Field(ge=1, le=64)] = 2) -> Tensor:
     """Squares of `factor` pixels a side in their mean colour, smaller at the right and lower border.
 
-    `[B,3,H,W]` -> same."""
+    `[B,3,H,W]` -> same.
+
+    Args:
+        factor: side of the squares, in pixels.
+    """
     height, width = x.shape[2:]
     padded = F.pad(x, (0, -width % factor, 0, -height % factor), mode="replicate")
     ones = F.pad(torch.ones_like(x[:1, :1]), (0, -width % factor, 0, -height % factor))
@@ -95,6 +116,9 @@ def h264(x: Tensor, *, crf: Annotated[int, Field(ge=0, le=51)] = 23) -> Tensor:
 
     `[B,3,H,W]` -> same. Gradients pass straight through. A codec works on squares of 16 pixels: on a picture
     of 64 there are four by four, and a level does not do what it does to a large one.
+
+    Args:
+        crf: constant rate factor of x264: 0 loses next to nothing, 51 is the coarsest.
 
     Raises:
         DataError: the codec cannot be used.

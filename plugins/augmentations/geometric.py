@@ -20,7 +20,12 @@ def flip(x: Tensor) -> Tensor:
 
 
 def shift(x: Tensor, *, dx: Pixels = 2, dy: Pixels = 2) -> Tensor:
-    """Translate by whole pixels, borders reflected. `[B,3,H,W]` -> same."""
+    """Translate by whole pixels, borders reflected. `[B,3,H,W]` -> same.
+
+    Args:
+        dx: pixels to the right; negative ones go left.
+        dy: pixels down; negative ones go up.
+    """
     return functional.shift(x, dx, dy)
 
 

@@ -13,12 +13,20 @@ MAGDR_API = 1
 
 
 def jpeg(x: Tensor, *, quality: Annotated[int, Field(ge=1, le=100)] = 75) -> Tensor:
-    """JPEG at 4:2:0, there and back; gradients pass straight through its rounding."""
+    """JPEG at 4:2:0, there and back; gradients pass straight through its rounding.
+
+    Args:
+        quality: JPEG quality as libjpeg and Pillow count it, 1 (worst) to 100.
+    """
     return functional.jpeg(x, quality)
 
 
 def resize(x: Tensor, *, scale: Annotated[float, Field(gt=0.1, lt=1)] = 0.75) -> Tensor:
-    """Down and up again, antialiased."""
+    """Down and up again, antialiased.
+
+    Args:
+        scale: side of the small picture, as a share of the original side.
+    """
     return functional.down_up(x, scale)
 
 
@@ -29,12 +37,22 @@ def bilateral(
     sigma_color: Annotated[float, Field(gt=0, le=1)] = 0.1,
     sigma_space: Annotated[float, Field(gt=0, le=10)] = 1.5,
 ) -> Tensor:
-    """Bilateral filter with a true-colour range kernel."""
+    """Bilateral filter with a true-colour range kernel.
+
+    Args:
+        kernel: side of the square window, in pixels, odd.
+        sigma_color: colour difference that still counts as similar, in [0,1] units.
+        sigma_space: standard deviation of the spatial weights, in pixels.
+    """
     return functional.bilateral(x, kernel, sigma_color, sigma_space)
 
 
 def median(x: Tensor, *, radius: Annotated[int, Field(ge=1, le=5)] = 1) -> Tensor:
-    """Median of each (2 radius + 1)^2 window, per channel."""
+    """Median of each (2 radius + 1)^2 window, per channel.
+
+    Args:
+        radius: pixels on each side of the middle one: windows are 2 radius + 1 wide.
+    """
     return functional.median_blur(x, 2 * radius + 1)
 
 

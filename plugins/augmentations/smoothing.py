@@ -17,7 +17,11 @@ MAGDR_API = 1
 
 
 def gaussian(x: Tensor, *, sigma: Annotated[float, Field(gt=0, le=5)] = 0.7) -> Tensor:
-    """Gaussian blur; sigma in pixels. `[B,3,H,W]` -> same."""
+    """Gaussian blur; sigma in pixels. `[B,3,H,W]` -> same.
+
+    Args:
+        sigma: standard deviation of the blur, in pixels.
+    """
     return functional.gaussian_blur(x, sigma)
 
 
@@ -28,7 +32,14 @@ def nlm(
     patch: Annotated[int, Field(ge=3, le=9)] = 3,
     search: Annotated[int, Field(ge=3, le=21)] = 5,
 ) -> Tensor:
-    """Non-local means (Buades et al., CVPR 2005)."""
+    """Non-local means (Buades et al., CVPR 2005).
+
+    Args:
+        strength: difference between patches that still counts as alike, in [0,1] units; higher
+            smooths more.
+        patch: side of the patches that are compared, in pixels, odd.
+        search: side of the window in which they are looked for, in pixels, odd.
+    """
     return functional.nlm(x, strength, patch=patch, search=search)
 
 
@@ -38,7 +49,12 @@ def tv(
     weight: Annotated[float, Field(gt=0, le=1)] = 0.03,
     steps: Annotated[int, Field(ge=2, le=500)] = 20,
 ) -> Tensor:
-    """Total-variation denoising by Chambolle's dual projection (2004)."""
+    """Total-variation denoising by Chambolle's dual projection (2004).
+
+    Args:
+        weight: strength of the smoothing, in [0,1] units.
+        steps: steps of the dual projection; the first one only sets it up.
+    """
     return functional.tv_denoise(x, weight, steps)
 
 
@@ -48,7 +64,12 @@ def diffusion(
     kappa: Annotated[float, Field(gt=0, le=1)] = 0.05,
     steps: Annotated[int, Field(ge=1, le=200)] = 16,
 ) -> Tensor:
-    """Anisotropic diffusion (Perona and Malik, IEEE PAMI 1990)."""
+    """Anisotropic diffusion (Perona and Malik, IEEE PAMI 1990).
+
+    Args:
+        kappa: colour difference well above which an edge is kept, in [0,1] units.
+        steps: diffusion steps; more smooth further.
+    """
     return functional.anisotropic_diffusion(x, kappa, steps)
 
 

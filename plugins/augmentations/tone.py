@@ -16,7 +16,11 @@ Fade = Annotated[float, Field(ge=0, le=0.8)]
 
 
 def brightness(x: Tensor, *, amount: Lift = 0.15) -> Tensor:
-    """Lift the middle tones along `x + amount x (1 - x)`: a gamma curve with finite slopes."""
+    """Lift the middle tones along `x + amount x (1 - x)`: a gamma curve with finite slopes.
+
+    Args:
+        amount: lift of the middle tones: 0.15 takes 0.5 to 0.5375, negative amounts darken.
+    """
     return functional.brighten(x, amount)
 
 
@@ -26,7 +30,11 @@ def brightness_back(x: Tensor, *, amount: Lift = 0.15) -> Tensor:
 
 
 def contrast(x: Tensor, *, amount: Fade = 0.08) -> Tensor:
-    """Pull all values toward 1/2 by `amount`. `[B,3,H,W]` -> same."""
+    """Pull all values toward 1/2 by `amount`. `[B,3,H,W]` -> same.
+
+    Args:
+        amount: share of the way that values go towards 1/2.
+    """
     return functional.fade(x, amount)
 
 

@@ -16,7 +16,11 @@ Factor = Annotated[float, Field(ge=0.7, le=1.4)]
 
 
 def rotate(x: Tensor, *, degrees: Degrees = 3.0) -> Tensor:
-    """Rotate counter-clockwise about the centre, bilinearly, borders reflected. `[B,3,H,W]` -> same."""
+    """Rotate counter-clockwise about the centre, bilinearly, borders reflected. `[B,3,H,W]` -> same.
+
+    Args:
+        degrees: angle, in degrees counter-clockwise.
+    """
     return functional.rotate(x, degrees)
 
 
@@ -28,7 +32,11 @@ def rotate_back(x: Tensor, *, degrees: Degrees = 3.0) -> Tensor:
 # By default the picture shrinks: what is then reflected in at the border leaves again with the undoing, and
 # nothing of the picture is lost.
 def zoom(x: Tensor, *, factor: Factor = 0.94) -> Tensor:
-    """Magnify about the centre, bilinearly; below 1 reflected borders come in. `[B,3,H,W]` -> same."""
+    """Magnify about the centre, bilinearly; below 1 reflected borders come in. `[B,3,H,W]` -> same.
+
+    Args:
+        factor: magnification; below 1 the picture shrinks.
+    """
     return functional.zoom(x, factor)
 
 

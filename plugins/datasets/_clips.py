@@ -43,7 +43,7 @@ class PictureClip:
     A folder with a frame 1 and no frame 0 counts from 1.
 
     Args:
-        path: the folder.
+        path: the folder with the pictures.
         listed: those of its pictures that a list names; they count from 0.
     """
 

@@ -28,7 +28,7 @@ class Reading(NamedTuple):
     """How frames are taken and cut out, as the parameters of a dataset have it.
 
     Attributes:
-        size: side of the square pictures.
+        size: side of the square pictures, in pixels.
         frames: of each pair, evenly spaced; 0: all.
         crop: which square is kept, in a fake as in its real.
         pairs: of a split at most; 0: all.

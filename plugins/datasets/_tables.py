@@ -26,7 +26,7 @@ class AttributeTable:
     """Attributes of many pictures.
 
     Attributes:
-        path: the file.
+        path: the video file.
         names: A attributes, in the file's order.
         files: N file names, in the file's order.
         values: `[N,A]` uint8, 0 or 1.

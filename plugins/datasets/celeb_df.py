@@ -38,12 +38,12 @@ class CelebDF(RecordedFakes):
 
     Args:
         path: the folder with `Celeb-real`, `Celeb-synthesis` and `List_of_testing_videos.txt`.
-        size: side of the square pictures.
-        frames: taken of each fake, evenly spaced; 0: all.
-        pairs: fakes of each split at most; 0: all.
+        size: side of the square pictures, in pixels.
+        frames: number of frames that are taken of each fake, evenly spaced; 0 takes all.
+        pairs: number of fakes of each split at most; 0 takes all.
         crop: "face" finds the face in the real video, "landmarks" takes those that DeepfakeBench leaves
             beside its frames, "centre" keeps the middle square, "whole" everything.
-        source: extracted frames, videos (extra `video`), or whichever is there, frames first.
+        source: what is read: extracted frames, videos (extra `video`), or whichever is there, frames first.
         split: "official" tests on the published list; "people" shares out people, and needs no list.
 
     Raises:

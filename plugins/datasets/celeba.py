@@ -55,11 +55,11 @@ class CelebA:
     Args:
         path: the folder that holds the pictures' folder and the lists, in the official, StarGAN's or Kaggle's
             layout.
-        size: side of the square pictures.
+        size: side of the square pictures, in pixels.
         crop: side of the middle square that is kept of the 178 x 218 pixels (AttGAN takes 170).
         split: "official" (people apart; calibration is the official validation part), or "stargan".
         action_units: OpenFace's files, relative to the folder; pictures without a sure row are left out.
-        confidence: least confidence of such a row.
+        confidence: least confidence, in [0,1], from which a row of OpenFace counts as sure.
 
     Raises:
         DataError: the folder or one of its lists is missing.

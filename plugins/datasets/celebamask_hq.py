@@ -43,7 +43,7 @@ class CelebAMaskHQ:
 
     Args:
         path: the folder `CelebAMask-HQ`, or the one that holds it.
-        size: side of the pictures and masks; whole pictures, without a crop.
+        size: side of the pictures and masks, in pixels; whole pictures, without a crop.
         masks: read the part masks, 19 soft classes in the face parser's order.
 
     Raises:

@@ -49,15 +49,15 @@ class DeeperForensics(RecordedFakes):
     Args:
         path: the folder with `manipulated_videos` and `lists`.
         originals: the folder of FaceForensics++, whose `original_sequences` hold the targets.
-        size: side of the square pictures.
+        size: side of the square pictures, in pixels.
         variant: the folder of fakes. Those of `end_to_end_...` are perturbed and the originals are not, so
             that a perturbation tells a fake; choose `picture_qualities` in its place.
-        compression: of the originals; "c23" is what the fakes were made of.
-        frames: taken of each fake, evenly spaced; 0: all.
-        pairs: fakes of each split at most; 0: all.
+        compression: compression of the originals; "c23" is what the fakes were made of.
+        frames: number of frames that are taken of each fake, evenly spaced; 0 takes all.
+        pairs: number of fakes of each split at most; 0 takes all.
         crop: "face" finds the face in the real video, "landmarks" takes those that DeepfakeBench leaves
             beside its frames, "centre" keeps the middle square, "whole" everything.
-        source: extracted frames, videos (extra `video`), or whichever is there, frames first.
+        source: what is read: extracted frames, videos (extra `video`), or whichever is there, frames first.
 
     Raises:
         DataError: a folder or a list is missing, or a list is something else.

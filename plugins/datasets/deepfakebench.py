@@ -36,12 +36,12 @@ class DeepfakeBench(RecordedFakes):
         path: the list, as `preprocessing/dataset_json/FF-DF.json`.
         root: the folder below which its paths are found, whatever machine they were written on; the list's
             own if empty.
-        size: side of the square pictures.
+        size: side of the square pictures, in pixels.
         manipulations: labels of fakes; a real video is taken if all of them have a fake of the same name.
             All labels of the list if empty.
-        compression: where the list has several.
-        frames: taken of each fake, evenly spaced; 0: all.
-        pairs: of each split at most; 0: all.
+        compression: which compression is read, where the list has several.
+        frames: number of frames that are taken of each fake, evenly spaced; 0 takes all.
+        pairs: number of fakes of each split at most; 0 takes all.
         crop: "whole" keeps all of the faces, which are cut out already; "landmarks" a square around the
             real's landmarks, "face" one around the face that is found, "centre" the middle.
         split: "official" takes the list's, where no person of the test split is in another, and `val` is

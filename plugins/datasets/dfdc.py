@@ -39,12 +39,12 @@ class DFDC(RecordedFakes):
 
     Args:
         path: a folder of parts (`dfdc_train_part_0/metadata.json`, ...), or one part.
-        size: side of the square pictures.
-        frames: taken of each fake, evenly spaced; 0: all.
-        pairs: fakes of each split at most; 0: all.
+        size: side of the square pictures, in pixels.
+        frames: number of frames that are taken of each fake, evenly spaced; 0 takes all.
+        pairs: number of fakes of each split at most; 0 takes all.
         crop: "face" finds the face in the real video, "landmarks" takes those that DeepfakeBench leaves
             beside its frames, "centre" keeps the middle square, "whole" everything.
-        source: extracted frames, videos (extra `video`), or whichever is there, frames first.
+        source: what is read: extracted frames, videos (extra `video`), or whichever is there, frames first.
         split: "part" shares out whole parts, of which at least 3 are needed; "original" shares out real
             videos. The metadata name no people: one may be in several videos, and in several parts.
 
@@ -113,13 +113,13 @@ class DFDCPreview(RecordedFakes):
 
     Args:
         path: the folder with `dataset.json`, `original_videos`, `method_A` and `method_B`.
-        size: side of the square pictures.
-        method: whose fakes; "all" of both.
-        frames: taken of each fake, evenly spaced; 0: all.
-        pairs: fakes of each split at most; 0: all.
+        size: side of the square pictures, in pixels.
+        method: method whose fakes are read; "all" reads both.
+        frames: number of frames that are taken of each fake, evenly spaced; 0 takes all.
+        pairs: number of fakes of each split at most; 0 takes all.
         crop: "face" finds the face in the real video, "landmarks" takes those that DeepfakeBench leaves
             beside its frames, "centre" keeps the middle square, "whole" everything.
-        source: extracted frames, videos (extra `video`), or whichever is there, frames first.
+        source: what is read: extracted frames, videos (extra `video`), or whichever is there, frames first.
         split: "official" tests on what `dataset.json` says; "people" shares out people.
 
     Raises:

@@ -68,12 +68,12 @@ class FaceForensics:
 
     Args:
         path: the folder with `original_sequences`, `manipulated_sequences` and `splits`.
-        size: side of the square pictures.
-        method: "original", or the manipulation.
-        compression: "raw" and "c0" mean the same.
-        source: extracted frames, videos (extra `video`), or whichever is there, frames first.
-        stride: every how many frames one is taken.
-        frames: how many are taken of a clip at most; 0: all.
+        size: side of the square pictures, in pixels.
+        method: "original" reads the real videos, any other name those of that manipulation.
+        compression: compression of the videos; "raw" and "c0" mean the same.
+        source: what is read: extracted frames, videos (extra `video`), or whichever is there, frames first.
+        stride: distance of the frames that are taken: 1 takes every one, 2 every second.
+        frames: number of frames that are taken of a clip at most; 0 takes all.
         crop: "centre" keeps the middle square; "mask" the face, where the masks of the clip (for originals:
             of Deepfakes with this target) say that it is.
         pair: two originals, as identities A and B of a face replacement: only their frames, the first 60% of

@@ -34,16 +34,16 @@ class FaceForensicsFakes(RecordedFakes):
 
     Args:
         path: the folder with `original_sequences`, `manipulated_sequences` and `splits`.
-        size: side of the square pictures.
-        manipulations: whose fakes.
-        compression: of originals and fakes; "raw" and "c0" mean the same.
-        frames: taken of each original, evenly spaced; 0: all.
-        pairs: originals of each split at most; 0: all.
+        size: side of the square pictures, in pixels.
+        manipulations: manipulations whose fakes are read.
+        compression: compression of originals and fakes; "raw" and "c0" mean the same.
+        frames: number of frames that are taken of each original, evenly spaced; 0 takes all.
+        pairs: number of originals of each split at most; 0 takes all.
         crop: "mask" keeps what the masks of the first manipulation that has some mark, "face" finds the face
             in the original, "landmarks" takes those that DeepfakeBench leaves beside its frames, "centre"
             keeps the middle square, "whole" everything.
         masks: whether masks are there; without them figures of localization have nothing to go by.
-        source: extracted frames, videos (extra `video`), or whichever is there, frames first.
+        source: what is read: extracted frames, videos (extra `video`), or whichever is there, frames first.
 
     Raises:
         DataError: a folder or split file is missing, or no fake is there.

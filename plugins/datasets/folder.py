@@ -47,15 +47,15 @@ class Folder:
     Rows are the picture files in the order of their paths.
 
     Args:
-        path: the folder.
-        size: side of the square pictures.
+        path: the folder with the pictures.
+        size: side of the square pictures, in pixels.
         fit: "crop" keeps the middle square, "stretch" everything.
         split: "hash" puts 60, 20 and 20% of the pictures into train, calibration and test by a hash of the
             relative path; "folders" takes what lies in folders called `train`, `calibration` and `test`; or
             all of them are in the named one.
         attributes: a csv (file name, then -1/0/1 columns) or a list like CelebA's, relative to the folder.
         action_units: OpenFace's files, relative to the folder; pictures without a sure row are left out.
-        confidence: least confidence of such a row.
+        confidence: least confidence, in [0,1], from which a row of OpenFace counts as sure.
 
     Raises:
         DataError: the folder or one of the files is missing.

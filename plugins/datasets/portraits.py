@@ -124,11 +124,12 @@ class Portraits:
     Args:
         path: the folder: `list.csv` (name, split, size, source_side), `landmarks.npz` (`names`, `points`),
             and for each name a square `NAME.jpg` and `NAME.mask.png` (red: hair, green: person).
-        size: side of the pictures.
+        size: side of the pictures, in pixels.
         variations: how often everybody is there, each time at another place, in other light, often before a
             drawn background, with hair of another colour or drawn glasses; 0 shows the pictures as they are.
         frames: glasses that `edited` puts on: ordinary ones, or in variations those of any shape and colour.
-        least_source: portraits cut from fewer pixels of their original are left out: they are blurred.
+        least_source: least side of the part of the original that a portrait was cut from, in pixels;
+            others are blurred, and left out.
 
     Raises:
         DataError: the folder or one of the lists is missing or damaged, or nobody is left.

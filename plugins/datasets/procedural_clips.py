@@ -85,6 +85,11 @@ class ProceduralClips:
 
     Rows are frames, 25 a second. In a clip the head and the expression move, some people talk or blink;
     person, clothes, background and light stay.
+
+    Args:
+        size: side of the square pictures, in pixels.
+        grain: factor of the sensor noise; at 1 its standard deviation is up to 0.004 in [0,1] units.
+        frames: frames of each clip, 25 a second.
     """
 
     def __init__(

@@ -79,6 +79,11 @@ class ProceduralFaces:
     """Drawn faces with exact soft masks, attributes, action units, identities and paired edits.
 
     `identity = "A"` (or `"B"`) shows one fixed person in every scene, as face replacement needs it.
+
+    Args:
+        size: side of the square pictures, in pixels.
+        grain: factor of the sensor noise; at 1 its standard deviation is up to 0.004 in [0,1] units.
+        identity: who is shown: everybody, or one of two fixed persons, as face replacement needs it.
     """
 
     def __init__(

@@ -28,15 +28,15 @@ class VideoFrames:
     Rows are the sampled frames, in the order of time.
 
     Args:
-        path: the file.
-        size: side of the square pictures.
+        path: the video file.
+        size: side of the square pictures, in pixels.
         fit: "crop" keeps the middle square, "stretch" everything.
-        stride: every how many frames one is taken.
+        stride: distance of the frames that are taken: 1 takes every one, 2 every second.
         split: "time" makes the first 60% train, the next 20% calibration and the rest test; or all frames are
             in the named one.
         action_units: the csv of OpenFace's FeatureExtraction, relative to the file's folder; frames without a
             sure row are left out.
-        confidence: least confidence of such a row.
+        confidence: least confidence, in [0,1], from which a row of OpenFace counts as sure.
 
     Raises:
         DataError: the file is missing; when it is first used, that it is damaged or shorter than it declares.

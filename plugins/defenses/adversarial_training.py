@@ -31,9 +31,9 @@ class AdversarialTraining:
     """Gaussian blur, then an adversarially trained generator if one is named; else the blur alone.
 
     Args:
-        generator: trained on attacked images; None for the blur alone.
-        sigma: of the blur, in pixels; 0 for none.
-        border: what lies around the picture.
+        generator: generator that was trained on attacked images; none for the blur alone.
+        sigma: standard deviation of the blur before it, in pixels; 0 for none.
+        border: how the picture goes on beyond its border, for the blur.
     """
 
     def __init__(

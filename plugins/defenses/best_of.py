@@ -40,6 +40,9 @@ class BestOf:
 
     One of them, always the same; which one is fitted.
 
+    Args:
+        defenses: defenses of which one is chosen, such as one method at several strengths.
+
     Raises:
         ValueError: the list is empty.
     """

@@ -29,6 +29,14 @@ Squeezer = Literal["bit-depth", "median", "nlm"]
 class FeatureSqueezing:
     """Fewer grey levels, a small median and non-local means, in the order that `squeezers` names.
 
+    Args:
+        squeezers: what is done to the picture, in this order.
+        bits: bits per channel that `bit-depth` keeps.
+        window: side of the median's window, in pixels.
+        search: side of the window in which non-local means look for patches, in pixels, odd.
+        patch: side of the patches of non-local means, in pixels, odd.
+        strength: strength of non-local means, in levels of 255.
+
     Raises:
         ValueError: no squeezer, or an even `search` or `patch`.
     """

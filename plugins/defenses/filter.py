@@ -10,7 +10,11 @@ MAGDR_API = 1
 
 
 class FilterDefense:
-    """One restoration with fixed parameters, applied to every input."""
+    """One restoration with fixed parameters, applied to every input.
+
+    Args:
+        restoration: restoration that every picture goes through.
+    """
 
     def __init__(self, *, restoration: ImageMap) -> None:
         self.restoration = restoration

@@ -83,6 +83,14 @@ class Reformer:
     """A denoising auto-encoder fitted on clean faces, through which every input goes.
 
     `lr` is cut to 0.1 / filters, above which wide layers saturate.
+
+    Args:
+        structure: `pool` halves the sides in between (published for MNIST), `flat` does not (for
+            CIFAR).
+        filters: filters of every convolution but the last (3 published).
+        noise: standard deviation of the training noise, in [0,1] units.
+        steps: training steps, of 32 crops each.
+        lr: learning rate of Adam, cut to 0.1 / filters.
     """
 
     def __init__(

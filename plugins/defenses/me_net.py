@@ -31,10 +31,10 @@ class MENet:
     """Random pixels dropped and filled in by matrix estimation: USVT, Soft-Impute or nuclear norm.
 
     Args:
-        method: of the estimate.
+        method: how the matrix is completed: `usvt`, `softimp` or `nucnorm`.
         keep: probability that an entry is observed.
-        rank: of USVT, as a share of the image's height.
-        mu: weight of the nuclear norm.
+        rank: rank of USVT's estimate, as a share of the image's height.
+        mu: weight of the nuclear norm, without a unit.
     """
 
     def __init__(

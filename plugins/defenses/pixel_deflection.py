@@ -67,9 +67,10 @@ class PixelDeflection:
     """Replace a few values by near neighbours, then shrink wavelet details in YCbCr.
 
     Args:
-        deflections: copied values, shared out evenly to the three channels (rounded up).
+        deflections: number of copied values, shared out evenly to the three channels (rounded up).
         window: a value comes from at most so many pixels away in each direction, from inside the picture.
-        sigma: of the wavelet denoising, in [0,1] units; 0 leaves it out.
+        sigma: standard deviation of the noise that wavelets take out, in [0,1] units; 0 leaves that
+            step out.
     """
 
     def __init__(

@@ -241,6 +241,17 @@ def random_resize_pad(
     The authors' entry to the NIPS 2017 challenge is `smallest = 310/299` = 1.0368, `mirror = true`,
     `passes = 30`. Their "zero" padding is zero of [-1,1], the grey `fill = 0.5`.
 
+    Args:
+        mode: `aligned` maps the output back to the input's frame; `raw` leaves it where the padding
+            put it, as published.
+        smallest: smallest side of the resized picture, as a ratio of the original side.
+        canvas: side of the padded picture, as a ratio of the original side.
+        multiple: number of pixels to a multiple of which the canvas is rounded up.
+        interpolation: how the picture is resized, there and back.
+        fill: grey level of the padding, in [0,1] units.
+        mirror: whether each picture is mirrored with probability 1/2.
+        passes: random placements over which the output is averaged, a generator pass each.
+
     Raises:
         ValueError: `smallest` is not below `canvas`; or `passes` > 1 in raw mode, where pictures that lie in
             different places would be averaged.

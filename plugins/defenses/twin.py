@@ -19,8 +19,8 @@ class Twin:
     """The twin's output on the image as it was received.
 
     Args:
-        twins: generators. The first that takes the conditions of the generator at hand is its twin, so that
-            one defense serves a registry with several tasks.
+        twins: generators; the first that takes the conditions of the generator at hand is its twin,
+            so that one defense serves a registry with several tasks.
     """
 
     def __init__(self, *, twins: Sequence[Generator]) -> None:

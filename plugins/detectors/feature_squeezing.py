@@ -31,6 +31,14 @@ class FeatureSqueezing:
 
     `max_s mean|G(x,c) - G(s(x),c)|`, `[B]` in [0,1] units; 1 + S generator passes for S squeezers.
 
+    Args:
+        bits: bits per channel of each bit-depth squeezer, one squeezer per entry.
+        medians: sides of the median squeezers' windows, in pixels, one squeezer per entry.
+        nlm_strengths: strengths of the non-local means squeezers, in [0,1] units, one squeezer per
+            entry.
+        nlm_search: side of the window in which non-local means look for patches, in pixels, odd.
+        nlm_patch: side of the patches of non-local means, in pixels, odd.
+
     Raises:
         ValueError: there is no squeezer.
     """

@@ -160,6 +160,18 @@ class MagNet:
     The largest of the detectors' scores, `[B]`: 0 at the clean median, 1 at the clean 95% quantile. Two
     generator passes with divergences, none without.
 
+    Args:
+        filters: numbers of filters of the auto-encoder that the fit may choose from (3 published).
+        pooled: whether the auto-encoder has the published structure I, with pooling in the middle,
+            and squared errors; else II.
+        sigma: standard deviation of the training noise, in [0,1] units.
+        iterations: L-BFGS iterations of the auto-encoder's training.
+        temperatures: temperatures that soften the classifier's probabilities, a divergence each; none
+            leaves divergence out.
+        classifier_width: channels of the classifier's first convolution.
+        classifier_epochs: epochs of the classifier's training.
+        classifier_outputs: outputs of the generator that the classifier learns from, about.
+
     Attributes:
         device: where the networks live.
     """

@@ -71,6 +71,19 @@ class ActivationDetector:
 
     Log odds of an attack by the generator's features, `[B]`; one generator pass.
 
+    Args:
+        layers: indices of the generator's feature maps that the fit may choose from; negative ones
+            count from the deepest.
+        width: channels of the first convolution, twice as many in the next two (96 published).
+        lr: learning rate of Adam.
+        steps: training steps at most, of 32 faces each.
+        check_every: training steps between two looks at the calibration faces; training stops after
+            four looks without gain.
+        leave_out: labels of calibration attacks that the fit must not see; they are held-out ones
+            then.
+        noise: whether random sign noise, as strong as each attack, is taught as harmless.
+        edits: whether the calibration's `benign` edits are taught as harmless.
+
     Attributes:
         device: where the network lives.
     """

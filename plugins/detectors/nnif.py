@@ -114,6 +114,18 @@ class NNIF:
 
     Log odds of an attack on the generator's output, `[B]`; one generator pass.
 
+    Args:
+        width: channels of the classifier's first convolution.
+        epochs: epochs of the classifier's training.
+        index_size: outputs of the generator that the classifier learns from and neighbours are looked
+            for in, about.
+        neighbours: numbers of influential training outputs that the fit may choose from.
+        damping: what is added to the diagonal of the loss's Hessian, so that it can be inverted.
+        leave_out: labels of calibration attacks that the fit must not see; they are held-out ones
+            then.
+        noise: whether random sign noise, as strong as each attack, is taught as harmless.
+        edits: whether the calibration's `benign` edits are taught as harmless.
+
     Attributes:
         device: where the classifier and its training images live.
     """

@@ -37,6 +37,17 @@ class OutputClassifier:
 
     Log odds that an output is disrupted, `[B]`; one generator pass.
 
+    Args:
+        width: channels of the first convolution (64 in the published ResNet-18).
+        lr: learning rate of Adam.
+        steps: training steps at most, of 32 faces each.
+        check_every: training steps between two looks at the calibration faces; training stops after
+            four looks without gain.
+        leave_out: labels of calibration attacks that the fit must not see; they are held-out ones
+            then.
+        noise: whether random sign noise, as strong as each attack, is taught as harmless.
+        edits: whether the calibration's `benign` edits are taught as harmless.
+
     Attributes:
         device: where the network lives.
     """

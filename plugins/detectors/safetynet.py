@@ -50,8 +50,17 @@ class SafetyNet:
     Decision function of the machine, `[B]`, positive on the attacked side; one generator pass.
 
     Args:
-        layers, grids, costs, gammas: what the fit may choose from; gammas are in units of 1 / (mean squared
+        layers: indices of the generator's feature maps that the fit may choose from; negative ones
+            count from the deepest.
+        grids: cells along each side over which activations are averaged, of which the fit chooses.
+        costs: weights C of misclassified faces that the fit may choose from.
+        gammas: widths of the kernel that the fit may choose from, in units of 1 / (mean squared
             distance of two codes).
+        levels: values that an activation's code can take.
+        leave_out: labels of calibration attacks that the fit must not see; they are held-out ones
+            then.
+        noise: whether random sign noise, as strong as each attack, is taught as harmless.
+        edits: whether the calibration's `benign` edits are taught as harmless.
 
     Attributes:
         device: where the support vectors live.

@@ -16,6 +16,9 @@ class FaceMask:
     """Every face is forged, all of it: where a parser sees skin, brows, eyes, nose or mouth.
 
     Its verdict is the same of all pictures.
+
+    Args:
+        parser: face parser that tells where the face is.
     """
 
     def __init__(self, *, parser: Any) -> None:

@@ -1,8 +1,8 @@
 """Recovering masked parts of a face, learned from real faces alone; what is not recovered is suspect.
 
 After Delocate (Hu et al., IJCAI 2024, arXiv 2401.13516), of which no code was published: patches of one of
-three bands of the face are masked and recovered from the rest. Here a convolutional network with the mask as
-its fourth channel takes the place of the masked auto-encoder.
+three bands of the face are masked and recovered from the rest. A convolutional network with the mask as its
+fourth channel takes the place of the masked auto-encoder; `_recovery_transformer.py` has one of those.
 
 The error itself says little: it follows local contrast, and smooth forgeries are recovered better. So the
 network also says which error is to be expected, and suspicion is measured in units of that.
@@ -89,31 +89,18 @@ def in_pixels(chosen: Tensor, like: Tensor) -> Tensor:
     return full[..., : like.shape[2], : like.shape[3]].to(like.dtype)
 
 
-class RecoveryNet(nn.Module):
-    """A four-level U-Net from a picture with a hole to the picture, and to the error that it expects.
+class Recovery(nn.Module):
+    """What every recovering network does with its answer, `forward(x, mask)`: masks, passes, surprise.
 
     Args:
-        width: channels of the first level.
         parser: `[B,3,H,W]` -> soft parts `[B,12,H,W]`; asked for by `score` and `locate` alone.
     """
 
     trained_on = TrainedOn()
 
-    def __init__(self, *, width: int = 16, parser: Parser | None = None) -> None:
+    def __init__(self, *, parser: Parser | None = None) -> None:
         super().__init__()
         self._outside = (parser,)  # no submodule: its weights are not this network's
-        widths = [width, 2 * width, 4 * width, 4 * width]
-        self.down = nn.ModuleList(
-            nn.Sequential(layer(i, o), layer(o, o)) for i, o in zip([4, *widths[:-1]], widths, strict=True)
-        )
-        levels = range(len(widths) - 2, -1, -1)
-        # Narrowed before it is enlarged: most of the cost is at full size.
-        self.narrow = nn.ModuleList(nn.Conv2d(widths[i + 1], widths[i], 1) for i in levels)
-        self.up = nn.ModuleList(
-            nn.Sequential(layer(2 * widths[i], widths[i]), layer(widths[i], widths[i])) for i in levels
-        )
-        self.head = nn.Conv2d(width, 3, 3, padding=1)
-        self.spread = nn.Conv2d(width, 1, 3, padding=1)
 
     def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """What the masked pixels may have been.
@@ -126,21 +113,7 @@ class RecoveryNet(nn.Module):
             the recovered picture `[B,3,H,W]`, not clamped, and the logarithm of the expected squared error,
             `[B,1,H,W]`.
         """
-        height, width = x.shape[2:]
-        seen = torch.cat([(2 * x - 1) * (1 - mask), mask], 1)
-        y = F.pad(seen, (0, -width % 8, 0, -height % 8), mode="replicate")
-        kept = []
-        for i, block in enumerate(self.down):
-            y = block(halved(y) if i else y)
-            kept.append(y)
-        y = kept.pop()
-        for narrow, block in zip(self.narrow, self.up, strict=True):
-            skip = kept.pop()
-            y = F.interpolate(narrow(y), size=skip.shape[2:], mode="bilinear", align_corners=False)
-            y = block(torch.cat([y, skip], 1))
-        # What is recovered shall not be what is easily foretold: the spread only watches.
-        made, spread = (y[..., :height, :width] for y in (self.head(y), self.spread(y.detach())))
-        return (made + 1) / 2, spread.clamp(*LOG_VARIANCE)
+        raise NotImplementedError
 
     @staticmethod
     def draw_mask(parts: Tensor, rng: SampleRng) -> Tensor:
@@ -210,3 +183,44 @@ class RecoveryNet(nn.Module):
         near = F.avg_pool2d(torch.cat([surprise, where], 1), 2 * side + 1, 1, side)
         smooth = near[:, :1] / near[:, 1:].clamp_min(1e-3)
         return where * smooth / (1 + smooth)
+
+
+class RecoveryNet(Recovery):
+    """A four-level U-Net from a picture with a hole to the picture, and to the error that it expects.
+
+    Args:
+        width: channels of the first level.
+        parser: `[B,3,H,W]` -> soft parts `[B,12,H,W]`; asked for by `score` and `locate` alone.
+    """
+
+    def __init__(self, *, width: int = 16, parser: Parser | None = None) -> None:
+        super().__init__(parser=parser)
+        widths = [width, 2 * width, 4 * width, 4 * width]
+        self.down = nn.ModuleList(
+            nn.Sequential(layer(i, o), layer(o, o)) for i, o in zip([4, *widths[:-1]], widths, strict=True)
+        )
+        levels = range(len(widths) - 2, -1, -1)
+        # Narrowed before it is enlarged: most of the cost is at full size.
+        self.narrow = nn.ModuleList(nn.Conv2d(widths[i + 1], widths[i], 1) for i in levels)
+        self.up = nn.ModuleList(
+            nn.Sequential(layer(2 * widths[i], widths[i]), layer(widths[i], widths[i])) for i in levels
+        )
+        self.head = nn.Conv2d(width, 3, 3, padding=1)
+        self.spread = nn.Conv2d(width, 1, 3, padding=1)
+
+    def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        height, width = x.shape[2:]
+        seen = torch.cat([(2 * x - 1) * (1 - mask), mask], 1)
+        y = F.pad(seen, (0, -width % 8, 0, -height % 8), mode="replicate")
+        kept = []
+        for i, block in enumerate(self.down):
+            y = block(halved(y) if i else y)
+            kept.append(y)
+        y = kept.pop()
+        for narrow, block in zip(self.narrow, self.up, strict=True):
+            skip = kept.pop()
+            y = F.interpolate(narrow(y), size=skip.shape[2:], mode="bilinear", align_corners=False)
+            y = block(torch.cat([y, skip], 1))
+        # What is recovered shall not be what is easily foretold: the spread only watches.
+        made, spread = (y[..., :height, :width] for y in (self.head(y), self.spread(y.detach())))
+        return (made + 1) / 2, spread.clamp(*LOG_VARIANCE)

@@ -13,7 +13,7 @@ from magdr_core.api import TrainedOn
 from magdr_core.functional import in_pieces, join_parts
 
 from ._networks import Verdict, halved, layer, with_detail
-from ._recovery import FACE, Parser, RecoveryNet
+from ._recovery import FACE, Parser, Recovery
 
 Guide = Callable[[Tensor], Tensor]
 """From pictures `[B,3,H,W]` to further channels `[B,G,H,W]`."""
@@ -47,7 +47,7 @@ class Recovered:
 
     channels = 6
 
-    def __init__(self, parser: Parser, recovery: RecoveryNet) -> None:
+    def __init__(self, parser: Parser, recovery: Recovery) -> None:
         self.parser, self.recovery = parser, recovery
 
     @torch.no_grad()
@@ -89,13 +89,18 @@ class Segmenter(nn.Module):
         (given,) = self._outside
         return None if given is None else given(x)
 
-    def forward(self, x: Tensor, guide: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, guide: Tensor | None = None) -> tuple[Tensor, ...]:
         """Log odds of each pixel `[B,1,H,W]` and of the picture `[B]`.
 
         Args:
             x: `[B,3,H,W]` in [0,1].
             guide: what `guide(x)` gives, `[B,G,H,W]`.
         """
+        y, verdict = self.features(x, guide)
+        return self.mask(y), verdict
+
+    def features(self, x: Tensor, guide: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Of each pixel `[B,width,H,W]`; and the log odds of the picture `[B]`."""
         height, width = x.shape[2:]
         y = with_detail(x)
         if guide is not None:
@@ -111,7 +116,7 @@ class Segmenter(nn.Module):
             skip = kept.pop()
             y = F.interpolate(narrow(y), size=skip.shape[2:], mode="bilinear", align_corners=False)
             y = block(torch.cat([y, skip], 1))
-        return self.mask(y)[..., :height, :width], verdict
+        return y[..., :height, :width], verdict
 
     def score(self, x: Tensor) -> Tensor:
         """Log odds that anything is forged, `[B,3,H,W]` in [0,1] -> `[B]`; the same bits in any batch."""
@@ -120,3 +125,22 @@ class Segmenter(nn.Module):
     def locate(self, x: Tensor) -> Tensor:
         """How likely each pixel is forged, `[B,3,H,W]` in [0,1] -> `[B,1,H,W]` in [0,1]."""
         return in_pieces(lambda i: self(x[i], self.guide(x[i]))[0].sigmoid(), x)
+
+
+class MappingSegmenter(Segmenter):
+    """A segmenter that also maps a picture to its recovered face, and looks at where the two differ.
+
+    After Delocate's mapping module, of which no code was published: training draws the mapped face to the
+    recovered one, more so for fakes (`mapping_loss` of :mod:`magdr_core.train.localizing`).
+    """
+
+    def __init__(self, *, width: int = 16, guide: FaceBox | Recovered | None = None) -> None:
+        super().__init__(width=width, guide=guide)
+        self.mapping = nn.Conv2d(width, 3, 3, padding=1)
+        self.mask = nn.Conv2d(width + 3, 1, 1)
+
+    def forward(self, x: Tensor, guide: Tensor | None = None) -> tuple[Tensor, ...]:
+        """As :meth:`Segmenter.forward`; and the mapped face, `[B,3,H,W]` in [0,1]."""
+        y, verdict = self.features(x, guide)
+        mapped = self.mapping(y).sigmoid()
+        return self.mask(torch.cat([y, (x - mapped).abs()], 1)), verdict, mapped

@@ -30,17 +30,30 @@ DROPPED_OUT, HEAD = "last_linear.1.", "last_linear."
 
 
 def xception(*, weights: Weights = "random", size: Annotated[int, Field(ge=32, le=1024)] = SIDE) -> Judge:
-    """Xception, with weights of DeepfakeBench or of the same layout."""
+    """Xception, with weights of DeepfakeBench or of the same layout.
+
+    Args:
+        weights: weight file as DeepfakeBench publishes it; `random` is an untrained network.
+        size: side that pictures are resized to, in pixels.
+    """
     return _judge(Xception(), "Xception", weights, ("conv1.weight", "block12.rep.4.conv1.weight"), size)
 
 
 def meso4(*, weights: Weights = "random") -> Judge:
-    """Meso-4, with weights of DeepfakeBench or of the same layout."""
+    """Meso-4, with weights of DeepfakeBench or of the same layout.
+
+    Args:
+        weights: weight file as DeepfakeBench publishes it; `random` is an untrained network.
+    """
     return _judge(Meso4(), "Meso-4", weights, ("conv4.weight", "fc1.weight", "fc2.weight"))
 
 
 def meso_inception4(*, weights: Weights = "random") -> Judge:
-    """MesoInception-4, with weights of DeepfakeBench or of the same layout."""
+    """MesoInception-4, with weights of DeepfakeBench or of the same layout.
+
+    Args:
+        weights: weight file as DeepfakeBench publishes it; `random` is an untrained network.
+    """
     return _judge(MesoInception4(), "MesoInception-4", weights, ("Incption1_conv1.weight", "fc2.weight"))
 
 

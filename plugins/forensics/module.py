@@ -40,6 +40,20 @@ def module(
 
     It is called without arguments. Pictures are resized to `size` (0: as they are) and normalised. Nothing of
     a weight file is run.
+
+    Args:
+        module: class or function that makes the network.
+        weights: weight file; `random` leaves the network as it was made.
+        size: side that pictures are resized to, in pixels; 0 leaves them as they are.
+        mean: what is subtracted from red, green and blue, in [0,1] units.
+        std: what red, green and blue are divided by after that, in [0,1] units.
+        output: what the network gives for each picture: a logit, a probability, or two logits.
+        fake_index: the class that means forged, 0 or 1.
+        score_output: where in the output the score is, a key or a place; empty: the output itself, or
+            its first part.
+        mask_output: where in the output the mask of forged pixels is, a key or a place; empty: there
+            is none.
+        mask_form: whether the mask holds probabilities or logits.
     """
     named: Any = module
     assert isinstance(named, NamedFactory)

@@ -75,7 +75,11 @@ def _colours(x: Tensor) -> Tensor:
 
 
 class Statistics:
-    """Logistic regression on 24 global statistics of the picture."""
+    """Logistic regression on 24 global statistics of the picture.
+
+    Args:
+        ridge: weight of the penalty on squared coefficients, beside the mean log loss.
+    """
 
     def __init__(self, *, ridge: Annotated[float, Field(gt=0, le=10)] = 1e-3) -> None:
         self.ridge = ridge

@@ -30,7 +30,7 @@ class Generated:
 
     Args:
         generator: G, with its target region `edited(c)` and its own `draw` of conditions.
-        feather: sigma of the borders, in pixels of a picture of 64.
+        feather: standard deviation of the soft borders, in pixels of a picture of 64.
         visible: paste also what changed plainly outside the target parts.
     """
 

@@ -34,7 +34,7 @@ class Inpainted:
     """A part, or a patch of skin, filled from its border by diffusion, or smoothed away.
 
     Args:
-        feather: sigma of the borders, in pixels of a picture of 64.
+        feather: standard deviation of the soft borders, in pixels of a picture of 64.
     """
 
     def __init__(self, *, feather: float = 0.6) -> None:
@@ -78,7 +78,7 @@ class Warped:
     """A part enlarged, shrunk or turned, or the whole face pulled about; the change fades out at the border.
 
     Args:
-        feather: sigma of the borders, in pixels of a picture of 64.
+        feather: standard deviation of the soft borders, in pixels of a picture of 64.
     """
 
     def __init__(self, *, feather: float = 2.0) -> None:

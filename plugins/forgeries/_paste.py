@@ -28,7 +28,11 @@ class Family(Protocol):
 
 
 class Innocent:
-    """A forgery's pipeline without its forgery: what it makes counts as real."""
+    """A forgery's pipeline without its forgery: what it makes counts as real.
+
+    Args:
+        family: forgery whose pipeline is gone through without its forgery.
+    """
 
     def __init__(self, *, family: Family) -> None:
         self.family = family

@@ -45,7 +45,7 @@ class SelfBlended:
     """The picture's own face, with other colours and sharpness, pasted a little beside itself.
 
     Args:
-        feather: the range of the borders' sigma, in pixels of a picture of 64.
+        feather: least and largest standard deviation of the soft borders, in pixels of a picture of 64.
     """
 
     def __init__(self, *, feather: tuple[float, float] = (0.8, 2.5)) -> None:

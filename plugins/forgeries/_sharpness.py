@@ -23,7 +23,11 @@ MOST = 8.0
 
 
 class SharpnessMatched:
-    """Another forgery, whose detail inside the mask has the energy that the source's has."""
+    """Another forgery, whose detail inside the mask has the energy that the source's has.
+
+    Args:
+        family: forgery whose detail is matched.
+    """
 
     def __init__(self, *, family: Family) -> None:
         self.family = family

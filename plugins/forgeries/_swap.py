@@ -45,7 +45,7 @@ class Swap:
     """The donor's face in the picture's, where both are face.
 
     Args:
-        feather: the range of the borders' sigma, in pixels of a picture of 64.
+        feather: least and largest standard deviation of the soft borders, in pixels of a picture of 64.
     """
 
     def __init__(self, *, feather: tuple[float, float] = (0.7, 2.0)) -> None:
@@ -77,7 +77,7 @@ class Splice:
     """One part of another face: eyes with brows, nose, mouth, or a patch of skin.
 
     Args:
-        feather: sigma of the borders, in pixels of a picture of 64.
+        feather: standard deviation of the soft borders, in pixels of a picture of 64.
     """
 
     def __init__(self, *, feather: float = 0.6) -> None:

@@ -22,6 +22,10 @@ class Redrawn:
     There is no trace of a forgery in it. A model that scores it higher than the picture that it was drawn
     after has learned what is shown.
 
+    Args:
+        dataset: dataset that draws the scene again.
+        how: what is drawn otherwise: an attribute, the expression, or the person.
+
     Raises:
         DataError: the dataset cannot draw so.
     """

@@ -15,12 +15,22 @@ NEEDS: Mapping[str, Need] = {"generator": Need("generator")}
 
 
 def editing(*, generator: Any, feather: float = 1.0) -> Generated:
-    """One attribute edited: the edited parts of a generator's output, and what else plainly changed."""
+    """One attribute edited: the edited parts of a generator's output, and what else plainly changed.
+
+    Args:
+        generator: generator that makes the editing.
+        feather: standard deviation of the soft borders, in pixels of a picture of 64.
+    """
     return Generated(generator, feather=feather, visible=True)
 
 
 def reenactment(*, generator: Any, feather: float = 1.0) -> Generated:
-    """Another expression: the moved parts of a generator's output."""
+    """Another expression: the moved parts of a generator's output.
+
+    Args:
+        generator: generator that makes the reenactment.
+        feather: standard deviation of the soft borders, in pixels of a picture of 64.
+    """
     return Generated(generator, feather=feather)
 
 
@@ -28,6 +38,10 @@ def replacement(*, generator: Any, feather: float = 1.0) -> Generated:
     """Another person: the face of a generator's output.
 
     All faces become the generator's one person, so who is shown tells the class. Report it beside others.
+
+    Args:
+        generator: generator that makes the replacement.
+        feather: standard deviation of the soft borders, in pixels of a picture of 64.
     """
     return Generated(generator, feather=feather)
 

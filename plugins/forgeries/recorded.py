@@ -21,15 +21,16 @@ class Recorded:
     `recorded_masks(ids, manipulation)`.
 
     Args:
-        dataset: whose pictures are forged.
-        manipulation: whose fakes, as the dataset calls them; the family is called `recorded:MANIPULATION`.
+        dataset: dataset whose pictures are forged.
+        manipulation: manipulation whose fakes are taken, as the dataset calls it; the family is called
+            `recorded:MANIPULATION`.
         masks: "recorded" are those that the data set's authors published, each by its own definition; a
             picture without one counts in no figure of localization. "changed" is made here: 3 x 3 pixels
             around each whose difference from the real one is above `changed` in some channel, coding noise
             and all. "none" says nothing of where.
-        changed: in levels of 255, for "changed".
-        group: of the family: "generators" of neural networks, "blends" of what is drawn by a face model, as
-            FaceSwap and Face2Face.
+        changed: difference from which a pixel counts as "changed", in levels of 255.
+        group: relatives of the family: "generators" of neural networks, "blends" of what is drawn by
+            a face model, as FaceSwap and Face2Face.
 
     Raises:
         DataError: the dataset has no recorded fakes, or none of that name.

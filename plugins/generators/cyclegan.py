@@ -163,7 +163,17 @@ def cyclegan(
     dropout: bool = False,
     size: Annotated[int, Field(ge=16, le=1024, multiple_of=4)] = 64,
 ) -> CycleGAN:
-    """Face replacement, identity A by B; the default weights know two drawn persons at 64 px."""
+    """Face replacement, identity A by B; the default weights know two drawn persons at 64 px.
+
+    Args:
+        weights: weight file, in the keys of the public implementation.
+        width: channels after the first convolution, as in the weight file (64 in the published
+            models).
+        blocks: residual blocks, as in the weight file (9 in the published models for 256 px, 6 for
+            128 px).
+        dropout: whether the weights were trained with dropout, which numbers their keys otherwise.
+        size: native side of the pictures, in pixels.
+    """
     net = CycleGAN(width=width, blocks=blocks, dropout=dropout, size=size)
     load_state(
         net,

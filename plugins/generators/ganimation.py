@@ -148,7 +148,16 @@ def ganimation(
     size: Annotated[int, Field(ge=16, le=1024, multiple_of=4)] = 64,
     saturate: bool = False,
 ) -> GANimation:
-    """Facial reenactment by 17 action units; the default weights animate procedural faces at 64 px."""
+    """Facial reenactment by 17 action units; the default weights animate procedural faces at 64 px.
+
+    Args:
+        weights: weight file, in the keys of the authors' implementation or of vipermu's copy.
+        width: channels after the first convolution, as in the weight file (64 in the published
+            models).
+        blocks: residual blocks, as in the weight file (6 in the published models).
+        size: native side of the pictures, in pixels.
+        saturate: whether the attention mask is made steeper, as the authors' test code can.
+    """
     net = GANimation(width=width, blocks=blocks, size=size, saturate=saturate)
     count = len(ACTION_UNITS)
     load_state(

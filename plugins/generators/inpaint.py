@@ -119,7 +119,14 @@ def inpaint(
     blocks: Annotated[int, Field(ge=1, le=16)] = 4,
     size: Annotated[int, Field(ge=16, le=1024, multiple_of=4)] = 64,
 ) -> Inpainter:
-    """Fills the eyes, the mouth or one half of a face from what is around."""
+    """Fills the eyes, the mouth or one half of a face from what is around.
+
+    Args:
+        weights: weight file; `random` is an untrained network.
+        width: channels after the first convolution, as in the weight file.
+        blocks: residual blocks, as in the weight file.
+        size: native side of the pictures, in pixels.
+    """
     net = Inpainter(width=width, blocks=blocks, size=size)
     load_state(net, weights)
     return net.eval()

@@ -150,7 +150,15 @@ def photo_editor(
     blocks: Annotated[int, Field(ge=1, le=16)] = 4,
     size: Annotated[int, Field(ge=16, le=1024, multiple_of=4)] = 64,
 ) -> PhotoEditor:
-    """Editing of photographs (and drawn faces) that only adds and leaves all other pixels as they are."""
+    """Editing of photographs (and drawn faces) that only adds and leaves all other pixels as they are.
+
+    Args:
+        weights: weight file, of this package's training.
+        attributes: names of the attributes, one condition entry each, in the order of the training.
+        width: channels after the first convolution, as in the weight file.
+        blocks: residual blocks, as in the weight file.
+        size: native side of the pictures, in pixels.
+    """
     net = PhotoEditor(attributes, width=width, blocks=blocks, size=size)
     count = len(attributes)
     load_state(

@@ -6,6 +6,7 @@ that its checkpoints load; norms use instance statistics always, as that impleme
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated
 
 import torch
@@ -125,6 +126,15 @@ def _once(names: tuple[str, ...]) -> tuple[str, ...]:
 Attributes = Annotated[tuple[str, ...], AfterValidator(_once)]
 
 
+def remedy(state: Mapping[str, Tensor], conditions: int, *, width: int, blocks: int) -> str:
+    """What a state dict that does not fit is, for the message: an AGGAN's, or what it was made with."""
+    told = made_with(state, "main.", conditions, width=width, blocks=blocks)
+    last = state.get(f"main.{15 + blocks}.weight")
+    if not told and last is not None and last.shape[:1] == (4,):
+        return 'It is an AGGAN\'s file: use = "aggan"'
+    return told
+
+
 def stargan(
     *,
     weights: Weights = "builtin:stargan-faces64",
@@ -133,14 +143,23 @@ def stargan(
     blocks: Annotated[int, Field(ge=1, le=16)] = 4,
     size: Annotated[int, Field(ge=16, le=1024, multiple_of=4)] = 64,
 ) -> StarGAN:
-    """Face editing by attribute labels; the default weights edit procedural faces at 64 px."""
+    """Face editing by attribute labels; the default weights edit procedural faces at 64 px.
+
+    Args:
+        weights: weight file, in the keys of the public implementation.
+        attributes: names of the attributes, one condition entry each, in the order of the training.
+        width: channels after the first convolution, as in the weight file (64 in the published
+            models).
+        blocks: residual blocks, as in the weight file (6 in the published models).
+        size: native side of the pictures, in pixels.
+    """
     net = StarGAN(attributes, width=width, blocks=blocks, size=size)
     count = len(attributes)
     load_state(
         net,
         weights,
         stale=STALE_KEYS,
-        remedy=lambda state: made_with(state, "main.", count, width=width, blocks=blocks),
+        remedy=lambda state: remedy(state, count, width=width, blocks=blocks),
     )
     return net.eval()
 

@@ -99,7 +99,14 @@ def stylise(
     blocks: Annotated[int, Field(ge=1, le=16)] = 4,
     size: Annotated[int, Field(ge=16, le=1024, multiple_of=4)] = 64,
 ) -> Styliser:
-    """Pictures as drawings: few tones, strong colours, dark outlines."""
+    """Pictures as drawings: few tones, strong colours, dark outlines.
+
+    Args:
+        weights: weight file; `random` is an untrained network.
+        width: channels after the first convolution, as in the weight file.
+        blocks: residual blocks, as in the weight file.
+        size: native side of the pictures, in pixels.
+    """
     net = Styliser(width=width, blocks=blocks, size=size)
     load_state(net, weights)
     return net.eval()

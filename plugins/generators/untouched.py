@@ -14,7 +14,11 @@ MAGDR_API = 1
 
 
 class Untouched:
-    """Gives back what it is given, and is told nothing."""
+    """Gives back what it is given, and is told nothing.
+
+    Args:
+        size: side of the pictures, in pixels.
+    """
 
     condition_names: tuple[str, ...] = ()
 

@@ -101,22 +101,42 @@ class GeneratorFeatures:
 
 
 def deep(*, parser: Parser, layer: int = 1) -> ParserFeatures:
-    """L2 distance of the parser's features at a layer (0 the finest), in each region."""
+    """L2 distance of the parser's features at a layer (0 the finest), in each region.
+
+    Args:
+        layer: index of the encoder's feature map, 0 the finest; negative ones count from the deepest.
+        parser: face parser whose encoder gives the features.
+    """
     return ParserFeatures(root_mean_square, parser, layer)
 
 
 def deep_cosine(*, parser: Parser, layer: int = -1) -> ParserFeatures:
-    """1 - cosine of the parser's pooled features at its deepest layer, in each region."""
+    """1 - cosine of the parser's pooled features at its deepest layer, in each region.
+
+    Args:
+        layer: index of the encoder's feature map, 0 the finest; negative ones count from the deepest.
+        parser: face parser whose encoder gives the features.
+    """
     return ParserFeatures(cosine, parser, layer)
 
 
 def generator_deep(*, layer: int = 1) -> GeneratorFeatures:
-    """L2 distance of the generator's own features at a layer (0 the finest), in each region."""
+    """L2 distance of the generator's own features at a layer (0 the finest), in each region.
+
+    Args:
+        layer: index of the generator's feature map, 0 the finest; negative ones count from the
+            deepest.
+    """
     return GeneratorFeatures(root_mean_square, layer)
 
 
 def generator_cosine(*, layer: int = -1) -> GeneratorFeatures:
-    """1 - cosine of the generator's own pooled features at its deepest layer, in each region."""
+    """1 - cosine of the generator's own pooled features at its deepest layer, in each region.
+
+    Args:
+        layer: index of the generator's feature map, 0 the finest; negative ones count from the
+            deepest.
+    """
     return GeneratorFeatures(cosine, layer)
 
 

@@ -15,7 +15,11 @@ MAGDR_API = 1
 def ssim(
     a: Tensor, b: Tensor, masks: Tensor, *, sigma: Annotated[float, Field(gt=0.3, le=5)] = 1.5
 ) -> Tensor:
-    """Mask-weighted mean of the SSIM map (11x11 Gaussian). `[B,N]` in [-1,1], 0 where a region is empty."""
+    """Mask-weighted mean of the SSIM map (11x11 Gaussian). `[B,N]` in [-1,1], 0 where a region is empty.
+
+    Args:
+        sigma: standard deviation of the Gaussian window, in pixels.
+    """
     return masked_mean(ssim_map(a, b, sigma=sigma), masks)
 
 

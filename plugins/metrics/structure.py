@@ -27,6 +27,9 @@ def linf(a: Tensor, b: Tensor, masks: Tensor, *, power: Annotated[float, Field(g
     that weak and strong attacks would be measured by different criteria. The mask takes part in the power
     (Eq. 4 masks the images, then measures), else one strong pixel seen through a mask of 1e-6 would outweigh
     a whole region.
+
+    Args:
+        power: exponent of the power mean that stands for the maximum; higher comes closer to it.
     """
     difference = (a - b).abs().amax(1, keepdim=True)
     masked = masks * difference

@@ -180,6 +180,13 @@ def bisenet(
     """Face parser; the default weights were trained on procedural faces at 64 px.
 
     The public weights: `width = 64`, `working_size = 512`.
+
+    Args:
+        weights: weight file, in the keys of the public implementation.
+        width: channels after the first convolution, as in the weight file (64 in the published
+            model).
+        working_size: side that pictures are brought to for the network, in pixels (512 for the
+            published weights).
     """
     net = BiSeNet(width=width, working_size=working_size)
     load_state(net, weights)

@@ -70,7 +70,12 @@ def unet(
     weights: Weights = "builtin:parser-faces64",
     width: Annotated[int, Field(ge=8, le=128, multiple_of=8)] = 16,
 ) -> UNetParser:
-    """Face parser trained on procedural faces at 64 px: clean, attacked and noisy inputs alike."""
+    """Face parser trained on procedural faces at 64 px: clean, attacked and noisy inputs alike.
+
+    Args:
+        weights: weight file, of this package's training.
+        width: channels of the first level, as in the weight file; they double per level.
+    """
     net = UNetParser(width)
     load_state(net, weights)
     return net.eval()

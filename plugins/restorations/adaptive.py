@@ -18,7 +18,12 @@ def wiener(
     sigma: Annotated[float, Field(ge=0, le=1)] = 0.04,
     radius: Annotated[int, Field(ge=1, le=7)] = 2,
 ) -> Tensor:
-    """Wiener's local adaptive filter, per channel; sigma 0 estimates the noise. `[B,3,H,W]` -> same."""
+    """Wiener's local adaptive filter, per channel; sigma 0 estimates the noise. `[B,3,H,W]` -> same.
+
+    Args:
+        sigma: standard deviation of the noise, in [0,1] units; 0 estimates it for each picture.
+        radius: pixels on each side of the middle one: windows are 2 radius + 1 wide.
+    """
     return functional.wiener(x, 2 * radius + 1, sigma or None)
 
 
@@ -28,7 +33,12 @@ def guided(
     eps: Annotated[float, Field(gt=0, le=1)] = 0.06,
     radius: Annotated[int, Field(ge=1, le=15)] = 3,
 ) -> Tensor:
-    """Guided filter with the colour image as its own guide (He et al., IEEE PAMI 2013)."""
+    """Guided filter with the colour image as its own guide (He et al., IEEE PAMI 2013).
+
+    Args:
+        eps: contrast below which differences are smoothed away, in [0,1] units.
+        radius: pixels on each side of the middle one: windows are 2 radius + 1 wide.
+    """
     return functional.guided_filter(x, radius, eps)
 
 
@@ -38,7 +48,12 @@ def diffusion(
     kappa: Annotated[float, Field(gt=0, le=1)] = 0.05,
     steps: Annotated[int, Field(ge=1, le=200)] = 16,
 ) -> Tensor:
-    """Anisotropic diffusion, exponential conduction (Perona and Malik, IEEE PAMI 1990)."""
+    """Anisotropic diffusion, exponential conduction (Perona and Malik, IEEE PAMI 1990).
+
+    Args:
+        kappa: colour difference well above which an edge is kept, in [0,1] units.
+        steps: diffusion steps; more smooth further.
+    """
     return functional.anisotropic_diffusion(x, kappa, steps)
 
 

@@ -13,12 +13,20 @@ MAGDR_API = 1
 
 
 def chroma_blur(x: Tensor, *, sigma: Annotated[float, Field(gt=0, le=10)] = 1.5) -> Tensor:
-    """Gaussian blur of the chroma, the luma kept. `[B,3,H,W]` -> same."""
+    """Gaussian blur of the chroma, the luma kept. `[B,3,H,W]` -> same.
+
+    Args:
+        sigma: standard deviation of the blur, in pixels.
+    """
     return functional.chroma_blur(x, sigma)
 
 
 def chroma_depth(x: Tensor, *, bits: Annotated[int, Field(ge=1, le=8)] = 5) -> Tensor:
-    """Chroma rounded to steps of 2^-bits, the luma kept. `[B,3,H,W]` -> same."""
+    """Chroma rounded to steps of 2^-bits, the luma kept. `[B,3,H,W]` -> same.
+
+    Args:
+        bits: bits b of the chroma, which is rounded to steps of 2^-b in [0,1] units.
+    """
     return functional.chroma_depth(x, bits)
 
 

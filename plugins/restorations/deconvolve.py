@@ -18,7 +18,12 @@ def deconvolve(
     sigma: Annotated[float, Field(gt=0.3, le=3)] = 0.6,
     steps: Annotated[int, Field(ge=1, le=50)] = 3,
 ) -> Tensor:
-    """Undo a Gaussian blur of `sigma` pixels by a few Richardson-Lucy steps. `[B,3,H,W]` -> same."""
+    """Undo a Gaussian blur of `sigma` pixels by a few Richardson-Lucy steps. `[B,3,H,W]` -> same.
+
+    Args:
+        sigma: standard deviation of the blur that is undone, in pixels.
+        steps: Richardson-Lucy steps; more sharpen further, noise included.
+    """
     return functional.richardson_lucy(x, sigma, steps)
 
 

@@ -69,7 +69,13 @@ def purifier(
     """A network trained to take perturbations out of a picture. `[B,3,H,W]` -> same.
 
     `purifier-faces64` never saw a face editor: it was trained on noise and on perturbations of the face
-    parser. `purifier-editing64` was trained on Eq. 8 for the shipped editor."""
+    parser. `purifier-editing64` was trained on Eq. 8 for the shipped editor.
+
+    Args:
+        weights: weight file of the U-Net.
+        width: channels of the first level, as in the weight file; twice and three times as many on
+            the next two.
+    """
     net = Purifier(width)
     load_state(net, weights)
     return net.eval()

@@ -27,6 +27,12 @@ def wavelet(
     """Wavelet denoising with BayesShrink (Chang et al., IEEE TIP 2000); sigma 0 estimates the noise.
 
     Averaged over `shifts`^2 placings of the image on the wavelets' grid. `[B,3,H,W]` -> same.
+
+    Args:
+        sigma: standard deviation of the noise, in [0,1] units; 0 estimates it for each picture.
+        levels: scales of the wavelet transform; each halves the resolution.
+        family: Daubechies wavelet, by its number of vanishing moments; `db1` is Haar's.
+        shifts: placings of the picture on the wavelets' grid along each axis, which are averaged.
     """
     return functional.average_over_shifts(
         x,
@@ -47,6 +53,13 @@ def wavelet_threshold(
     """Wavelet details below one fixed threshold dropped (Donoho and Johnstone, 1994).
 
     Averaged over `shifts`^2 placings of the image on the wavelets' grid. `[B,3,H,W]` -> same.
+
+    Args:
+        threshold: size below which a wavelet coefficient is dropped, in [0,1] units.
+        levels: scales of the wavelet transform; each halves the resolution.
+        family: Daubechies wavelet, by its number of vanishing moments; `db1` is Haar's.
+        mode: `hard` keeps larger coefficients as they are, `soft` shortens them by the threshold.
+        shifts: placings of the picture on the wavelets' grid along each axis, which are averaged.
     """
     return functional.average_over_shifts(
         x,
@@ -62,7 +75,13 @@ def dct(
     threshold: Annotated[float, Field(gt=0, le=2)] = 0.15,
     block: Annotated[int, Field(ge=2, le=16)] = 6,
 ) -> Tensor:
-    """Small cosine coefficients of all overlapping blocks dropped (Yu and Sapiro, IPOL 2011)."""
+    """Small cosine coefficients of all overlapping blocks dropped (Yu and Sapiro, IPOL 2011).
+
+    Args:
+        threshold: size below which a cosine coefficient is dropped, in [0,1] units of an orthonormal
+            transform.
+        block: side of the blocks, in pixels.
+    """
     return functional.dct_threshold(x, threshold, block)
 
 

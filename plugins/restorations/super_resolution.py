@@ -105,6 +105,14 @@ def super_resolution(
 
     `sigma = 0.04` is the authors' script's; for small perturbations they advise 0.01. Their script also wrote
     JPEG files between the two steps, by accident: `quality = 95` (what matplotlib wrote at the time) does.
+
+    Args:
+        weights: weight file of the network, in the public PyTorch version's keys.
+        features: channels of the network, as in the weight file (64 in the published one).
+        blocks: residual blocks of the network, as in the weight file (16 in the published one).
+        sigma: standard deviation of the noise that wavelets take out first, in [0,1] units; 0 leaves
+            that step out.
+        quality: JPEG quality (1 to 100) of a file between denoising and network; 0 for none.
     """
     net = SuperResolution(features, blocks, sigma=sigma, quality=quality)
     load_state(net, weights)

@@ -19,6 +19,7 @@ class Editor:
     condition_names = NAMES
     whole_target = True
     additive = False
+    takes_source = needs_source = takes_text = False
     passes = 0
 
     def __call__(self, x, c):

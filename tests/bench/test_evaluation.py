@@ -149,7 +149,7 @@ def test_a_name_that_the_registry_has_gets_another_label(tried, kit):
         pytest.param(3, {}, DataError, "evaluate takes a defense: .* got a int", id="a number"),
         pytest.param("identity", {}, DataError, "got 'identity', which stands beside every", id="identity"),
         pytest.param(
-            DetectorSpec(name="d", build=stateless(soft)), {}, DataError, "got the detector 'd'", id="a detector"
+            DetectorSpec(name="d", build=stateless(soft)), {}, DataError, "the detector 'd'", id="a detector"
         ),
         pytest.param(lambda x, c: x, {}, DataError, "got a function of 2 arguments", id="two arguments"),
         pytest.param("jpgg", {}, RegistryError, "jpgg", id="no such defense"),

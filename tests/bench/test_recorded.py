@@ -71,7 +71,7 @@ def checks():
 
 def table(**changed):
     out = io.StringIO()
-    csv.writer(out, lineterminator="\n").writerows([COLUMNS, [(ROW | changed)[c] for c in COLUMNS]])
+    csv.writer(out, lineterminator="\n").writerows([COLUMNS, [(ROW | changed).get(c, "") for c in COLUMNS]])
     return out.getvalue().encode()
 
 

@@ -58,8 +58,9 @@ def test_a_ten_line_registry_runs_from_attack_to_table(toolkit_from, tmp_path):
     assert result.failures == []
     values = {(row["role"], row["component"], row["metric"]) for row in result.rows}
     assert ("detector", "magdr", "auroc") in values
-    for label in ("magdr", "fixed-chain", "identity", ORACLE):
+    for label in ("magdr", "fixed-chain", "identity"):
         assert {("defense", label, "mse_o"), ("defense", label, "featsim_o")} <= values, label
+    assert ("defense", ORACLE, "mse_o") not in values, "it would take half of the time"
 
 
 @pytest.mark.parametrize("kind", ["detector", "defense"])
@@ -93,6 +94,17 @@ def test_layers_of_a_table_s_own_bring_no_oracle(toolkit_from):
     own = 'params = { detector = "magdr", layers = [["median"]] }'
     toolkit = toolkit_from(edited(text, ('params = { detector = "magdr" }', own)))
     assert defenses(toolkit) == ["identity", "magdr"]
+
+
+def test_a_profile_can_do_without_the_oracle(toolkit_from):
+    assert ORACLE in defenses(toolkit_from(SMALL))
+    text = edited(SMALL, ("[profile.quick]", "[profile.quick]\noracle = false"))
+    assert defenses(toolkit_from(text)) == ["identity", "magdr", "jpeg", "fixed-chain"]
+
+
+def test_the_packaged_quick_profile_does_without_the_oracle_and_the_full_one_has_it(toolkit_from):
+    profiles = toolkit_from(packaged_registry().read_text(encoding="utf-8")).registry.profiles
+    assert (profiles["quick"].oracle, profiles["full"].oracle) == (False, True)
 
 
 def test_a_composition_without_layers_takes_the_default_ones(toolkit_from):

@@ -30,7 +30,8 @@ def test_a_plugin_file_outside_the_repository_appears_in_the_tables(magdr, tmp_p
     (tmp_path / "acme_median.py").write_text(code)
     text = edited(SMALL, (DEFENSES, 'defenses = ["acme-median"]'))
     text = edited(text, ('detectors = ["magdr", "distortion"]', "detectors = []"))
-    (tmp_path / "mine.toml").write_text(text + readme_block("toml", "acme"))
+    own = readme_block("toml", "acme")
+    (tmp_path / "mine.toml").write_text(text + own[own.index("[plugins]") : own.index("[profile")])
     done = magdr("bench", "mine.toml", "--out", "run")
     assert done.code == 0, done.err
     assert "acme-median" in done.out
@@ -66,6 +67,21 @@ def test_plugins_show_tells_parameters_source_and_file(magdr):
     done = magdr("plugins", "show", "pgd")
     for words in ("eps", "steps", "= 30", "Madry", "builtin.attacks.pgd", "pgd.py"):
         assert words in done.out
+
+
+def test_plugins_show_tells_what_parameters_and_needs_mean(magdr):
+    done = magdr("plugins", "show", "eq3")
+    lines = [line.strip() for line in done.out.splitlines()]
+    for name, meaning in (
+        ("eps:", "L-infinity bound in [0,1] units."),
+        ("augmentations:", "Image processings f_k over which the loss is averaged."),
+    ):
+        at = next(i for i, line in enumerate(lines) if line.startswith(name))
+        assert lines[at + 1] == meaning
+    (facts,) = magdr("plugins", "show", "eq3", "--json").document
+    told = {p["name"]: p["meaning"] for p in facts["parameters"]}
+    assert told["eps"] == "L-infinity bound in [0,1] units."
+    assert facts["needs"] == {"augmentations": "augmentation"}
 
 
 def test_faces_saves_a_grid(magdr, tmp_path):

@@ -28,6 +28,8 @@ def test_a_planted_regression_is_reported_with_its_interval_and_ends_with_1(runs
     assert "editing, regression: B minus A on the same images" in done.out
     row = next(line for line in done.out.splitlines() if "+30.0" in line)
     assert "[30.0, 30.0]" in row
+    assert "mse_o ↓" in done.out
+    assert "↑ more is better, ↓ less is better" in done.out
     assert "1 regression, 0 improvements, 0 uncertain" in done.out
     assert "adjusted after Holm" in done.out
     assert (tmp_path / "b" / "compare-to-a.html").is_file()

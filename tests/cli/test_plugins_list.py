@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from magdr_core.cli.plugins import beside
+
 
 @pytest.fixture
 def names(magdr):
@@ -60,3 +62,19 @@ def test_list_shows_the_first_sentence_whole_where_it_names_an_equation(magdr):
 def test_every_built_in_summary_is_a_whole_sentence(magdr):
     summaries = {e["name"]: e["summary"] for e in magdr("plugins", "list", "--json").document}
     assert {name: text for name, text in summaries.items() if not text.endswith(".")} == {}
+
+
+HEAD = "  total-variation  builtin  "
+TEXT = "Total variation, after Chambolle, with a strength for each channel"
+
+
+@pytest.mark.parametrize("width", [48, 60, 70, 100])
+def test_what_a_component_is_stands_whole_in_a_terminal_of_any_width(width):
+    lines = beside(HEAD, TEXT, width)
+    assert max(map(len, lines)) <= width
+    assert " ".join("".join(f"{line} " for line in lines).split()) == " ".join(f"{HEAD}{TEXT}".split())
+    assert (lines[0] == HEAD.rstrip()) == (width < 67)
+
+
+def test_for_a_program_a_component_is_one_line():
+    assert beside(HEAD, TEXT, None) == [f"{HEAD}{TEXT}"]

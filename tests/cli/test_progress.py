@@ -89,7 +89,7 @@ class Known:
         return Estimate(42.0, True)
 
 
-@pytest.mark.parametrize("width", [80, 120])
+@pytest.mark.parametrize("width", [104, 120])
 def test_bars_stay_on_their_lines(width):
     screen = Screen(width)
     with screen.display.running("faces64", 54, Known()):
@@ -102,8 +102,24 @@ def test_bars_stay_on_their_lines(width):
     assert top.index("replacement") == bottom.index("attacking"), "columns are one below the other"
 
 
+@pytest.mark.parametrize("width", [60, 80])
+def test_titles_stand_whole_below_the_bars_where_there_is_no_room_beside(width):
+    screen = Screen(width)
+    cell = "replacement / benign:gaussian / magdr-without-pgd  12.3 s"
+    with screen.display.running("faces64", 54, Known()):
+        screen.display.advance(cell)
+        screen.display.step("attacking calibration faces (pgd-weak)", 3, 48)
+        lines = screen.lines()
+    assert max(map(len, lines)) <= width
+    assert [line for line in lines if "/54" not in line and "/48" not in line] == [
+        cell,
+        "attacking calibration faces (pgd-weak)",
+    ]
+    assert re.search(r" 1/54 +about 40 s left$", lines[0])
+
+
 def test_a_step_whose_length_nobody_knows_counts_up():
-    screen = Screen(100)
+    screen = Screen(110)
     with screen.display.running("faces64", 54, Known()):
         for done in (1, 20, 300):
             screen.display.step(inside("checks of planted"), done, 0)
@@ -113,7 +129,7 @@ def test_a_step_whose_length_nobody_knows_counts_up():
 
 
 def test_nothing_is_said_of_the_time_while_nothing_is_known():
-    screen = Screen(100)
+    screen = Screen(110)
     display = screen.display
 
     class Unknown:
@@ -126,7 +142,7 @@ def test_nothing_is_said_of_the_time_while_nothing_is_known():
 
 
 def test_a_second_run_begins_with_bars_of_its_own():
-    screen = Screen(100)
+    screen = Screen(110)
     for title in ("first", "second"):
         with screen.display.running(title, 3):
             (line,) = screen.lines()
@@ -146,7 +162,7 @@ def test_without_a_terminal_steps_inside_a_cell_get_no_line():
 
 
 def test_the_watch_of_a_run_expects_every_cell_and_the_checks(toolkit_from, tmp_path):
-    progress = RunProgress(Screen(100).display)
+    progress = RunProgress(Screen(110).display)
     bench = Bench(toolkit_from(CHECKED), "quick", cache=tmp_path / "cache")
     left = progress.watch(bench)
     assert len(left._order) == bench.total

@@ -78,6 +78,35 @@ def test_terminal_keeps_the_codes_of_its_own_styles(terminal):
     assert "bad \\x1b[2J" in t.text()
 
 
+SENTENCE = "  why: the generator's output on it is as steady as on clean faces, and well-confined to the edit"
+
+
+def test_a_sentence_is_broken_between_words_in_a_terminal_and_one_line_elsewhere(terminal):
+    live, piped = terminal(live=True), terminal()
+    live.width = piped.width = 40
+    live.say(SENTENCE)
+    piped.say(SENTENCE)
+    assert piped.text() == f"{SENTENCE}\n"
+    lines = live.text().splitlines()
+    assert max(map(len, lines)) <= 40
+    assert len(lines) == 3
+    assert all(line.startswith("    ") for line in lines[1:]), "what goes on is further in"
+    assert " ".join(" ".join(lines).split()) == SENTENCE.strip()
+
+
+def test_what_is_longer_than_the_terminal_is_left_whole(terminal):
+    live = terminal(live=True)
+    live.width = 20
+    live.say(f"see {'x' * 50}-y for more")
+    assert [line.strip() for line in live.text().splitlines()] == ["see", f"{'x' * 50}-y", "for more"]
+
+
+def test_a_sentence_is_harmless(terminal):
+    live = terminal(live=True)
+    live.say(EVIL)
+    assert not FORBIDDEN & set(live.text())
+
+
 def test_stacked_has_the_lines_that_are_meant_alone(terminal):
     t = terminal()
     t.print(stacked("a\nb", "c"))

@@ -20,8 +20,10 @@ def fill(run):
     measures.append("mse_o_target")
     together = [f"ensemble/{name}" for name in measures if not name.endswith("_i")]
     noise = {"attack": "noise", "noise": True}
-    errors = {name: RNG.random(N) for name in ("mse_o", "mse_o_target", "mse_aim")}
-    run.cell("attack", "pgd", errors | {"success": RNG.random(N) < 0.5})
+    errors = {name: RNG.random(N) for name in ("mse_o", "mse_o_target", "mse_o_changed", "mse_aim")}
+    run.cell("attack", "pgd", errors | {"success": RNG.random(N) < 0.5, "psnr_i": 30 + RNG.random(N)})
+    behind = {name: RNG.random(N) for name in ("mse_o", "mse_o_channel", "mse_o_perturbation")}
+    run.cell("attack", "pgd", behind, channel="rough")
     run.cell("detector", "magdr", {"score": RNG.normal(size=N)}, "none")
     run.cell("detector", "magdr", {"score": RNG.normal(2, size=N)})
     run.cell("detector", "magdr", {"score": RNG.normal(0.5, size=N)}, **noise)
@@ -52,7 +54,7 @@ def measured(tmp_path_factory):
 
 
 def place_of(row):
-    return (row["task"], row["attack"], row["role"], row["component"], row["variant"])
+    return (row["task"], row["attack"], row["role"], row["component"], row["variant"], row["channel"])
 
 
 NAMES = names()
@@ -75,7 +77,7 @@ def test_figures_are_those_of_results_csv(measured, name):
     for row in found:
         attack = "none" if row.place.slice_role == "benign" else row.place.attack
         variant = row.place.attack.removeprefix("benign:") if row.metric == "fpr_benign" else row.variant
-        place = (row.place.task, attack, row.place.role, row.place.component, variant)
+        place = (row.place.task, attack, row.place.role, row.place.component, variant, row.place.channel)
         assert [row.a, row.b] == pytest.approx([table[place] for table in tables], rel=1e-9)
         assert row.difference == pytest.approx(row.b - row.a)
         assert row.low <= row.difference <= row.high

@@ -27,7 +27,7 @@ bench train
 evaluation export testing
 compare
 report
-adapt to_onnx web
+adapt leaderboard to_onnx web
 cli
 builtin
 __main__

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
 import subprocess
 import sys
@@ -62,6 +64,21 @@ def test_packaging_data_files_match_a_pattern(project):
     assert ROOT / "magdr_core" / "py.typed" in covered
 
 
+def test_the_container_installs_what_the_project_asks_for(project):
+    from magdr_core.hosting.commands import core_commands
+
+    text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    (torch,) = (need for need in project["project"]["dependencies"] if need.startswith("torch>"))
+    assert f'"{torch}"' in text
+    images = re.findall(r"^FROM python:3\.(\d+)-slim", text, re.M)
+    least = re.fullmatch(r">=3\.(\d+)", project["project"]["requires-python"])[1]
+    assert images
+    assert all(int(image) >= int(least) for image in images)
+    runs = [json.loads(said) for said in re.findall(r"^(?:ENTRYPOINT|CMD) (.+)$", text, re.M)]
+    assert runs[0][0] in project["project"]["scripts"]
+    assert runs[1][0] in core_commands()
+
+
 def test_packaging_version_is_said_once(project):
     import magdr_core
 
@@ -78,7 +95,7 @@ def test_the_packaged_registry_is_the_one_at_the_root():
 
 LEFT_OUT = (".git", ".venv*", "build", "dist", "runs", "*.egg-info", "__pycache__", ".*_cache")
 BUILD = "import sys; sys.path.insert(0, 'build_backend'); import magdr_build as b; b.build_{}(sys.argv[1])"
-UNFIT = ("absent from the `packages`", "Deprecat", "not found for", "does not exist")
+UNFIT = ("absent from the `packages`", "Deprecat", "not found for", "does not exist", "warning: no ")
 """What setuptools warns with where a package, a pattern or a key of pyproject.toml is at fault."""
 
 
@@ -122,8 +139,22 @@ def test_packaging_sdist_holds_the_whole_project(sdist):
     assert tracked - made - files(sdist) == set()
 
 
+def container_context(folder, into):
+    """What `.dockerignore` lets a container's build have of a folder."""
+    into.mkdir()
+    for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines():
+        if line.startswith("!"):
+            source = folder / line[1:]
+            copy = shutil.copytree if source.is_dir() else shutil.copy2
+            copy(source, into / line[1:])
+    return into
+
+
 def test_packaging_wheel_of_the_sdist_holds_registry_weights_and_templates(sdist, tmp_path):
-    with zipfile.ZipFile(build("wheel", sdist, tmp_path)) as wheel:
+    """Built from what a container's build has of it, so that this is seen to be enough."""
+    source, out = container_context(sdist, tmp_path / "source"), tmp_path / "out"
+    out.mkdir()
+    with zipfile.ZipFile(build("wheel", source, out)) as wheel:
         held = set(wheel.namelist())
         metadata = wheel.read(next(n for n in held if n.endswith("/METADATA"))).decode()
     expected = {

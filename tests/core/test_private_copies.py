@@ -158,3 +158,24 @@ def test_shared_tensors_are_put_back_and_named():
     assert torch.equal(image, before)
     assert torch.equal(net.weight, weight)
     assert shared.restore() == []
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.int64], ids=str)
+def test_shared_tensors_are_the_same_to_the_bit(dtype):
+    shared, values = SharedTensors(), torch.tensor([[1, 0, 3], [4, 5, 6]]).to(dtype)
+    turned = values.t()  # no contiguous memory
+    shared.add("values", turned)
+    if dtype.is_floating_point:
+        values[0, 2] = float("nan")
+        assert shared.restore() == ["values"]
+        holes = torch.full((2,), float("nan"), dtype=dtype)
+        shared.add("holes", holes)
+        assert shared.restore() == [], "what is no number is the same as itself"
+        zero = torch.zeros(1, dtype=dtype)
+        shared.add("zero", zero)
+        zero.neg_()
+        assert shared.restore() == ["zero"], "-0 is another number than 0"
+    turned[2, 1] += 1
+    assert shared.restore() == ["values"]
+    assert turned.tolist() == [[1, 4], [0, 5], [3, 6]]
+    assert shared.restore() == []

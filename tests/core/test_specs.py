@@ -46,7 +46,7 @@ def spec(**fields):
 
 def test_specs_kinds_are_the_design_s():
     kinds = "metric augmentation restoration generator parser attack detector defense dataset"
-    assert list(SPECS) == [*kinds.split(), "forgery", "forensic", "finder"]
+    assert list(SPECS) == [*kinds.split(), "forgery", "forensic", "finder", "channel", "identity_encoder"]
     assert all(SPECS[kind].kind == kind for kind in SPECS)
 
 

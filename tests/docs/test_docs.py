@@ -1,5 +1,6 @@
 """What the documentation says is so: links lead somewhere, code runs, commands exist."""
 
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -8,11 +9,14 @@ import pytest
 import torch
 
 from magdr_core.errors import MagdrError
+from magdr_core.hosting.core import core_kinds
+from magdr_core.hosting.manager import BUILTIN, PluginHost
 from magdr_core.registry.read import default_registry, parse_registry, read_registry
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-PAGES = sorted(DOCS.glob("*.md"))
+PAGES = sorted(DOCS.rglob("*.md"))
+NOTEBOOK = DOCS / "tutorial.ipynb"
 TESTED_ELSEWHERE = {"checkpoints.md", "writing-a-plugin.md"}
 """Their code blocks have tests of their own."""
 
@@ -23,13 +27,18 @@ def blocks(page, *languages):
     return [code for language, code in found if language in languages]
 
 
+def named(page):
+    """Where a page is below docs/, for the names of tests and for messages."""
+    return page.relative_to(DOCS).as_posix()
+
+
 def anchors(page):
     """The anchors of a page's headings, as GitHub makes them."""
     headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.M)
     return {re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in headings}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+@pytest.mark.parametrize("page", PAGES, ids=named)
 def test_links_lead_somewhere(page):
     text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.S)
     for target in re.findall(r"\]\(([^)]+)\)", text):
@@ -37,14 +46,16 @@ def test_links_lead_somewhere(page):
             continue
         path, _, anchor = target.partition("#")
         file = (page.parent / path).resolve() if path else page
-        assert file.exists(), f"{page.name}: {target}"
+        assert file.exists(), f"{named(page)}: {target}"
         if anchor:
-            assert anchor in anchors(file), f"{page.name}: {target}"
+            assert anchor in anchors(file), f"{named(page)}: {target}"
 
 
 def test_the_index_names_every_page():
     index = (DOCS / "README.md").read_text(encoding="utf-8")
-    missing = [page.name for page in PAGES if page.name != "README.md" and f"({page.name})" not in index]
+    linked = index + (DOCS / "api" / "README.md").read_text(encoding="utf-8").replace("](", "](api/")
+    missing = [named(page) for page in PAGES if page.parent != DOCS or page.name != "README.md"]
+    missing = [name for name in missing if f"({name})" not in linked]
     # Some pages belong to other parts and are added to the index with them.
     assert set(missing) <= {
         *("writing-a-plugin.md", "comparing-runs.md", "adaptive-attacks.md", "defense-authors-guide.md"),
@@ -54,7 +65,7 @@ def test_the_index_names_every_page():
 @pytest.mark.parametrize(
     "page",
     [p for p in PAGES if blocks(p, "python") and p.name not in TESTED_ELSEWHERE],
-    ids=lambda p: p.name,
+    ids=named,
 )
 def test_python_runs_as_it_is_written(page, tmp_path, monkeypatch):
     """The blocks of a page one after the other, in an empty folder."""
@@ -66,8 +77,62 @@ def test_python_runs_as_it_is_written(page, tmp_path, monkeypatch):
     assert torch.equal(state, torch.get_rng_state())
 
 
+def test_the_notebook_runs_as_it_is_written(tmp_path, monkeypatch):
+    """Its cells one after the other, without Jupyter; the site's build runs it with Jupyter."""
+    monkeypatch.chdir(tmp_path)
+    cells = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
+    names = {"__name__": NOTEBOOK.stem}
+    state = torch.get_rng_state()
+    for cell in cells:
+        if cell["cell_type"] == "code":
+            exec(compile("".join(cell["source"]), NOTEBOOK.name, "exec"), names)
+    assert torch.equal(state, torch.get_rng_state())
+    # What its text says of its figures.
+    assert not any(verdict.disrupted for verdict in names["magdr"].detect(names["noise"], names["c"]))
+    assert all(verdict.disrupted for verdict in names["verdicts"])
+    after, before = (
+        names["error"](names["G"](names["restored"], names["c"])),
+        names["error"](names["disrupted"]),
+    )
+    assert all(a < b / 4 for a, b in zip(after, before, strict=True))
+    assert names["row"].oblivious.value < names["row"].undefended.value
+
+
+def test_the_notebook_is_kept_without_outputs():
+    cells = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
+    code = [cell for cell in cells if cell["cell_type"] == "code"]
+    assert len(code) > 4
+    assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in code)
+
+
+@pytest.mark.parametrize("kind", core_kinds(), ids=str)
+def test_every_kind_has_a_page_with_an_example_that_names_its_components(kind):
+    page = DOCS / "kinds" / f"{core_kinds()[kind].plural}.md"
+    assert blocks(page, "python")
+    text = page.read_text(encoding="utf-8")
+    assert f"](../registry.md#{core_kinds()[kind].plural})" in text
+    assert f"]({page.name})" in (DOCS / "kinds" / "README.md").read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize(
-    "page", [p for p in PAGES if blocks(p, "toml") and p.name not in TESTED_ELSEWHERE], ids=lambda p: p.name
+    "kind", ["attack", "detector", "defense", "dataset", "forensic", "finder", "parser", "metric"]
+)
+def test_a_page_with_a_table_of_components_has_all_of_them(kind):
+    host = PluginHost()
+    host.load(BUILTIN)
+    built_in = {e.name for e in host.entries(kind) if e.origin.namespace == BUILTIN}
+    text = (DOCS / "kinds" / f"{core_kinds()[kind].plural}.md").read_text(encoding="utf-8")
+    told = {
+        n
+        for line in text.splitlines()
+        if line.startswith("| `")
+        for n in re.findall(r"`([\w-]+)`", line.split("|")[1])
+    }
+    assert told == built_in
+
+
+@pytest.mark.parametrize(
+    "page", [p for p in PAGES if blocks(p, "toml") and p.name not in TESTED_ELSEWHERE], ids=named
 )
 def test_toml_is_a_part_of_a_registry(page):
     for text in blocks(page, "toml"):
@@ -78,7 +143,7 @@ def test_toml_is_a_part_of_a_registry(page):
             pytest.fail(str(e))
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+@pytest.mark.parametrize("page", PAGES, ids=named)
 def test_commands_and_their_options_exist(page):
     for line in shell_lines(page):
         words = line.split()
@@ -136,7 +201,7 @@ def test_profiles_and_registries_that_are_named_exist():
         text = page.read_text(encoding="utf-8")
         known = {*registry.profiles, *re.findall(r"^ *\[profile\.([\w-]+)\]", text, re.M)}
         for path in set(re.findall(r"benchmarks/registries/[\w.-]+\.toml", text)):
-            assert (ROOT / path).is_file(), f"{page.name}: {path}"
+            assert (ROOT / path).is_file(), f"{named(page)}: {path}"
             known |= set(read_registry(ROOT / path).profiles)
         for name in re.findall(r"--profile ([a-z][\w-]*)", text):
-            assert name in known, f"{page.name}: --profile {name}"
+            assert name in known, f"{named(page)}: --profile {name}"

@@ -65,3 +65,33 @@ def test_citation_file_is_yaml_with_the_fields_that_the_format_requires():
     for reference in cff["references"]:
         assert {"type", "title", "authors"} <= set(reference)
         assert all({"family-names", "given-names"} <= set(person) for person in reference["authors"])
+
+
+# -- the page of a package index, which has no files of the repository beside it -------------------------
+
+PACKAGE = (ROOT / "PACKAGE.md").read_text(encoding="utf-8")
+
+
+def test_the_page_of_a_package_index_leads_nowhere_that_an_index_does_not_have():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["readme"] == "PACKAGE.md"
+    targets = re.findall(r"\]\(([^)]+)\)", PACKAGE)
+    assert targets
+    assert set(targets) <= set(project["urls"].values())
+    assert "![" not in PACKAGE
+    for path in re.findall(r"`([\w./-]+(?:\.\w+|/))`", PACKAGE):
+        assert (ROOT / path).exists() or path == "me.jpg", path
+
+
+def test_the_page_of_a_package_index_says_what_the_readme_says():
+    (first,) = re.findall(r"^# magdr\n\n(.*?)\n\n", README, re.S)
+    assert " ".join(first.split()) in " ".join(PACKAGE.split())
+    own, theirs = (re.search(r"^```\n(.*?)^```$", text, re.M | re.S)[1] for text in (README, PACKAGE))
+    assert edited(own, ("pip install .", "pip install magdr")) == theirs
+
+
+def test_papers_among_the_addresses_of_the_project_are_those_that_are_cited():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    cited = set(re.findall(r"url: (https://arxiv\.org/\S+)", CITATION))
+    named = {url for url in project["urls"].values() if "arxiv.org" in url}
+    assert named == cited

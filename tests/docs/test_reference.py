@@ -15,6 +15,7 @@ from magdr_core.components.specs import SPECS, ComponentSpec, Need
 from magdr_core.components.trial import Rule, Trial
 from magdr_core.hosting import hookspecs
 from magdr_core.hosting.core import core_kinds
+from magdr_core.hosting.manager import BUILTIN, PluginHost
 from magdr_core.measures.definitions import DEFINITIONS
 from magdr_core.results.columns import COLUMNS
 
@@ -86,6 +87,45 @@ def test_the_registry_reference_is_up_to_date():
         del sys.modules[spec.name]
     written = (DOCS / "registry.md").read_text(encoding="utf-8")
     assert written == page, "run: python docs/make_registry_reference.py"
+
+
+@pytest.fixture(scope="module")
+def builtin():
+    host = PluginHost()
+    host.load(BUILTIN)
+    return [e for kind in core_kinds() for e in host.entries(kind) if e.origin.namespace == BUILTIN]
+
+
+def test_every_parameter_of_every_component_has_a_meaning(builtin):
+    parameters = [(e, n) for e in builtin for n in (*e.spec.schema.model_fields, *e.spec.needs)]
+    assert len(parameters) > 300
+    assert [f"{e.kind} {e.name}: {n}" for e, n in parameters if not e.spec.meanings.get(n)] == []
+
+
+UNIT = re.compile(
+    r"pixel|multiplied by|\[0,1\]|\[-1,1\]|255|ratio|share|degrees|magnification|colourfulness|spread", re.I
+)
+"""Units in which built-in components measure."""
+
+MEASURES = {
+    *("eps", "step", "sigma", "sigma_color", "sigma_space", "size", "kernel", "radius", "degrees", "feather"),
+    *("strength", "patch", "search", "nlm_search", "nlm_patch", "nlm_strengths", "window", "scale", "kappa"),
+    *("factor", "threshold", "working_size", "canvas", "smallest", "fill", "tau", "dx", "dy", "block"),
+}
+"""Names of parameters that have a unit."""
+
+
+def test_a_parameter_with_a_unit_says_which(builtin):
+    told = [(e, n, e.spec.meanings[n]) for e in builtin for n in e.spec.schema.model_fields if n in MEASURES]
+    assert len(told) > 100
+    assert [f"{e.kind} {e.name}: {n}: {text}" for e, n, text in told if not UNIT.search(text)] == []
+
+
+def test_a_meaning_is_a_sentence_and_names_no_place_in_the_code(builtin):
+    told = {f"{e.kind} {e.name}: {n}": m for e in builtin for n, m in e.spec.meanings.items()}
+    broken = ("  ", "\n", ":class:", ":func:", ":data:", ":meth:")
+    assert {k: m for k, m in told.items() if len(m.split()) < 2 or any(b in m for b in broken)} == {}
+    assert {k: m for k, m in told.items() if m.startswith(("Of ", "As of ", "See "))} == {}
 
 
 def test_the_registry_reference_shows_no_backslash_inside_backticks():

@@ -54,7 +54,9 @@ NOT_RUN = {
     "dataset portraits": "reads files",
     "dataset video": "reads files",
     "dataset procedural-faces": "is no call: test_magdr.py draws from it",
+    "dataset procedural-people": "is no call, and draws as procedural-faces does",
     "dataset procedural-clips": "is no call, and draws as procedural-faces does",
+    "generator diffusion": "needs a pipeline of the user's, or is not installed",
     "finder cascade": "is given pictures on the host, and looks at them there",
     "finder mediapipe": "is not installed",
     "forgery recorded": "looks pictures up that were read from files",
@@ -68,6 +70,7 @@ WAITS = {
     "magdr_core.magdr.loop:MagDR._run": "which images go on to another round",
     "magdr_core.magdr.standardise:target_names": "figures are kept by the name of a target region",
     "magdr_plugins.augmentations.degrading:_coded": "the codec is the host's",
+    "magdr_plugins.generators.hisd:HiSD.forward": "tags that no picture asks for are passed over",
     "magdr_plugins.attacks.mixed:Mixed.__call__": "each attack is given the images that it is drawn for",
     "magdr_plugins.defenses._matrix_completion:usvt": "a decomposition looks at its own success",
 }

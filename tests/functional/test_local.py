@@ -62,6 +62,25 @@ def test_guided_filter_equals_its_definition(noisy, radius, eps):
     assert np.abs(guided_filter(x.double(), radius, eps)[0].numpy() - reference).max() < 1e-12
 
 
+def test_guided_filter_follows_another_pictures_edges():
+    """A window's fit is a regression of the image on the guide, solved here window by window."""
+    rng = np.random.default_rng(0)
+    image, guide = rng.random((3, 7, 9)), rng.random((3, 7, 9))
+    padded = [np.pad(a, ((0, 0), (2, 2), (2, 2)), mode="symmetric") for a in (image, guide)]
+    fits = np.zeros((7, 9, 4, 3))
+    for i in range(7):
+        for j in range(9):
+            p, g = (a[:, i : i + 5, j : j + 5].reshape(3, -1) for a in padded)
+            between = (g - g.mean(1, keepdims=True)) @ (p - p.mean(1, keepdims=True)).T / p.shape[1]
+            fits[i, j, :3] = np.linalg.solve(np.cov(g, bias=True) + 0.1**2 * np.eye(3), between)
+            fits[i, j, 3] = p.mean(1) - g.mean(1) @ fits[i, j, :3]
+    fits = scipy.ndimage.uniform_filter(fits, (5, 5, 1, 1))
+    expected = np.einsum("cij,ijck->kij", guide, fits[:, :, :3]) + fits[:, :, 3].transpose(2, 0, 1)
+    x, g = (torch.from_numpy(a)[None] for a in (image, guide))
+    assert np.abs(guided_filter(x, 2, 0.1, g)[0].numpy() - expected.clip(0, 1)).max() < 1e-12
+    assert torch.allclose(guided_filter(x, 2, 0.1, x), guided_filter(x, 2, 0.1), atol=1e-12)
+
+
 def test_guided_filter_of_grey_images_and_extreme_eps(photos):
     """Grey makes the colour covariance singular: only the ridge keeps it invertible."""
     grey = photos(1, 20, 20).mean(1, keepdim=True).expand(1, 3, 20, 20)

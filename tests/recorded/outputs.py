@@ -32,11 +32,11 @@ from tests.catalog_params import PARAMS
 FILE = Path(__file__).with_name("outputs.json")
 
 FROM_FILES = {
-    "mediapipe",
+    *("mediapipe", "diffusion"),
     *("celeba", "celebamask-hq", "faceforensics", "folder", "portraits", "video", "redrawn", "recorded"),
     *("faceforensics-fakes", "celeb-df", "dfdc", "dfdc-preview", "deeperforensics", "deepfakebench"),
 }
-"""Datasets whose pictures are the user's, as their fingerprints are; and a finder whose network is."""
+"""Datasets whose pictures are the user's, as their fingerprints are; two networks that are, too."""
 
 MORE: dict[tuple[str, str], dict[str, dict[str, Any]]] = {
     ("detector", "magdr"): {

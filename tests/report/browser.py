@@ -103,8 +103,11 @@ class Browser:
         self._id += 1
         data = json.dumps({"id": self._id, "method": method, "params": params}).encode()
         mask = os.urandom(4)
-        size = bytes([0x80 | len(data)]) if len(data) < 126 else b"\xfe" + struct.pack("!H", len(data))
-        if len(data) > 65535:
+        if len(data) < 126:
+            size = bytes([0x80 | len(data)])
+        elif len(data) <= 65535:
+            size = b"\xfe" + struct.pack("!H", len(data))
+        else:
             size = b"\xff" + struct.pack("!Q", len(data))
         masked = bytes(b ^ mask[i % 4] for i, b in enumerate(data))
         self._socket.sendall(b"\x81" + size + mask + masked)

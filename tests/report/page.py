@@ -32,6 +32,7 @@ class Page(HTMLParser):
         if tag == "caption":
             self._caption = ""
         if tag == "tr":
+            self._grouping = dict(attrs).get("class") == "groups"
             self._row: list[str] = []
             self._best: list[bool] = []
         if tag in ("td", "th"):
@@ -45,7 +46,7 @@ class Page(HTMLParser):
             self._row.append(" ".join("".join(self._cell).split()))
             self._best.append(self._class == "best")
             self._cell = None
-        if tag == "tr":
+        if tag == "tr" and not self._grouping:  # what stands above the heads of columns
             self.tables[self._caption.strip()].append((self._row[0], self._row[1:], self._best[1:]))
 
     def handle_data(self, data):

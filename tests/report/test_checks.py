@@ -54,11 +54,11 @@ ROWS = [
 
 def test_checks_badges_stand_with_their_rows(checked):
     page = page_of(checked(ROWS))
-    table = page.block("Table 2, editing: outputs (O)", "pgd")
+    table = page.block("Restoration in full, editing: outputs", "pgd")
     heads = {r[0].split()[0]: r[0] for r in table}
     assert heads["jpeg"].endswith("unreliable")
     assert heads["identity"] == "identity undefended"
-    detectors = [r[0] for r in page.block("Table 1, editing: detection", "pgd")]
+    detectors = [r[0] for r in page.block("Detection in full, editing", "pgd")]
     assert "magdr oblivious-only" in detectors
     assert ("a", "title", "why unreliable") in page.attributes
 

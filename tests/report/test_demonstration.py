@@ -195,9 +195,9 @@ def test_the_page_fits_the_screen_and_asks_for_nothing(browser, tmp_path, width,
     )
     assert [tuple(size) for size in sizes] == [(300, 300), (256, 256)] * 3 + [(300, 300)]
     beside = "(c => c[1].getBoundingClientRect().top - c[0].getBoundingClientRect().top)"
-    rows = browser.run(f"{beside}(document.querySelectorAll('.card'))")
+    rows = browser.run(f"{beside}(document.querySelectorAll('.version'))")
     assert (rows == 0) == (width == 1280), "cards are side by side where there is room"
-    pairs = browser.run(f"{beside}(document.querySelectorAll('.card img'))")
+    pairs = browser.run(f"{beside}(document.querySelectorAll('.version img'))")
     assert (pairs == 0) == (width == 390), "a picture and its edit are, where there is none"
 
 

@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from magdr_core.bench.roles import ROLES
+from magdr_core.report import chart, write_report
 from magdr_core.report import svg as plots
-from magdr_core.report import write_report
 from magdr_core.results.cell import CellResult, Facts
 from tests.report.conftest import SWEPT, FakeRun, output_error
 from tests.report.page import Page, page_in, page_of, text_in
@@ -122,6 +122,39 @@ def test_labels_do_not_cover_each_other():
     assert sum(a.overlap(b) > 1 for a, b in pairs) == 0
 
 
+def test_labels_do_not_cover_whiskers():
+    whisker = plots.PlotArea(98, 20, 102, 180)
+    ((x, _, anchor, _),) = plots.placed([(100.0, 100.0, "here")], plots.PlotArea(0, 0, 200, 200), [whisker])
+    assert (anchor, x > 102) == ("start", True) or (anchor, x < 98) == ("end", True)
+
+
+def test_ticks_are_round_and_hold_the_data():
+    assert chart.round_ticks(0.0, 1234.0) == [0, 500, 1000, 1500]
+    assert chart.round_ticks(0.0, 0.7) == pytest.approx([0, 0.2, 0.4, 0.6, 0.8])
+    assert chart.round_ticks(-3.0, 4.0) == [-4, -2, 0, 2, 4]
+    assert chart.round_ticks(3.0, 3.0) == pytest.approx([3, 3.2, 3.4, 3.6, 3.8, 4])
+
+
+def test_axes_say_what_they_measure_and_marks_stand_where_their_figures_are():
+    points = (chart.Point(0.0, 10.0, "low"), chart.Point(400.0, 30.0, "high"))
+    drawn = chart.draw(
+        chart.Chart(
+            "a chart",
+            "two points",
+            chart.Axis("passes per image", low=0.0),
+            chart.Axis("left, squared levels", low=0.0),
+            (chart.Series(chart.Look("c0"), points),),
+        ),
+        "name",
+    )
+    titles = re.findall(r'class="title"[^>]*>([^<]+)<', drawn)
+    assert titles == ["passes per image", "left, squared levels"]
+    ticks = dict(re.findall(r'<text x="([\d.]+)"[^>]*text-anchor="middle" class="tick">([\d,]+)<', drawn))
+    marks = {tip: float(x) for x, tip in re.findall(r'<circle cx="([\d.]+)".*?<title>(\w+)<', drawn)}
+    assert marks == {"low": min(map(float, ticks)), "high": max(map(float, ticks))}
+    assert list(ticks.values()) == ["0", "100", "200", "300", "400"]
+
+
 def test_spread_keeps_order_and_distance():
     moved = plots.spread([10.0, 11.0, 12.0, 90.0], 15, 0, 100)
     assert moved == [10, 25, 40, 90]
@@ -219,7 +252,7 @@ def test_no_worst_images_where_the_run_kept_no_errors(whole):
 
 
 def test_paired_difference_and_verdict_are_shown(finished):
-    rows = page_in(finished.folder).block("Table 2, editing: outputs (O)", "pgd")
+    rows = page_in(finished.folder).block("Restoration in full, editing: outputs", "pgd")
     magdr, jpeg = (next(r for r in rows if r[0] == name) for name in ("magdr", "jpeg"))
     minus = "\N{MINUS SIGN}"
     assert magdr[1][-2].startswith(minus)
@@ -235,7 +268,7 @@ def test_adjusted_p_decides_what_is_significant(whole, p, said):
         "pgd",
         {"mse_o_difference@to jpeg": (-9.0, -12.0, -6.0), "mse_o_difference_p@to jpeg": p},
     )
-    rows = page_of(whole).block("Table 2, editing: outputs (O)", "pgd")
+    rows = page_of(whole).block("Restoration in full, editing: outputs", "pgd")
     assert next(r for r in rows if r[0] == "magdr")[1][-2].endswith(f"to jpeg, {said}")
 
 

@@ -12,7 +12,7 @@ from tests.report.page import page_in, page_of
 
 
 def caption(task):
-    return f"Table 1 beside the paper's, {task}: best-F1 threshold"
+    return f"Detection beside the paper's Table 1, {task}: best-F1 threshold"
 
 
 def test_report_magdr_f1_of_table_1_is_the_papers(finished):
@@ -38,17 +38,23 @@ def test_report_puts_the_csvs_figures_beside_the_papers(finished):
     assert row[1][7] == "disrupted class"
 
 
-def test_report_says_which_of_the_papers_methods_a_run_lacks(finished):
-    rows = {r[0]: r[1] for r in page_in(finished.folder).block(caption("editing"), "PGD")}
-    lacking = rows["Lu et al. (SafetyNet) not in this run"]
-    assert lacking[:2] == ["\N{EN DASH}", "0.66"]
-    assert lacking[-1] == "weighted over both classes"
+def test_report_hides_rows_that_are_not_in_the_run_and_counts_them(finished):
+    page = page_in(finished.folder)
+    names = [r[0] for r in page.block(caption("editing"), "PGD")]
+    assert len(names) == 6
+    assert not any("SafetyNet" in name for name in names)
+    assert "2 of the paper's 8 methods are not in this run." in page.text
+
+
+def test_report_hides_attacks_that_are_not_in_the_run(whole):
+    blocks = [name for name, cells, _ in page_of(whole).tables[caption("editing")] if not cells]
+    assert [name.split()[0] for name in blocks] == ["PGD"]
 
 
 def test_report_does_not_compare_a_task_that_the_paper_lacks(tmp_path):
     page = page_of(everything(tmp_path / "run", ["ageing"], n=8))
     assert caption("ageing") not in page.tables
-    assert "Table 1, ageing: detection" in page.tables
+    assert "Detection in full, ageing" in page.tables
 
 
 def test_report_knows_a_method_by_what_it_uses(complete):
@@ -61,7 +67,7 @@ def test_report_knows_a_method_by_what_it_uses(complete):
 
 def test_report_table_2_is_on_the_papers_scale(finished):
     page = page_in(finished.folder)
-    rows = page.block("Table 2 beside the paper's, editing", "(O)")
+    rows = page.block("Restoration beside the paper's Table 2, editing", "(O)")
     jpeg = next(r for r in rows if r[0].startswith("Dziugaite"))
     wanted = [r for r in finished.rows if (r["task"], r["attack"]) == ("editing", "pgd")]
     error = next(r for r in wanted if (r["component"], r["metric"], r["variant"]) == ("jpeg", "mse_o", ""))
@@ -76,7 +82,7 @@ def test_report_prefers_the_csvs_own_table_2_figure(complete):
     row = {**next(r for r in complete.rows if r["component"] == "jpeg" and r["metric"] == "mse_o")}
     row |= {"task": "editing", "attack": "pgd", "eps": 6 / 255, "steps": 30, "metric": "l2_table2_o"}
     complete.rows.append({**row, "value": 12.345, "ci_low": math.nan, "ci_high": math.nan})
-    rows = page_of(complete).block("Table 2 beside the paper's, editing", "(O)")
+    rows = page_of(complete).block("Restoration beside the paper's Table 2, editing", "(O)")
     assert next(r for r in rows if r[0].startswith("Dziugaite"))[1][0].split()[0] == "12.35"
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 from magdr_plugins.forensics._recovery import RecoveryNet
-from magdr_plugins.forensics._segmenter import FaceBox, Recovered, Segmenter
+from magdr_plugins.forensics._segmenter import FaceBox, MappingSegmenter, Recovered, Segmenter
 from torch import nn
 from torch.nn import functional as F
 
 from magdr_core.components.rng import SampleRng
 from magdr_core.functional import PARTS
 from magdr_core.train.forensic_recipes import FAMILY
-from magdr_core.train.localizing import LocalizingTrainer, localization_loss, overlap
+from magdr_core.train.localizing import LocalizingTrainer, localization_loss, mapping_loss, overlap
 from tests.train.forensic_world import FAMILIES, context, seeded
 
 THREE = {f"{FAMILY}swap": 1.0, f"{FAMILY}inpainted": 1.0, f"{FAMILY}warped": 1.0}
@@ -84,6 +84,33 @@ def test_what_guides_a_segmenter_is_shown_beside_each_picture_and_mirrored_with_
     upright = [guide(x), guide(x.flip(3)).flip(3)]
     nearest = torch.stack([(beside - one).abs().amax((1, 2, 3)) for one in upright]).amin(0)
     assert (nearest < 2e-3).all()
+
+
+def test_the_mapping_loss_by_hand():
+    recovered = torch.zeros(4, 3, 2, 2)
+    mapped = torch.stack([torch.full((3, 2, 2), v) for v in (0.1, 0.3, 0.6, 0.2)])  # two reals, two fakes
+    assert float(mapping_loss(mapped, recovered)) == pytest.approx((0.2 + 2 * 0.4) / 3)
+
+
+class Dark:
+    """What a recovery gives that takes every face for a dark one."""
+
+    channels = 6
+
+    def __call__(self, x):
+        dark = 0.1 + 0.2 * x
+        return torch.cat([dark, (x - dark).abs()], 1)
+
+
+def test_a_mapping_segmenter_learns_to_map_pictures_to_what_was_recovered_of_them(tmp_path):
+    net = seeded(lambda: MappingSegmenter(width=8, guide=Dark()))
+    settings = {**THREE, "mapping": 1.0}
+    trainer = LocalizingTrainer(context(tmp_path, net, settings, pool=16, batch=8, lr=5e-3), FAMILIES)
+    losses = [trainer.step(i)["mapping"] for i in range(40)]
+    assert sum(losses[-5:]) < 0.5 * sum(losses[:5])
+    x = torch.rand(2, 3, 32, 32)
+    assert net.score(x).shape == (2,)
+    assert net.locate(x).shape == (2, 1, 32, 32)
 
 
 class Line(nn.Module):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from magdr_plugins.forensics._recovery import RecoveryNet
+from magdr_plugins.forensics._recovery_transformer import RecoveryTransformer, positions
 
 from magdr_core.train.recovering import RecoveringTrainer
 from tests.train.forensic_world import context, seeded
@@ -69,3 +70,54 @@ def test_how_well_the_error_is_foretold_takes_no_part_in_what_is_recovered(train
     (error * (-log_variance).exp() + log_variance).sum().backward()
     learning = {name for name, p in net.named_parameters() if p.grad is not None and p.grad.abs().max() > 0}
     assert learning == {"spread.weight", "spread.bias"}
+
+
+# -- the masked auto-encoder ------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def transformer():
+    net = seeded(lambda: RecoveryTransformer(width=32)).eval()
+    torch.nn.init.normal_(net.hidden, generator=torch.Generator().manual_seed(1))
+    return net
+
+
+@pytest.mark.parametrize("size", [(32, 32), (64, 64), (48, 72)])
+def test_a_masked_auto_encoder_does_not_look_behind_the_mask(transformer, size):
+    x = torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(0))
+    mask = torch.zeros(2, 1, *size)
+    mask[..., :16, 8:24] = 1
+    other = torch.where(mask > 0, torch.rand(x.shape), x)
+    for a, b in zip(transformer(x, mask), transformer(other, mask), strict=True):
+        assert a.shape[2:] == torch.Size(size)
+        assert torch.equal(a, b)
+
+
+def test_a_masked_auto_encoder_looks_at_all_that_is_visible(transformer):
+    x = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    mask = torch.zeros(1, 1, 64, 64)
+    mask[..., 16:32, 16:32] = 1
+    made, _ = transformer(x, mask)
+    (slope,) = torch.autograd.grad(made[..., 16:32, 16:32].square().sum(), x)
+    seen = slope.abs().sum(1, keepdim=True)
+    assert (seen[mask > 0] == 0).all()
+    assert (seen[mask == 0] > 0).float().mean() > 0.99
+
+
+def test_a_wholly_masked_picture_is_still_answered(transformer):
+    made, spread = transformer(torch.rand(1, 3, 64, 64), torch.ones(1, 1, 64, 64))
+    assert made.isfinite().all()
+    assert spread.isfinite().all()
+
+
+def test_no_two_places_look_alike():
+    places = positions(8, 8, torch.zeros(32))
+    assert places.shape == (64, 32)
+    assert torch.cdist(places, places).fill_diagonal_(9).min() > 0.1
+
+
+def test_a_masked_auto_encoder_learns_to_recover(tmp_path):
+    net = seeded(lambda: RecoveryTransformer(width=32))
+    trainer = RecoveringTrainer(context(tmp_path, net, {"spread": 0.01}, batch=8, lr=3e-3))
+    losses = [trainer.step(i)["rms"] for i in range(60)]
+    assert sum(losses[-10:]) < 0.8 * sum(losses[:10])

@@ -34,6 +34,8 @@ class AttackJobs:
     def of(self, slices: Sequence[Slice]) -> Iterator[CheckJob]:
         for part in slices:
             resolved = self.run.toolkit.resolve("attack", part.label)
+            if self.run.toolkit.build("attack", part.label).psnr is not None:
+                continue  # they are about a ball and its corners
             if any(need.kind == "attack" for need in resolved.entry.spec.needs.values()):
                 continue  # what is mixed is checked by itself
             if self.run.toolkit.build("attack", part.label).learns:

@@ -23,7 +23,7 @@ class AttackRole(Role):
     plural = "attacks"
     kind = "attack"
     figures = tuple(DEFINITIONS.of("attack"))
-    schema = 2  # has `mse_o_target` and `mse_aim`
+    schema = 3  # has `mse_o_changed` and `psnr_i`
     grows = True
 
     def depends_on(self, run: TaskRun, cell: PlannedCell) -> Mapping[str, Any]:

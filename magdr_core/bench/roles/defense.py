@@ -191,10 +191,10 @@ class Restoring(Role):
     def report_pictures(
         self, store: Any, data: Mapping[str, Any], shown: int
     ) -> Mapping[PictureName, Tensor]:
-        kept = store.images(f"{data['key']}-pictures")
+        facts = data["facts"]
+        kept = None if facts.get("channel") else store.images(f"{data['key']}-pictures")
         if kept is None:
             return {}
-        facts = data["facts"]
         name = (facts["task"], facts["attack"], facts["component"])
         restored, output = split_sides(kept)
         return {(*name, "input"): restored[:shown], (*name, "output"): output[:shown]}
@@ -251,7 +251,12 @@ class DefenseRole(Restoring):
     def worst_pictures(self, store: Any, data: Mapping[str, Any]) -> Mapping[PictureName, Tensor]:
         """Those of our own defenses; the store has those of all."""
         facts = data["facts"]
-        if "worst" not in data or facts["baseline"] or self.undefended(facts["component"]):
+        if (
+            "worst" not in data
+            or facts.get("channel")
+            or facts["baseline"]
+            or self.undefended(facts["component"])
+        ):
             return {}
         kept = store.images(f"{data['key']}-worst-pictures")
         if kept is None:

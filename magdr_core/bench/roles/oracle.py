@@ -25,7 +25,7 @@ from magdr_core.runtime.choosing import choices_of
 
 
 class OracleRole(Restoring):
-    """Wherever a profile has defenses and the registry says what Rec-Net's layers are."""
+    """Wherever a profile has defenses and wants it, and the registry says what Rec-Net's layers are."""
 
     name = ORACLE
     reserved = (ORACLE,)
@@ -38,8 +38,9 @@ class OracleRole(Restoring):
         pass  # they have a role of their own
 
     def labels(self, plan: Planning, part: Slice) -> Sequence[str]:
-        wanted = "layers" in composition(plan.toolkit, plan.profile) and self.listed(plan.profile)
-        return (ORACLE,) if wanted else ()
+        if not plan.profile.oracle or not self.listed(plan.profile):
+            return ()
+        return (ORACLE,) if "layers" in composition(plan.toolkit, plan.profile) else ()
 
     def fits(self, plan: Planning, label: str) -> Sequence[tuple[str, str]]:
         # It may choose from the candidates of the profile's defenses.

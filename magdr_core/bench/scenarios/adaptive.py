@@ -50,6 +50,13 @@ class AdaptiveScenario(ByAttack):
         for role in plan.roles.values():
             for label in self._labels(plan, role):
                 plan.check(role.kind_of(plan.toolkit, label), label)
+        for label in (*settings.attacks, *settings.others):
+            resolved = plan.check("attack", attack_slice(plan, label).label)
+            if resolved is not None and resolved.entry.spec.norm != "linf":
+                raise plan.fault(
+                    f"adaptive: the attack {label!r} is bounded by a PSNR; those that know everything search "
+                    "in an L-infinity ball (parameter eps)"
+                )
         strengths = {attack_slice(plan, label).eps for label in settings.attacks} - {0.0}
         for label in settings.others:
             eps = attack_slice(plan, label).eps  # 0 of one whose plugin is broken

@@ -28,7 +28,7 @@ def attack_slice(plan: Planning, label: str, scenario: str = "attack") -> Slice:
     resolved = plan.check("attack", own)
     if resolved is None:  # nobody can say how strong it would have been
         return Slice(label, scenario, own, plan.used("attack", own))
-    eps, steps = float(resolved.params["eps"]), int(resolved.params.get("steps", 1))
+    eps, steps = resolved.entry.spec.strength(resolved.params), int(resolved.params.get("steps", 1))
     return Slice(label, scenario, own, resolved.entry.name, eps, steps)
 
 

@@ -84,12 +84,29 @@ class TransferScenario(ByAttack):
             return
         if transfer.surrogate == task:
             raise plan.fault(f"{what}: the surrogate {task!r} is the task itself")
-        other = plan.toolkit.build("generator", transfer.surrogate).condition_names
-        if other != names:
+        self._check_learned(plan, what, attack_slice(plan, transfer.attack).label)
+        own, surrogate = (plan.toolkit.build("generator", g) for g in (task, transfer.surrogate))
+        other = surrogate.condition_names
+        if other != names and transfer.condition != "surrogate":
             raise plan.fault(
                 f"{what}: the surrogate {transfer.surrogate!r} takes the conditions "
                 f"{', '.join(other) or 'none'}, {task} takes {', '.join(names) or 'none'} "
-                "(generators = [...] says which tasks a transfer applies to)"
+                '(generators = [...] says which tasks a transfer applies to; condition = "surrogate" '
+                "attacks with conditions of the surrogate's own)"
+            )
+        if surrogate.size != own.size:
+            raise plan.fault(
+                f"{what}: the surrogate {transfer.surrogate!r} takes images of {surrogate.size} pixels a "
+                f"side, {task} of {own.size}"
+            )
+
+    def _check_learned(self, plan: Planning, what: str, label: str) -> None:
+        """An attack that says itself which generators it learns on has no further surrogate."""
+        resolved = plan.check("attack", label)
+        if resolved is not None and resolved.needs.get(resolved.entry.spec.learns_on):
+            raise plan.fault(
+                f"{what}: [attack.{label}] names the {resolved.entry.spec.learns_on} that it learns on, so "
+                "it is the same whatever the surrogate: list it under attacks"
             )
 
     # -- tables -----------------------------------------------------------------------------------------
@@ -103,7 +120,7 @@ class TransferScenario(ByAttack):
     def lacks(self, part: Slice) -> list[str]:
         transfer: Any = part.settings
         lacking = [f"the generator: made on {transfer.surrogate}"] if transfer.surrogate else []
-        return lacking + (["the condition"] if transfer.condition == "unknown" else [])
+        return lacking + (["the condition"] if transfer.condition != "known" else [])
 
     # -- images -----------------------------------------------------------------------------------------
 
@@ -127,6 +144,8 @@ class TransferScenario(ByAttack):
         G = self.attacked_generator(images.toolkit, part, images.G)
         if transfer.condition == "unknown":
             clean = other_conditions(images, clean)
+        elif transfer.condition == "surrogate":
+            clean = images.drawn_for(G)
         return {part: self.attacked(images, part, clean, G)}
 
 

@@ -1,0 +1,159 @@
+"""Generators that put in another picture's face, or take its style: bench, attack, defend, detect."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from magdr_core.bench.run import Bench
+from magdr_core.components.condition import CodedCondition
+from magdr_core.runtime.samples import draw_samples
+from magdr_core.toolkit import Toolkit
+
+REGISTRY = """
+[registry]
+name = "swap"
+[dataset.faces]
+use = "procedural-faces"
+params = { size = 32 }
+[identity_encoder.who]
+use = "identity-net"
+params = { width = 4, dimension = 8 }
+[generator.swap]
+use = "simswap"
+params = { encoder = "who", donor = "faces", width = 16, blocks = 1, size = 32 }
+[generator.styled]
+use = "hisd"
+params = { width = 4, layers = 1, extractor = [4, 8], style = 8, noise = 4, size = 32 }
+[generator.editing]
+use = "stargan"
+params = { weights = "random", width = 4, blocks = 1, size = 32 }
+[parser.faces]
+use = "unet"
+params = { weights = "random", width = 8 }
+[attack.pgd]
+params = { eps = "6/255", steps = 2 }
+[detector.magdr]
+[defense.magdr]
+params = { detector = "magdr" }
+[magdr]
+parser = "faces"
+criteria = ["l1"]
+augmentations = ["flip"]
+candidate_augmentations = ["flip"]
+layers = [["median"]]
+[calibration]
+fit = 40
+clean = 40
+attacked = 6
+attacks = ["pgd"]
+[profile.quick]
+generators = ["swap"]
+samples = 3
+attacks = ["pgd"]
+detectors = ["magdr"]
+defenses = ["magdr"]
+pictures = 1
+"""
+
+
+@pytest.fixture(scope="module")
+def swaps(tmp_path_factory) -> Path:
+    """A folder with the registry, and what a benchmark of it has left."""
+    folder = tmp_path_factory.mktemp("swap")
+    path = folder / "swap.toml"
+    path.write_text(REGISTRY, encoding="utf-8")
+    Bench(Toolkit.from_registry(path), "quick", out=folder / "run", cache=folder / "cache").run()
+    rng = np.random.default_rng(0)
+    for name in ("a.png", "b.png", "other.png"):
+        Image.fromarray(rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(folder / name)
+    return folder
+
+
+@pytest.fixture
+def run(magdr, swaps, tmp_path):
+    """A command on `a.png`, with the registry."""
+
+    def call(command, *more, task="swap"):
+        options = ["--registry", swaps / "swap.toml", "--task", task, "--whole", "--json"]
+        if command != "detect":
+            options += ["--out", tmp_path / "out"]
+        return magdr(command, swaps / "a.png", *options, "--cache", swaps / "cache", *more)
+
+    return call
+
+
+def test_a_benchmark_gives_every_picture_a_donor_or_a_style_of_its_own(swaps):
+    with (swaps / "run" / "results.csv").open(newline="") as f:
+        rows = list(csv.DictReader(f))
+    assert {row["generator"] for row in rows} == {"simswap"}
+    assert {row["attack"] for row in rows} >= {"pgd"}
+    toolkit = Toolkit.from_registry(swaps / "swap.toml")
+    split = toolkit.build("dataset", "faces").split("test")
+    for label in ("swap", "styled"):
+        drawn = [draw_samples(split, toolkit.generator(label), first=0, count=n, seed=0)[0] for n in (4, 2)]
+        c, fewer = (samples.conditions for samples in drawn)
+        assert isinstance(c, CodedCondition)
+        assert len(c.code.flatten(1).unique(dim=0)) == 4
+        assert not c[:2].differs(fewer).any(), "whatever else is in the batch"
+
+
+def pixels(path):
+    return np.asarray(Image.open(path).convert("RGB")).astype(int)
+
+
+def test_attack_aims_at_the_swap_with_the_source(run, swaps):
+    outputs = []
+    for name in ("b.png", "other.png"):
+        done = run("attack", "--source", swaps / name)
+        assert done.code == 0, done.err
+        assert done.document["source"] == str(swaps / name)
+        (result,) = done.document["results"]
+        assert result["largest_change"] == "6/255"
+        moved = np.abs(pixels(result["files"]["attacked"]) - pixels(swaps / "a.png"))
+        assert 5 <= moved.max() <= 6
+        outputs.append(pixels(result["files"]["output"]))
+    assert (outputs[0] != outputs[1]).any(), "another face is put in"
+
+
+def test_defend_and_detect_judge_the_swap_with_the_source(run, swaps):
+    for command in ("defend", "detect"):
+        done = run(command, "--source", swaps / "b.png")
+        assert done.code == 0, done.err
+        (result,) = done.document["results"]
+        json.dumps(result)
+        assert done.document["set"] == {}
+        assert done.document["source"] == str(swaps / "b.png")
+
+
+def test_styles_come_from_a_source_or_are_fixed(run, swaps):
+    outputs = []
+    for more in ((), (), ("--source", swaps / "b.png")):
+        done = run("attack", "--set", "Bangs_with", *more, task="styled")
+        assert done.code == 0, done.err
+        outputs.append(pixels(done.document["results"][0]["files"]["output"]))
+    assert (outputs[0] == outputs[1]).all()
+    assert (outputs[0] != outputs[2]).any()
+
+
+@pytest.mark.parametrize(
+    ("task", "more", "said"),
+    [
+        ("swap", (), "the generator puts in what another picture shows; name it with --source FILE"),
+        ("styled", ("--source", "a.png"), "say what the generator shall do with --set NAME; it knows Bangs"),
+        ("editing", ("--set", "Smiling", "--source", "a.png"), "the generator takes no source picture"),
+        ("editing", ("--set", "Smiling", "--text", "smile"), "the generator takes no text"),
+        ("swap", ("--source", "nothing.png"), "nothing.png"),
+    ],
+    ids=["no source", "no edit", "takes none", "takes no text", "no such file"],
+)
+def test_what_is_missing_or_too_much_is_said_in_one_line(run, swaps, monkeypatch, task, more, said):
+    more = [swaps / one if str(one).endswith(".png") else one for one in more]
+    done = run("attack", *more, task=task)
+    assert done.code == 2
+    assert said in (done.err + done.out)
