@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -59,7 +60,7 @@ def command(components: tuple[str, ...], out: Path, registry: Path | None, block
     display.say(f"  python -m http.server --directory {out} --bind 127.0.0.1")
 
 
-def _component(toolkit: Toolkit, kind: str, label: str) -> object:
+def _component(toolkit: Toolkit, kind: str, label: str) -> Any:
     guarded = toolkit.build(kind, label)
     return getattr(guarded, "component", guarded)
 
