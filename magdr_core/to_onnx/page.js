@@ -65,6 +65,7 @@ document.querySelector("form").addEventListener("submit", async (event) => {
     said.textContent = "Reading the networks …";
     ort ??= await import(new URL(runtime.value, location.href).href);
     ort.env.wasm.numThreads = 1;
+    for (const model of told.models) await session(model);
     const values = await readPicture(document.getElementById("picture").files[0]), start = performance.now();
     const results = await run(values), words = [];
     show("received", values);
