@@ -172,8 +172,11 @@ def _halved(model: Any) -> bytes:
 
 @torch.no_grad()
 def _difference(content: bytes, net: nn.Module, size: int, *, several: bool) -> float:
-    """Of the outputs of both on noise, a ramp of grey and faint noise, at most. A picture of one colour, whose
-    variance is 0, would show how normalisation enlarges rounding errors, and nothing about the file."""
+    """Of the outputs of both on noise, a ramp of grey and faint noise, at most.
+
+    A picture of one colour, whose variance is 0, would show how normalisation enlarges rounding errors, and
+    nothing about the file.
+    """
     import onnxruntime
 
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
