@@ -17,6 +17,9 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 DOCS = Path(__file__).parent
+MADE_BY_SPHINX = {"genindex.html", "py-modindex.html", "search.html"}
+"""Pages that the theme reaches by a form or not at all."""
+
 ELSEWHERE = re.compile(r"(?:https?:)?//")
 FETCHED = {"script": "src", "img": "src", "iframe": "src", "source": "src", "video": "src", "audio": "src"}
 """Elements whose attribute a browser fetches as soon as it shows the page; `link` depends on its `rel`."""
@@ -77,7 +80,7 @@ def faults(folder: Path) -> Iterator[str]:
                 yield f"{name}: needs {need} from elsewhere"
     start = (folder / "index.html").resolve()
     for path in pages:
-        if path not in reached and path != start:
+        if path not in reached and path != start and path.name not in MADE_BY_SPHINX:
             yield f"{path.relative_to(folder.resolve())}: nothing leads there"
     for sheet in sorted(folder.rglob("*.css")):
         for need in _fetched_by_css(sheet.read_text(encoding="utf-8")):
