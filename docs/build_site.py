@@ -104,6 +104,8 @@ def main(folder: Path) -> int:
     status = build(folder)
     if status:
         return status
+    # An overview of sources that no page links to, and that itself links to one which is not made.
+    (folder / "_modules" / "index.html").unlink(missing_ok=True)
     found = list(faults(folder))
     for fault in found:
         print(fault)
