@@ -11,12 +11,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from markupsafe import Markup
-
 from magdr_core.files.disk import write_atomically
 from magdr_core.leaderboard.entries import DISRUPTOR, KNOWING, METRICS, PURIFIER, Entry, Metric
 from magdr_core.leaderboard.ranking import REFERENCES, average_ranks, published_shape
-from magdr_core.report.template import rendered, source
+from magdr_core.report.template import rendered
 
 PAGE = "index.html"
 
@@ -86,7 +84,6 @@ def render(entries: Sequence[Entry]) -> str:
         package="magdr_core.leaderboard",
         boards=[b for b in boards if b[2]],
         metrics=METRICS,
-        js=Markup(source("page.js")),
     )
 
 

@@ -9,7 +9,7 @@ from functools import partial
 from markupsafe import Markup
 
 from magdr_core.measures.definitions import DEFINITIONS
-from magdr_core.report.chart import Axis, Chart, Look, Point, Series, draw
+from magdr_core.report.chart import Axis, Chart, MarkStyle, Point, Series, draw
 from magdr_core.report.detection_tables import point_name
 from magdr_core.report.figures import (
     FINE_POINT,
@@ -128,7 +128,7 @@ def _draw(title: str, curves: Sequence[Curve], name: str) -> Markup:
             )
             for some in (along, best)
         )
-        series.append(Series(Look.number(index), drawn, curve.component, joined=True, apart=apart))
+        series.append(Series(MarkStyle.number(index), drawn, curve.component, joined=True, apart=apart))
         told = [f"{words} {_said(d, r)}" for words, d, r in (*along, *best)]
         said.append(f"{curve.component}: {'; '.join(told)}")
     chart = Chart(

@@ -108,7 +108,7 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Look:
+class MarkStyle:
     """Colour of the style sheet, shape, dash."""
 
     colour: str
@@ -118,7 +118,7 @@ class Look:
     radius: float = 4.5
 
     @classmethod
-    def number(cls, index: int, *, bold: bool = False) -> Look:
+    def number(cls, index: int, *, bold: bool = False) -> MarkStyle:
         """A look for each series of a chart: none is like another until 140 are drawn."""
         colour, shape, dash = svg.style(index)
         return cls(colour, shape, "" if bold else dash, bold, 4)
@@ -135,7 +135,7 @@ class Series:
         apart: further points of the same look, drawn large and hollow, off the line.
     """
 
-    look: Look
+    look: MarkStyle
     points: tuple[Point, ...]
     label: str = ""
     joined: bool = False
@@ -225,7 +225,7 @@ def _marks(series: Series, x: svg.Scale, y: svg.Scale) -> list[Markup]:
     return parts
 
 
-def _whisker(x1: float, y1: float, x2: float, y2: float, look: Look) -> Markup:
+def _whisker(x1: float, y1: float, x2: float, y2: float, look: MarkStyle) -> Markup:
     return svg.line(x1, y1, x2, y2, f"whisker {look.colour}")
 
 
@@ -267,14 +267,14 @@ def _labels(series: Sequence[Series], x: svg.Scale, y: svg.Scale, inside: svg.Pl
 
 
 @dataclass(frozen=True)
-class Row:
+class ForestRow:
     """A line of a forest: a difference, its interval, and what it is of."""
 
     label: str
     tip: str
     value: float
     ends: Interval | None
-    look: Look
+    look: MarkStyle
 
 
 @dataclass(frozen=True)
@@ -284,7 +284,7 @@ class Forest:
     title: str
     described: str
     x: Axis
-    blocks: tuple[tuple[str, tuple[Row, ...]], ...]
+    blocks: tuple[tuple[str, tuple[ForestRow, ...]], ...]
     left: str
     right: str
     width: int = 880

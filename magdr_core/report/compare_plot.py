@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from magdr_core.compare import Compared
 from magdr_core.compare.format import VERDICTS, figure, signed
-from magdr_core.report.chart import Axis, Forest, Interval, Look, Row, draw_forest
+from magdr_core.report.chart import Axis, Forest, ForestRow, Interval, MarkStyle, draw_forest
 
 _MOST = 60
 """Of more rows than these the drawing has those that are largest beside their thresholds."""
@@ -48,9 +48,9 @@ def forest(rows: Sequence[Compared], title: str, name: str) -> Markup | None:
     return draw_forest(chart, name)
 
 
-def _row(row: Compared) -> Row:
+def _row(row: Compared) -> ForestRow:
     colour, shape = _LOOKS[row.verdict]
-    return Row(row.place.component, _told(row), row.difference, _ends(row), Look(colour, shape))
+    return ForestRow(row.place.component, _told(row), row.difference, _ends(row), MarkStyle(colour, shape))
 
 
 def _ends(row: Compared) -> Interval | None:

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from magdr_core.measures.definitions import Definitions
 from magdr_core.report.figures import Figures
 from magdr_core.report.formatting import MISSING, Block, Table, TableLine, column, shown
-from magdr_core.report.key_picture import KeyPicture, Version
+from magdr_core.report.key_picture import KeyPicture, ShownVersion
 from magdr_core.report.picture_grid import Gallery, Panel, Row, png_row, scale_of
-from magdr_core.report.verdict import Card, Field
+from magdr_core.report.verdict import CardField, TaskCard
 from magdr_core.results.cell import FORGED
 from magdr_core.results.forensic_grid import ROLE, SEEN, ForensicGrid, family
 from magdr_core.results.frame import NONE
@@ -144,7 +144,7 @@ def _table(
     return Table(title, "Model", columns, blocks, note).finished() if blocks else None
 
 
-def forensic_card(figures: Figures, task: str) -> Card | None:
+def forensic_card(figures: Figures, task: str) -> TaskCard | None:
     """A task's picture and figures on the first screen; None where a task has no forensic model."""
     rows = [row for row, facts in figures.frame.plain if facts.task == task]
     grid = ForensicGrid(rows, figures.run.listed("picture_qualities"))
@@ -157,14 +157,14 @@ def forensic_card(figures: Figures, task: str) -> Card | None:
         fields = []
         for attacks in (unseen, seen):
             mean = grid.mean(model, "auc", attacks=attacks) if attacks else None
-            fields.append(Field(MISSING if mean is None else f"{mean:.2f}", f"of {len(attacks)}"))
+            fields.append(CardField(MISSING if mean is None else f"{mean:.2f}", f"of {len(attacks)}"))
         lines.append((model, fields))
     n = figures.samples(task)
-    return Card(
+    return TaskCard(
         task=task,
         about=f"n = {n:,}" if n is not None else "",
         picture=_key_picture(figures, task, grid),
-        heads=(Field("Unseen forgeries", "mean AUC"), Field("Seen ones", "mean AUC")),
+        heads=(CardField("Unseen forgeries", "mean AUC"), CardField("Seen ones", "mean AUC")),
         lines=lines,
     )
 
@@ -185,7 +185,7 @@ def _key_picture(figures: Figures, task: str, grid: ForensicGrid) -> KeyPicture 
         **{f"located by {m}": (attack, m, "located") for m in models[:1]},
     }
     found = {title: pictures[key][:1] for title, key in wanted.items() if key in pictures}
-    versions = tuple(Version(title, "", png_row(images), "") for title, images in found.items())
+    versions = tuple(ShownVersion(title, "", png_row(images), "") for title, images in found.items())
     return KeyPicture(versions, f"The first face, {family(attack)}.") if len(versions) > 1 else None
 
 

@@ -16,7 +16,7 @@ _mse = number(0)
 
 
 @dataclass(frozen=True)
-class Version:
+class ShownVersion:
     """A face that was given to the generator, what came out (or nothing), and what is said of it."""
 
     title: str
@@ -29,7 +29,7 @@ class Version:
 class KeyPicture:
     """A face's versions; `chosen` says which face it is, and what was done to it."""
 
-    versions: tuple[Version, ...]
+    versions: tuple[ShownVersion, ...]
     chosen: str
 
 
@@ -58,7 +58,7 @@ def key_picture(figures: Figures, task: str, attack: AttackCondition) -> KeyPict
     for title, pair in pairs.items():
         own = errors.get(title, {}).get(images[index]) if index < len(images) else None
         said = f"output MSE {_mse(own)}" if own is not None else ""
-        versions.append(Version(title, said, *(png_row(side[index : index + 1]) for side in pair or ())))
+        versions.append(ShownVersion(title, said, *(png_row(side[index : index + 1]) for side in pair or ())))
     which = images[index][1] if index < len(images) else "the first face"
     return KeyPicture(tuple(versions), f"{which}; {attack.label}, {attack.strength}")
 

@@ -250,7 +250,12 @@ def _row(
 def sample_errors(
     row: Row, clean: Mapping[str, Tensor | None], outputs: Sequence[float | None] = ()
 ) -> dict[str, Sequence[str]]:
-    """Every sample's squared error to the clean picture, in levels; of outputs the measured one, if known."""
+    """Every sample's squared error to the clean picture, in levels; of outputs the measured one, if known.
+
+    Args:
+        clean: by side, `[n,3,H,W]` uint8; None where there are none.
+        outputs: measured errors of the first samples.
+    """
     found: dict[str, Sequence[str]] = {}
     for side, images in row.sides.items():
         reference = clean.get(side)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from magdr_core.report.chart import Axis, Chart, Look, Point, Series, draw
+from magdr_core.report.chart import Axis, Chart, MarkStyle, Point, Series, draw
 from magdr_core.report.figures import AttackCondition, Figures, StepCurve
 from magdr_core.report.formatting import Block, Table, TableLine, column, number, shown
 
@@ -54,7 +54,7 @@ def _draw(title: str, curves: Sequence[StepCurve], steps: Sequence[int], magdr: 
         )
         # One band is readable, a dozen are not; the table has every interval.
         series.append(
-            Series(Look.number(index, bold=ours), points, curve.component, joined=True, banded=ours)
+            Series(MarkStyle.number(index, bold=ours), points, curve.component, joined=True, banded=ours)
         )
         (n0, first), (n1, end) = curve.points[0], curve.points[-1]
         said.append(f"{curve.component}: {_F1(first.value)} after {n0}, {_F1(end.value)} after {n1}")

@@ -6,7 +6,7 @@ from markupsafe import Markup
 
 from magdr_core.bench.plan import ORACLE
 from magdr_core.measures.definitions import DEFINITIONS
-from magdr_core.report.chart import Axis, Chart, Interval, Look, Point, Series, draw
+from magdr_core.report.chart import Axis, Chart, Interval, MarkStyle, Point, Series, draw
 from magdr_core.report.figures import CLEAN_IMAGES, IDENTITY, AttackCondition, Figures, FigureValue
 from magdr_core.report.formatting import number
 
@@ -60,11 +60,11 @@ def _told(component: str, cost: FigureValue, left: FigureValue) -> str:
     return f"{component}: damage {_mse(cost.value)}, left {_mse(left.value)}"
 
 
-def _look(figures: Figures, component: str) -> Look:
+def _look(figures: Figures, component: str) -> MarkStyle:
     if component == IDENTITY:
-        return Look("c6", "square", radius=5)
+        return MarkStyle("c6", "square", radius=5)
     if component == ORACLE:
-        return Look("c6 hollow", "diamond", radius=5)
+        return MarkStyle("c6 hollow", "diamond", radius=5)
     if figures.is_ours("defense", component):
-        return Look("c1", "circle", bold=True, radius=5)
-    return Look("c0", "triangle", radius=5)
+        return MarkStyle("c1", "circle", bold=True, radius=5)
+    return MarkStyle("c0", "triangle", radius=5)

@@ -52,7 +52,7 @@ class Standing:
 
 
 @dataclass(frozen=True)
-class Field:
+class CardField:
     """A figure, or the head of a column, with what it is of."""
 
     text: str
@@ -60,7 +60,7 @@ class Field:
 
 
 @dataclass(frozen=True)
-class Card:
+class TaskCard:
     """A task on the first screen.
 
     Attributes:
@@ -72,20 +72,20 @@ class Card:
     task: str
     about: str
     picture: KeyPicture | None
-    heads: tuple[Field, ...]
-    lines: list[tuple[str, list[Field]]]
+    heads: tuple[CardField, ...]
+    lines: list[tuple[str, list[CardField]]]
 
 
 @dataclass(frozen=True)
-class Verdict:
+class RunVerdict:
     """What a reader takes away: a heading, sentences, a card per task."""
 
     words: str
     sentences: list[str]
-    cards: list[Card]
+    cards: list[TaskCard]
 
 
-def verdict(figures: Figures) -> Verdict | None:
+def verdict(figures: Figures) -> RunVerdict | None:
     """None where the run has no figures of its method under any attack."""
     tasks = [t for t in figures.tasks if any(not figures.is_noise(t, c) for c in figures.attacks(t))]
     unaware = {task: _standing(figures, task, knowing=False) for task in tasks}
@@ -99,7 +99,7 @@ def verdict(figures: Figures) -> Verdict | None:
     both = [("know it", aware), ("do not know it", unaware)]
     sentences = [f"Under attacks that {what}, {told}" for what, of in both if (told := _told(figures, of))]
     cards = [_card(figures, task, aware[task], unaware[task]) for task in tasks]
-    return Verdict(_words(figures, known[False], known[True]), sentences, cards)
+    return RunVerdict(_words(figures, known[False], known[True]), sentences, cards)
 
 
 def _standing(figures: Figures, task: str, *, knowing: bool) -> Standing:
@@ -185,7 +185,7 @@ def _alarms(figures: Figures, task: str) -> FigureValue | None:
 # -- cards ------------------------------------------------------------------------------------------------
 
 
-def _card(figures: Figures, task: str, aware: Standing, unaware: Standing) -> Card:
+def _card(figures: Figures, task: str, aware: Standing, unaware: Standing) -> TaskCard:
     n = figures.samples(task)
     lines = []
     if figures.ours(task, "detector"):
@@ -194,40 +194,40 @@ def _card(figures: Figures, task: str, aware: Standing, unaware: Standing) -> Ca
         lines.append(("Output error undone", [_undone(s) for s in (aware, unaware)]))
     alarms, defense = _alarms(figures, task), figures.ours(task, "defense")
     if alarms is not None:
-        lines.append(("Clean images flagged", [Field(*_share(alarms))]))
+        lines.append(("Clean images flagged", [CardField(*_share(alarms))]))
     damage = figures.get(task, CLEAN_IMAGES, "defense", defense, "mse_o") if defense else None
     if damage is not None:
         said, ends = f"MSE {number(1)(damage.value)}", _ends(damage, number(1))
-        lines.append(("Damage to clean ones", [Field(said, ends)]))
+        lines.append(("Damage to clean ones", [CardField(said, ends)]))
     heads = (("Adaptive", aware), ("Oblivious", unaware))
-    return Card(
+    return TaskCard(
         task=task,
         about=f"n = {n:,}" if n is not None else "",
         picture=key_picture(figures, task, unaware.left_under) if unaware.left_under else None,
-        heads=tuple(Field(head, standing.attack) for head, standing in heads),
+        heads=tuple(CardField(head, standing.attack) for head, standing in heads),
         lines=lines,
     )
 
 
-def _found(standing: Standing) -> Field:
+def _found(standing: Standing) -> CardField:
     if standing.found_under is None:
-        return Field(NOT_TESTED)
+        return CardField(NOT_TESTED)
     under = "" if standing.attack else f"; {standing.found_under.attack}"
     if standing.found is None:
-        return Field(MISSING, under[2:])
+        return CardField(MISSING, under[2:])
     text, detail = _share(standing.found)
-    return Field(text, f"{detail}{under}" if detail else under[2:])
+    return CardField(text, f"{detail}{under}" if detail else under[2:])
 
 
-def _undone(standing: Standing) -> Field:
+def _undone(standing: Standing) -> CardField:
     if standing.left_under is None:
-        return Field(NOT_TESTED)
+        return CardField(NOT_TESTED)
     under = "" if standing.attack else f"; {standing.left_under.attack}"
     if standing.undone is None or standing.before is None or standing.left is None:
-        return Field(MISSING, under[2:])
+        return CardField(MISSING, under[2:])
     ends = f" [{_ends(standing.left)}]" if standing.left.has_interval else ""
     change = f"MSE {_mse(standing.before.value)} to {_mse(standing.left.value)}{ends}"
-    return Field(whole_percent(standing.undone), change + under)
+    return CardField(whole_percent(standing.undone), change + under)
 
 
 def _share(figure: FigureValue) -> tuple[str, str]:

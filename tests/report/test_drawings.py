@@ -143,7 +143,7 @@ def test_axes_say_what_they_measure_and_marks_stand_where_their_figures_are():
             "two points",
             chart.Axis("passes per image", low=0.0),
             chart.Axis("left, squared levels", low=0.0),
-            (chart.Series(chart.Look("c0"), points),),
+            (chart.Series(chart.MarkStyle("c0"), points),),
         ),
         "name",
     )
