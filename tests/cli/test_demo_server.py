@@ -126,7 +126,7 @@ def test_an_attack_shows_what_it_did_and_whether_it_was_noticed(service, astrona
     assert restored.title == "If it were restored"
     moved = (attacked.face - first.face).abs().max()
     assert 0 < moved < 0.05
-    assert re.search(r"off by [\d.,]+ levels", face.reasons["Its edit"])
+    assert re.search(r"Off by [\d.,]+ levels", face.reasons["Its edit"])
 
 
 # -- the command ------------------------------------------------------------------------------------------
