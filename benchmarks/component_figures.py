@@ -97,6 +97,8 @@ def told_by(row: Mapping[str, str], registry: Registry, source: Source) -> Itera
     role = row["role"]
     if (row["metric"], row["variant"]) not in MEASURES[role] or row["task"] not in TASKS:
         return
+    if row.get("channel"):
+        return
     clean = row["attack"] == "none"
     if role != "attack" and row["attack"] != ATTACK and not clean:
         return

@@ -231,7 +231,8 @@ class Toolkit(LiveRegistry):
             RegistryError: no such task or defense, or it only restores; faces of another size.
             CalibrationError: the registry names a calibration file that does not fit.
         """
-        told = {"defense": defense, "dataset": dataset, "photographs": photographs, "finder": finder}
+        told: dict[str, Any] = {"defense": defense, "dataset": dataset, "finder": finder}
+        told["photographs"] = photographs
         pipeline = calibrated_pipeline(self, task, cache=Path(cache), progress=progress, **told)
         if not self.plugins:  # components made in Python are in this process alone
             pipeline.recipe = _Recipe.of(self, task, {"cache": Path(cache).absolute(), **told})

@@ -24,6 +24,7 @@ LINES = {
     "weights": "Convert wrapped or pickled weight files to safetensors, without running them.",
     "leaderboard": "Entries of runs, a page of them, and a check of a submission.",
     "export": "Write clean, attacked and restored pictures as files, with a card.",
+    "onnx": "Write networks as ONNX files, with a page that runs them in a browser.",
     "adapt": "Make a defense for a generator of your own, from a folder of pictures.",
     "registry": "Show a registry as it runs; look for faults in it.",
     "plugins": "List, show and check components.",

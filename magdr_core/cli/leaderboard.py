@@ -7,12 +7,13 @@ from pathlib import Path
 import click
 
 from magdr_core.cli.common import ProgressDisplay, cache_option, check_writable, device_option
+from magdr_core.cli.groups import CommandGroup
 from magdr_core.cli.terminal import Terminal, say
 from magdr_core.leaderboard import check_run, entries_of, read_entries, write_board, write_entries
 from magdr_core.leaderboard.checking import IMAGES, TOLERANCE
 
 
-@click.group("leaderboard", context_settings={"help_option_names": ["-h", "--help"]})
+@click.group("leaderboard", cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"]})
 def command() -> None:
     """Entries of runs, a static page of them, and a check of a submission."""
 

@@ -21,7 +21,7 @@ from magdr_core.measures.intervals import TAIL
 from magdr_core.results.cell import ADAPTIVE, BENIGN, CLEAN, NOISE, NOISE_L2, SWEEP, Facts
 from magdr_core.results.forensic_grid import ROLE as FORENSIC
 from magdr_core.results.frame import MISSING, NONE, FigureTable
-from magdr_core.results.remarks import remarks
+from magdr_core.results.remarks import warnings
 from magdr_core.results.variant import BEST_F1, PLAIN, Variant
 
 FEW = 30
@@ -105,9 +105,10 @@ def print_tables(console: Terminal, result: RunResult) -> None:
         _sweep_table(console, rows, task)
     for line in _explained(console, every):
         console.say(line, "dim")
-    for task, said in remarks(result.rows, cells).items():
-        for line in said:
-            console.say(f"note: {task} / {line}", "yellow")
+    for warned in warnings(result.rows, cells):
+        console.say(f"note: {warned.head}. {warned.meaning}", "yellow")
+        for task, name, told in warned.where:
+            console.say(f"  {task} / {name}: {told}", "yellow")
     if {*every.names("role")} - {FORENSIC} and ADAPTIVE not in every.names("knowledge"):
         console.say(OBLIVIOUS_ONLY)
 

@@ -79,8 +79,10 @@ class Terminal(Console):
         lines = [visible(text)]
         if self.is_terminal:
             indent = " " * (len(lines[0]) - len(lines[0].lstrip()) + 2)
-            whole = {"break_long_words": False, "break_on_hyphens": False, "drop_whitespace": True}
-            lines = textwrap.wrap(lines[0], self.width, subsequent_indent=indent, **whole) or [""]
+            wrapper = textwrap.TextWrapper(
+                self.width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+            )
+            lines = wrapper.wrap(lines[0]) or [""]
         for line in lines:
             self.print(line, style=style, soft_wrap=True)
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from typing import Any
 
 from magdr_core.errors import PluginError
 
@@ -69,14 +70,7 @@ def figures_of_package(package: str) -> Mapping[tuple[str, str], Sequence[Compon
 
 
 def _figure(row: Mapping[str, str]) -> ComponentFigure:
-    text = {
-        name: row[name]
-        for name in ("kind", "component", "task", "measure", "knowledge", "attack", "page", "remark")
-    }
-    numbers = {
-        "eps": float(row["eps"]),
-        "value": float(row["value"]),
-        "low": float(row["ci_low"]),
-        "high": float(row["ci_high"]),
-    }
-    return ComponentFigure(**text, **numbers, n=int(row["n"]))
+    texts = ("kind", "component", "task", "measure", "knowledge", "attack", "page", "remark")
+    told: dict[str, Any] = {name: row[name] for name in texts}
+    ends = {"low": float(row["ci_low"]), "high": float(row["ci_high"])}
+    return ComponentFigure(**told, eps=float(row["eps"]), value=float(row["value"]), n=int(row["n"]), **ends)

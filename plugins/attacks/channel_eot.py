@@ -3,19 +3,20 @@
 Expectation over transformations (Athalye et al., ICML 2018) with the channels of DF-RAP (Qu et al., IEEE TIFS
 2024) in place of the camera; one draw a step is what Ruiz et al. (arXiv 2003.01279) call spread spectrum.
 JPEG is the real one, whose roundings let the gradient through. A network that imitates a channel, as DF-RAP
-trains one, is not needed for that.
+trains one, is not needed for that. Channels of the registry, whatever they are, can be among them: their
+gradient is taken for that of the picture itself (BPDA, Athalye, Carlini & Wagner, ICML 2018).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 from pydantic import AfterValidator
 from torch import Tensor
 
-from magdr_core.api import AttackSpec, Eps, Field, Objective, SampleRng, hookimpl
-from magdr_core.functional import project_linf
+from magdr_core.api import AttackSpec, Eps, Field, ImageMap, Need, Objective, SampleRng, hookimpl
+from magdr_core.functional import project_linf, straight_through
 
 from ._channels import channel, checked, numbers
 from ._sign_steps import DEFAULT_STEP, Mean, sign_steps
@@ -31,6 +32,7 @@ class ChannelEOT:
     Args:
         channels: `none`, `jpeg` (another quality of social networks at each step), `jpeg:75`, `resize:0.5`
             (to that share of the side, and back), `blur:1` (sigma in pixels).
+        registered: labels of channels of the registry, which come after these in turn; none if left out.
         draws: channels that a step looks through, in turn; 0 for all of them, whose mean loss also says which
             iterate is kept. With fewer losses cannot be compared, and the last iterate is kept.
         eps: L-infinity bound in [0,1] units.
@@ -47,12 +49,14 @@ class ChannelEOT:
             "resize:0.5",
             "blur:0.7",
         ),
+        registered: Sequence[ImageMap] | None = None,
         draws: Annotated[int, Field(ge=0, le=1000)] = 0,
         eps: Eps = 6 / 255,
         steps: Annotated[int, Field(ge=1, le=100_000)] = 30,
         step: Eps = 0.0,
     ) -> None:
         self.channels = [channel(name) for name in channels]
+        self.registered = list(registered or ())
         self.draws = draws
         self.eps, self.steps, self.step = eps, steps, step
         self.step_size = step or DEFAULT_STEP * eps
@@ -60,7 +64,7 @@ class ChannelEOT:
     def __call__(self, x: Tensor, objective: Objective, *, rng: SampleRng) -> Tensor:
         """`[B,3,H,W]` clean images -> `[B,3,H,W]` attacked ones, within eps and [0,1]."""
         start = x + self.eps * rng.uniform(*x.shape[1:], low=-1.0, high=1.0)
-        seen = Mean(self._looks(objective))
+        seen = Mean(self._looks(objective, rng))
         if not self.draws:
             return sign_steps(start, x, seen, self.eps, self.steps, self.step)
         current = project_linf(start, x, self.eps)
@@ -69,23 +73,38 @@ class ChannelEOT:
             current = project_linf(current + self.step_size * slope.sign(), x, self.eps)
         return current
 
-    def _looks(self, objective: Objective) -> Callable[[], list[Objective]]:
+    def _looks(self, objective: Objective, rng: SampleRng) -> Callable[[], list[Objective]]:
         """Gives the objective through the channels of one step after the other."""
-        count, looks = len(self.channels), 0
+        count, looks = len(self.channels) + len(self.registered), 0
 
         def drawn() -> list[Objective]:
             nonlocal looks
             taken = self.draws or count
-            numbers_of_step = numbers(looks, taken)
-            first = looks * taken
+            numbers_of_step, first, streams = numbers(looks, taken), looks * taken, rng.fork(looks)
             looks += 1
-            ways = [self.channels[(first + i) % count] for i in range(taken)]
-            return [
-                objective.preprocessed(way.at(number))
-                for way, number in zip(ways, numbers_of_step, strict=True)
-            ]
+            ways = []
+            for i, number in enumerate(numbers_of_step):
+                place = (first + i) % count
+                if place < len(self.channels):
+                    ways.append(self.channels[place].at(number))
+                else:
+                    ways.append(_Received(self.registered[place - len(self.channels)], streams.fork(i)))
+            return [objective.preprocessed(way) for way in ways]
 
         return drawn
+
+
+class _Received:
+    """What is received of pictures through a channel of the registry, with the gradient of the pictures."""
+
+    def __init__(self, channel: ImageMap, rng: SampleRng) -> None:
+        self.channel, self.rng = channel, rng
+
+    def __call__(self, x: Tensor) -> Tensor:
+        # One map, one draw, however often it is called.
+        stochastic = getattr(self.channel, "stochastic", False)
+        y = self.channel(x, rng=self.rng.fork(0)) if stochastic else self.channel(x)  # type: ignore[call-arg]
+        return straight_through(y, x)
 
 
 @hookimpl
@@ -95,6 +114,7 @@ def magdr_attacks() -> list[AttackSpec]:
             name="channel-eot",
             build=ChannelEOT,
             stochastic=True,
+            needs={"registered": Need("channel", depth=1, optional=True)},
             cite="Athalye et al., Synthesizing Robust Adversarial Examples, ICML 2018; Qu et al., DF-RAP: A "
             "Robust Adversarial Perturbation for Defending against Deepfakes in Real-world Social Network "
             "Scenarios, IEEE TIFS 2024",

@@ -39,8 +39,9 @@ class AntiAdversary:
     """Gradient steps on the input towards outputs that agree with those of processed copies.
 
     Args:
-        augmentations: of the copies.
-        steps: of the descent; each takes a pass there and back for the picture and for each copy.
+        augmentations: image processings that make the copies.
+        steps: steps of the descent; each takes a pass there and back for the picture and for each
+            copy.
         step: length of the first one, in [0,1] units; they get shorter linearly, the last is `step / steps`.
         radius: how far a value may move, in [0,1] units.
         stay: weight of the squared distance from the received picture.

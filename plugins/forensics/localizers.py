@@ -54,7 +54,7 @@ def recovery(
         parser: face parser that tells which parts to mask.
         weights: weight file; `random` is an untrained network.
         width: channels of the first level, or numbers in a transformer's token, as in the weight file.
-        form: of the network: a U-Net, or a masked auto-encoder of patches.
+        form: layout of the network: a U-Net, or a masked auto-encoder of patches.
 
     Raises:
         ValueError: a transformer whose width is no multiple of 16.
@@ -84,7 +84,7 @@ def delocate(
         weights: weight file of the U-Net; `random` is an untrained network, which core teaches.
         recovery: weight file of the recovery network; `random` is an untrained one.
         width: channels of the U-Net's first level, as in the weight file.
-        form: of the network that recovers: a U-Net, or a masked auto-encoder of patches.
+        form: layout of the network that recovers: a U-Net, or a masked auto-encoder of patches.
         recovery_width: channels of its first level, or numbers in a transformer's token.
         mapping: also map the picture to its recovered face, and look at where the two differ.
 

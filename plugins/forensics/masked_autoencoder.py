@@ -95,6 +95,13 @@ def masked_autoencoder(
     """Every pixel recovered from others by a masked auto-encoder, never from itself. `[B,3,H,W]` -> same.
 
     `parts` masks of squares of `block` pixels cover the picture; `keep` mixes the received picture in.
+
+    Args:
+        weights: weight file of the network; `random` is an untrained one.
+        block: side of the hidden squares, in pixels.
+        parts: masks that cover the picture together: 2 are a checkerboard, each of 4 hides a quarter.
+        keep: weight of the received picture in the result, from 0 to 1.
+        width: channels of the first level, as in the weight file.
     """
     net = MaskedAutoencoder(width=width, block=block, parts=parts, keep=keep)
     load_state(net, weights)

@@ -34,8 +34,8 @@ def params_of(manifest: Mapping[str, Any]) -> dict[str, str]:
 def figures_of(rows: Sequence[Mapping[str, Any]]) -> Iterator[Told]:
     """The figures of a run that are numbers, with the ends of their intervals.
 
-    A name is `TASK/ROLE/COMPONENT/ATTACK EPS KNOWLEDGE/METRIC`, with the variant where there is one. Points
-    of a sweep over steps share one name, so that a tracker draws a curve.
+    A name is `TASK/ROLE/COMPONENT/ATTACK EPS KNOWLEDGE/METRIC`, with the variant and the channel where
+    there is one. Points of a sweep over steps share one name, so that a tracker draws a curve.
     """
     for row in rows:
         variant = str(row["variant"])
@@ -43,7 +43,8 @@ def figures_of(rows: Sequence[Mapping[str, Any]]) -> Iterator[Told]:
         if variant.partition(" ")[0] == "sweep":
             variant = "sweep"
         attack = f"{row['attack']} {255 * float(row['eps']):.3g} of 255" if float(row["eps"]) else "clean"
-        place = f"{row['task']}/{row['role']}/{row['component']}/{attack} {row['knowledge']}"
+        behind = f" behind {row['channel']}" if row.get("channel") else ""
+        place = f"{row['task']}/{row['role']}/{row['component']}/{attack} {row['knowledge']}{behind}"
         name = f"{place}/{row['metric']}{f' {variant}' * bool(variant)}"
         for end, suffix in (("value", ""), ("ci_low", " low"), ("ci_high", " high")):
             if _number(row[end]):

@@ -40,9 +40,8 @@ def magdr_run_finished(run: Path, manifest: Mapping[str, Any], rows: Sequence[Ma
     ) as kept:
         kept.summary.update({told.name: told.value for told in figures_of(rows)})
         if rows:
-            table = wandb.Table(
-                columns=list(rows[0]), data=[[_cell(v) for v in row.values()] for row in rows]
-            )
+            names = list(dict.fromkeys(name for row in rows for name in row))
+            table = wandb.Table(columns=names, data=[[_cell(row.get(n)) for n in names] for row in rows])
             kept.log({"results": table})
         for file in files_of(run):
             shutil.copy(file, kept.dir)  # what is there goes along; `save` would only link it

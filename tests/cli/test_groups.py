@@ -5,10 +5,12 @@ from __future__ import annotations
 import click
 import pytest
 
-from magdr_core.cli import plugins, registry, weights
+from magdr_core.cli import leaderboard, plugins, registry, weights
+
+GROUPS = [module.command for module in (leaderboard, plugins, registry, weights)]
 
 
-@pytest.mark.parametrize("group", [plugins.command, registry.command, weights.command], ids=lambda g: g.name)
+@pytest.mark.parametrize("group", GROUPS, ids=lambda g: g.name)
 @pytest.mark.parametrize("width", [60, 80])
 def test_a_group_says_what_each_of_its_commands_does(group, width):
     told = group.get_help(

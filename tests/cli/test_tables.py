@@ -163,8 +163,12 @@ def test_a_run_without_adaptive_rows_is_called_oblivious_only_once(knowing):
 
 def test_a_score_that_is_turned_round_and_an_f1_that_is_free_are_said():
     told = printed(print_tables, result(knowing=True))
-    assert "plain: AUROC below one half with all of its interval (pgd, adaptive 0.080)" in told
-    assert "plain: F1 not above 0.667 with all of its interval (pgd, adaptive 0.090)" in told
+    assert "note: AUROC below one half. " in told
+    assert "note: F1 that is no merit. " in told
+    assert [line for line in told.splitlines() if line.startswith("  editing / plain: ")] == [
+        "  editing / plain: pgd, adaptive 0.080",
+        "  editing / plain: pgd, adaptive 0.090",
+    ]
     assert "note: " not in printed(print_tables, result(knowing=False))
 
 

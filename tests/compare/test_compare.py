@@ -196,7 +196,7 @@ def test_json_and_csv_hold_every_row(two):
     lines = to_csv(found).splitlines()
     assert lines[0] == ",".join(COLUMNS)
     assert len(lines) == 1 + len(found.rows)
-    assert sum(line.endswith(",regression") for line in lines) == 1
+    assert sum(line.endswith(",regression,") for line in lines) == 1
 
 
 def test_what_changed_is_named_where_it_may_have_moved_a_figure(folder):

@@ -27,7 +27,7 @@ bench train
 evaluation export testing
 compare
 report
-adapt leaderboard web
+adapt leaderboard to_onnx web
 cli
 builtin
 __main__

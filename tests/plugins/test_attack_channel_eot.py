@@ -82,6 +82,35 @@ def test_draws_go_through_the_channels_in_turn():
     assert all(torch.equal(a, b) for a, b in zip(seen, expected, strict=True))
 
 
+def test_channels_of_the_registry_are_among_them(toy):
+    kit = toy(
+        """
+[channel.half]
+use = "resize"
+params = { scale = 0.5 }
+
+[channel.networks]
+use = "jpeg-mix"
+
+[attack.channel-eot]
+params = { channels = ["none"], registered = ["half", "networks"], eps = "8/255", steps = 20 }
+
+[attack.pgd]
+params = { eps = "8/255", steps = 20 }
+"""
+    )
+    x = faces()
+    ours, plain = (
+        kit.build("attack", label)(x, aim(x), rng=kit.rng("a", list("abcd")))
+        for label in ("channel-eot", "pgd")
+    )
+    half = kit.build("channel", "half")
+    found, other = (aim(x)(half(one)) for one in (ours, plain))
+    assert (found > 1.05 * other).all()
+    alone = kit.build("attack", "channel-eot")(x[2:3], aim(x[2:3]), rng=kit.rng("a", ["c"]))
+    assert torch.equal(alone[0], ours[2]), "each image's own draws"
+
+
 def test_qualities_of_networks_are_met_as_often_as_published():
     drawn = [_drawn(number) for number in numbers(0, 4000)]
     for quality, share in QUALITIES.items():

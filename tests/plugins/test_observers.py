@@ -46,6 +46,7 @@ ROWS = [
     row(variant="sweep 10", steps=10, value=20.0),
     row(attack="none", eps=0.0, steps=0, knowledge="none", value=1.0, ci_low=float("nan"), ci_high=""),
     row(role="detector", metric="tpr_at_1fpr", variant="5% of, 2", value=0.5),
+    row(channel="webp", value=3.0, ci_low="", ci_high=""),
 ]
 
 PLACE = "editing/defense/magdr/pgd 6 of 255 adaptive"
@@ -80,6 +81,7 @@ def test_figures_have_names_steps_and_intervals():
     assert found[(f"{PLACE}/mse_o high", 30)] == 140.25
     assert found[("editing/defense/magdr/clean none/mse_o", 0)] == 1.0
     assert ("editing/defense/magdr/clean none/mse_o low", 0) not in found
+    assert found[(f"{PLACE} behind webp/mse_o", 30)] == 3.0
     assert found[("editing/detector/magdr/pgd 6 of 255 adaptive/tpr_at_1fpr 5_ of_ 2", 30)] == 0.5
 
 
@@ -239,7 +241,7 @@ def test_mlflow_is_told_in_batches(run, fake_mlflow, monkeypatch):
     assert calls[:3] == ["get_experiment_by_name", "create_experiment", "create_run"]
     assert fake_mlflow.asked[1][1] == ("magdr",)
     batches = [named["metrics"] for _, _, named in fake_mlflow.asked if "metrics" in named]
-    assert [len(b) for b in batches] == [4, 4, 4, 1]
+    assert [len(b) for b in batches] == [4, 4, 4, 2]
     assert batches[0][0][:2] == (f"{PLACE}/mse_o", 120.5)
     assert batches[0][0][3] == 30
     assert fake_mlflow.asked[-1] == ("set_terminated", ("r1",), {})

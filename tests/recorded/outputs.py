@@ -45,6 +45,12 @@ MORE: dict[tuple[str, str], dict[str, dict[str, Any]]] = {
     | {name: {"evidence": name} for name in ("distortion", "consistency")}
     | {"opinion": {"opinion": "median"}},
     ("defense", "magdr"): {"standardised": {"form": "standardised"}, "literal": {"form": "literal"}},
+    ("attack", "lab"): {
+        "gradient": {"ascent": "gradient", "psnr": 38, "limit": 110, "steps": 3},
+        "sign": {"ascent": "sign", "steps": 3, "classes": True},
+    },
+    ("attack", "universal"): {"balanced": {"method": "balanced", "steps": 2, "faces": 12, "batch": 6}},
+    ("attack", "identity-cloak"): {"lowpass": {"steps": 3, "lowpass": True}},
     ("dataset", "procedural-faces"): {"person": {"identity": "A", "size": 32}},
 }
 """Further settings that are recorded, by a name of their own."""

@@ -1,0 +1,3 @@
+from tests.cli.conftest import magdr, workshop
+
+__all__ = ["magdr", "workshop"]
