@@ -24,7 +24,10 @@ _THUMB = 60
 """Pixels that a picture of a strip is wide on the page; enlarged ones are shown as they are."""
 
 BUDGET = 2_050_000
-"""Characters that all pictures of a report may take together: it can be sent by mail."""
+"""Characters that all pictures of a demonstration's report may take together: it can be sent by mail."""
+
+LARGE_BUDGET = 5_000_000
+"""The same of a run that figures are quoted from."""
 
 _FEWEST = 3
 """Samples that are worth more than another attack, where not everything fits."""

@@ -13,10 +13,10 @@ from magdr_core.report.adaptive import Adapted, adapted
 from magdr_core.report.channels import channel_table
 from magdr_core.report.figures import Figures
 from magdr_core.report.forensic import Forensics, forensics
-from magdr_core.report.formatting import Table
+from magdr_core.report.formatting import FEW, Table
 from magdr_core.report.hardest_attack import strongest
 from magdr_core.report.other_roles import other_roles
-from magdr_core.report.picture_grid import BUDGET, Gallery, gallery
+from magdr_core.report.picture_grid import BUDGET, LARGE_BUDGET, Gallery, gallery
 from magdr_core.report.step_curves import Figure3, figure3
 from magdr_core.report.summary import task_summary
 from magdr_core.report.table_model import attacks
@@ -59,8 +59,10 @@ class Section:
 
 def sections(figures: Figures) -> list[Section]:
     """A section per task; their pictures share one budget."""
+    few = all((figures.samples(task) or 0) < FEW for task in figures.tasks)
+    budget = BUDGET if few else LARGE_BUDGET
     return [
-        _section(figures, task, index, BUDGET // len(figures.tasks))
+        _section(figures, task, index, budget // len(figures.tasks))
         for index, task in enumerate(figures.tasks, 1)
     ]
 

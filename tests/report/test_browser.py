@@ -297,7 +297,7 @@ def stretch():
 def test_large_run_stays_small_and_opens_at_once(browser, large, finished):
     """Two seconds by the clock until all of it is there, longer only where other work holds it up."""
     path = write_report(large)
-    assert path.stat().st_size < 4e6
+    assert path.stat().st_size < 7e6
     assert "the run folder holds all of them" in path.read_text(encoding="utf-8")
     browser.open(finished.folder / "report.html")  # the browser itself has started when the clock does
     seconds = []
