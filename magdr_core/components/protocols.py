@@ -129,7 +129,7 @@ class Objective(Protocol):
         """The objective of a subset of the images: `idx` is `[n]` indices or `[B]` booleans."""
 
     def preprocessed(self, f: ImageMap | Callable[[Tensor], Tensor]) -> Objective:
-        """The same aim for outputs on `f(x)`, with f's geometry undone."""
+        """The same aim for outputs on `f(x)`, `[B,3,H,W]` -> same, with f's geometry undone."""
 
     def postprocessed(self, f: ImageMap) -> Objective:
         """The same aim for `f` of the output, against `f` of the clean one (Eq. 3 as printed)."""

@@ -72,5 +72,5 @@ def figures_of_package(package: str) -> Mapping[tuple[str, str], Sequence[Compon
 def _figure(row: Mapping[str, str]) -> ComponentFigure:
     texts = ("kind", "component", "task", "measure", "knowledge", "attack", "page", "remark")
     told: dict[str, Any] = {name: row[name] for name in texts}
-    ends = {"low": float(row["ci_low"]), "high": float(row["ci_high"])}
-    return ComponentFigure(**told, eps=float(row["eps"]), value=float(row["value"]), n=int(row["n"]), **ends)
+    told |= {"eps": float(row["eps"]), "value": float(row["value"]), "n": int(row["n"])}
+    return ComponentFigure(**told, low=float(row["ci_low"]), high=float(row["ci_high"]))

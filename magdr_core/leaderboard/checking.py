@@ -42,7 +42,7 @@ class CheckedCell:
 
 
 @dataclass(frozen=True)
-class Checked:
+class SubmissionCheck:
     """What a check found.
 
     Attributes:
@@ -78,7 +78,7 @@ def check_run(
     cache: Path = Path("runs/cache"),
     progress: Progress = lambda what, done, total: None,
     report: Callable[[str], None] = lambda message: None,
-) -> Checked:
+) -> SubmissionCheck:
     """Compute some images of a run again, in a store of their own, and compare.
 
     Which images a hash of the run's own values says: whoever submits cannot choose them.
@@ -123,7 +123,7 @@ def check_run(
             cells.append(_compared(place, recorded[place], cell))
     ids = next((tuple(c.ids) for c in again.cells if not c.failed), ())
     adaptive = sum(c.facts.slice_role == ADAPTIVE for c in run.cells)
-    return Checked(ids, cells, adaptive, missing, tolerance)
+    return SubmissionCheck(ids, cells, adaptive, missing, tolerance)
 
 
 def _registry(run: ComparedRun, path: Path | None) -> Registry:

@@ -36,7 +36,7 @@ KNOWING = "adaptive"
 
 
 @dataclass(frozen=True)
-class Metric:
+class BoardMetric:
     """A figure of a board.
 
     Attributes:
@@ -50,28 +50,32 @@ class Metric:
     summary: str
 
 
-METRICS: Mapping[str, tuple[Metric, ...]] = {
+METRICS: Mapping[str, tuple[BoardMetric, ...]] = {
     PURIFIER: (
-        Metric("residue", "residue", "lower", 1, "output MSE behind the defense, mean over attacks, 0-255"),
-        Metric("worst", "worst case", "lower", 1, "the same for each image's worst attack"),
-        Metric(KNOWING, "adaptive", "lower", 1, "under attacks that know the defense, the worst of them"),
-        Metric("clean", "clean", "lower", 1, "what it costs where nobody attacked"),
-        Metric("passes", "passes", "", 1, "generator passes per image"),
+        BoardMetric(
+            "residue", "residue", "lower", 1, "output MSE behind the defense, mean over attacks, 0-255"
+        ),
+        BoardMetric("worst", "worst case", "lower", 1, "the same for each image's worst attack"),
+        BoardMetric(
+            KNOWING, "adaptive", "lower", 1, "under attacks that know the defense, the worst of them"
+        ),
+        BoardMetric("clean", "clean", "lower", 1, "what it costs where nobody attacked"),
+        BoardMetric("passes", "passes", "", 1, "generator passes per image"),
     ),
     DISRUPTOR: (
-        Metric("disruption", "disruption", "higher", 4, "output MSE without any defense, [-1,1]"),
-        Metric("left", "left", "higher", 4, "the same behind each image's best defense of the run"),
-        Metric("rob", "kept", "higher", 3, "share of it that is left behind channels, mean over them"),
-        Metric("te", "transfer", "higher", 3, "share of it that is left if made on another generator"),
-        Metric("success", "success", "", 3, "share of images over .05"),
-        Metric("psnr", "PSNR (I)", "", 1, "of the attacked image, dB"),
+        BoardMetric("disruption", "disruption", "higher", 4, "output MSE without any defense, [-1,1]"),
+        BoardMetric("left", "left", "higher", 4, "the same behind each image's best defense of the run"),
+        BoardMetric("rob", "kept", "higher", 3, "share of it that is left behind channels, mean over them"),
+        BoardMetric("te", "transfer", "higher", 3, "share of it that is left if made on another generator"),
+        BoardMetric("success", "success", "", 3, "share of images over .05"),
+        BoardMetric("psnr", "PSNR (I)", "", 1, "of the attacked image, dB"),
     ),
 }
 """By board, in the order of the columns."""
 
 
 @dataclass(frozen=True)
-class Entry:
+class LeaderboardEntry:
     """One figure of one component.
 
     Attributes:
@@ -108,10 +112,10 @@ class Entry:
         return (self.board, self.suite, self.task, self.channel, self.component, self.metric)
 
 
-COLUMNS = tuple(field.name for field in fields(Entry))
+COLUMNS = tuple(field.name for field in fields(LeaderboardEntry))
 
 
-def entries_of(folder: Path, cache: Path = Path("runs/cache")) -> list[Entry]:
+def entries_of(folder: Path, cache: Path = Path("runs/cache")) -> list[LeaderboardEntry]:
     """The entries of a run folder.
 
     Args:
@@ -136,7 +140,7 @@ class _Board:
         tables = tomllib.loads(run.manifest.get("registry_text", ""))
         self.tables: Mapping[str, Any] = tables
 
-    def entries(self) -> Iterator[Entry]:
+    def entries(self) -> Iterator[LeaderboardEntry]:
         for (_, channel), cells in self.groups.items():
             attacked = [c for c in cells if c.facts.slice_role == ATTACK and not c.facts.noise]
             suite = _suite(cells, attacked)
@@ -154,14 +158,14 @@ class _Board:
         component: str,
         kind: str,
         figures: Mapping[str, _Figure],
-    ) -> Iterator[Entry]:
+    ) -> Iterator[LeaderboardEntry]:
         facts, manifest = cells[0].facts, self.run.manifest
         table = self.tables.get(kind, {}).get(component, {})
         for metric, figure in figures.items():
             value, low, high = figure.interval(digest([suite, component, metric]))
             if math.isnan(value):
                 continue
-            yield Entry(
+            yield LeaderboardEntry(
                 *(board, suite, facts.task, facts.generator, facts.dataset, facts.channel),
                 *(component, str(table.get("use", component)), metric, value, low, high),
                 *(figure.n, self._attacks(metric, figure), str(manifest.get("registry", ""))),
@@ -312,7 +316,7 @@ def _suite(cells: Sequence[CellResult], attacked: Sequence[CellResult]) -> str:
 # -- files -----------------------------------------------------------------------------------------------
 
 
-def write_entries(path: Path, entries: Iterable[Entry]) -> None:
+def write_entries(path: Path, entries: Iterable[LeaderboardEntry]) -> None:
     """Write entries, in a fixed order; of the same place the last one counts.
 
     Raises:
@@ -327,7 +331,7 @@ def write_entries(path: Path, entries: Iterable[Entry]) -> None:
     write_atomically(path, lambda p: p.write_text(out.getvalue(), encoding="utf-8"))
 
 
-def read_entries(path: Path) -> list[Entry]:
+def read_entries(path: Path) -> list[LeaderboardEntry]:
     """The entries of a file.
 
     Raises:
@@ -346,7 +350,7 @@ def read_entries(path: Path) -> list[Entry]:
     return [_entry(path, number, line) for number, line in enumerate(lines[1:], 2)]
 
 
-def _entry(path: Path, number: int, line: Sequence[str]) -> Entry:
+def _entry(path: Path, number: int, line: Sequence[str]) -> LeaderboardEntry:
     if len(line) != len(COLUMNS):
         raise MagdrError(f"{path}: line {number}: {len(line)} fields, not {len(COLUMNS)}")
     told: dict[str, Any] = dict(zip(COLUMNS, line, strict=True))
@@ -357,7 +361,7 @@ def _entry(path: Path, number: int, line: Sequence[str]) -> Entry:
         raise MagdrError(f"{path}: line {number}: value, low, high or n is no number") from None
     if told["board"] not in METRICS or not math.isfinite(told["value"]):
         raise MagdrError(f"{path}: line {number}: no such board, or a value that is no figure")
-    return Entry(**told)
+    return LeaderboardEntry(**told)
 
 
 def _shown(value: Any) -> Any:

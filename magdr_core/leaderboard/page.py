@@ -12,7 +12,14 @@ from functools import partial
 from pathlib import Path
 
 from magdr_core.files.disk import write_atomically
-from magdr_core.leaderboard.entries import DISRUPTOR, KNOWING, METRICS, PURIFIER, Entry, Metric
+from magdr_core.leaderboard.entries import (
+    DISRUPTOR,
+    KNOWING,
+    METRICS,
+    PURIFIER,
+    BoardMetric,
+    LeaderboardEntry,
+)
 from magdr_core.leaderboard.ranking import REFERENCES, average_ranks, published_shape
 from magdr_core.report.template import rendered
 
@@ -28,7 +35,7 @@ NOT_ATTACKED = "not attacked"
 
 
 @dataclass(frozen=True)
-class Row:
+class BoardRow:
     """One component of a table."""
 
     component: str
@@ -45,11 +52,11 @@ class BoardTable:
 
     title: str
     about: str
-    columns: tuple[Metric, ...]
-    rows: list[Row]
+    columns: tuple[BoardMetric, ...]
+    rows: list[BoardRow]
 
 
-def write_board(out: Path, entries: Sequence[Entry]) -> list[Path]:
+def write_board(out: Path, entries: Sequence[LeaderboardEntry]) -> list[Path]:
     """Write the page, and a JSON file for each generator in the shape of the Proactive Defense Benchmark.
 
     Args:
@@ -76,7 +83,7 @@ def _write(text: str, path: Path) -> None:
     path.write_text(text, encoding="utf-8", newline="\n")
 
 
-def render(entries: Sequence[Entry]) -> str:
+def render(entries: Sequence[LeaderboardEntry]) -> str:
     """The page; the same entries give the same bytes."""
     boards = [(board, TITLES[board], tables(entries, board)) for board in METRICS]
     return rendered(
@@ -87,11 +94,11 @@ def render(entries: Sequence[Entry]) -> str:
     )
 
 
-def tables(entries: Iterable[Entry], board: str) -> list[BoardTable]:
+def tables(entries: Iterable[LeaderboardEntry], board: str) -> list[BoardTable]:
     """A table for each suite: best mean rank first, references last."""
     entries = list(entries)
     mean = average_ranks(entries)
-    suites: dict[str, list[Entry]] = defaultdict(list)
+    suites: dict[str, list[LeaderboardEntry]] = defaultdict(list)
     for entry in entries:
         if entry.board == board:
             suites[entry.suite].append(entry)
@@ -117,18 +124,18 @@ def tables(entries: Iterable[Entry], board: str) -> list[BoardTable]:
 def _row(
     board: str,
     name: str,
-    own: Sequence[Entry],
-    columns: Sequence[Metric],
+    own: Sequence[LeaderboardEntry],
+    columns: Sequence[BoardMetric],
     mean: dict[tuple[str, str], float],
-) -> Row:
+) -> BoardRow:
     figures = {e.metric: e for e in own if e.component == name}
     rank = mean.get((board, name))
     shown = [_field(figures.get(metric.name), metric, name in REFERENCES) for metric in columns]
     use = next(iter(figures.values())).use
-    return Row(name, use, "" if rank is None else f"{rank:.2f}", name in REFERENCES, shown)
+    return BoardRow(name, use, "" if rank is None else f"{rank:.2f}", name in REFERENCES, shown)
 
 
-def _field(entry: Entry | None, metric: Metric, reference: bool) -> tuple[str, str]:
+def _field(entry: LeaderboardEntry | None, metric: BoardMetric, reference: bool) -> tuple[str, str]:
     if entry is None:
         return (NOT_ATTACKED if metric.name == KNOWING and not reference else "", "")
     spread = ""

@@ -7,14 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from scipy.stats import rankdata
 
-from magdr_core.leaderboard.entries import DISRUPTOR, KNOWING, METRICS, Entry
+from magdr_core.leaderboard.entries import DISRUPTOR, KNOWING, METRICS, LeaderboardEntry
 from magdr_core.results.cell import IDENTITY
 
 REFERENCES = (IDENTITY, "noise")
 """Labels that stand in every table to be compared with, and are not ranked."""
 
 
-def ranks(entries: Iterable[Entry]) -> dict[tuple[str, str], list[float]]:
+def ranks(entries: Iterable[LeaderboardEntry]) -> dict[tuple[str, str], list[float]]:
     """By (board, component) its rank in every table: 1 is best, equals share the mean of theirs.
 
     A table is one metric of one suite; figures under different suites of attacks that know what they attack
@@ -39,12 +39,14 @@ def ranks(entries: Iterable[Entry]) -> dict[tuple[str, str], list[float]]:
     return dict(found)
 
 
-def average_ranks(entries: Iterable[Entry]) -> dict[tuple[str, str], float]:
+def average_ranks(entries: Iterable[LeaderboardEntry]) -> dict[tuple[str, str], float]:
     """The mean rank by (board, component)."""
     return {about: sum(own) / len(own) for about, own in ranks(entries).items()}
 
 
-def published_shape(entries: Sequence[Entry]) -> Mapping[str, Mapping[str, list[dict[str, object]]]]:
+def published_shape(
+    entries: Sequence[LeaderboardEntry],
+) -> Mapping[str, Mapping[str, list[dict[str, object]]]]:
     """Disruptors in the shape of the Proactive Defense Benchmark's data (ICML 2026): by generator and data
     set a list of {method, setting, mse, lpips, cidr, brisque, avgrank, rob, te}.
 
@@ -53,7 +55,9 @@ def published_shape(entries: Sequence[Entry]) -> Mapping[str, Mapping[str, list[
     has not published its formulas for these. `avgrank` is the mean over the generator's own tables.
     """
     found: dict[str, dict[str, list[dict[str, object]]]] = defaultdict(lambda: defaultdict(list))
-    places: dict[tuple[str, str, str], dict[str, dict[str, Entry]]] = defaultdict(lambda: defaultdict(dict))
+    places: dict[tuple[str, str, str], dict[str, dict[str, LeaderboardEntry]]] = defaultdict(
+        lambda: defaultdict(dict)
+    )
     for entry in entries:
         if entry.board == DISRUPTOR and entry.component not in REFERENCES:
             own = places[(entry.generator, entry.dataset, entry.suite)]
@@ -76,7 +80,7 @@ def published_shape(entries: Sequence[Entry]) -> Mapping[str, Mapping[str, list[
     return {generator: dict(sets) for generator, sets in found.items()}
 
 
-def _value(figures: Mapping[str, Entry], metric: str) -> float | None:
+def _value(figures: Mapping[str, LeaderboardEntry], metric: str) -> float | None:
     return figures[metric].value if metric in figures else None
 
 

@@ -10,6 +10,7 @@ each picture's condition: the same for a picture and for its attacked version.
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -166,7 +167,7 @@ class DiffusionEditor(nn.Module):
         if self.mode == "inpaint":
             given |= {"mask_image": self._mask(x), "height": x.shape[2], "width": x.shape[3]}
         # What `no_grad` decorates; the decorated call has no gradient (huggingface/diffusers #529, #12672).
-        call = type(self.pipe).__call__.__wrapped__
+        call: Any = inspect.unwrap(type(self.pipe).__call__)
         latents = call(
             self.pipe,
             image=clamp_inclusive(x),  # one number below 0, and all would pass for pictures in [-1,1]

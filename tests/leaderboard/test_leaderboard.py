@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from magdr_core.cli import cli
 from magdr_core.errors import MagdrError
-from magdr_core.leaderboard import Entry, entries_of, read_entries, write_board, write_entries
+from magdr_core.leaderboard import LeaderboardEntry, entries_of, read_entries, write_board, write_entries
 from magdr_core.leaderboard.page import render
 from magdr_core.leaderboard.ranking import average_ranks, published_shape
 from tests.compare.conftest import Folder
@@ -144,7 +144,7 @@ def test_what_is_no_file_of_entries_is_named(run, tmp_path, line, said):
 def entry(component, metric, value, board="purifier", suite="s", attacks="pgd"):
     low = high = math.nan
     about = (board, suite, "editing", "stargan", "procedural-faces", "", component, component)
-    return Entry(*about, metric, value, low, high, 8, attacks, "mine", "0.2.0", "abc")
+    return LeaderboardEntry(*about, metric, value, low, high, 8, attacks, "mine", "0.2.0", "abc")
 
 
 def test_ranks_are_means_over_tables_and_equals_share_theirs():
