@@ -220,12 +220,12 @@ _SHIPPED = (
         kind="restoration",
         use="edm",
         trainer="magdr_core.train.diffusing:DiffusingTrainer",
-        params={"width": 24},
-        steps=600,
-        pool=1024,
+        params={"width": 36},
+        steps=8000,
+        pool=4096,
         lr=1e-3,
         settings={"sigma_from": 0.02, "sigma_to": 0.5, "crop": 32},
-        tested=64,
+        tested=500,
     ),
     # Not shipped: goes on from what recovers masked bands of faces, with masks over the whole picture.
     Recipe(

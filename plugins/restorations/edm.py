@@ -153,7 +153,7 @@ def edm(
     weights: Weights = "builtin:diffusion-faces64",
     sigma: Sigma = 0.1,
     steps: Steps = 1,
-    width: Width = 24,
+    width: Width = 36,
 ) -> EDM:
     """A diffusion model as a denoiser: the perturbation is taken for noise of level `sigma`, none is added.
 
@@ -180,7 +180,7 @@ def diffusion_purifier(
     seed: Annotated[int, Field(ge=0)] = 0,
     copies: Annotated[int, Field(ge=1, le=256)] = 1,
     vote: Vote = "mean",
-    width: Width = 24,
+    width: Width = 36,
 ) -> DiffusionPurifier:
     """Noise of level `sigma` is added, and a diffusion model takes it away with the perturbation (DiffPure).
 
