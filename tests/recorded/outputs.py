@@ -31,12 +31,14 @@ from tests.catalog_params import PARAMS
 
 FILE = Path(__file__).with_name("outputs.json")
 
-FROM_FILES = {
-    *("mediapipe", "diffusion"),
+PICTURES = (
     *("celeba", "celebamask-hq", "faceforensics", "folder", "portraits", "video", "redrawn", "recorded"),
     *("faceforensics-fakes", "celeb-df", "dfdc", "dfdc-preview", "deeperforensics", "deepfakebench"),
-}
-"""Datasets whose pictures are the user's, as their fingerprints are; two networks that are, too."""
+)
+"""Datasets and forgeries whose pictures are the user's, as their fingerprints are."""
+
+NETWORKS = (("finder", "mediapipe"), ("generator", "diffusion"))
+"""That are the user's, too."""
 
 MORE: dict[tuple[str, str], dict[str, dict[str, Any]]] = {
     ("detector", "magdr"): {
@@ -66,7 +68,11 @@ def recordings() -> Iterator[tuple[str, int, Compute]]:
     world = World({}, base=Path.cwd())
     world.host.load("builtin")
     for entry in world.host.entries():
-        if entry.name.startswith("magdr-toys/") or entry.name in FROM_FILES:
+        if (
+            entry.name.startswith("magdr-toys/")
+            or entry.name in PICTURES
+            or (entry.kind, entry.name) in NETWORKS
+        ):
             continue
         place = (entry.kind, entry.name)
         settings = {"": PARAMS.get(place, {}), **MORE.get(place, {})}
