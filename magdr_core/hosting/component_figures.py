@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -70,7 +70,7 @@ def figures_of_package(package: str) -> Mapping[tuple[str, str], Sequence[Compon
 
 
 def _figure(row: Mapping[str, str]) -> ComponentFigure:
-    texts = ("kind", "component", "task", "measure", "knowledge", "attack", "page", "remark")
+    texts = [f.name for f in fields(ComponentFigure) if f.type == "str"]
     told: dict[str, Any] = {name: row[name] for name in texts}
     told |= {"eps": float(row["eps"]), "value": float(row["value"]), "n": int(row["n"])}
     return ComponentFigure(**told, low=float(row["ci_low"]), high=float(row["ci_high"]))

@@ -127,7 +127,7 @@ class LoraPatch(nn.Module):
             return
         with torch.no_grad():
             for name, weight in self.patched().items():
-                own = self.base.get_parameter(name)
+                own = _named(self.base, name)
                 self._first[name] = own.detach().clone()
                 own.copy_(weight)
 
@@ -135,14 +135,14 @@ class LoraPatch(nn.Module):
         """Give the copy the first generator's weights back, to the last bit."""
         with torch.no_grad():
             for name, weight in self._first.items():
-                self.base.get_parameter(name).copy_(weight)
+                _named(self.base, name).copy_(weight)
         self._first = {}
 
     def patched(self) -> dict[str, Tensor]:
         """The weights with their patches, by name, differentiable in the patches."""
         found = {}
         for name in self._names:
-            weight = self._first.get(name, self.base.get_parameter(name))
+            weight = self._first.get(name, _named(self.base, name))
             found[name] = weight + self.adapters[_key(name)].change()  # type: ignore[operator]
         return found
 
@@ -177,6 +177,13 @@ class LoraPatch(nn.Module):
             if name in _PASSED:
                 return getattr(self._outside[0], name)
             raise
+
+
+def _named(module: nn.Module, name: str) -> Tensor:
+    """A module's weight by its name."""
+    place, _, own = name.rpartition(".")
+    found: Tensor = getattr(module.get_submodule(place), own)
+    return found
 
 
 def _key(weight: str) -> str:

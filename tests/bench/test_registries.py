@@ -95,7 +95,9 @@ def test_the_adaptive_registry_has_the_sizes_and_the_strengths_that_are_shown():
     sizes = {name: (p.samples, p.adaptive.steps) for name, p in profiles.items()}
     both = {"quick-adaptive": (8, 30), "adaptive-gpu": (256, 500)}
     own = {"adaptive": (16, 150), "adaptive-editor": (16, 150)}
-    assert sizes == {**both, **own, "adaptive-12": (8, 30)}
+    steps = {f"convergence-{steps}": (8, steps) for steps in (50, 150, 400)}
+    assert sizes == {**both, **own, **steps, "adaptive-12": (8, 30)}
+    assert {profiles[name].first for name in steps} == {profiles["adaptive"].first}
     assert all("other settings" not in suite_of(kit, profiles[name].adaptive) for name in own)
     assert profiles["adaptive-editor"].first == profiles["adaptive"].first, "the same faces"
     assert profiles["adaptive-editor"].generators == ("hardened",)
@@ -109,7 +111,8 @@ def test_the_adaptive_registry_has_the_sizes_and_the_strengths_that_are_shown():
         assert set(profile.generators) == set(TASKS)
         assert set(profile.adaptive.detectors) <= set(profile.detectors), "oblivious figures stand beside"
         assert set(profile.adaptive.defenses) <= set(profile.defenses)
-        assert {"jpeg", "nlm", "purifier", "magdr"} <= set(profile.defenses)
+        if name not in steps:
+            assert {"jpeg", "nlm", "purifier", "magdr"} <= set(profile.defenses)
         assert strengths(profile.adaptive.attacks) == (
             {6, 12} if name in both else {12 if "12" in name else 6}
         )

@@ -22,21 +22,22 @@ def test_plugins_new_knows_every_kind():
 
 @pytest.mark.parametrize("kind", SPECS)
 def test_plugins_new_package_holds_to_the_conformance_suite(magdr, tmp_path, monkeypatch, kind):
-    done = magdr("plugins", "new", f"acme-{kind}", "--kind", kind)
+    package = f"acme-{kind.replace('_', '-')}"
+    done = magdr("plugins", "new", package, "--kind", kind)
     assert done.code == 0, done.err
-    assert f"acme-{kind}/ holds {kind} acme-{kind}/" in done.out
-    folder = tmp_path / f"acme-{kind}"
+    assert f"{package}/ holds {kind} {package}/" in done.out
+    folder = tmp_path / package
     assert {p.name for p in folder.iterdir()} == {"pyproject.toml", "README.md", f"acme_{kind}.py", "tests"}
     project = tomllib.loads((folder / "pyproject.toml").read_text())
-    assert project["project"]["entry-points"]["magdr"] == {f"acme-{kind}": f"acme_{kind}"}
+    assert project["project"]["entry-points"]["magdr"] == {package: f"acme_{kind}"}
     checks = conformance_checks(folder / f"acme_{kind}.py")
     assert {check.component.split()[0] for check in checks} == {kind}
     for check in checks:
         with suppress(unittest.SkipTest):
             check()
     (name,) = {check.component.split("/")[1] for check in checks}
-    assert f"acme-{kind}/{name}" in done.out
-    assert f"acme-{kind}/{name}" in (folder / "README.md").read_text()
+    assert f"{package}/{name}" in done.out
+    assert f"{package}/{name}" in (folder / "README.md").read_text()
 
 
 @pytest.mark.parametrize(

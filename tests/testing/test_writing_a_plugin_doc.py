@@ -72,7 +72,7 @@ def test_doc_names_what_data_holds():
     """The table of `data` has the fields of FitData that are offered to detectors."""
     section = DOC.partition("### A detector that learns")[2].partition("### A defense")[0]
     named = set(re.findall(r"^\| `(\w+)", section, re.M))
-    assert named == {f.name for f in fields(FitData)} - {"held_out", "objective"}
+    assert named == {f.name for f in fields(FitData)} - {"held_out", "objective", "on"}
 
 
 def test_doc_registry_uses_the_first_plugin(tmp_path, toolkit_from):

@@ -239,6 +239,6 @@ def test_diffusion_needs_its_extra_where_it_is_not_installed(toolkit_from, monke
     )
     with pytest.raises(
         RegistryError,
-        match=r"diffusion needs diffusers, not installed here; pip install 'magdr\[diffusion\]'",
+        match=r"diffusion needs diffusers.*, not installed here; pip install 'magdr\[diffusion\]'",
     ):
         toolkit_from(table("generator", "diffusion", model="tiny")).generator("g")
