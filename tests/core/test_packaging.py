@@ -109,7 +109,10 @@ def build(what, source, into):
         timeout=250,
         check=False,
     )
-    told = done.stdout + done.stderr
+    # The oldest setuptools that is allowed says so of itself.
+    told = "\n".join(
+        line for line in (done.stdout + done.stderr).splitlines() if "pkg_resources is deprecated" not in line
+    )
     assert done.returncode == 0, told[-2000:]
     assert [line for line in told.splitlines() if any(words in line for words in UNFIT)] == []
     (made,) = into.iterdir()
