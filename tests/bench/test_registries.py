@@ -117,7 +117,7 @@ def test_the_adaptive_registry_has_the_sizes_and_the_strengths_that_are_shown():
             {6, 12} if name in both else {12 if "12" in name else 6}
         )
         assert strengths(profile.adaptive.others) <= strengths(profile.adaptive.attacks)
-        assert (profile.checked is None) == (name in {"adaptive-12", *steps}), "rows of a suite are checked once"
+        assert (profile.checked is None) == (name in {"adaptive-12", *steps}), "checked once"
 
 
 @pytest.mark.parametrize("task", TASKS)
