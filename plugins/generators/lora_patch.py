@@ -106,7 +106,10 @@ class LoraPatch(nn.Module):
         self._outside = (base,)  # no submodule: its weights are not this network's
         self._names = tuple(found)
         self.adapters = nn.ModuleDict(
-            {_key(name): Adapter(weight, rank, transposed=t) for name, (weight, t) in found.items()}
+            {
+                _key(name): Adapter(weight, rank, transposed=t).to(weight.device)
+                for name, (weight, t) in found.items()
+            }
         )
         self._first: dict[str, Tensor] = {}
         self.register_load_state_dict_post_hook(lambda module, keys: module._remerge())
