@@ -70,11 +70,18 @@ WAITS = {
     "magdr_core.magdr.loop:MagDR._run": "which images go on to another round",
     "magdr_core.magdr.standardise:target_names": "figures are kept by the name of a target region",
     "magdr_plugins.augmentations.degrading:_coded": "the codec is the host's",
+    "magdr_plugins.attacks._psnr_steps:under": "images that keep their PSNR are not shrunk",
+    "magdr_plugins.attacks.universal:Universal.__call__": "what was learned once comes from the host",
+    "magdr_plugins.channels._files:each": "the codec is the host's",
+    "magdr_plugins.channels.codecs:jpeg_mix": "so are the qualities that it is told",
+    "magdr_plugins.restorations._edm:Denoiser._films": "a few frequencies come from the host",
     "magdr_plugins.generators.hisd:HiSD.forward": "tags that no picture asks for are passed over",
     "magdr_plugins.attacks.mixed:Mixed.__call__": "each attack is given the images that it is drawn for",
     "magdr_plugins.defenses._matrix_completion:usvt": "a decomposition looks at its own success",
 }
 DOUBLES = {
+    "magdr_core.components.objective": "sums of squared codes, one number an image",
+    "magdr_plugins.channels.codecs": "shares of qualities, summed up; a number each",
     "magdr_core.functional.colour": "of the statistics below",
     "magdr_core.functional.constants": "tables that double arithmetic is done with",
     "magdr_core.functional.eightbit": "rounding of JPEG's double levels",
