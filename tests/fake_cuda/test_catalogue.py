@@ -80,7 +80,7 @@ WAITS = {
     "magdr_plugins.defenses._matrix_completion:usvt": "a decomposition looks at its own success",
 }
 DOUBLES = {
-    "magdr_core.components.objective": "sums of squared codes, one number an image",
+    "magdr_core.components.objective": "the way back through the double levels of JPEG",
     "magdr_plugins.channels.codecs": "shares of qualities, summed up; a number each",
     "magdr_core.functional.colour": "of the statistics below",
     "magdr_core.functional.constants": "tables that double arithmetic is done with",
