@@ -95,21 +95,27 @@ def import_plugin(plugin: str, target: str, load: Callable[[], ModuleType]) -> M
         raise BrokenPluginError(f"plugin {plugin!r} ({target}): cannot be imported: {one_line(e)}") from e
 
 
-def origin_of(module: ModuleType, plugin: str, namespace: str, ep: EntryPoint | None) -> Origin:
+def owner_of(ep: EntryPoint) -> tuple[str, str]:
+    """Name and version of the distribution that an entry point is of; empty if unknown. Each is parsed from a
+    file."""
+    return ("", "") if ep.dist is None else (ep.dist.name, ep.dist.version)
+
+
+def origin_of(module: ModuleType, plugin: str, namespace: str, owner: tuple[str, str] | None) -> Origin:
     """Where a module of an installed package, or of a dotted name, comes from.
 
     Args:
-        ep: of the package; None of a dotted name, whose components are keyed by the content of their file.
+        owner: the package's distribution, its name and version; None of a dotted name, whose components are
+            keyed by the content of their file.
     """
-    dist = ep.dist if ep is not None else None
     package = (module.__package__ or module.__name__).partition(".")[0]
     file = getattr(module, "__file__", "") or ""
-    local = ep is None and file.endswith(".py")
+    local = owner is None and file.endswith(".py")
     return Origin(
         plugin=plugin,
         namespace=namespace,
-        distribution=dist.name if dist is not None else "",
-        version=dist.version if dist is not None else "",
+        distribution=owner[0] if owner is not None else "",
+        version=owner[1] if owner is not None else "",
         file=file,
         package=package,
         source_hash=hashlib.sha256(Path(file).read_bytes()).hexdigest() if local else "",

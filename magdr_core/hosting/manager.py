@@ -12,7 +12,7 @@ import importlib
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import ModuleType
@@ -39,6 +39,7 @@ from magdr_core.hosting.discovery import (
     import_plugin,
     installed_plugins,
     origin_of,
+    owner_of,
     plugin_modules,
 )
 from magdr_core.hosting.hookspecs import MAGDR_API
@@ -77,8 +78,19 @@ class Failure:
     again: Callable[[], None] | None = None
 
 
+def _given(hook: Callable[[], Any], origin: Origin) -> Any:
+    """What a hook gives. The package's own say the same every time, and are asked once in a process."""
+    return _builtin_specs(hook) if origin.namespace == BUILTIN else imported(hook)
+
+
+@cache
+def _builtin_specs(hook: Callable[[], Any]) -> Any:
+    return imported(hook)
+
+
 class PluginHost:
-    """The plugins of one toolkit. Two hosts in one process share nothing but imported modules.
+    """The plugins of one toolkit. Two hosts in one process share nothing but imported modules, and what those
+    of this package give.
 
     Args:
         local: name to a file (relative to `base`) or a dotted module.
@@ -270,30 +282,32 @@ class PluginHost:
         self.register(module, Origin(namespace, namespace, "", "", str(path), None, digest))
 
     def _load_installed(self, namespace: str, ep: EntryPoint) -> None:
-        self._load_package(import_plugin(namespace, ep.value, ep.load), namespace, ep)
+        self._load_package(import_plugin(namespace, ep.value, ep.load), namespace, owner_of(ep))
 
-    def _load_package(self, root: ModuleType, namespace: str, ep: EntryPoint | None) -> None:
+    def _load_package(self, root: ModuleType, namespace: str, owner: tuple[str, str] | None) -> None:
         """A module, or a package with plugin modules in folders: the ones that bring kinds first."""
         self._roots[namespace] = root
         names = plugin_modules(root, self.folders())
         if hasattr(root, "MAGDR_API") or not names:
-            self.register(root, origin_of(root, namespace, namespace, ep))
+            self.register(root, origin_of(root, namespace, namespace, owner))
         first = [name for name in names if name.startswith("kinds.")]
         for plugin in first:
-            self._load_module(f"{namespace}.{plugin}", names[plugin], namespace, ep)
+            self._load_module(f"{namespace}.{plugin}", names[plugin], namespace, owner)
         for plugin, module_name in plugin_modules(root, self.folders()).items():
             if plugin not in first:
-                self._load_module(f"{namespace}.{plugin}", module_name, namespace, ep)
+                self._load_module(f"{namespace}.{plugin}", module_name, namespace, owner)
 
-    def _load_module(self, plugin: str, module_name: str, namespace: str, ep: EntryPoint | None) -> None:
+    def _load_module(
+        self, plugin: str, module_name: str, namespace: str, owner: tuple[str, str] | None
+    ) -> None:
         """One module of a package; what is wrong with it is recorded."""
         if self.is_blocked(plugin):
             return
         try:
             module = import_plugin(plugin, module_name, partial(importlib.import_module, module_name))
-            self.register(module, origin_of(module, plugin, namespace, ep))
+            self.register(module, origin_of(module, plugin, namespace, owner))
         except PluginError as e:
-            again = partial(self._load_module, plugin, module_name, namespace, ep)
+            again = partial(self._load_module, plugin, module_name, namespace, owner)
             self.failures.append(Failure(plugin, e, again))
 
     def folders(self) -> list[str]:
@@ -389,7 +403,7 @@ class PluginHost:
             for impl in getattr(self.manager.hook, kind.hook).get_hookimpls():
                 if impl.plugin_name != origin.plugin:
                     continue
-                specs = imported(impl.function)
+                specs = _given(impl.function, origin)
                 if not isinstance(specs, list | tuple):
                     raise BrokenPluginError(f"{where}: {kind.hook} must return a list of {wanted}")
                 for spec in specs:

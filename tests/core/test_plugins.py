@@ -10,7 +10,7 @@ from plugin_fakes import METRIC, FakeEntry, assert_clean, fault, names
 
 from magdr_core.errors import PluginError
 from magdr_core.functional import median_blur
-from magdr_core.hosting import discovery
+from magdr_core.hosting import discovery, manager
 from magdr_core.hosting.manager import PluginHost
 from tests.edits import edited
 
@@ -87,6 +87,23 @@ def test_plugins_loading_twice_is_loading_once():
     before = host.entries()
     host.load("builtin")
     assert host.entries() == before
+
+
+def test_plugins_own_hooks_of_the_package_are_asked_once_in_a_process(monkeypatch):
+    asked = []
+
+    def counted(action):
+        asked.append(action)
+        return imported(action)
+
+    imported = manager.imported
+    first = PluginHost()
+    first.load("builtin")
+    monkeypatch.setattr(manager, "imported", counted)
+    again = PluginHost()
+    again.load("builtin")
+    assert asked == []
+    assert [(e.kind, e.name) for e in again.entries()] == [(e.kind, e.name) for e in first.entries()]
 
 
 def test_plugins_names_are_bare_for_builtins_only(package):
