@@ -15,7 +15,7 @@ from statistics import fmean
 from magdr_core import Toolkit
 from magdr_core.bench.plan import plan
 from magdr_core.components.cells import PlannedCell
-from magdr_core.results.recorded import read_rows
+from magdr_core.results.columns import read_rows
 
 HERE = Path(__file__).parent
 REGISTRY = HERE / "registries" / "track.toml"

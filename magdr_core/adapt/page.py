@@ -10,14 +10,15 @@ from pathlib import Path
 from magdr_core.adapt.measuring import MAGDR, UNDEFENDED, BeforeAndAfter, ComparedFigure
 from magdr_core.adapt.tables import EDITING, GENERIC, GeneratorSource, purifier_name, twin_name
 from magdr_core.files.disk import write_atomically
-from magdr_core.report.formatting import MISSING, number, percent
+from magdr_core.measures.definitions import DEFINITIONS
+from magdr_core.report.formatting import MISSING, percent, values_of
 from magdr_core.report.picture_grid import GAP, png_row
 from magdr_core.report.template import rendered
 
 _BIG = 128
 """Pictures up to this size are shown at twice their size."""
 
-_mse = number(4)
+_mse = values_of(DEFINITIONS["attack", "mse_o"])
 
 
 @dataclass(frozen=True)
@@ -113,8 +114,8 @@ def sentences(task: str, measured: BeforeAndAfter, *, no_twin: str) -> list[str]
     shipped = [f for f in (measured.of(name, "pgd") for name in (GENERIC, EDITING)) if f is not None]
     best = min(shipped, key=lambda f: f.value)
     told = [
-        f"PGD (6/255) moves this generator's output by {_shown(undefended)}, the mean squared error in units "
-        f"of [-1,1] on {undefended.n} test pictures. The better of the two shipped purifiers leaves "
+        f"PGD (6/255) moves this generator's output by {_shown(undefended)}, the mean squared error in "
+        f"levels of 0 to 255 on {undefended.n} test pictures. The better of the two shipped purifiers leaves "
         f"{_shown(best)} of it ({_part(best, undefended)}), the one that was trained for this generator "
         f"{_shown(own)} ({_part(own, undefended)})."
     ]

@@ -28,6 +28,7 @@ from magdr_core.calibration.from_pictures import entries_for, shown_by
 from magdr_core.components.fingerprints import digest
 from magdr_core.errors import MagdrError, RegistryError, suggestion
 from magdr_core.files.disk import write_atomically
+from magdr_core.measures.definitions import DEFINITIONS
 from magdr_core.registry.read import read_registry
 from magdr_core.report.formatting import seconds as duration
 from magdr_core.results.store import Store
@@ -182,7 +183,8 @@ class _Work:
         toolkit, task = self.toolkit, self.source.task
         found = check_generator(toolkit, task, toolkit.build("dataset", FACES).split("train"))
         self.log(
-            f"2 of 6: [generator.{task}] is fine; PGD (6/255, 10 steps) moves it by {found.disrupted:.3f}"
+            f"2 of 6: [generator.{task}] is fine; output MSE under PGD (6/255, 10 steps): "
+            f"{DEFINITIONS['attack', 'mse_o'].text(found.disrupted)} squared levels"
         )
         no_twin = found.no_twin if twin else "none was asked for"
         if no_twin:

@@ -121,7 +121,7 @@ def faults(toolkit: Toolkit, profiles: Mapping[str, Profile]) -> Iterator[str]:
     registry = toolkit.registry
     declared = [*registry.instances]
     if registry.composition:
-        declared += [(kind, "magdr") for kind in ("detector", "defense")]
+        declared += [(entry.kind, entry.name) for entry in toolkit.resolver.composed()]
     for kind, label in declared:
         try:
             toolkit.resolve(kind, label)

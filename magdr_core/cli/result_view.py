@@ -16,7 +16,7 @@ from magdr_core.cli.fitting_table import FittingTable, Head, arrow, arrows_expla
 from magdr_core.cli.forensic_view import forensic_tables
 from magdr_core.cli.terminal import Terminal, stacked
 from magdr_core.components.figure import Figure
-from magdr_core.measures.definitions import LEVELS_PER_UNIT, ROLES, Definitions
+from magdr_core.measures.definitions import DEFINITIONS, ROLES, Definitions
 from magdr_core.measures.intervals import TAIL
 from magdr_core.results.cell import ADAPTIVE, BENIGN, CLEAN, NOISE, NOISE_L2, SWEEP, Facts
 from magdr_core.results.forensic_grid import ROLE as FORENSIC
@@ -51,10 +51,10 @@ class _Figures:
         text = stacked(name or component)
         return text.append("\n").append(badge, style=STYLES.get(badge, "")) if badge else text
 
-    def levels(self, attack: str, metric: str) -> str:
-        """A figure of an attack itself in squared levels of 0 to 255, as the errors of defenses are."""
+    def disruption(self, attack: str, metric: str) -> str:
+        """A squared error that an attack causes, in the unit of all others."""
         found = self.rows.first(role="attack", attack=attack, component=attack, metric=metric)
-        return MISSING if found is None else f"{found.value * LEVELS_PER_UNIT**2:.0f}"
+        return MISSING if found is None else f"{DEFINITIONS['attack', metric].factor * found.value:.0f}"
 
     def show(
         self,
@@ -162,9 +162,9 @@ def _attack_table(console: Terminal, figures: _Figures, task: str, attacks: list
     for attack in attacks:
         strengths = figures.rows.where(attack=attack).names("eps")
         eps = f"{strengths[0] * 255:g}/255" if strengths else "failed"
-        levels = [figures.levels(attack, m) for m in ("mse_o", "median_mse_o")]
+        disruption = [figures.disruption(attack, m) for m in ("mse_o", "median_mse_o")]
         success = figures.show("attack", attack, attack, "success", form=".0%")
-        table.add_row([figures.badged("attack", attack)], [eps, *levels, success])
+        table.add_row([figures.badged("attack", attack)], [eps, *disruption, success])
     table.print(console)
 
 
@@ -234,9 +234,10 @@ def _other_table(
         own = figures.rows.where(role=role, component=component)
         for figure in definitions.of(role):
             for variant in own.where(metric=figure.name).names("variant"):
-                form = f".{figure.digits}f"
-                cells = [own.text(form, variant, metric=figure.name, attack=a) for a in attacks]
-                unit = f" ({figure.unit})" if figure.unit else ""
+                values = [own.first(variant, metric=figure.name, attack=a) for a in attacks]
+                form, factor = f".{figure.told.digits}f", figure.factor
+                cells = [MISSING if v is None else v.times(factor).text(form) for v in values]
+                unit = f" ({figure.told.unit})" if figure.unit else ""
                 name = f"{figure.name} {variant}".strip()
                 better = arrow(console, figure.better)
                 table.add_row(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from magdr_core.components.figure import Figure, Threshold
 from magdr_core.errors import MagdrError, suggestion
-from magdr_core.measures.definitions import DECISIONS, DEFINITIONS, DISRUPTION, LEVELS_PER_UNIT, Definitions
+from magdr_core.measures.definitions import DECISIONS, DEFINITIONS, Definitions
 from magdr_core.results.measured import FigureInputs
 from magdr_core.results.variant import BEST_F1, STRICT, Variant
 
@@ -108,7 +108,7 @@ class Size:
         """The threshold for a figure; what is said of an MSE is in squared levels of 0 to 255."""
         if self.share:
             return replace(figure.threshold, relative=self.value)
-        return Threshold(self.value / (LEVELS_PER_UNIT**2 if figure.unit == DISRUPTION else 1.0))
+        return Threshold(self.value / figure.factor)
 
 
 def chosen(

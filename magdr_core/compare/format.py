@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from dataclasses import replace
 
 from magdr_core.compare.config_diff import Change, told_apart
 from magdr_core.compare.result import LEVEL, Compared, Comparison, Verdict
@@ -37,7 +38,7 @@ MEANINGS: dict[Verdict, str] = {
 
 
 def figure(row: Compared, value: float) -> str:
-    """A figure of a row with as many digits as its metric deserves."""
+    """A figure of a row with as many digits as its metric deserves, in the unit of :attr:`Figure.told`."""
     if math.isnan(value):
         return "-"
     return row.figure.text(value)
@@ -111,7 +112,7 @@ def _tested(comparison: Comparison) -> str:
 def _thresholds(comparison: Comparison) -> list[str]:
     found: dict[str, None] = {}
     for row in comparison.rows:
-        own = comparison.rule.threshold(row.figure)
+        own = replace(row.figure, threshold=comparison.rule.threshold(row.figure)).told.threshold
         of = " of attacks" if row.figure in _TWICE else ""
         found[f"{row.metric}{of} {own}"] = None
     return list(found)

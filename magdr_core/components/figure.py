@@ -7,10 +7,19 @@ the csv, comparisons, the report, the command line and `benchmarks/` know of any
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 Better = Literal["higher", "lower", "neither"]
+
+DISRUPTION = "squared, [-1,1]"
+"""The unit that results.csv has of what attacks do, as the public disruption code."""
+
+SQUARED_LEVELS = "squared, 0-255"
+"""The unit of squared errors of defenses, and of all that a reader is told."""
+
+LEVELS_PER_UNIT = 127.5
+"""A pixel's range is 2 on [-1,1] and 255 in levels."""
 
 ADJUSTED_P = "sign_flip_p"
 """The statistic of a figure that is a permutation test's p for a difference to the best baseline, adjusted
@@ -40,7 +49,7 @@ class Figure:
     Attributes:
         name: as in the column `metric`.
         role: as in the column `role`.
-        unit: as a reader sees it; empty for shares and the like.
+        unit: of results.csv; empty for shares and the like.
         better: which way is the better one; neither for costs that are only told.
         digits: after the point, in tables.
         threshold: what is too small to matter, whatever its interval.
@@ -86,9 +95,24 @@ class Figure:
         """Whether a cell on such images (`slice_role`) has it."""
         return images not in self.off and (not self.on or images in self.on)
 
+    @property
+    def factor(self) -> float:
+        """By what a value of results.csv is multiplied for a reader: squared errors are told in squared
+        levels of 0 to 255, all of them."""
+        return LEVELS_PER_UNIT**2 if self.unit == DISRUPTION else 1.0
+
+    @property
+    def told(self) -> Figure:
+        """The figure as a reader sees it: unit, digits and threshold of values times `factor`."""
+        if self.unit != DISRUPTION:
+            return self
+        size = float(f"{self.factor * self.threshold.absolute:.3g}")
+        threshold = Threshold(size, self.threshold.relative)
+        return replace(self, unit=SQUARED_LEVELS, digits=1, threshold=threshold)
+
     def text(self, value: float) -> str:
-        """A value with the figure's digits; nought has no sign."""
-        text = f"{value:.{self.digits}f}"
+        """A value of results.csv as a reader sees it, with that figure's digits; nought has no sign."""
+        text = f"{self.factor * value:.{self.told.digits}f}"
         return text.lstrip("-") if float(text) == 0 else text
 
     def as_json(self) -> dict[str, Any]:

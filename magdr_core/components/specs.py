@@ -68,6 +68,8 @@ class ComponentSpec:
         needs: injected components by parameter name of `build`.
         device: "any", or "cpu" for a component that leaves the toolkit's device.
         stochastic: the component takes a keyword argument `rng` (a `SampleRng`) in its call.
+        composed: a registry's table `[magdr]` has defaults for the component's parameters, too; for needs it
+            has them of every component.
     """
 
     kind: ClassVar[str] = ""
@@ -82,6 +84,7 @@ class ComponentSpec:
     needs: Mapping[str, Need] = field(default_factory=dict)
     device: Literal["any", "cpu"] = "any"
     stochastic: bool = False
+    composed: bool = False
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):

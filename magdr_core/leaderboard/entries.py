@@ -20,11 +20,11 @@ from typing import Any
 import numpy as np
 
 from magdr_core.compare.load import ComparedRun, load_compared
+from magdr_core.components.figure import LEVELS_PER_UNIT
 from magdr_core.components.fingerprints import digest
 from magdr_core.components.role import ORACLE
 from magdr_core.errors import MagdrError
 from magdr_core.files.disk import write_atomically
-from magdr_core.measures.definitions import LEVELS_PER_UNIT
 from magdr_core.measures.intervals import interval
 from magdr_core.measures.statistics import STATISTICS, Array
 from magdr_core.results.cell import ADAPTIVE, ATTACK, CLEAN, IDENTITY, CellResult

@@ -8,12 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
-from magdr_core.components.figure import ADJUSTED_P, Figure, Threshold
-
-DISRUPTION = "squared, [-1,1]"
-SQUARED_LEVELS = "squared, 0-255"
-LEVELS_PER_UNIT = 127.5
-"""A pixel's range is 2 on [-1,1] and 255 in levels."""
+from magdr_core.components.figure import ADJUSTED_P, DISRUPTION, SQUARED_LEVELS, Figure, Threshold
 
 SCORES = ("score", "clean:score")
 FLAGS = ("flagged", "clean:flagged")

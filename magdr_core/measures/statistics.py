@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 from scipy.stats import rankdata
 
-from magdr_core.components.figure import Figure
+from magdr_core.components.figure import LEVELS_PER_UNIT, Figure
 from magdr_core.components.objective import SUCCESS
 from magdr_core.errors import MagdrError, one_line, suggestion
 from magdr_core.isolation import interrupts
-from magdr_core.measures.definitions import LEVELS_PER_UNIT
 from magdr_core.measures.evasion import kept_behind, kept_share, success_undetected, undetected
 from magdr_core.measures.intervals import Known, PairedChange, Ratio, Share, Statistic, mean_of
 from magdr_core.measures.thresholds import Array, scores_needed, threshold_at_fpr

@@ -24,6 +24,7 @@ from magdr_core.components.weights import file_sha256, resolve_weights
 from magdr_core.errors import MagdrError, RegistryError, one_line, suggestion
 from magdr_core.files.remote import is_remote
 from magdr_core.files.user_files import user_path
+from magdr_core.hosting.discovery import BUILTIN
 from magdr_core.hosting.manager import Entry, PluginHost
 from magdr_core.magdr.chains import chain_count
 from magdr_core.registry.composition import default_of
@@ -161,7 +162,7 @@ class Resolver:
             remedy = f"; pip install {spec.extra!r}" if spec.extra else ""
             raise RegistryError(f"{entry.name} needs {', '.join(spec.missing)}, not installed here{remedy}")
         given = dict(instance.params)
-        if instance.use == "magdr":
+        if spec.composed:
             self._check_composition()
             accepted = {*spec.needs, *spec.schema.model_fields}
             given = {k: v for k, v in self.registry.composition.items() if k in accepted} | given
@@ -206,9 +207,14 @@ class Resolver:
         identity.update(self.host.kind(instance.kind).identity(spec, instance))
         return Resolved(instance, entry, params, needs, identity, defaults)
 
+    def composed(self) -> list[Entry]:
+        """The components that `[magdr]` is for: the built-in ones, and those of plugins that are loaded."""
+        self.host.load(BUILTIN)
+        return [entry for entry in self.host.entries() if entry.spec.composed]
+
     def _check_composition(self) -> None:
-        """Every key of `[magdr]` must be a parameter or a need of MagDR's detector or defense."""
-        specs = [self.host.find(kind, "magdr").spec for kind in ("detector", "defense")]
+        """Every key of `[magdr]` must be a parameter or a need of a component that it is for."""
+        specs = [entry.spec for entry in self.composed()]
         known = {name for spec in specs for name in (*spec.needs, *spec.schema.model_fields)}
         for name in self.registry.composition:
             if name not in known:

@@ -26,16 +26,16 @@ from magdr_core.report.formatting import (
     Table,
     TableLine,
     column,
-    levels,
-    number,
     percent,
     shown,
+    values_of,
     whole_percent,
 )
 from magdr_core.results.cell import ADAPTIVE
 
 _SHARES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
-_levels = number(DEFINITIONS["defense", "mse_o"].digits)
+_DISRUPTION = DEFINITIONS["detector", "mse_o"]
+_disruption = values_of(_DISRUPTION)
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def _draw(title: str, curves: Sequence[Curve], name: str) -> Markup:
         best = [("best of all modes, undetected,", *curve.pooled)] if curve.pooled else []
         drawn, apart = (
             tuple(
-                Point(levels(d).value, r.value, f"{curve.component}, {words} {_said(d, r)}")
+                Point(_DISRUPTION.factor * d.value, r.value, f"{curve.component}, {words} {_said(d, r)}")
                 for words, d, r in some
             )
             for some in (along, best)
@@ -142,7 +142,7 @@ def _draw(title: str, curves: Sequence[Curve], name: str) -> Markup:
 
 
 def _said(disruption: FigureValue, caught: FigureValue) -> str:
-    return f"output MSE {_levels(levels(disruption).value)}, {percent(caught.value)} detected"
+    return f"output MSE {_disruption(disruption.value)}, {percent(caught.value)} detected"
 
 
 # -- the tables -----------------------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from magdr_core.measures.definitions import DISRUPTION, SQUARED_LEVELS
 from magdr_core.report.figures import CLEAN_IMAGES, Figures
 from magdr_core.report.formatting import Block, Column, Table, TableLine, number, shown
 from magdr_core.results.channel_grid import channel_lines, channels_of
@@ -30,11 +29,9 @@ def channel_table(figures: Figures, task: str) -> Table | None:
         title = "Clean images" if clean else line.condition.label
         block = blocks.setdefault(title, Block(title, line.condition.strength, [], compared=False))
         whose = "" if line.role == "attack" else f"{line.component}: "
-        # One unit on the page: of attacks the table of results has others.
-        squared = line.figure.unit == DISRUPTION
-        unit, digits = (SQUARED_LEVELS, 1) if squared else (line.figure.unit, line.figure.digits)
-        made = TableLine(f"{whose}{line.figure.name}", unit)
-        own = Column("", show=number(digits), in_levels=squared)
+        told = line.figure.told
+        made = TableLine(f"{whose}{told.name}", told.unit)
+        own = Column("", show=number(told.digits), factor=line.figure.factor)
         for value in line.values.values():
             made.fields.append(shown(value, own, failed=False, seeds=len(figures.seeds(task))))
         block.lines.append(made)

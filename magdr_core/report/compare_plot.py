@@ -35,7 +35,7 @@ def forest(rows: Sequence[Compared], title: str, name: str) -> Markup | None:
         blocks.setdefault(row.place.where.partition(", ")[2], []).append(row)
     left, right = ("worse", "better") if drawn[0].higher_is_better else ("better", "worse")
     more = f" Of {len(differing)} differences the {_MOST} largest." if len(differing) > _MOST else ""
-    largest = max(abs(v) for row in drawn for v in (row.difference, *(_ends(row) or ())))
+    largest = max(abs(v) for row in drawn for v in (_difference(row), *(_ends(row) or ())))
     chart = Forest(
         title=title,
         described="; ".join(_told(row) for own in blocks.values() for row in own) + "." + more,
@@ -50,11 +50,17 @@ def forest(rows: Sequence[Compared], title: str, name: str) -> Markup | None:
 
 def _row(row: Compared) -> ForestRow:
     colour, shape = _LOOKS[row.verdict]
-    return ForestRow(row.place.component, _told(row), row.difference, _ends(row), MarkStyle(colour, shape))
+    return ForestRow(row.place.component, _told(row), _difference(row), _ends(row), MarkStyle(colour, shape))
+
+
+def _difference(row: Compared) -> float:
+    return row.figure.factor * row.difference
 
 
 def _ends(row: Compared) -> Interval | None:
-    return None if math.isnan(row.low) or math.isnan(row.high) else (row.low, row.high)
+    if math.isnan(row.low) or math.isnan(row.high):
+        return None
+    return row.figure.factor * row.low, row.figure.factor * row.high
 
 
 def _told(row: Compared) -> str:

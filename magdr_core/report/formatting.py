@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from magdr_core.measures.definitions import DEFINITIONS, DISRUPTION, LEVELS_PER_UNIT, Definitions
+from magdr_core.components.figure import Figure
+from magdr_core.measures.definitions import DEFINITIONS, Definitions
 from magdr_core.results.frame import AttackCondition, FigureValue
 
 Format = Callable[[float], str]
@@ -53,10 +54,10 @@ def seconds(value: float) -> str:
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def levels(figure: FigureValue) -> FigureValue:
-    """A squared error on [-1,1] in squared levels of 0 to 255, as all others of the page are."""
-    scale = LEVELS_PER_UNIT**2
-    return replace(figure, value=figure.value * scale, low=figure.low * scale, high=figure.high * scale)
+def values_of(figure: Figure) -> Format:
+    """Values of results.csv as a reader is told them."""
+    show = number(figure.told.digits)
+    return lambda value: show(figure.factor * value)
 
 
 def in_words(figure: FigureValue) -> str:
@@ -103,8 +104,8 @@ class Column:
     """False where the undefended reference is best by definition, so that marking it would say nothing."""
     group: str = ""
     """What stands above it and its neighbours of the same group."""
-    in_levels: bool = False
-    """Whether figures on [-1,1] are shown in squared levels."""
+    factor: float = 1.0
+    """By what values are multiplied for the page's unit."""
 
 
 def column(
@@ -127,10 +128,8 @@ def column(
     """
     figure = definitions[role, metric]
     better = figure.better if judged and figure.better != "neither" else None
-    digits = figure.digits
-    if figure.unit == DISRUPTION:
-        digits, more = DEFINITIONS["defense", "mse_o"].digits, {"in_levels": True, **more}
-    return Column(title, detail, better, show or number(digits), **more)
+    show = show or number(figure.told.digits)
+    return Column(title, detail, better, show, **{"factor": figure.factor, **more})
 
 
 @dataclass(frozen=True)
@@ -200,7 +199,7 @@ def shown(figure: FigureValue | None, column: Column, *, failed: bool, seeds: in
     """A figure as text; missing ones say whether their cell failed."""
     if figure is None:
         return Shown(text="failed", failed=True) if failed else Shown()
-    figure = levels(figure) if column.in_levels else figure
+    figure = figure.times(column.factor)
     words = in_words(figure) if column.show is percent else ""
     if words:
         text, interval = whole_percent(figure.value), words

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from magdr_core.measures.definitions import LEVELS_PER_UNIT
+from magdr_core.measures.definitions import DEFINITIONS
 from magdr_core.report.figures import FINE_POINT, IDENTITY, AttackCondition, Figures, Variant
 from magdr_core.results.cell import ADAPTIVE
 
@@ -47,6 +47,5 @@ def _undefended(figures: Figures, task: str, condition: AttackCondition) -> floa
     undefended = figures.get(task, condition, "defense", IDENTITY, "mse_o")
     if undefended is not None:
         return undefended.value
-    # The attack's own row has the same error on [-1,1], which is 127.5 levels a unit.
-    own = figures.get(task, condition, "attack", condition.attack, "mse_o")
-    return own.value * LEVELS_PER_UNIT**2 if own is not None else -1.0
+    own = figures.get(task, condition, "attack", condition.attack, "mse_o")  # the same in another unit
+    return own.value * DEFINITIONS["attack", "mse_o"].factor if own is not None else -1.0

@@ -16,6 +16,9 @@ from magdr_core.results.cell import CellResult
 from magdr_core.results.columns import Row
 from magdr_core.results.recorded import RecordedRun
 
+_METHODS = {"magdr": "MagDR"}
+"""How methods are written, by what `use` says."""
+
 
 @dataclass(frozen=True)
 class RunData:
@@ -51,7 +54,7 @@ class RunData:
     @property
     def method(self) -> str:
         """What sentences call that method."""
-        return " or ".join("MagDR" if use == "magdr" else use for use in self.ours) or "no method"
+        return " or ".join(_METHODS.get(use, use) for use in self.ours) or "no method"
 
     def uses(self, kind: str) -> dict[str, str]:
         """The component that each of the registry's labels of a kind stands for, whatever it is called."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from magdr_core.measures.definitions import DISRUPTION, ROLES, SQUARED_LEVELS
+from magdr_core.measures.definitions import ROLES
 from magdr_core.report.figures import CLEAN_IMAGES, Figures
 from magdr_core.report.formatting import Block, Table
 from magdr_core.report.table_model import NOISE, Source, lines, source, table
@@ -40,8 +40,7 @@ def _sources(figures: Figures, task: str, role: str) -> list[Source]:
     found = []
     for figure in definitions.of(role):
         for variant in figures.variants(task, figure.name):
-            unit = SQUARED_LEVELS if figure.unit == DISRUPTION else figure.unit  # one unit on the page
-            detail = ", ".join(filter(None, [str(variant), unit]))
+            detail = ", ".join(filter(None, [str(variant), figure.told.unit]))
             # The metric may be another role's, too.
             there = any(
                 figures.get(task, condition, role, component, figure.name, variant)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from magdr_core.results.cell import ADAPTIVE, ATTACK, CLEAN, CellResult, Facts
-from magdr_core.results.columns import Row
-from magdr_core.results.recorded import read_rows
+from magdr_core.results.columns import Row, read_rows
 from magdr_core.results.variant import BEST_F1, Variant
 
 NONE = "none"
@@ -88,6 +87,11 @@ class FigureValue:
     def overlaps(self, other: FigureValue) -> bool:
         """Whether the intervals share a point; without intervals nothing is known, so yes."""
         return not (self.low > other.high or other.low > self.high)
+
+    def times(self, factor: float) -> FigureValue:
+        """In another unit, that of `Figure.told` say."""
+        value, low, high = (factor * number for number in (self.value, self.low, self.high))
+        return replace(self, value=value, low=low, high=high)
 
     def text(self, form: str) -> str:
         """`value [low, high]`, each in a format such as `.3f`."""

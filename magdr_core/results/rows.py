@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from magdr_core.components.figure import ADJUSTED_P, Figure
+from magdr_core.components.figure import ADJUSTED_P, LEVELS_PER_UNIT, Figure
 from magdr_core.components.fingerprints import digest
 from magdr_core.components.objective import SUCCESS
 from magdr_core.errors import MagdrError
-from magdr_core.measures.definitions import DEFINITIONS, LEVELS_PER_UNIT, ROLES, Definitions
+from magdr_core.measures.definitions import DEFINITIONS, ROLES, Definitions
 from magdr_core.measures.statistics import holm, sign_flip_p
 from magdr_core.results.cell import CellResult, as_cells
 from magdr_core.results.columns import OF_FACTS, Row, in_order

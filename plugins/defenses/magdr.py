@@ -14,6 +14,7 @@ def magdr_defenses() -> list[DefenseSpec]:
             name="magdr",
             build=MagDR,
             version=2,
+            composed=True,
             cite="Chen et al., MagDR, CVPR 2021, Algorithm 1 and Fig. 2",
             needs={
                 "detector": Need("detector", calibrated=True),

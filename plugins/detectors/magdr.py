@@ -14,6 +14,7 @@ def magdr_detectors() -> list[DetectorSpec]:
             name="magdr",
             build=MagDRDetector,
             cite="Chen et al., MagDR, CVPR 2021, Eq. 4-7 and 9",
+            composed=True,
             gradient="straight-through",  # JPEG among the f_k rounds; counted votes have none, and say so
             needs={
                 "parser": Need("parser"),

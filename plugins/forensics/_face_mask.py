@@ -7,9 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from magdr_core.functional import join_parts
-
-from ._recovery import FACE
+from magdr_core.functional import FACE, join_parts
 
 
 class FaceMask:

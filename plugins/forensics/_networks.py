@@ -7,7 +7,6 @@ clean and adversarial pictures would else share their statistics.
 from __future__ import annotations
 
 import math
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +15,7 @@ from torch.nn import functional as F
 from magdr_core.api import TrainedOn
 from magdr_core.functional import in_pieces
 
-Norm = Literal["group", "instance"]
+from ..networks.layers import Norm, halved, layer
 
 GAIN = 8.0
 """Of the high-pass that networks are shown beside the picture."""
@@ -28,25 +27,6 @@ def with_detail(x: Tensor) -> Tensor:
     rows = padded[:, :, :-2] + padded[:, :, 1:-1] + padded[:, :, 2:]
     mean = (rows[..., :-2] + rows[..., 1:-1] + rows[..., 2:]) / 9
     return torch.cat([2 * x - 1, GAIN * (x - mean)], 1)
-
-
-def halved(y: Tensor) -> Tensor:
-    """The mean of each 2x2 square, `[B,C,H,W]` -> `[B,C,H//2,W//2]`: as `avg_pool2d` has it, of which a
-    pass forward and back costs a multiple on a processor."""
-    y = y[..., : y.shape[2] // 2 * 2, : y.shape[3] // 2 * 2]
-    rows = y[..., ::2, :] + y[..., 1::2, :]
-    return (rows[..., ::2] + rows[..., 1::2]) / 4
-
-
-def norm_of(channels: int, norm: Norm = "group") -> nn.GroupNorm:
-    return nn.GroupNorm(channels if norm == "instance" else math.gcd(8, channels), channels)
-
-
-def layer(inp: int, out: int, norm: Norm = "group") -> nn.Sequential:
-    """A 3x3 convolution, norm and SiLU."""
-    return nn.Sequential(
-        nn.Conv2d(inp, out, 3, padding=1, bias=False), norm_of(out, norm), nn.SiLU(inplace=True)
-    )
 
 
 class Verdict(nn.Linear):

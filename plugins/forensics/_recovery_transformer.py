@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ._recovery import LOG_VARIANCE, Parser, Recovery, patch_side
+from ..networks.recovery import LOG_VARIANCE
+from ._recovery import Parser, Recovery, patch_side
 
 DEPTH, DECODER_DEPTH = 4, 2
 """Blocks of the encoder and of the decoder."""

@@ -10,10 +10,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from magdr_core.api import TrainedOn
-from magdr_core.functional import in_pieces, join_parts
+from magdr_core.functional import FACE, in_pieces, join_parts
 
-from ._networks import Verdict, halved, layer, with_detail
-from ._recovery import FACE, Parser, Recovery
+from ..networks.layers import halved, layer
+from ._networks import Verdict, with_detail
+from ._recovery import Parser, Recovery
 
 Guide = Callable[[Tensor], Tensor]
 """From pictures `[B,3,H,W]` to further channels `[B,G,H,W]`."""

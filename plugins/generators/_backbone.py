@@ -9,11 +9,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Annotated
 
 import torch
 from torch import Tensor, nn
 
-from magdr_core.api import Condition, DataError
+from magdr_core.api import Condition, DataError, Field
+
+Width = Annotated[int, Field(ge=4, le=256)]
+"""Channels after the first convolution."""
+
+Blocks = Annotated[int, Field(ge=1, le=16)]
+"""Residual blocks."""
+
+Size = Annotated[int, Field(ge=16, le=1024, multiple_of=4)]
+"""Native side of the pictures, in pixels."""
 
 STALE_KEYS = ("running_mean", "running_var", "num_batches_tracked")
 """Old checkpoints hold the running statistics of their instance norms; they were never used."""

@@ -7,17 +7,14 @@ StarGAN, whose last convolution gives four channels, an attention mask and a col
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated
-
 import torch
 from torch import Tensor, nn
 
-from magdr_core.api import Condition, Field, GeneratorSpec, Weights, hookimpl, load_state
+from magdr_core.api import Condition, GeneratorSpec, Weights, hookimpl
 from magdr_core.functional import clamp_inclusive
 
-from ._backbone import STALE_KEYS, head, made_with, stages, with_condition
-from .stargan import Attributes, StarGAN
+from ._backbone import Blocks, Size, Width, head, stages, with_condition
+from .stargan import Attributes, StarGAN, loaded
 
 MAGDR_API = 1
 
@@ -28,6 +25,8 @@ class AGGAN(StarGAN):
     Args:
         attributes, width, blocks, size: as of :class:`.stargan.StarGAN`.
     """
+
+    channels = 4
 
     def __init__(self, attributes: tuple[str, ...], *, width: int, blocks: int, size: int) -> None:
         super().__init__(attributes, width=width, blocks=blocks, size=size)
@@ -52,22 +51,13 @@ class AGGAN(StarGAN):
         return [*kept, *self._heads(y)]
 
 
-def remedy(state: Mapping[str, Tensor], conditions: int, *, width: int, blocks: int) -> str:
-    """What a state dict that does not fit is, for the message: a StarGAN's, or what it was made with."""
-    told = made_with(state, "main.", conditions, width=width, blocks=blocks)
-    last = state.get(f"main.{15 + blocks}.weight")
-    if not told and last is not None and last.shape[:1] == (3,):
-        return 'It is a StarGAN\'s file: use = "stargan"'
-    return told
-
-
 def aggan(
     *,
     weights: Weights = "random",
     attributes: Attributes = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Male", "Young"),
-    width: Annotated[int, Field(ge=4, le=256)] = 64,
-    blocks: Annotated[int, Field(ge=1, le=16)] = 6,
-    size: Annotated[int, Field(ge=16, le=1024, multiple_of=4)] = 128,
+    width: Width = 64,
+    blocks: Blocks = 6,
+    size: Size = 128,
 ) -> AGGAN:
     """Face editing by attribute labels that copies what its attention leaves out; the published layout.
 
@@ -79,14 +69,7 @@ def aggan(
         size: native side of the pictures, in pixels.
     """
     net = AGGAN(attributes, width=width, blocks=blocks, size=size)
-    count = len(attributes)
-    load_state(
-        net,
-        weights,
-        stale=STALE_KEYS,
-        remedy=lambda state: remedy(state, count, width=width, blocks=blocks),
-    )
-    return net.eval()
+    return loaded(net, weights, width=width, blocks=blocks)
 
 
 @hookimpl

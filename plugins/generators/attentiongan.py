@@ -9,25 +9,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from magdr_core.api import (
-    Batch,
     Condition,
     DataError,
-    Field,
     GeneratorSpec,
-    SampleRng,
     Weights,
     hookimpl,
     load_state,
 )
-from magdr_core.functional import PARTS, part_index
 
+from ._backbone import Blocks, Size, Width
+from ._regions import Unconditional
 from .cyclegan import TARGET
 
 MAGDR_API = 1
@@ -53,7 +50,7 @@ class Block(nn.Module):
         return x + F.instance_norm(self.conv2(_mirrored(y, 1)))
 
 
-class AttentionGAN(nn.Module):
+class AttentionGAN(Unconditional):
     """One direction of a pair of generators. It takes no condition (C = 0).
 
     Args:
@@ -62,10 +59,8 @@ class AttentionGAN(nn.Module):
         size: native side; any multiple of 4 from 16 on works.
     """
 
-    condition_names: tuple[str, ...] = ()
-
     def __init__(self, *, width: int, blocks: int, size: int) -> None:
-        super().__init__()
+        super().__init__(TARGET)
         self.size = size
         self.conv1 = nn.Conv2d(3, width, 7)
         self.conv2 = nn.Conv2d(width, 2 * width, 3, 2, 1)
@@ -77,9 +72,6 @@ class AttentionGAN(nn.Module):
                 self.add_module(f"deconv{i}_{branch}", up)
         self.deconv3_content = nn.Conv2d(width, 3 * IMAGES, 7)
         self.deconv3_attention = nn.Conv2d(width, IMAGES + 1, 1)
-        target = torch.zeros(len(PARTS), dtype=torch.bool)
-        target[[part_index(part) for part in TARGET]] = True
-        self.register_buffer("target", target, persistent=False)
 
     def _encoded(self, x: Tensor) -> list[Tensor]:
         """Sides H, H/2, H/4, and H/4 again after the blocks."""
@@ -120,17 +112,6 @@ class AttentionGAN(nn.Module):
         first, second, _, last = self._encoded(x)
         return [first, second, last, self._heads(last)[1]]
 
-    def edited(self, c: Condition) -> Tensor:
-        """Bool `[B,N]`: the face, without hair, neck, cloth, background and hat, as of CycleGAN."""
-        target = self.target
-        assert isinstance(target, Tensor)
-        return target.expand(len(c), -1)
-
-    def draw(self, batch: Batch, rng: SampleRng) -> Condition:
-        """The empty condition `[B,0]`: every face is translated."""
-        nothing = batch.images.new_zeros(len(batch), 0)
-        return Condition(nothing, nothing.bool())
-
 
 _BLOCK = re.compile(r"resnet_blocks\.\d+\.conv2\.weight")
 
@@ -155,9 +136,9 @@ def made_with(state: Mapping[str, Tensor], *, width: int, blocks: int) -> str:
 def attentiongan(
     *,
     weights: Weights = "random",
-    width: Annotated[int, Field(ge=4, le=256)] = 64,
-    blocks: Annotated[int, Field(ge=1, le=16)] = 9,
-    size: Annotated[int, Field(ge=16, le=1024, multiple_of=4)] = 256,
+    width: Width = 64,
+    blocks: Blocks = 9,
+    size: Size = 256,
 ) -> AttentionGAN:
     """Translation from one domain to another (a face swap between two persons, say); the published layout.
 

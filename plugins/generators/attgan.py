@@ -26,9 +26,10 @@ from magdr_core.api import (
     hookimpl,
     load_state,
 )
-from magdr_core.functional import PARTS, part_index
+from magdr_core.functional import PARTS
 
 from ._layers import RunningNorm2d
+from ._regions import EditsByCondition
 from .stargan import HAIR_COLOURS, Attributes
 from .stargan import TARGETS as STARGAN_TARGETS
 
@@ -67,7 +68,7 @@ class Stage(nn.Module):
         return y
 
 
-class AttGAN(nn.Module):
+class AttGAN(EditsByCondition):
     """The generator: an encoder, and a decoder that is told the attributes.
 
     Args:
@@ -83,7 +84,7 @@ class AttGAN(nn.Module):
     def __init__(
         self, attributes: tuple[str, ...], *, width: int, shortcut: int, inject: int, size: int
     ) -> None:
-        super().__init__()
+        super().__init__([TARGETS.get(name, PARTS) for name in attributes])
         self.condition_names = attributes
         self.size, self.shortcut, self.inject = size, shortcut, inject
         widths = [3, *(width * 2**i for i in range(LAYERS))]
@@ -103,10 +104,6 @@ class AttGAN(nn.Module):
             channels = after + (after // 2) * (i < shortcut) + len(attributes) * (i < inject)
         stages.append(Stage(nn.ConvTranspose2d(channels, 3, 4, 2, 1), nn.Tanh()))
         self.dec_layers = nn.ModuleList(stages)
-        targets = torch.zeros(len(attributes), len(PARTS), dtype=torch.bool)
-        for i, name in enumerate(attributes):
-            targets[i, [part_index(part) for part in TARGETS.get(name, PARTS)]] = True
-        self.register_buffer("targets", targets, persistent=False)
         exclusive = torch.zeros(len(attributes), len(attributes), dtype=torch.bool)
         for i, one in enumerate(attributes):
             for j, other in enumerate(attributes):
@@ -157,11 +154,6 @@ class AttGAN(nn.Module):
     def features(self, x: Tensor, c: Condition) -> list[Tensor]:
         """Activations of the encoder's stages: sides H/2 to H/32."""
         return self.encode(x)
-
-    def edited(self, c: Condition) -> Tensor:
-        targets = self.targets
-        assert isinstance(targets, Tensor)
-        return (c.changed[:, :, None] & targets).any(1)
 
     def draw(self, batch: Batch, rng: SampleRng) -> Condition:
         """One attribute flipped per image, each equally likely; one that is switched on switches off those

@@ -9,32 +9,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated
 
-import torch
 from torch import Tensor, nn
 
 from magdr_core.api import (
-    Batch,
     Condition,
     DataError,
-    Field,
     GeneratorSpec,
-    SampleRng,
     Weights,
     hookimpl,
     load_state,
 )
-from magdr_core.functional import PARTS, part_index
+
+from ._backbone import STALE_KEYS, Blocks, Size, Width
+from ._regions import Unconditional
 
 MAGDR_API = 1
 
 # The target region M_c: the face, without hair, neck, cloth, background and hat.
 TARGET = ("skin", "brows", "eyes", "glasses", "ears", "nose", "mouth")
-
-# Checkpoints of before April 2018 hold the running statistics of their instance norms; the public loader
-# drops them as well.
-STALE_KEYS = ("running_mean", "running_var", "num_batches_tracked")
 
 
 class ResidualBlock(nn.Module):
@@ -61,7 +54,7 @@ class ResidualBlock(nn.Module):
         return x + self.conv_block(x)
 
 
-class CycleGAN(nn.Module):
+class CycleGAN(Unconditional):
     """One direction of a pair of generators, A to B. It takes no condition (C = 0).
 
     Args:
@@ -71,10 +64,8 @@ class CycleGAN(nn.Module):
         size: native side; any multiple of 4 from 8 on works.
     """
 
-    condition_names: tuple[str, ...] = ()
-
     def __init__(self, *, width: int, blocks: int, dropout: bool, size: int) -> None:
-        super().__init__()
+        super().__init__(TARGET)
         self.size = size
         layers: list[nn.Module] = [
             nn.ReflectionPad2d(3),
@@ -97,9 +88,6 @@ class CycleGAN(nn.Module):
             ]
         layers += [nn.ReflectionPad2d(3), nn.Conv2d(width, 3, 7), nn.Tanh()]
         self.model = nn.Sequential(*layers)
-        target = torch.zeros(len(PARTS), dtype=torch.bool)
-        target[[part_index(part) for part in TARGET]] = True
-        self.register_buffer("target", target, persistent=False)
 
     def _input(self, x: Tensor) -> Tensor:
         height, width = x.shape[2:]
@@ -121,16 +109,6 @@ class CycleGAN(nn.Module):
             elif isinstance(layer, nn.ReLU) and len(kept) < 2:
                 kept.append(y)
         return kept
-
-    def edited(self, c: Condition) -> Tensor:
-        target = self.target
-        assert isinstance(target, Tensor)
-        return target.expand(len(c), -1)
-
-    def draw(self, batch: Batch, rng: SampleRng) -> Condition:
-        """The empty condition `[B,0]`: every face is replaced."""
-        nothing = batch.images.new_zeros(len(batch), 0)
-        return Condition(nothing, nothing.bool())
 
 
 _SECOND = re.compile(r"model\.\d+\.conv_block\.(5|6)\.weight")
@@ -158,10 +136,10 @@ def made_with(state: Mapping[str, Tensor], *, width: int, blocks: int, dropout: 
 def cyclegan(
     *,
     weights: Weights = "builtin:cyclegan-faces64",
-    width: Annotated[int, Field(ge=4, le=256)] = 32,
-    blocks: Annotated[int, Field(ge=1, le=16)] = 4,
+    width: Width = 32,
+    blocks: Blocks = 4,
     dropout: bool = False,
-    size: Annotated[int, Field(ge=16, le=1024, multiple_of=4)] = 64,
+    size: Size = 64,
 ) -> CycleGAN:
     """Face replacement, identity A by B; the default weights know two drawn persons at 64 px.
 

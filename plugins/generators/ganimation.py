@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +18,6 @@ from magdr_core.api import (
     Batch,
     Condition,
     DataError,
-    Field,
     GeneratorSpec,
     SampleRng,
     Weights,
@@ -27,10 +25,11 @@ from magdr_core.api import (
     hookimpl,
     load_state,
 )
-from magdr_core.functional import PARTS, clamp_inclusive, part_index
+from magdr_core.functional import clamp_inclusive
 
-from ._backbone import STALE_KEYS, backbone, head, made_with, stages, with_condition
+from ._backbone import STALE_KEYS, Blocks, Size, Width, backbone, head, made_with, stages, with_condition
 from ._expressions import ACTION_UNITS, draw_expression
+from ._regions import EditsByCondition
 
 MAGDR_API = 1
 
@@ -51,7 +50,7 @@ CHANGED = 0.05
 _RENAMED = {"im_reg.": "img_reg.", "im_att.": "attetion_reg."}
 
 
-class GANimation(nn.Module):
+class GANimation(EditsByCondition):
     """The generator: the backbone of StarGAN with a colour head and an attention head.
 
     Args:
@@ -64,16 +63,12 @@ class GANimation(nn.Module):
     condition_names = ACTION_UNITS
 
     def __init__(self, *, width: int, blocks: int, size: int, saturate: bool) -> None:
-        super().__init__()
+        super().__init__([TARGETS[name] for name in ACTION_UNITS])
         self.size = size
         self.saturate = saturate
         self.main = nn.Sequential(*backbone(len(ACTION_UNITS), width=width, blocks=blocks))
         self.img_reg = nn.Sequential(head(width, 3), nn.Tanh())
         self.attetion_reg = nn.Sequential(head(width, 1), nn.Sigmoid())  # as its authors spell it
-        targets = torch.zeros(len(ACTION_UNITS), len(PARTS), dtype=torch.bool)
-        for i, name in enumerate(ACTION_UNITS):
-            targets[i, [part_index(part) for part in TARGETS[name]]] = True
-        self.register_buffer("targets", targets, persistent=False)
 
     def _heads(self, y: Tensor) -> tuple[Tensor, Tensor]:
         attention = self.attetion_reg(y)
@@ -97,11 +92,6 @@ class GANimation(nn.Module):
         what the heads say: the colour image `[B,3,H,W]` and the attention mask `[B,1,H,W]`, both in [0,1]."""
         kept, y = stages(self.main, with_condition(x, c, "GANimation"))
         return [*kept, *self._heads(y)]
-
-    def edited(self, c: Condition) -> Tensor:
-        targets = self.targets
-        assert isinstance(targets, Tensor)
-        return (c.changed[:, :, None] & targets).any(1)
 
     def draw(self, batch: Batch, rng: SampleRng) -> Condition:
         """Another expression per image: the mouth always moves, brows and eyes often.
@@ -143,9 +133,9 @@ def published(state: dict[str, Tensor]) -> Mapping[str, Tensor]:
 def ganimation(
     *,
     weights: Weights = "builtin:ganimation-faces64",
-    width: Annotated[int, Field(ge=4, le=256)] = 32,
-    blocks: Annotated[int, Field(ge=1, le=16)] = 4,
-    size: Annotated[int, Field(ge=16, le=1024, multiple_of=4)] = 64,
+    width: Width = 32,
+    blocks: Blocks = 4,
+    size: Size = 64,
     saturate: bool = False,
 ) -> GANimation:
     """Facial reenactment by 17 action units; the default weights animate procedural faces at 64 px.

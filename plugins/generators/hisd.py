@@ -31,9 +31,11 @@ from magdr_core.api import (
     hookimpl,
     load_state,
 )
-from magdr_core.functional import PARTS, clamp_inclusive, part_index
+from magdr_core.functional import PARTS, clamp_inclusive
 
+from ._backbone import Size
 from ._hisd import Down, Extractors, Mapper, Translator, Up
+from ._regions import EditsByCondition
 
 MAGDR_API = 1
 
@@ -62,7 +64,7 @@ def tag_of(name: str) -> str:
     return name.rpartition("_")[0]
 
 
-class HiSD(nn.Module):
+class HiSD(EditsByCondition):
     """The generator. An entry of the condition counts where it is changed and not 0; a tag without any is
     left as it is. Its styles `[B,T,S]` are the condition's code; without a code they are mapped from one
     fixed draw of noise, the same for every picture.
@@ -91,7 +93,7 @@ class HiSD(nn.Module):
         noise: int,
         size: int,
     ) -> None:
-        super().__init__()
+        super().__init__([TARGETS.get(tag_of(name), PARTS) for name in attributes])
         self.condition_names = attributes
         self.size, self.noise = size, noise
         tags = list(dict.fromkeys(tag_of(name) for name in attributes))
@@ -106,10 +108,6 @@ class HiSD(nn.Module):
         self.extractors = Extractors(extractor, len(tags), style)
         self.translators = nn.ModuleList(Translator(4 * width, width, layers, style) for _ in tags)
         self.mappers = nn.ModuleList(Mapper(noise, style, style, len(group)) for group in self.groups)
-        targets = torch.zeros(len(attributes), len(PARTS), dtype=torch.bool)
-        for i, name in enumerate(attributes):
-            targets[i, [part_index(part) for part in TARGETS.get(tag_of(name), PARTS)]] = True
-        self.register_buffer("targets", targets, persistent=False)
         fixed = SampleRng(0, "style", ("hisd",)).normal(noise)
         self.register_buffer("fixed", fixed, persistent=False)
 
@@ -162,11 +160,9 @@ class HiSD(nn.Module):
             kept.append(y)
         return kept
 
-    def edited(self, c: Condition) -> Tensor:
-        """Bool `[B,N]`: the parts of the tags that are asked for."""
-        targets = self.targets
-        assert isinstance(targets, Tensor)
-        return ((c.changed & (c.values > 0.5))[:, :, None] & targets).any(1)
+    def asked(self, c: Condition) -> Tensor:
+        """Bool `[B,C]`: what is to be there that was not."""
+        return c.changed & (c.values > 0.5)
 
     def draw(self, batch: Batch, rng: SampleRng) -> Condition:
         """One attribute per image that it does not show already, each equally likely, in a style of its own.
@@ -256,7 +252,7 @@ def hisd(
     ),
     style: Annotated[int, Field(ge=4, le=1024)] = 256,
     noise: Annotated[int, Field(ge=1, le=1024)] = 32,
-    size: Annotated[int, Field(ge=16, le=1024, multiple_of=4)] = 256,
+    size: Size = 256,
 ) -> HiSD:
     """Face editing by tags, in a drawn style or in another picture's; the published layout at 256 px.
 

@@ -23,9 +23,10 @@ from magdr_core.api import (
     hookimpl,
     load_state,
 )
-from magdr_core.functional import PARTS, constant, part_index
+from magdr_core.functional import constant
 
-from ._backbone import backbone, head, stages
+from ._backbone import Blocks, Size, backbone, head, stages
+from ._regions import EditsByCondition
 
 MAGDR_API = 1
 
@@ -38,7 +39,7 @@ AREAS: dict[str, tuple[tuple[float, float, float, float], tuple[str, ...]]] = {
 face cut, whose oval is about .63 of the side."""
 
 
-class Inpainter(nn.Module):
+class Inpainter(EditsByCondition):
     """Fills the rectangles that the condition names, one or several; outside of them it changes nothing.
 
     Args:
@@ -51,13 +52,9 @@ class Inpainter(nn.Module):
     additive = True
 
     def __init__(self, *, width: int, blocks: int, size: int) -> None:
-        super().__init__()
+        super().__init__([names for _, names in AREAS.values()])
         self.size = size
         self.main = nn.Sequential(*backbone(1, width=width, blocks=blocks), head(width, 3), nn.Tanh())
-        parts = torch.zeros(len(AREAS), len(PARTS), dtype=torch.bool)
-        for row, (_, names) in enumerate(AREAS.values()):
-            parts[row, [part_index(name) for name in names]] = True
-        self.register_buffer("parts", parts, persistent=False)
 
     @staticmethod
     def missing(c: Condition, side: int) -> Tensor:
@@ -67,8 +64,8 @@ class Inpainter(nn.Module):
         for (top, left, bottom, right), _ in AREAS.values():
             rows, columns = (places >= top) & (places < bottom), (places >= left) & (places < right)
             areas.append(rows[:, None] & columns)
-        asked = (c.values > 0.5)[:, :, None, None] & torch.stack(areas)
-        return asked.any(1, keepdim=True).to(c.values)
+        chosen = (c.values > 0.5)[:, :, None, None] & torch.stack(areas)
+        return chosen.any(1, keepdim=True).to(c.values)
 
     def _input(self, x: Tensor, missing: Tensor) -> Tensor:
         if x.shape[2] != x.shape[3] or x.shape[2] % 4:
@@ -90,11 +87,9 @@ class Inpainter(nn.Module):
         """Activations of the first two stages and of the last residual block: sides H, H/2 and H/4."""
         return stages(self.main, self._input(x, self.missing(c, x.shape[3]).to(x)))[0]
 
-    def edited(self, c: Condition) -> Tensor:
-        """Bool `[B,N]`: the parts in the rectangles that are to be filled."""
-        parts = self.parts
-        assert isinstance(parts, Tensor)
-        return ((c.values > 0.5)[:, :, None] & parts).any(1)
+    def asked(self, c: Condition) -> Tensor:
+        """Bool `[B,C]`: the rectangles that are to be filled."""
+        return c.values > 0.5
 
     def draw(self, batch: Batch, rng: SampleRng) -> Condition:
         """One rectangle per image, each equally likely."""
@@ -116,8 +111,8 @@ def inpaint(
     *,
     weights: Weights = "random",
     width: Annotated[int, Field(ge=4, le=128)] = 16,
-    blocks: Annotated[int, Field(ge=1, le=16)] = 4,
-    size: Annotated[int, Field(ge=16, le=1024, multiple_of=4)] = 64,
+    blocks: Blocks = 4,
+    size: Size = 64,
 ) -> Inpainter:
     """Fills the eyes, the mouth or one half of a face from what is around.
 

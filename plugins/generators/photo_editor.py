@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Annotated
 
 import torch
 from torch import Tensor
@@ -18,7 +17,6 @@ from torch import Tensor
 from magdr_core.api import (
     Batch,
     Condition,
-    Field,
     GeneratorSpec,
     SampleRng,
     Weights,
@@ -27,7 +25,7 @@ from magdr_core.api import (
 )
 from magdr_core.functional import clamp_inclusive, constant
 
-from ._backbone import STALE_KEYS, head, made_with, stages, with_condition
+from ._backbone import STALE_KEYS, Blocks, Size, Width, head, made_with, stages, with_condition
 from .stargan import HAIR_COLOURS, Attributes, StarGAN
 
 MAGDR_API = 1
@@ -146,9 +144,9 @@ def photo_editor(
     *,
     weights: Weights = "builtin:photo-editor64",
     attributes: Attributes = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Smiling", "Eyeglasses"),
-    width: Annotated[int, Field(ge=4, le=256)] = 32,
-    blocks: Annotated[int, Field(ge=1, le=16)] = 4,
-    size: Annotated[int, Field(ge=16, le=1024, multiple_of=4)] = 64,
+    width: Width = 32,
+    blocks: Blocks = 4,
+    size: Size = 64,
 ) -> PhotoEditor:
     """Editing of photographs (and drawn faces) that only adds and leaves all other pixels as they are.
 
@@ -160,13 +158,12 @@ def photo_editor(
         size: native side of the pictures, in pixels.
     """
     net = PhotoEditor(attributes, width=width, blocks=blocks, size=size)
-    count = len(attributes)
     load_state(
         net,
         weights,
         stale=STALE_KEYS,
         adapt=with_attention,
-        remedy=lambda state: made_with(state, "main.", count, width=width, blocks=blocks),
+        remedy=lambda state: made_with(state, "main.", len(attributes), width=width, blocks=blocks),
     )
     return net.eval()
 

@@ -7,7 +7,7 @@ that its checkpoints load; norms use instance statistics always, as that impleme
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import torch
 from pydantic import AfterValidator
@@ -17,16 +17,16 @@ from magdr_core.api import (
     Batch,
     Condition,
     DataError,
-    Field,
     GeneratorSpec,
     SampleRng,
     Weights,
     hookimpl,
     load_state,
 )
-from magdr_core.functional import PARTS, constant, part_index
+from magdr_core.functional import PARTS, constant
 
-from ._backbone import STALE_KEYS, backbone, head, made_with, stages, with_condition
+from ._backbone import STALE_KEYS, Blocks, Size, Width, backbone, head, made_with, stages, with_condition
+from ._regions import EditsByCondition
 
 MAGDR_API = 1
 
@@ -49,7 +49,7 @@ TARGETS: dict[str, tuple[str, ...]] = {
 }
 
 
-class StarGAN(nn.Module):
+class StarGAN(EditsByCondition):
     """The generator.
 
     Args:
@@ -60,17 +60,15 @@ class StarGAN(nn.Module):
     """
 
     whole_target = True
+    channels = 3
+    """Of the last convolution."""
 
     def __init__(self, attributes: tuple[str, ...], *, width: int, blocks: int, size: int) -> None:
-        super().__init__()
+        super().__init__([TARGETS.get(name, PARTS) for name in attributes])
         self.condition_names = attributes
         self.size = size
         layers = backbone(len(attributes), width=width, blocks=blocks)
         self.main = nn.Sequential(*layers, head(width, 3), nn.Tanh())
-        targets = torch.zeros(len(attributes), len(PARTS), dtype=torch.bool)
-        for i, name in enumerate(attributes):
-            targets[i, [part_index(part) for part in TARGETS.get(name, PARTS)]] = True
-        self.register_buffer("targets", targets, persistent=False)
 
     def forward(self, x: Tensor, c: Condition) -> Tensor:
         return (self.main(with_condition(x, c, "StarGAN")) + 1) / 2
@@ -78,11 +76,6 @@ class StarGAN(nn.Module):
     def features(self, x: Tensor, c: Condition) -> list[Tensor]:
         """Activations of the first two stages and of the last residual block: sides H, H/2 and H/4."""
         return stages(self.main, with_condition(x, c, "StarGAN"))[0]
-
-    def edited(self, c: Condition) -> Tensor:
-        targets = self.targets
-        assert isinstance(targets, Tensor)
-        return (c.changed[:, :, None] & targets).any(1)
 
     def draw(self, batch: Batch, rng: SampleRng) -> Condition:
         """One edit per image: another hair colour, or one other attribute flipped.
@@ -126,22 +119,37 @@ def _once(names: tuple[str, ...]) -> tuple[str, ...]:
 Attributes = Annotated[tuple[str, ...], AfterValidator(_once)]
 
 
-def remedy(state: Mapping[str, Tensor], conditions: int, *, width: int, blocks: int) -> str:
-    """What a state dict that does not fit is, for the message: an AGGAN's, or what it was made with."""
-    told = made_with(state, "main.", conditions, width=width, blocks=blocks)
-    last = state.get(f"main.{15 + blocks}.weight")
-    if not told and last is not None and last.shape[:1] == (4,):
-        return 'It is an AGGAN\'s file: use = "aggan"'
-    return told
+_OTHERS = {3: 'It is a StarGAN\'s file: use = "stargan"', 4: 'It is an AGGAN\'s file: use = "aggan"'}
+"""By the channels of the last convolution."""
+
+Net = TypeVar("Net", bound=StarGAN)
+
+
+def loaded(net: Net, weights: str, *, width: int, blocks: int) -> Net:
+    """The network with its weights.
+
+    Raises:
+        WeightsError: they do not fit; the message says what the file is, or was made with.
+    """
+
+    def remedy(state: Mapping[str, Tensor]) -> str:
+        told = made_with(state, "main.", len(net.condition_names), width=width, blocks=blocks)
+        last = state.get(f"main.{15 + blocks}.weight")
+        if told or last is None or len(last) == net.channels:
+            return told
+        return _OTHERS.get(len(last), "")
+
+    load_state(net, weights, stale=STALE_KEYS, remedy=remedy)
+    return net.eval()
 
 
 def stargan(
     *,
     weights: Weights = "builtin:stargan-faces64",
     attributes: Attributes = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Smiling", "Eyeglasses"),
-    width: Annotated[int, Field(ge=4, le=256)] = 32,
-    blocks: Annotated[int, Field(ge=1, le=16)] = 4,
-    size: Annotated[int, Field(ge=16, le=1024, multiple_of=4)] = 64,
+    width: Width = 32,
+    blocks: Blocks = 4,
+    size: Size = 64,
 ) -> StarGAN:
     """Face editing by attribute labels; the default weights edit procedural faces at 64 px.
 
@@ -154,14 +162,7 @@ def stargan(
         size: native side of the pictures, in pixels.
     """
     net = StarGAN(attributes, width=width, blocks=blocks, size=size)
-    count = len(attributes)
-    load_state(
-        net,
-        weights,
-        stale=STALE_KEYS,
-        remedy=lambda state: remedy(state, count, width=width, blocks=blocks),
-    )
-    return net.eval()
+    return loaded(net, weights, width=width, blocks=blocks)
 
 
 @hookimpl

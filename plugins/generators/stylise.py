@@ -10,23 +10,21 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import torch
 from torch import Tensor, nn
 
 from magdr_core.api import (
-    Batch,
     Condition,
     DataError,
     Field,
     GeneratorSpec,
-    SampleRng,
     Weights,
     hookimpl,
     load_state,
 )
 from magdr_core.functional import PARTS
 
-from ._backbone import ResidualBlock, stages
+from ._backbone import Blocks, ResidualBlock, Size, stages
+from ._regions import Unconditional
 
 MAGDR_API = 1
 
@@ -41,7 +39,7 @@ def _layer(inp: int, out: int, side: int, stride: int = 1) -> list[nn.Module]:
     ]
 
 
-class Styliser(nn.Module):
+class Styliser(Unconditional):
     """A picture in, a drawing of it out; it takes no condition (C = 0) and changes all of the picture.
 
     Args:
@@ -50,10 +48,8 @@ class Styliser(nn.Module):
         size: native side; any multiple of 4 from 16 on works.
     """
 
-    condition_names: tuple[str, ...] = ()
-
     def __init__(self, *, width: int, blocks: int, size: int) -> None:
-        super().__init__()
+        super().__init__(PARTS)
         self.size = size
         self.main = nn.Sequential(
             *_layer(3, width, 9),
@@ -82,22 +78,13 @@ class Styliser(nn.Module):
         """Activations of the first two stages and of the last residual block: sides H, H/2 and H/4."""
         return stages(self.main, self._input(x))[0]
 
-    def edited(self, c: Condition) -> Tensor:
-        """Every part: bool `[B,N]` over `PARTS`."""
-        return torch.ones(len(c), len(PARTS), dtype=torch.bool, device=c.values.device)
-
-    def draw(self, batch: Batch, rng: SampleRng) -> Condition:
-        """The empty condition `[B,0]`: every picture is drawn."""
-        nothing = batch.images.new_zeros(len(batch), 0)
-        return Condition(nothing, nothing.bool())
-
 
 def stylise(
     *,
     weights: Weights = "random",
     width: Annotated[int, Field(ge=4, le=128)] = 16,
-    blocks: Annotated[int, Field(ge=1, le=16)] = 4,
-    size: Annotated[int, Field(ge=16, le=1024, multiple_of=4)] = 64,
+    blocks: Blocks = 4,
+    size: Size = 64,
 ) -> Styliser:
     """Pictures as drawings: few tones, strong colours, dark outlines.
 

@@ -317,8 +317,9 @@ def measured(own, low, high):
 
 def test_the_page_says_what_is_left_and_whether_that_is_sure(cut):
     told = " ".join(sentences("sharp", measured(0.012, -0.2, -0.15), no_twin=""))
-    assert "leaves 0.1900 [0.1500, 0.2300] of it (79.2%)" in told
-    assert "trained for this generator 0.0120 [0.0120, 0.0120] (5.0%)" in told
+    assert "output by 3,901.5 [3,251.2, 4,551.8], the mean squared error in levels of 0 to 255" in told
+    assert "leaves 3,088.7 [2,438.4, 3,738.9] of it (79.2%)" in told
+    assert "trained for this generator 195.1 [195.1, 195.1] (5.0%)" in told
     assert "better than the shipped ones: the interval of the difference leaves out 0" in told
     assert "100.0% of the attacked pictures disrupted, 2.5% of the clean ones (false alarms)" in told
     assert "4.1 levels of 255" in told

@@ -19,9 +19,8 @@ from magdr_core.errors import MagdrError
 from magdr_core.report.build import render
 from magdr_core.report.load import load_run
 from magdr_core.results.channel_grid import channel_lines, channels_of
-from magdr_core.results.columns import COLUMNS
+from magdr_core.results.columns import COLUMNS, read_rows
 from magdr_core.results.frame import FigureTable
-from magdr_core.results.recorded import read_rows
 from magdr_core.toolkit import Toolkit
 from tests.bench.conftest import SMALL
 from tests.bench.test_measured import ATTACKED, CLEAN, NOISE, cell, values

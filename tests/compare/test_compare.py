@@ -7,7 +7,7 @@ import pytest
 
 from magdr_core.compare import RegressionRule, compare_folders
 from magdr_core.compare.figures import Size, parse_metric
-from magdr_core.compare.format import counted, rule_lines
+from magdr_core.compare.format import counted, figure, rule_lines, signed
 from magdr_core.compare.output import COLUMNS, to_csv, to_json
 from magdr_core.errors import MagdrError
 from tests.compare.conftest import REGISTRY, errors, filled
@@ -214,3 +214,15 @@ def test_a_change_outside_the_registry_is_told_from_the_environment(folder):
     assert row_of(compare((a, b)), "defense", "jpeg").causes == ("commit: aaaaaaaaaaaa -> bbbbbbbbbbbb",)
     c = filled(folder("c"), mse=130.0).write()
     assert "code, weights or data files" in row_of(compare((a, c)), "defense", "jpeg").causes[0]
+
+
+def test_a_reader_is_told_squared_errors_of_attacks_in_levels_and_a_program_as_results_csv_has_them(two):
+    found = compare(two(disruption=0.05))
+    attack = next(row for row in found.rows if row.place.role == "attack" and row.metric == "mse_o")
+    assert figure(attack, 0.1) == "1625.6"
+    assert signed(attack, attack.difference) == f"{16256.25 * attack.difference:.1f}"
+    assert "mse_o of attacks 10% of A, at least 81.3" in rule_lines(found)[1]
+    document = json.loads(to_json(found))
+    told = next(c for c in document["comparisons"] if c["role"] == "attack" and c["metric"] == "mse_o")
+    assert told["a"] == pytest.approx(attack.a)
+    assert attack.a < 1, "on [-1,1]"

@@ -54,15 +54,9 @@ def test_plugins_every_builtin_file_provides_a_component():
     host.load("builtin")
     modules = discovery.plugin_modules(sys.modules["magdr_plugins"], host.folders())
     assert {entry.origin.plugin for entry in host.entries()} == {f"builtin.{name}" for name in modules}
-    # Plugins of one kind import none of another, so components of two kinds with one network stand together.
-    shared = {
-        ("builtin.forensics.masked_autoencoder", "restoration"),
-        ("builtin.restorations.edm", "defense"),
-    }
     for entry in host.entries():
         folder = entry.origin.plugin.split(".")[1]
-        if (entry.origin.plugin, entry.kind) not in shared:
-            assert folder == host.kinds[entry.kind].plural, "one folder per kind"
+        assert folder == host.kinds[entry.kind].plural, "one folder per kind"
         assert entry.spec.summary, f"{entry.name} has no docstring"
 
 

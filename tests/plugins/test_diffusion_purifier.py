@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import scipy.ndimage
 import torch
-from magdr_plugins.restorations import _edm
-from magdr_plugins.restorations._edm import noise_levels, reverse
-from magdr_plugins.restorations.edm import EDM, diffusion_purifier
+from magdr_plugins.defenses.diffusion_purifier import diffusion_purifier
+from magdr_plugins.networks import edm as network
+from magdr_plugins.networks.edm import noise_levels, reverse
+from magdr_plugins.restorations.edm import EDM
 
 from magdr_core.components.batch import Condition
 from magdr_core.components.rng import SampleRng
@@ -81,7 +82,7 @@ def test_fine_detail_is_shown_in_units_of_the_noise():
     """What a mean of 3x3 pixels takes away, by SciPy; borders repeat."""
     u = 2 * pictures(1, 8) - 1
     flat = np.stack([scipy.ndimage.uniform_filter(p.double().numpy(), 3, mode="nearest") for p in u[0]])
-    assert np.abs(_edm._detail(u)[0].numpy() - (u[0].double().numpy() - flat)).max() < 1e-6
+    assert np.abs(network._detail(u)[0].numpy() - (u[0].double().numpy() - flat)).max() < 1e-6
 
 
 def test_noise_levels_are_on_karras_grid():
@@ -145,7 +146,7 @@ def test_the_gradient_is_that_of_the_plain_graph(settings, monkeypatch):
         return g
 
     again = gradient()
-    monkeypatch.setattr(_edm, "checkpoint", lambda f, *given, **settings: f(*given))
+    monkeypatch.setattr(network, "checkpoint", lambda f, *given, **settings: f(*given))
     plain = gradient()
     assert plain.abs().max() > 0.1
     assert torch.equal(again, plain)
@@ -166,7 +167,7 @@ def test_checkpoints_keep_less_than_the_plain_graph(monkeypatch):
         return total
 
     checkpointed = kept()
-    monkeypatch.setattr(_edm, "checkpoint", lambda f, *given, **settings: f(*given))
+    monkeypatch.setattr(network, "checkpoint", lambda f, *given, **settings: f(*given))
     assert checkpointed < 0.2 * kept()
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from magdr_plugins.forensics._recovery import RecoveryNet
-from magdr_plugins.forensics.masked_autoencoder import SHARES, MaskedAutoencoder
+from magdr_plugins.networks.recovery import RecoveryUNet
+from magdr_plugins.restorations.masked_autoencoder import SHARES, MaskedAutoencoder
 
 from magdr_core.components.rng import SampleRng
 
@@ -48,7 +48,7 @@ def test_the_picture_is_put_together_from_the_hidden_parts():
     model, x = net(block=2), pictures()
     expected = torch.zeros_like(x)
     for mask in model.masks(x):
-        made, _ = RecoveryNet.forward(model, x, mask)
+        made, _ = RecoveryUNet.forward(model, x, mask)
         expected = torch.where(mask > 0, made.clamp(0, 1), expected)
     assert torch.allclose(model(x), expected, atol=1e-6)
 

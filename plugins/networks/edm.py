@@ -13,11 +13,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from itertools import pairwise
+from typing import Annotated
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
+
+from magdr_core.api import Field
+from magdr_core.functional import clamp_inclusive
 
 SIGMA_DATA = 0.5
 SIGMA_MIN, SIGMA_MAX = 0.02, 0.5
@@ -31,6 +35,15 @@ FREQUENCIES = (0.25, 0.5, 1.0, 2.0)
 
 DETAIL = 3.0
 """Standard deviations of the noise at which fine detail is bounded, smoothly: more than that is an edge."""
+
+Sigma = Annotated[float, Field(gt=0, le=SIGMA_MAX / 2)]
+"""A noise level in [0,1] units."""
+
+Steps = Annotated[int, Field(ge=1, le=100)]
+"""Passes of the network."""
+
+Width = Annotated[int, Field(ge=6, le=384, multiple_of=6)]
+"""Channels of the first level."""
 
 Draw = Callable[[], Tensor]
 """Gives standard normal noise in the shape of the pictures, other noise each time."""
@@ -177,3 +190,8 @@ def reverse(
         else:
             u = step(u, now, then)
     return u
+
+
+def as_picture(u: Tensor) -> Tensor:
+    """`[B,3,H,W]` in [-1,1] units -> in [0,1]."""
+    return clamp_inclusive((u + 1) / 2)

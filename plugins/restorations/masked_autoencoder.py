@@ -20,7 +20,7 @@ from torch import Tensor
 from magdr_core.api import Field, RestorationSpec, SampleRng, Weights, hookimpl, load_state
 from magdr_core.functional import clamp_inclusive, in_pieces
 
-from ._recovery import RecoveryNet
+from ..networks.recovery import RecoveryUNet
 
 MAGDR_API = 1
 
@@ -33,7 +33,7 @@ SHARES = (0.25, 0.6)
 Parts = Literal[2, 4]
 
 
-class MaskedAutoencoder(RecoveryNet):
+class MaskedAutoencoder(RecoveryUNet):
     """`[B,3,H,W]` in [0,1] -> same, each square of pixels recovered from its surroundings.
 
     Args:
@@ -48,7 +48,7 @@ class MaskedAutoencoder(RecoveryNet):
         self.block, self.parts, self.keep = block, parts, keep
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Any:
-        """The purified picture; with a mask, what :class:`RecoveryNet` gives."""
+        """The purified picture; with a mask, what :class:`RecoveryUNet` gives."""
         if mask is not None:
             return super().forward(x, mask)
         return in_pieces(lambda i: self._purified(x[i]), x)
