@@ -154,8 +154,9 @@ class GroupRun:
             _check_measured(measured, role, len(images.clean(False, cell.slice)))
             images.check_shared(f"{role.kind_of(self.toolkit, cell.component)} {cell.component}")
         except Exception as e:  # of any kind: the others go on
-            self._distrust()
+            changed = self._distrust()
             why = one_line(e) if isinstance(e, MagdrError) else f"unexpected: {one_line(e)}"
+            why += f" (and changes what it shares with others: {', '.join(changed)})" if changed else ""
             self.work.report(f"failed: {cell}: {why}")
             return failed_cell(facts, why)
         finally:
@@ -185,23 +186,26 @@ class GroupRun:
         return CellResult.from_json(data | ({growth.KEPT: there} if there else {}))
 
     def _share(self) -> None:
-        """Watch what there is by now: networks of all components, and what measures have kept."""
+        """Watch what there is by now: networks of all components, what measures have kept, and all code."""
         shared = self.images.shared
+        shared.add_code()
         for where, network in self.toolkit.networks():
             shared.add_networks(where, [network])
         for yardstick in self._yardsticks:
             for tensor in yardstick.tensors():
                 shared.add("clean images, measured", tensor)
 
-    def _distrust(self) -> None:
-        """After a component was at fault: nothing that it may have reached is as it left it."""
+    def _distrust(self) -> list[str]:
+        """After a component was at fault: nothing that it may have reached stays as it left it; what of it
+        was changed."""
         if "images" not in self.__dict__:
-            return  # there is nothing yet
-        self.images.shared.restore()
+            return []  # there is nothing yet
+        changed = self.images.shared.restore()
         for yardstick in self._yardsticks:
             yardstick.forget()
         if self.G.memory is not None:
             self.G.memory.forget()
+        return changed
 
     def _stored(self, cell: PlannedCell, key: str) -> dict[str, Any] | None:
         """A cell from the store with every picture that it was stored with, or None."""

@@ -201,4 +201,4 @@ class GroupImages:
         """Mend what cells share if it has changed, and raise ComponentError of `where`: nothing that was
         computed beside it is kept."""
         if changed := ", ".join(self.shared.restore()):
-            raise ComponentError(f"{where}: changes tensors that it shares with others ({changed})")
+            raise ComponentError(f"{where}: changes what it shares with others ({changed})")

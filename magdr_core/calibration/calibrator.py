@@ -29,7 +29,7 @@ from magdr_core.errors import CalibrationError, ComponentError, MagdrError, comp
 from magdr_core.guards import GuardedAttack, GuardedDefense, GuardedGenerator
 from magdr_core.guards.output_cache import OutputMemory
 from magdr_core.isolation.expectations import deferred
-from magdr_core.isolation.shared_tensors import SharedTensors
+from magdr_core.isolation.shared import Shared
 from magdr_core.measures.thresholds import best_f1_threshold, threshold_at_fpr
 from magdr_core.registry.settings import CalibrationPolicy
 from magdr_core.results.store import Store
@@ -112,7 +112,7 @@ class Calibrator:
             self._files |= dict.fromkeys(entries, path)
 
     @property
-    def shared(self) -> SharedTensors:
+    def shared(self) -> Shared:
         """What components share: verified before anything that was computed beside it is kept."""
         return self.samples.shared
 

@@ -16,7 +16,8 @@ from magdr_core.errors import ComponentError
 from magdr_core.functional import to_8bit
 from magdr_core.guards import GuardedAttack, GuardedGenerator
 from magdr_core.isolation.copies import private, tensors_in
-from magdr_core.isolation.shared_tensors import SharedTensors, find_networks
+from magdr_core.isolation.shared import Shared
+from magdr_core.isolation.shared_tensors import find_networks
 from magdr_core.registry.read import Registry
 from magdr_core.registry.settings import CalibrationPolicy
 from magdr_core.results.store import Store
@@ -79,7 +80,7 @@ class CalibrationSamples:
         self.progress = progress
         self.policy: CalibrationPolicy = toolkit.registry.calibration
         self.partition = CalibrationPartition.of(self.policy)
-        self.shared = SharedTensors()
+        self.shared = Shared()
         self.shared.add_networks("the generator", find_networks(generator))
         registry = toolkit.registry
         self.attacks = {a: registry.attack_on(generator.label, a) for a in self.policy.attacks}
@@ -183,4 +184,4 @@ class CalibrationSamples:
             ComponentError: `where` has changed it; it is mended then.
         """
         if changed := ", ".join(self.shared.restore()):
-            raise ComponentError(f"{where}: changes tensors that it shares with others ({changed})")
+            raise ComponentError(f"{where}: changes what it shares with others ({changed})")

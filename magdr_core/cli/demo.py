@@ -21,10 +21,11 @@ from magdr_core.cli.common import (
 from magdr_core.cli.file_results import new_display
 from magdr_core.cli.media_commands import chosen_conditions, chosen_task, parsed_edits
 from magdr_core.cli.wishes import EDITS, in_words
-from magdr_core.errors import MagdrError
+from magdr_core.errors import DataError, MagdrError
 from magdr_core.inference.demonstration import demonstrate
-from magdr_core.inference.loaded import load
+from magdr_core.inference.loaded import Loaded, NoFaceError, load
 from magdr_core.inference.sources import Held, Input, PictureSource
+from magdr_core.media.found import FaceFinder
 from magdr_core.report.demonstration import DemoSetting, off, sentence, write_page
 from magdr_core.toolkit import Toolkit
 
@@ -118,7 +119,7 @@ def command(
         toolkit = _calibrated(open_for_files(registry, device, block, task), calibration)
         label, wanted = asked_for(toolkit, task, given)
         generator = toolkit.generator(label)
-        one = load(source_of(photo), generator.size, toolkit.finder())
+        one = _shown_face(photo, generator.size, toolkit.finder())
         if photo is None and not has:
             shows = {name: 1.0 for name in EXAMPLE_SHOWS if name in generator.condition_names}
         conditions = chosen_conditions(generator, wanted, shows)
@@ -146,6 +147,20 @@ def command(
     display.say_path(page)
     if opened and not webbrowser.open(page.resolve().as_uri()):
         display.say("no web browser could be opened; open the file yourself")
+
+
+def _shown_face(photo: Path | None, size: int, finder: FaceFinder) -> Loaded[PictureSource]:
+    """The photograph's face. This command has no --whole, which other commands advise where there is none.
+
+    Raises:
+        DataError: the file cannot be used, or shows no face.
+    """
+    try:
+        return load(source_of(photo), size, finder)
+    except NoFaceError:
+        raise DataError(
+            f"{photo}: no face was found; take a photograph with a larger one, seen from the front"
+        ) from None
 
 
 def _calibrated(toolkit: Toolkit, file: Path | None) -> Toolkit:

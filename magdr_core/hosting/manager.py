@@ -10,6 +10,7 @@ import fnmatch
 import hashlib
 import importlib
 import os
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
@@ -45,6 +46,8 @@ from magdr_core.hosting.discovery import (
 from magdr_core.hosting.hookspecs import MAGDR_API
 from magdr_core.isolation import interrupts
 from magdr_core.isolation.containment import imported
+from magdr_core.isolation.process_state import named
+from magdr_core.isolation.shared_code import SharedCode
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,7 @@ class PluginHost:
         self._loaded: set[str] = set()
         self._broken: dict[str, BrokenPluginError] = {}
         self._roots: dict[str, ModuleType] = {}
+        self._code: SharedCode | None = None
         self._installed, self._claimed_twice = installed_plugins()
 
     # -- looking up -------------------------------------------------------------------------------------
@@ -267,7 +271,7 @@ class PluginHost:
     def _load_local(self, namespace: str) -> None:
         target = self.local[namespace]
         if not target.endswith(".py"):
-            root = import_plugin(namespace, target, lambda: importlib.import_module(target))
+            root = self._import(namespace, target, lambda: importlib.import_module(target))
             self._load_package(root, namespace, None)
             return
         what = f"plugin {namespace!r}: local file"
@@ -278,11 +282,11 @@ class PluginHost:
         digest = hashlib.sha256(source).hexdigest()
         # The name holds the place, so that two registries may call different files by one name.
         name = f"magdr_local_{namespace}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
-        module = import_plugin(namespace, target, lambda: import_file(name, path))
+        module = self._import(namespace, target, lambda: import_file(name, path))
         self.register(module, Origin(namespace, namespace, "", "", str(path), None, digest))
 
     def _load_installed(self, namespace: str, ep: EntryPoint) -> None:
-        self._load_package(import_plugin(namespace, ep.value, ep.load), namespace, owner_of(ep))
+        self._load_package(self._import(namespace, ep.value, ep.load), namespace, owner_of(ep))
 
     def _load_package(self, root: ModuleType, namespace: str, owner: tuple[str, str] | None) -> None:
         """A module, or a package with plugin modules in folders: the ones that bring kinds first."""
@@ -304,11 +308,35 @@ class PluginHost:
         if self.is_blocked(plugin):
             return
         try:
-            module = import_plugin(plugin, module_name, partial(importlib.import_module, module_name))
+            module = self._import(plugin, module_name, partial(importlib.import_module, module_name))
             self.register(module, origin_of(module, plugin, namespace, owner))
         except PluginError as e:
             again = partial(self._load_module, plugin, module_name, namespace, owner)
             self.failures.append(Failure(plugin, e, again))
+
+    def _import(self, plugin: str, target: str, load: Callable[[], ModuleType]) -> ModuleType:
+        """Import a module; what it replaces in magdr's own is put back.
+
+        Raises:
+            PluginError: it cannot be imported, is no module, or has replaced something.
+        """
+        if plugin.split(".", 1)[0] == BUILTIN:
+            return import_plugin(plugin, target, load)
+        self._code = self._code or SharedCode(libraries=False)
+
+        def watched() -> ModuleType:
+            assert self._code is not None
+            self._code.add()
+            module = None
+            try:
+                module = load()
+                return module
+            finally:
+                if replaced := self._code.restore():
+                    sys.modules.pop(getattr(module, "__name__", ""), None)  # as of one that raises
+                    raise RuntimeError(f"changes {named(replaced)}")
+
+        return import_plugin(plugin, target, watched)
 
     def folders(self) -> list[str]:
         """Where plugin modules of a package are: by what their hooks give."""

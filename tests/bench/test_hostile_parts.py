@@ -303,7 +303,7 @@ def test_a_fit_that_reaches_the_generators_weights_is_not_kept(tmp_path, control
     more = '[detector.bad]\nuse = "hostile/bad"\n'
     result, _, _ = run(tmp_path, spec(DetectorSpec, FitsOnHalves), changes=changes, more=more, cache=cache)
     assert failed(result) == {("editing", "detector", "bad")}
-    assert "changes tensors that it shares with others (the generator)" in result.failures[0].error
+    assert "changes what it shares with others (the generator)" in result.failures[0].error
     _, rows, _ = run(tmp_path, cache=cache)
     assert rows == control
 

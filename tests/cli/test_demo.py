@@ -164,10 +164,14 @@ def test_the_page_is_opened_where_that_is_asked_for(shown, monkeypatch, tmp_path
 
 def test_a_photograph_that_cannot_be_used_is_one_line(shown, tmp_path):
     Image.new("RGB", (64, 64)).save(tmp_path / "black.png")
-    for name, reason in (("black.png", "no face was found"), ("missing.png", "missing.png")):
+    for name, reason in (
+        ("black.png", "no face was found; take a photograph"),
+        ("missing.png", "missing.png"),
+    ):
         done = shown("never", "--photo", name)
         assert done.code == 2
         assert reason in done.err
+        assert "--whole" not in done.err, "the command has no such option"
         assert len(done.err.splitlines()) == 1
     (tmp_path / "file").touch()
     assert "a folder is needed there" in shown("never", "--out", "file/below").err

@@ -13,6 +13,7 @@ from plugin_fakes import METRIC, FakeEntry, assert_clean, fault, names
 from magdr_core.errors import BrokenPluginError, PluginError
 from magdr_core.hosting.hookspecs import hookimpl
 from magdr_core.hosting.manager import Origin, PluginHost
+from magdr_core.measures import evasion
 from tests.edits import edited
 
 # -- broken plugins -------------------------------------------------------------------------------------
@@ -22,6 +23,10 @@ BROKEN = {
     "exits": ("import sys; sys.exit(3)", "cannot be imported: SystemExit: 3"),
     "syntax": ("def", "cannot be imported: SyntaxError: invalid syntax"),
     "missing": ("import no_such_thing", "No module named 'no_such_thing'"),
+    "replaces": (
+        "from magdr_core.measures import evasion\nevasion.undetected = abs",
+        "cannot be imported: RuntimeError: changes code of magdr_core.measures.evasion",
+    ),
 }
 
 
@@ -47,13 +52,14 @@ def test_plugins_broken_module_of_a_package_is_recorded_and_the_others_work(pack
 @pytest.mark.parametrize("case", BROKEN)
 def test_plugins_broken_local_file(local, case):
     text, message = BROKEN[case]
-    before = set(sys.modules)
+    before, function = set(sys.modules), evasion.undetected
     host = local(text)
     said = fault(host)
     assert said.startswith("plugin 'acme' (old.py): ")
     assert message in said
     assert_clean(host)
     assert not [name for name in set(sys.modules) - before if name.startswith("magdr_local_acme")]
+    assert evasion.undetected is function
 
 
 def test_plugins_keyboard_interrupt_is_not_swallowed(local):

@@ -1,0 +1,132 @@
+"""Functions, classes and constants that cells share: verified before anything computed beside them is stored.
+
+:mod:`magdr_core.isolation.process_state` looks at the few functions that everybody calls, around every call
+of a component. Here it is everything that magdr's modules hold, and what torch and numpy offer: some 25,000
+names, too many for each call, few enough for each cell.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from operator import attrgetter, is_
+from types import BuiltinFunctionType, FunctionType, ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+_PACKAGES = ("magdr_core", "magdr_plugins")
+
+_LIBRARIES = (
+    *("torch", "torch.nn", "torch.nn.functional", "torch.nn.init"),
+    *("torch.fft", "torch.linalg", "torch.special", "torch.autograd"),
+    *("numpy", "numpy.fft", "numpy.linalg"),
+)
+
+_REPLACED_BY_TORCH: dict[Any, tuple[str, ...]] = {
+    torch: ("manual_seed",),
+    nn.Module: ("__init__", "__setstate__"),
+}
+"""What torch itself replaces when it first compiles something."""
+
+_CODE = (FunctionType, BuiltinFunctionType, staticmethod, classmethod, property, type)
+_CONSTANTS = (bool, int, float, str, bytes, tuple, frozenset)
+
+_parts = attrgetter("__code__", "__defaults__", "__kwdefaults__")
+
+
+class SharedCode:
+    """What functions, classes and constants were when they were first looked at.
+
+    Args:
+        libraries: those of torch and numpy too. A library may replace some when it is imported, so who
+            watches an import leaves them out.
+    """
+
+    def __init__(self, *, libraries: bool = True) -> None:
+        self.libraries = libraries
+        self._kept: dict[int, _Names] = {}
+        self._modules = 0
+
+    def add(self) -> None:
+        """Watch what was imported since the last time; what is watched already stays as it was kept."""
+        if len(sys.modules) == self._modules:
+            return
+        self._modules = len(sys.modules)
+        for name, owner in (*_own(), *(_of_libraries() if self.libraries else ())):
+            if id(owner) not in self._kept:
+                self._kept[id(owner)] = _Names(name, owner)
+
+    def restore(self) -> list[str]:
+        """Put back what was replaced; whose it is, a text each (empty if nothing was)."""
+        return list(dict.fromkeys(kept.name for kept in self._kept.values() if not kept.restore()))
+
+
+class _Names:
+    """What the names of a module or class stand for, and the insides of the functions among them."""
+
+    def __init__(self, name: str, owner: Any) -> None:
+        self.name, self.owner = name, owner
+        skipped = _REPLACED_BY_TORCH.get(owner, ())
+        kept = {n: v for n, v in vars(owner).items() if _is_kept(n, v) and n not in skipped}
+        self.names, self.values = tuple(kept), tuple(kept.values())
+        # Of a class a new name may hide one that is inherited; in a module it hides nothing of anybody's.
+        self.all = frozenset(vars(owner)) if isinstance(owner, type) else None
+        plain = (_function(v) for v in self.values)
+        self.functions = [f for f in plain if f is not None and f.__module__.startswith(_PACKAGES)]
+        self.parts = [_parts(f) for f in self.functions]
+
+    def restore(self) -> bool:
+        """Whether everything was as it had been; if not, it is afterwards."""
+        now = vars(self.owner)
+        same = all(map(is_, map(now.get, self.names), self.values))
+        if not same:
+            for name, value in zip(self.names, self.values, strict=True):
+                if now.get(name) is not value:
+                    self._set(name, value)
+        if self.all is not None and len(now) != len(self.all):
+            for name in [n for n, v in now.items() if n not in self.all and isinstance(v, _CODE)]:
+                same = False
+                type.__delattr__(self.owner, name)
+        for function, kept in zip(self.functions, self.parts, strict=True):
+            if not all(map(is_, _parts(function), kept)):
+                same = False
+                function.__code__, function.__defaults__, function.__kwdefaults__ = kept
+        return same
+
+    def _set(self, name: str, value: Any) -> None:
+        if isinstance(self.owner, type):
+            type.__setattr__(self.owner, name, value)
+        else:
+            vars(self.owner)[name] = value
+
+
+def _is_kept(name: str, value: Any) -> bool:
+    return callable(value) or isinstance(value, _CODE) or (name.isupper() and type(value) in _CONSTANTS)
+
+
+def _function(value: Any) -> FunctionType | None:
+    found = value.fget if isinstance(value, property) else getattr(value, "__func__", value)
+    return found if type(found) is FunctionType and isinstance(found.__module__, str) else None
+
+
+def _own() -> Iterator[tuple[str, Any]]:
+    """magdr's modules and the classes that they define, each with what it is called."""
+    for name, module in list(sys.modules.items()):
+        if isinstance(module, ModuleType) and name.split(".", 1)[0] in _PACKAGES:
+            said = f"code of {name}"
+            yield said, module
+            yield from ((said, one) for one in _classes(module) if one.__module__ == name)
+
+
+def _of_libraries() -> Iterator[tuple[str, Any]]:
+    for name in _LIBRARIES:
+        module = sys.modules[name]
+        yield f"functions of {name}", module
+    yield "methods of torch.Tensor", Tensor
+    yield from (("layers of torch.nn", one) for one in _classes(nn))
+
+
+def _classes(module: ModuleType) -> list[type]:
+    return [one for one in vars(module).values() if isinstance(one, type)]
