@@ -17,7 +17,7 @@ from magdr_core.functional import to_8bit
 from magdr_core.guards import GuardedAttack, GuardedGenerator
 from magdr_core.isolation.copies import private, tensors_in
 from magdr_core.isolation.shared_tensors import SharedTensors, find_networks
-from magdr_core.registry.read import Registry
+from magdr_core.registry.parsed import Registry
 from magdr_core.registry.settings import CalibrationPolicy
 from magdr_core.results.store import Store
 from magdr_core.runtime.samples import attack_samples, draw_samples
