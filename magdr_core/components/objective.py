@@ -381,10 +381,11 @@ def build_objective(
     condition: Condition,
     reference: Tensor | None = None,
 ) -> DisruptionObjective:
-    """The objective of that name: `untargeted`, `towards-input` (the paper's choice for face replacement: the
-    swap does not happen) or `towards-black`.
+    """What an attack maximises: `untargeted` (Eq. 1), `towards-input` (Eq. 2, the paper's choice for face
+    replacement: the swap does not happen) or `towards-black`.
 
     Args:
+        generator: G, of a toolkit, say.
         clean: `[B,3,H,W]` in [0,1].
         condition: of B rows.
         reference: `[B,3,H,W]`, the generator's output on `clean` where it is there already.
