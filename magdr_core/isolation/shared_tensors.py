@@ -14,6 +14,8 @@ from weakref import ref
 import torch
 from torch import Tensor, nn
 
+from magdr_core.errors import ComponentError
+
 
 class SharedTensors:
     """Tensors with what each held when it was added."""
@@ -46,6 +48,15 @@ class SharedTensors:
                 tensor.data = kept.content.tensor()
             tensor.grad = None
         return list(dict.fromkeys(changed))
+
+    def check(self, where: str) -> None:
+        """See to it that everything is as it was: nothing that was computed beside a change is kept.
+
+        Raises:
+            ComponentError: `where` has changed something; it is mended then.
+        """
+        if changed := ", ".join(self.restore()):
+            raise ComponentError(f"{where}: changes tensors that it shares with others ({changed})")
 
 
 def _unchanged(alive: Iterable[tuple[_Kept, Tensor]]) -> list[bool]:
