@@ -19,7 +19,8 @@ from pathlib import Path
 
 from scipy.special import betaincinv
 
-from magdr_core.registry.read import Registry, read_registry
+from magdr_core.registry.parsed import Registry
+from magdr_core.registry.read import read_registry
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"

@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-from magdr_core import Pipeline, Toolkit
+from magdr_core import Pipeline, Toolkit, build_objective
 from magdr_core.api import write_picture
-from magdr_core.components.objective import build_objective
 
 EDITS = {"Blond_Hair": 1}
 FIRST = 1000

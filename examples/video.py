@@ -11,8 +11,7 @@ from pathlib import Path
 import torch
 from drawn import EDITS, FIRST
 
-from magdr_core import Pipeline, Toolkit
-from magdr_core.components.objective import build_objective
+from magdr_core import Pipeline, Toolkit, build_objective
 from magdr_core.media import write_video
 
 FRAMES, FPS = 24, 24

@@ -3,7 +3,7 @@
 >>> import magdr_core
 >>> sorted(magdr_core.__all__)
 ['Bench', 'Evaluation', 'MagDRModule', 'Outcome', 'Photo', 'Pipeline', 'Toolkit', 'Verdict', \
-'__version__', 'evaluate']
+'__version__', 'build_objective', 'evaluate']
 """
 
 from __future__ import annotations
@@ -24,11 +24,13 @@ __all__ = [
     "Toolkit",
     "Verdict",
     "__version__",
+    "build_objective",
     "evaluate",
 ]
 
 if TYPE_CHECKING:
     from magdr_core.bench.run import Bench
+    from magdr_core.components.objective import build_objective
     from magdr_core.evaluation import Evaluation, evaluate
     from magdr_core.inference import MagDRModule, Photo, Pipeline
     from magdr_core.magdr import Outcome, Verdict
@@ -43,6 +45,7 @@ _PLACES = {
     "Pipeline": "inference",
     "Toolkit": "toolkit",
     "Verdict": "magdr",
+    "build_objective": "components.objective",
     "evaluate": "evaluation",
 }
 

@@ -9,8 +9,8 @@ from magdr_core.components.condition import CodedCondition, code_of
 from magdr_core.components.factories import NamedFactory
 from magdr_core.components.figure import Figure, Threshold
 from magdr_core.components.forensics import ForensicData, Forged
+from magdr_core.components.joint_objective import JointObjective
 from magdr_core.components.kind import Kind
-from magdr_core.components.objective import JointObjective
 from magdr_core.components.params import DataPath, Eps, Factory, Weights, WeightsFile
 from magdr_core.components.protocols import (
     Attack,

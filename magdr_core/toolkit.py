@@ -20,7 +20,8 @@ from magdr_core.inference import Pipeline, generator_spec
 from magdr_core.inference.generator import FACE
 from magdr_core.inference.module import ValueRange
 from magdr_core.registry.changes import OWN, Changes, Plugins, added, with_dataset
-from magdr_core.registry.read import Registry, default_registry, parse_registry, read_registry
+from magdr_core.registry.parsed import Registry
+from magdr_core.registry.read import default_registry, parse_registry, read_registry
 from magdr_core.results.store import Store
 from magdr_core.runtime.live_registry import LiveRegistry
 

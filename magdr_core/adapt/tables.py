@@ -11,7 +11,8 @@ from typing import Any
 from magdr_core.adapt.faces import FOLDER
 from magdr_core.components.weights import BUILTIN, RANDOM
 from magdr_core.files.toml_text import to_toml
-from magdr_core.registry.read import Instance, Registry, parse_registry
+from magdr_core.registry.parsed import Instance, Registry
+from magdr_core.registry.read import parse_registry
 
 FILE = "registry.toml"
 FACES = "faces"

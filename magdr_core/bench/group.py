@@ -152,7 +152,7 @@ class GroupRun:
             with deferred():
                 measured, before = self._measured(cell, component)
             _check_measured(measured, role, len(images.clean(False, cell.slice)))
-            images.check_shared(f"{role.kind_of(self.toolkit, cell.component)} {cell.component}")
+            images.shared.check(f"{role.kind_of(self.toolkit, cell.component)} {cell.component}")
         except Exception as e:  # of any kind: the others go on
             changed = self._distrust()
             why = one_line(e) if isinstance(e, MagdrError) else f"unexpected: {one_line(e)}"

@@ -17,7 +17,6 @@ from magdr_core.components.cells import ReadyDefense
 from magdr_core.components.fingerprints import digest
 from magdr_core.components.slice import Slice
 from magdr_core.components.task_run import SharedImages
-from magdr_core.errors import ComponentError
 from magdr_core.guards import GuardedAttack, GuardedGenerator
 from magdr_core.isolation.copies import tensors_in
 from magdr_core.isolation.expectations import deferred
@@ -160,7 +159,7 @@ class GroupImages:
         """All images of a slice, made now."""
         with deferred():
             made = self.scenarios[part.scenario].make(self, part, clean)
-        self.check_shared(f"attack or edit {part.name}")
+        self.shared.check(f"attack or edit {part.name}")
         for one, images in made.items():
             self._keep(one, images, clean.ids)
         return made[part]
@@ -177,7 +176,7 @@ class GroupImages:
             own = some.clean(False)
             with deferred():
                 made = self.scenarios[part.scenario].make(some, part, own)
-            self.check_shared(f"attack or edit {part.name}")
+            self.shared.check(f"attack or edit {part.name}")
             for one, images in made.items():
                 rows = there if one == part else growth.kept_rows(store, self._about(one), clean)
                 rows |= dict(zip(own.ids, images.cpu(), strict=True))
@@ -196,9 +195,3 @@ class GroupImages:
         self.work.store.put_images(key, images)
         if self.scenarios[part.scenario].grows:
             growth.remember(self.work.store, self._about(part), key, ids)
-
-    def check_shared(self, where: str) -> None:
-        """Mend what cells share if it has changed, and raise ComponentError of `where`: nothing that was
-        computed beside it is kept."""
-        if changed := ", ".join(self.shared.restore()):
-            raise ComponentError(f"{where}: changes what it shares with others ({changed})")

@@ -292,7 +292,7 @@ class Calibrator:
             with self.generator.plain(), deferred():
                 computed = compute(label, component)
             entry = self._complete(component, {"kind": kind, "label": label, "task": self.task, **computed})
-            self.samples.check_shared(component.where)
+            self.samples.shared.check(component.where)
             component = build()  # as it will be when it is built for the stored entry
             _load(component, entry["state"])
             self.store.put_json("calibrations", key, entry)

@@ -12,7 +12,7 @@ from typing import Any
 from magdr_core.calibration.content import checked_entries, parsed
 from magdr_core.errors import CalibrationError
 from magdr_core.files.disk import write_atomically
-from magdr_core.registry.read import Registry
+from magdr_core.registry.parsed import Registry
 
 SCHEMA = 1
 

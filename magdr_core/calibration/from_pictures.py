@@ -23,7 +23,7 @@ from magdr_core.inference.loaded import because, load
 from magdr_core.inference.shown import attributes_shown
 from magdr_core.inference.sources import Input, below
 from magdr_core.media import FaceFinder
-from magdr_core.registry.read import Registry
+from magdr_core.registry.parsed import Registry
 from magdr_core.results.store import Store
 from magdr_core.runtime.samples import draw_samples
 

@@ -14,7 +14,7 @@ from magdr_core.guards.output_cache import OutputMemory
 from magdr_core.inference import Pipeline
 from magdr_core.inference.method import Method
 from magdr_core.media.found import FinderOnDemand
-from magdr_core.registry.read import Registry
+from magdr_core.registry.parsed import Registry
 from magdr_core.results.store import Store
 
 REMEMBERED = 2**26

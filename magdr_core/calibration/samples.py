@@ -12,13 +12,12 @@ from magdr_core.components.batch import Samples
 from magdr_core.components.fingerprints import CORE, digest
 from magdr_core.components.protocols import Dataset
 from magdr_core.components.rng import SampleRng
-from magdr_core.errors import ComponentError
 from magdr_core.functional import to_8bit
 from magdr_core.guards import GuardedAttack, GuardedGenerator
 from magdr_core.isolation.copies import private, tensors_in
 from magdr_core.isolation.shared import Shared
 from magdr_core.isolation.shared_tensors import find_networks
-from magdr_core.registry.read import Registry
+from magdr_core.registry.parsed import Registry
 from magdr_core.registry.settings import CalibrationPolicy
 from magdr_core.results.store import Store
 from magdr_core.runtime.samples import attack_samples, draw_samples
@@ -150,7 +149,7 @@ class CalibrationSamples:
         for batch in clean.batches(together):
             found.append(attack_samples(batch, attack, self.generator, name=known_as, seed=self.policy.seed))
             self.progress(said, min(len(found) * together, part.count), part.count)
-        self.check_shared(attack.where)
+        self.shared.check(attack.where)
         return torch.cat(found)
 
     def harmless(self, name: PartName, oracle: bool) -> dict[str, Samples]:
@@ -176,12 +175,3 @@ class CalibrationSamples:
             parts = [to_8bit(f(b.images)) for b in clean.batches("calibrate")]
             edited[f"benign:{label}"] = clean.with_images(torch.cat(parts))
         return edited
-
-    def check_shared(self, where: str) -> None:
-        """See to it that what components share is as it was.
-
-        Raises:
-            ComponentError: `where` has changed it; it is mended then.
-        """
-        if changed := ", ".join(self.shared.restore()):
-            raise ComponentError(f"{where}: changes what it shares with others ({changed})")

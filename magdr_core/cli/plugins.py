@@ -21,7 +21,8 @@ from magdr_core.cli.terminal import say, say_document
 from magdr_core.components.params import describe
 from magdr_core.errors import MagdrError, one_line, suggestion
 from magdr_core.hosting.manager import Entry, PluginHost
-from magdr_core.registry.read import Instance, default_registry, read_registry
+from magdr_core.registry.parsed import Instance
+from magdr_core.registry.read import default_registry, read_registry
 
 _SENTENCE_END = re.compile(r"\.(?<!Eq\.) +(?=[A-Z])")
 """Where a summary's first sentence ends; `Eq. 3` has no end of one in it."""

@@ -18,7 +18,7 @@ from typing import Any
 
 from magdr_core.cli.plugin_project import read_project
 from magdr_core.hosting.manager import GROUP
-from magdr_core.registry.read import Registry
+from magdr_core.registry.parsed import Registry
 from magdr_core.testing.checks import Finding
 from magdr_core.testing.fake_cuda import FAKE
 from magdr_core.testing.suite import CheckedPlugin, from_anywhere, locate

@@ -24,7 +24,8 @@ from magdr_core.registry.named import (
     named_by_profile,
     placed,
 )
-from magdr_core.registry.read import Registry, default_registry, read_registry
+from magdr_core.registry.parsed import Registry
+from magdr_core.registry.read import default_registry, read_registry
 from magdr_core.registry.settings import Profile
 from magdr_core.toolkit import Toolkit
 

@@ -7,14 +7,14 @@ of .05 means the same here.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from magdr_core.components.batch import Condition
-from magdr_core.components.protocols import Generator, ImageMap, Objective
+from magdr_core.components.protocols import Generator, ImageMap
 from magdr_core.isolation.copies import private, tensors_in
 
 ObjectiveName = Literal["untargeted", "towards-input", "towards-black"]
@@ -31,6 +31,15 @@ replaced face is .07 from its input on [-1,1], and an attack that stops at .05 h
 def symmetric_mse(a: Tensor, b: Tensor) -> Tensor:
     """MSE of two `[B,3,H,W]` images in [0,1], in [-1,1] units: `[B]`."""
     return 4.0 * (a - b).square().flatten(1).mean(1)
+
+
+def with_gradient(loss: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
+    """(loss `[B]`, its gradient with respect to `x`, `[B,3,H,W]`), both without a graph; one pass."""
+    with torch.enable_grad():
+        x = x.detach().requires_grad_(True)
+        value = loss(x)
+        (gradient,) = torch.autograd.grad(value.sum(), x)
+    return value.detach(), gradient
 
 
 class DisruptionObjective:
@@ -80,11 +89,7 @@ class DisruptionObjective:
 
     def gradient(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(loss `[B]`, its gradient with respect to `x`, `[B,3,H,W]`), both without a graph; one pass."""
-        with torch.enable_grad():
-            x = x.detach().requires_grad_(True)
-            loss = self(x)
-            (grad,) = torch.autograd.grad(loss.sum(), x)
-        return loss.detach(), grad
+        return with_gradient(self, x)
 
     @torch.no_grad()
     def evaluate(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -212,11 +217,7 @@ class LatentObjective:
 
     def gradient(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(loss `[B]`, its gradient `[B,3,H,W]`), both without a graph."""
-        with torch.enable_grad():
-            x = x.detach().requires_grad_(True)
-            loss = self(x)
-            (grad,) = torch.autograd.grad(loss.sum(), x)
-        return loss.detach(), grad
+        return with_gradient(self, x)
 
     @torch.no_grad()
     def evaluate(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -267,91 +268,6 @@ def _energy(code: Tensor) -> Tensor:
     return code.square().flatten(1).mean(1)
 
 
-class JointObjective:
-    """Several aims on the same images at once, `sum_i w_i L_i(x)`: other generators, or other conditions.
-
-    What a perturbation has to do that shall work on all of them (a universal one, say).
-
-    Args:
-        objectives: of the same images `[B,3,H,W]`, one row each.
-        weights: of their losses, at least one of them above 0; equal shares that add up to 1 if None.
-
-    Raises:
-        ValueError: no objective, another number of weights, or a weight that is negative or not finite.
-    """
-
-    def __init__(self, objectives: Sequence[Objective], weights: Sequence[float] | None = None) -> None:
-        self.objectives = tuple(objectives)
-        if not self.objectives:
-            raise ValueError("a joint objective needs at least one objective")
-        even = [1 / len(self.objectives)] * len(self.objectives)
-        self.weights = tuple(float(w) for w in (even if weights is None else weights))
-        if len(self.weights) != len(self.objectives):
-            raise ValueError(f"{len(self.objectives)} objectives, {len(self.weights)} weights")
-        if not all(0 <= w < math.inf for w in self.weights) or not any(self.weights):
-            raise ValueError(f"weights {list(self.weights)}: expected finite numbers from 0 on, one above 0")
-
-    def tensors(self) -> Iterator[Tensor]:
-        """Those that `private_copy` copies, in order: images `[B,3,H,W]` and conditions of each."""
-        yield from tensors_in(self.objectives)
-
-    def private_copy(self) -> JointObjective:
-        """The same aims for an attack to keep."""
-        return JointObjective(private(self.objectives), self.weights)
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """`[B]` of `[B,3,H,W]`, differentiable."""
-        return self._sum([objective(x) for objective in self.objectives])
-
-    def gradient(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """(loss `[B]`, gradient `[B,3,H,W]`); one generator's graph is in memory at a time."""
-        found = [objective.gradient(x) for objective in self.objectives]
-        return self._sum([loss for loss, _ in found]), self._sum([slope for _, slope in found])
-
-    @torch.no_grad()
-    def evaluate(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(loss `[B]`, the sum; disruption `[B]`, the weighted mean; feasible, bool `[B]`, for all)."""
-        losses, disruptions, feasible = zip(*(o.evaluate(x) for o in self.objectives), strict=True)
-        mean = self._sum(disruptions) / sum(self.weights)
-        return self._sum(losses), mean, torch.stack(feasible).all(0)
-
-    def goal(self, tau: float) -> float:
-        """The loss where every objective is at its own."""
-        return sum(w * o.goal(tau) for w, o in zip(self.weights, self.objectives, strict=True))
-
-    def select(self, idx: Tensor) -> JointObjective:
-        """The same of some of the images: `idx` is `[n]` indices or `[B]` booleans."""
-        return self._each([o.select(idx) for o in self.objectives])
-
-    def preprocessed(self, f: ImageMap) -> JointObjective:
-        return self._each([o.preprocessed(f) for o in self.objectives])
-
-    def postprocessed(self, f: ImageMap) -> JointObjective:
-        return self._each([o.postprocessed(f) for o in self.objectives])
-
-    def encoded(self, layer: int = -1, *, away: bool = True) -> JointObjective:
-        """Raises ComponentError if a generator has no such layer."""
-        return self._each([o.encoded(layer, away=away) for o in self.objectives])
-
-    def classes(self, *, first_reference: bool = False) -> list[JointObjective]:
-        """The k-th class of every objective together; one with fewer starts again from its first.
-
-        Raises:
-            ComponentError: a generator takes conditions and does not list them.
-        """
-        lists = [o.classes(first_reference=first_reference) for o in self.objectives]
-        return [self._each([one[k % len(one)] for one in lists]) for k in range(max(map(len, lists)))]
-
-    def _each(self, objectives: Sequence[Objective]) -> JointObjective:
-        return JointObjective(objectives, self.weights)
-
-    def _sum(self, values: Sequence[Tensor]) -> Tensor:
-        total = self.weights[0] * values[0]
-        for weight, value in zip(self.weights[1:], values[1:], strict=True):
-            total = total + weight * value
-        return total
-
-
 class _Through:
     """A generator between two image maps; all that an objective asks of one."""
 
@@ -381,10 +297,11 @@ def build_objective(
     condition: Condition,
     reference: Tensor | None = None,
 ) -> DisruptionObjective:
-    """The objective of that name: `untargeted`, `towards-input` (the paper's choice for face replacement: the
-    swap does not happen) or `towards-black`.
+    """What an attack maximises: `untargeted` (Eq. 1), `towards-input` (Eq. 2, the paper's choice for face
+    replacement: the swap does not happen) or `towards-black`.
 
     Args:
+        generator: G, of a toolkit, say.
         clean: `[B,3,H,W]` in [0,1].
         condition: of B rows.
         reference: `[B,3,H,W]`, the generator's output on `clean` where it is there already.

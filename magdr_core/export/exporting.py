@@ -197,7 +197,7 @@ class Export:
             some = Samples(seen.images[rows], seen.conditions[rows], tuple(clean.ids[i] for i in rows))
             with deferred():
                 restored = ready.restored(some)
-            images.check_shared(f"defense {label}")
+            images.shared.check(f"defense {label}")
             for i, image in zip(rows, restored, strict=True):
                 put("restored", i, image)
             result.made += len(rows)

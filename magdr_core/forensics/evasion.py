@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from magdr_core.components.objective import with_gradient
 from magdr_core.components.protocols import ImageMap
 from magdr_core.components.scenario import Scenario
 from magdr_core.components.slice import Measured, Slice
@@ -38,11 +39,7 @@ class ScoreObjective:
 
     def gradient(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(loss `[B]`, its gradient `[B,3,H,W]`), both without a graph."""
-        with torch.enable_grad():
-            x = x.detach().requires_grad_(True)
-            loss = self(x)
-            (grad,) = torch.autograd.grad(loss.sum(), x)
-        return loss.detach(), grad
+        return with_gradient(self, x)
 
     @torch.no_grad()
     def evaluate(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:

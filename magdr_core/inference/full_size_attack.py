@@ -15,7 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from magdr_core.components.batch import Condition
-from magdr_core.components.objective import JointObjective, build_objective
+from magdr_core.components.joint_objective import JointObjective
+from magdr_core.components.objective import build_objective
 from magdr_core.components.rng import SampleRng
 from magdr_core.functional import clamp_inclusive, jpeg, straight_through, to_8bit
 from magdr_core.guards import GuardedAttack, GuardedGenerator

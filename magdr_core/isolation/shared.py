@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from torch import Tensor, nn
 
+from magdr_core.errors import ComponentError
 from magdr_core.isolation.shared_code import SharedCode
 from magdr_core.isolation.shared_networks import SharedNetworks
 from magdr_core.isolation.shared_tensors import SharedTensors
@@ -39,3 +40,12 @@ class Shared:
             self._tensors.restore(),
         )
         return list(dict.fromkeys(name for found in parts for name in found))
+
+    def check(self, where: str) -> None:
+        """See to it that everything is as it was: nothing that was computed beside a change is kept.
+
+        Raises:
+            ComponentError: `where` has changed something; it is mended then.
+        """
+        if changed := ", ".join(self.restore()):
+            raise ComponentError(f"{where}: changes what it shares with others ({changed})")

@@ -15,7 +15,8 @@ from magdr_core.compare.align import Place
 from magdr_core.compare.load import ComparedRun, load_compared
 from magdr_core.components.fingerprints import digest
 from magdr_core.errors import MagdrError
-from magdr_core.registry.read import Registry, parse_registry, read_registry
+from magdr_core.registry.parsed import Registry
+from magdr_core.registry.read import parse_registry, read_registry
 from magdr_core.registry.settings import Checks
 from magdr_core.results.cell import ADAPTIVE, CellResult
 from magdr_core.toolkit import Toolkit

@@ -13,7 +13,7 @@ from magdr_core.components.params import ParameterError, validate
 from magdr_core.components.protocols import Dataset
 from magdr_core.components.specs import ComponentSpec, DatasetSpec
 from magdr_core.errors import RegistryError, one_line
-from magdr_core.registry.read import Instance, Registry
+from magdr_core.registry.parsed import Instance, Registry
 from magdr_core.registry.settings import CalibrationPolicy
 
 Plugins = Mapping[str, Sequence[ComponentSpec]]

@@ -8,7 +8,7 @@ from typing import Any
 from magdr_core.components.role import Role
 from magdr_core.components.task_run import ToolkitParts
 from magdr_core.errors import MagdrError, RegistryError, one_line
-from magdr_core.registry.read import Registry
+from magdr_core.registry.parsed import Registry
 from magdr_core.registry.settings import Profile
 
 Named = tuple[str, str, str]

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from magdr_core.components.kind import RESERVED
 from magdr_core.errors import RegistryError
-from magdr_core.registry.read import Reader, Registry, no_such_key, no_such_table
+from magdr_core.registry.parsed import Registry
+from magdr_core.registry.read import Reader, no_such_key, no_such_table
 from magdr_core.registry.settings import ProfileTable
 
 if TYPE_CHECKING:

@@ -28,8 +28,8 @@ from magdr_core.hosting.discovery import BUILTIN
 from magdr_core.hosting.manager import Entry, PluginHost
 from magdr_core.magdr.chains import chain_count
 from magdr_core.registry.composition import default_of
+from magdr_core.registry.parsed import Instance, Registry
 from magdr_core.registry.plugin_tables import completed, needs_plugins
-from magdr_core.registry.read import Instance, Registry
 from magdr_core.short_repr import in_short
 
 SETTINGS = 128

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from magdr_core.components.figure import Figure
-from magdr_core.measures.definitions import DEFINITIONS, FORWARDS, Definitions
+from magdr_core.measures.definitions import DEFINITIONS, Definitions
+from magdr_core.measures.derived_figures import FORWARDS
 from magdr_core.measures.intervals import Statistic, interval
 from magdr_core.measures.statistics import statistic_of
 from magdr_core.measures.thresholds import Array

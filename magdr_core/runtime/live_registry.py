@@ -23,7 +23,7 @@ from magdr_core.guards import (
 from magdr_core.guards.dataset import GuardedDataset
 from magdr_core.hosting.manager import PluginHost
 from magdr_core.registry.changes import Changes, Plugins
-from magdr_core.registry.read import Instance, Registry
+from magdr_core.registry.parsed import Instance, Registry
 from magdr_core.registry.resolve import Resolved, Resolver
 from magdr_core.runtime.builder import Builder
 from magdr_core.runtime.device import device_of

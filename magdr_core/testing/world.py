@@ -15,7 +15,8 @@ from magdr_core.components.protocols import FitData, Setting
 from magdr_core.components.specs import Need
 from magdr_core.guards import GuardedGenerator
 from magdr_core.hosting.manager import Entry, PluginHost, UnknownHookError
-from magdr_core.registry.read import Instance, parse_registry
+from magdr_core.registry.parsed import Instance
+from magdr_core.registry.read import parse_registry
 from magdr_core.results.store import Store
 from magdr_core.testing.fit_data import make_fit_data
 from magdr_core.toolkit import Toolkit

@@ -109,7 +109,7 @@ class Suite:
                 with self._told(job):
                     checks = [check.as_json() for check in job.checks()]
                 made = {"how": job.how, "checks": checks, "passes": self.G.passes - before}
-                self.run.images.check_shared(f"{job.role} {job.component}")
+                self.run.images.shared.check(f"{job.role} {job.component}")
             except torch.OutOfMemoryError as e:
                 unmade = self.unmade(job, one_line(e))
                 return unmade | {"checks": [c | {"verdict": "skipped"} for c in unmade["checks"]]}
