@@ -196,8 +196,8 @@ class GroupRun:
                 shared.add("clean images, measured", tensor)
 
     def _distrust(self) -> list[str]:
-        """After a component was at fault: nothing that it may have reached stays as it left it; what of it
-        was changed."""
+        """After a component was at fault: nothing that it may have reached stays as it left it. What of that
+        it had changed is returned."""
         if "images" not in self.__dict__:
             return []  # there is nothing yet
         changed = self.images.shared.restore()

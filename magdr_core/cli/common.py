@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -92,6 +93,8 @@ def check_writable(folder: Path) -> None:
     existing = next(p for p in [folder, *folder.absolute().parents] if p.exists())
     if not existing.is_dir():
         raise MagdrError(f"{existing} is a file, a folder is needed there")
+    if not os.access(existing, os.W_OK | os.X_OK):  # a read-only medium as well
+        raise MagdrError(f"{existing}: no permission to write there; name another folder")
 
 
 def _fitting(title: str) -> str:

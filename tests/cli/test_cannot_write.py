@@ -59,6 +59,20 @@ def test_faces_that_cannot_be_written_are_one_line_and_leave_the_old_ones(magdr,
     assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("faces.png", b"old")]
 
 
+def test_a_folder_without_permission_is_said_before_anything_is_computed(magdr, tmp_path, monkeypatch):
+    (tmp_path / "locked").mkdir()
+    access = os.access
+
+    def denied(path, *given, **named):  # root, who runs tests in containers, is denied nothing
+        return os.path.basename(path) != "locked" and access(path, *given, **named)
+
+    monkeypatch.setattr(os, "access", denied)
+    done = magdr("faces", "locked/below/faces.png")
+    assert (done.code, done.out) == (2, "")
+    assert done.err == f"magdr: {tmp_path}/locked: no permission to write there; name another folder\n"
+    assert not any((tmp_path / "locked").iterdir())
+
+
 def test_faces_are_written_in_the_format_of_the_name(magdr, tmp_path):
     for name, start in (("faces.png", b"\x89PNG"), ("faces.jpg", b"\xff\xd8"), ("faces", b"\x89PNG")):
         assert magdr("faces", name, "--count", "1", "--size", "32").code == 0
