@@ -81,6 +81,25 @@ def _attacks() -> Iterator[Figure]:
             statistic="success",
             summary=summary,
         )
+    alike = Figure(
+        name="identity_o",
+        role="attack",
+        better="lower",
+        threshold=_SMALL,
+        needs=("identity_o",),
+        summary="cosine of who the outputs on the attacked and on the clean image show, to the most lenient "
+        "encoder",
+    )
+    yield alike
+    yield _median(alike)
+    yield Figure(
+        name="success_identity",
+        role="attack",
+        threshold=_SHARE,
+        needs=("success_identity",),
+        statistic="share",
+        summary="share of images whose output shows somebody else than the clean output, to every encoder",
+    )
     yield Figure(
         name="psnr_i",
         role="attack",
@@ -315,6 +334,15 @@ def _defenses() -> Iterator[Figure]:
             statistic="l2_table2",
             summary="4.433 times the root of the pooled error: the unit of the paper's Table 2",
         )
+    alike = Figure(
+        name="identity_o",
+        role="defense",
+        threshold=likeness,
+        needs=("identity_o",),
+        summary="cosine of who the output and the clean output show, to the most lenient encoder",
+    )
+    yield alike
+    yield _median(alike)
     error = replace(measures["mse"], name="mse_o", needs=("mse_o",))
     inside = _inside(error)
     yield inside
