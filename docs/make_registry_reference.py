@@ -112,6 +112,7 @@ MEANINGS = {
         "adaptive": "attacks that know the whole pipeline: a table, below",
         "oracle": "whether tables have the per-image oracle, which tries every candidate on every image",
         "checks": "sanity checks of attacks and rows: true, false or a table, below",
+        "identity": "outputs compared by who they show: a table, below",
         "ours": "components, as `use` names them, whose rows are marked as ours and are no baselines",
     },
     "Transfer": {
@@ -139,6 +140,10 @@ MEANINGS = {
         "penalties": "weights of the trade-off curve",
         "queries": "of the random search",
         "precision": 'of gradients; `"bfloat16"` is quicker, and verdicts stay exact',
+    },
+    "Identity": {
+        "encoders": "labels of identity encoders; all of them have to agree that it is somebody else",
+        "below": "cosine under which an output shows another person than the clean output",
     },
     "Checks": {
         "faces": "of the profile's first ones; 0 for no checks",

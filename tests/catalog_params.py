@@ -15,6 +15,7 @@ PARAMS = {
     ("attack", "identity-cloak"): {"steps": 3},
     ("attack", "lab"): {"steps": 3},
     ("attack", "pgd-psnr"): {"steps": 3},
+    ("attack", "pgd-ssim"): {"steps": 3},
     ("attack", "square"): {"steps": 4},
     ("attack", "universal"): {"steps": 2, "faces": 12, "batch": 6},
     ("attack", "mixed"): {"attacks": ["noise", "toy"]},

@@ -46,6 +46,7 @@ def attack_values(
     attack: GuardedAttack,
     reference: Tensor,
     region: Tensor | None = None,
+    further: Callable[[Tensor], Values] | None = None,
 ) -> Values:
     """Disruption of each image: output MSE in [-1,1] units, over the image, inside the target, and over what
     the edit changes; success, and of a targeted attack the output's MSE to what it aims at; the largest pixel
@@ -55,6 +56,7 @@ def attack_values(
         attacked: `[B,3,H,W]`.
         reference: `[B,3,H,W]`, the outputs on the clean images.
         region: `[B,1,H,W]`, soft mask of the target; None where nobody knows it.
+        further: more values of the outputs `[B,3,H,W]` on the attacked images.
     """
     y = outputs(attacked, clean, G)
     objective = objective_of(attack, G, clean, reference)
@@ -69,7 +71,8 @@ def attack_values(
         values["mse_aim"] = symmetric_mse(y, objective.target)
     if region is not None:
         values["mse_o_target"] = 4.0 * masked_mean((y - reference).square(), region)[:, 0]
-    return {name: v.tolist() for name, v in values.items()}
+    own = {} if further is None else further(y)
+    return {name: v.tolist() for name, v in values.items()} | dict(own)
 
 
 def changed(clean: Tensor, reference: Tensor) -> Tensor:

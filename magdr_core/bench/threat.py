@@ -57,7 +57,7 @@ class Threats:
         spent = None if found is None else found.attack_forwards
         queries = {"forward": spent} if own_attack and spent is not None else None
         own = {
-            "norm": "linf" if attack.psnr is None else "psnr",
+            "norm": attack.norm,
             "eps": part.eps,
             "steps": part.steps,
             "step_size": None if own_attack else _step_size(attack, params),

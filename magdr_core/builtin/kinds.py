@@ -102,6 +102,7 @@ def _guarded_attack(resolved: Any, component: Any, where: str) -> guards.Guarded
         where,
         eps=spec.strength(resolved.params),
         psnr=float(resolved.params["psnr"]) if spec.norm == "psnr" else None,
+        ssim=float(resolved.params["ssim"]) if spec.norm == "ssim" else None,
         objective=resolved.instance.objective,
         stochastic=spec.stochastic,
     )
@@ -206,7 +207,7 @@ KINDS = (
         protocol=protocols.Attack,
         guard=_guarded_attack,
         call="(x, objective) -> x_hat",
-        summary="Disruptors, with |x_hat - x| <= eps everywhere, or a PSNR that images keep.",
+        summary="Disruptors, with |x_hat - x| <= eps everywhere, or a PSNR or an SSIM that images keep.",
         table=AttackTable,
         identity=lambda spec, instance: {"objective": instance.objective or "of the generator"},
         trial=Trial(call=_call_attack, shape=_like_images, images=True, learns=True),

@@ -158,13 +158,17 @@ def _adaptive_tables(
 def _attack_table(console: Terminal, figures: _Figures, task: str, attacks: list[str], n: int) -> None:
     table = FittingTable(f"{task}: disruption where nothing defends (n = {n})", ["attack"])
     errors = [Head(["output", "MSE"], "higher"), Head(["its", "median"], "higher")]
-    table.groups = [[Head(["eps"])], errors, [Head(["success"], "higher")]]
+    rules = ["success"]
+    if figures.rows.where(role="attack", metric="success_identity").rows:
+        rules.append("success_identity")  # of profiles that compare who is shown
+    heads = {"success": ["success"], "success_identity": ["other", "person"]}
+    table.groups = [[Head(["eps"])], errors, [Head(heads[rule], "higher") for rule in rules]]
     for attack in attacks:
         strengths = figures.rows.where(attack=attack).names("eps")
         eps = f"{strengths[0] * 255:g}/255" if strengths else "failed"
         disruption = [figures.disruption(attack, m) for m in ("mse_o", "median_mse_o")]
-        success = figures.show("attack", attack, attack, "success", form=".0%")
-        table.add_row([figures.badged("attack", attack)], [eps, *disruption, success])
+        shares = [figures.show("attack", attack, attack, rule, form=".0%") for rule in rules]
+        table.add_row([figures.badged("attack", attack)], [eps, *disruption, *shares])
     table.print(console)
 
 

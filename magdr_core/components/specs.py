@@ -23,6 +23,12 @@ from magdr_core.components.params import factory_parameters, schema_of
 
 Gradient = Literal["exact", "straight-through", "none"]
 
+Norm = Literal["linf", "psnr", "ssim"]
+"""What an attack's bound is a bound of."""
+
+SSIM_C2 = 0.03**2
+"""The constant that keeps SSIM finite where nothing varies, for images in [0,1] (Wang et al. 2004)."""
+
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
@@ -217,8 +223,9 @@ class AttackSpec(ComponentSpec):
     """A disruptor: `(x, objective) -> x_hat` within a bound that core checks.
 
     With `norm = "linf"` no channel of a pixel moves by more than the parameter `eps` of `build`; with
-    `norm = "psnr"` the whole image keeps the PSNR of the parameter `psnr`, in dB, and single pixels may move
-    by anything (colour spaces other than RGB, say).
+    `norm = "psnr"` the whole image keeps the PSNR of the parameter `psnr`, in dB, and with `norm = "ssim"`
+    the structural similarity of the parameter `ssim`; single pixels may then move by anything (colour spaces
+    other than RGB, say).
 
     A component with `fit(data, G) -> state` and `load(state)` is fitted by core on faces of the train split.
     `learns_on` names the need, a list of generators, that it learns on where it is filled; what it learns is
@@ -226,12 +233,12 @@ class AttackSpec(ComponentSpec):
     """
 
     kind: ClassVar[str] = "attack"
-    norm: Literal["linf", "psnr"] = "linf"
+    norm: Norm = "linf"
     learns_on: str = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        bound = "eps" if self.norm == "linf" else "psnr"
+        bound = "eps" if self.norm == "linf" else self.norm
         if bound not in self.parameters:
             raise TypeError(f"attack {self.name}: build needs a parameter {bound}")
         if self.learns_on:
@@ -243,7 +250,12 @@ class AttackSpec(ComponentSpec):
 
     def strength(self, params: Mapping[str, Any]) -> float:
         """How strong the attack is with these parameters, in [0,1] units: its L-infinity bound, or the root
-        mean square of what a PSNR lets it change."""
+        mean square of what a PSNR lets it change, or of the noise that takes a picture of one colour to its
+        SSIM (a textured one lets more; 1 where the bound is 0)."""
+        if self.norm == "ssim":
+            # Noise of variance v on a flat picture: C2 / (v + C2), and 1 is the most that a pixel can move.
+            least = float(params["ssim"])
+            return min(1.0, (SSIM_C2 * (1 / least - 1)) ** 0.5) if least > 0 else 1.0
         return float(params["eps"]) if self.norm == "linf" else 10.0 ** (-float(params["psnr"]) / 20)
 
 

@@ -39,7 +39,7 @@ from magdr_core.functional.masks import (
 )
 from magdr_core.functional.pixelwise import pixelwise_blur
 from magdr_core.functional.resample import down_up, flip, resize, shift
-from magdr_core.functional.similarity import mae, mse, psnr, ssim, ssim_map
+from magdr_core.functional.similarity import least_ssim, mae, mse, psnr, ssim, ssim_map
 from magdr_core.functional.warp import rotate, zoom
 from magdr_core.functional.wavelet import average_over_shifts, wavelet_denoise, wavelet_threshold
 from magdr_core.functional.winograd import winograd_conv3x3, winograd_filters
@@ -78,6 +78,7 @@ __all__ = [
     "inverse_wavelet_transform",
     "join_parts",
     "jpeg",
+    "least_ssim",
     "luma",
     "mae",
     "masked_mean",

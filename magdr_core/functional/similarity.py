@@ -15,10 +15,13 @@ from magdr_core.functional._common import (
 )
 from magdr_core.functional.cache_blocked import in_cache
 
+WINDOW = 11
+"""Taps of the usual Gaussian window of sigma 1.5."""
+
 
 @in_cache
 def ssim_map(
-    a: Tensor, b: Tensor, *, window: int = 11, sigma: float = 1.5, k1: float = 0.01, k2: float = 0.03
+    a: Tensor, b: Tensor, *, window: int = WINDOW, sigma: float = 1.5, k1: float = 0.01, k2: float = 0.03
 ) -> Tensor:
     """Structural similarity of every pixel and channel, for images in [0,1].
 
@@ -58,7 +61,7 @@ def ssim_map(
 
 
 def ssim(
-    a: Tensor, b: Tensor, *, window: int = 11, sigma: float = 1.5, k1: float = 0.01, k2: float = 0.03
+    a: Tensor, b: Tensor, *, window: int = WINDOW, sigma: float = 1.5, k1: float = 0.01, k2: float = 0.03
 ) -> Tensor:
     """Mean structural similarity of every image, as scikit-image reports it.
 
@@ -80,6 +83,31 @@ def ssim(
         raise ValueError(f"images of {height}x{width} are smaller than the SSIM window of {window}")
     border = window // 2
     return mean_per_image(values[..., border : height - border, border : width - border])
+
+
+def least_ssim(a: Tensor, b: Tensor) -> Tensor:
+    """What is left of every image's structural similarity wherever one looks: the smaller of :func:`ssim`,
+    which leaves the outer five pixels out, and the mean of the whole :func:`ssim_map`.
+
+    A bound on the usual mean alone would let an image do what it likes at its border. Differentiable.
+
+    Args:
+        a, b: `[B,C,H,W]` in [0,1], any size; of images smaller than the window only the map's mean.
+
+    Returns:
+        `[B]` in [-1,1].
+
+    Raises:
+        ValueError: shapes differ.
+    """
+    values = ssim_map(a, b)
+    whole = mean_per_image(values)
+    border = WINDOW // 2
+    height, width = values.shape[-2:]
+    if min(height, width) < WINDOW:
+        return whole
+    inner = values[..., border : height - border, border : width - border]
+    return torch.minimum(whole, mean_per_image(inner))
 
 
 def mse(a: Tensor, b: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 from magdr_core.components.figure import DISRUPTION, Figure, Threshold
-from magdr_core.measures.derived_figures import DISRUPTS, SHARE, inside, with_median
+from magdr_core.measures.derived_figures import DISRUPTS, SHARE, SMALL, inside, with_median
 
 _share = partial(Figure, role="attack", threshold=SHARE)
 
@@ -48,6 +48,23 @@ def attack_figures() -> Iterator[Figure]:
         name="success_changed",
         needs=("mse_o_changed",),
         summary="share of images over .05 over the pixels that the clean edit changes (CMUA's rule)",
+    )
+    yield from with_median(
+        Figure(
+            name="identity_o",
+            role="attack",
+            better="lower",
+            threshold=SMALL,
+            needs=("identity_o",),
+            summary="cosine of who the outputs on the attacked and on the clean image show, to the most "
+            "lenient encoder",
+        )
+    )
+    yield _share(
+        name="success_identity",
+        needs=("success_identity",),
+        statistic="share",
+        summary="share of images whose output shows somebody else than the clean output, to every encoder",
     )
     yield Figure(
         name="psnr_i",

@@ -51,6 +51,14 @@ def defense_figures() -> Iterator[Figure]:
     """In the order of tables."""
     for side in "io":
         yield from _of_side(side)
+    yield from with_median(
+        _of_defenses(
+            name="identity_o",
+            threshold=SMALL,
+            needs=("identity_o",),
+            summary="cosine of who the output and the clean output show, to the most lenient encoder",
+        )
+    )
     error = replace(_SQUARED_ERROR, name="mse_o", needs=("mse_o",))
     yield from with_median(inside(error))
     yield replace(successful(error), modes=False, off=NOT_ATTACKED)

@@ -79,6 +79,19 @@ class Checks(BaseModel):
     passes: Annotated[int, Field(ge=100)] = 8000
 
 
+class Identity(BaseModel):
+    """Outputs compared by who they show, in the eyes of `encoders` (`[identity_encoder.LABEL]` tables).
+
+    An attack succeeds by this rule where every one of them finds the output on the attacked image and the
+    clean output less alike than `below`, a cosine. How alike two pictures of one person are depends on the
+    encoder; .3 is where published ArcFace networks tell persons apart.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    encoders: Annotated[Labels, Field(min_length=1)]
+    below: Annotated[float, Field(gt=-1, lt=1)] = 0.3
+
+
 class ProfileTable(BaseModel):
     """A benchmark: which components on how many samples, from index `first` of the split on.
 
@@ -88,8 +101,8 @@ class ProfileTable(BaseModel):
     further variant of its row. `transfer` and `sweep` add attacks with less knowledge and with growing
     effort, `adaptive` such that know everything. `oracle` says whether the tables have the best candidate by
     the true error, which tries every candidate on every image. `checks` are sanity checks of attacks and
-    rows. `ours` are the components (as `use` names them) whose rows are the method that the tables are about,
-    and no baselines.
+    rows. With `identity` outputs are compared by who they show, too. `ours` are the components (as `use`
+    names them) whose rows are the method that the tables are about, and no baselines.
     """
 
     note: str = ""
@@ -111,6 +124,7 @@ class ProfileTable(BaseModel):
     adaptive: Adaptive | None = None
     oracle: bool = True
     checks: Annotated[Checks, BeforeValidator(_switch)] = Checks(faces=0)
+    identity: Identity | None = None
     ours: Labels = ("magdr",)
 
     @property

@@ -59,6 +59,7 @@ def full(figures: Figures, task: str, attacks: Sequence[AttackCondition]) -> Tab
                 source("defense", "mse_o_target", "MSE", "inside the target"),
                 source("defense", "mse_o_successful", "MSE", "attack succeeded"),
                 *_similarities("o"),
+                source("defense", "identity_o", "Identity", "cosine, mean"),
             ],
         ),
         damage(),

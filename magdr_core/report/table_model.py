@@ -179,6 +179,8 @@ def attacks(figures: Figures, task: str) -> Table | None:
         source("attack", "mse_o_target", "Output MSE", "inside the target", judged=False),
         source("attack", "mse_aim", "Output MSE", "to the attack's target", judged=False),
         source("attack", "success", "Success", "share of images", show=percent, judged=False),
+        source("attack", "success_identity", "Success", "shows somebody else", show=percent, judged=False),
+        source("attack", "identity_o", "Identity", "cosine, mean", judged=False),
     ]
     sources = present(figures, task, sources)
     columns = [Column("eps"), Column("Steps"), *(s.column for s in sources), _IMAGES]

@@ -15,7 +15,7 @@ from magdr_core.components.protocols import Chosen, ImageMap
 from magdr_core.components.regions import regions_of
 from magdr_core.components.specs import MetricSpec
 from magdr_core.errors import MagdrError, one_line
-from magdr_core.functional import gaussian_blur, psnr, to_8bit
+from magdr_core.functional import gaussian_blur, least_ssim, psnr, to_8bit
 from magdr_core.testing.fitting import learn
 from magdr_core.testing.inputs import faces_of
 from magdr_core.testing.rules import SOUND, difference, rule
@@ -89,11 +89,11 @@ def distance(s: Subject) -> Iterator[str]:
 
 @rule(
     "ball",
-    "no pixel moves by more than eps, for the default, 0 and 1; or images keep their PSNR",
+    "no pixel moves by more than eps, for the default, 0 and 1; or images keep their PSNR or their SSIM",
     after=SOUND,
 )
 def ball(s: Subject) -> Iterator[str]:
-    if s.guarded.psnr is not None:
+    if s.guarded.norm != "linf":
         yield from _alike(s)
         return
     default = s.guarded.eps
@@ -117,21 +117,26 @@ def ball(s: Subject) -> Iterator[str]:
 
 
 def _alike(s: Subject) -> Iterator[str]:
-    """What is wrong with the PSNR of an attack that says one, for the default and for stricter ones."""
-    default = s.guarded.psnr
-    for least in (default, 48.0, 120.0):
-        subject = s if least == default else s.variant(psnr=least)
+    """What is wrong with the PSNR or the SSIM of an attack that says one, for the default and for stricter
+    ones."""
+    norm = s.guarded.norm
+    default, measure, stricter, words, slack = {
+        "psnr": (s.guarded.psnr, psnr, (48.0, 120.0), "a PSNR of {:.4g} dB", 1e-3),
+        "ssim": (s.guarded.ssim, least_ssim, (0.99, 1.0), "an SSIM of {:.4g}", 1e-5),
+    }[norm]
+    for least in (default, *stricter):
+        subject = s if least == default else s.variant(**{norm: least})
         try:
             learn(subject)
         except MagdrError:
-            continue  # this PSNR is outside the parameter's declared limits
+            continue  # this bound is outside the parameter's declared limits
         seen = subject.first
         if wrong := subject.ill_valued(seen):
-            yield f"psnr = {least:g}: {wrong}"
+            yield f"{norm} = {least:g}: {wrong}"
             return
-        kept = float(psnr(s.batch.images, to_8bit(seen.output)).min())
-        if kept < least - 1e-3:
-            yield f"an image in 8 bits has a PSNR of {kept:.4g} dB, at least {least:g} are asked for"
+        kept = float(measure(s.batch.images, to_8bit(seen.output)).min())
+        if kept < least - slack:
+            yield f"an image in 8 bits has {words.format(kept)}, at least {least:g} is asked for"
             return
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from magdr_core.api import AttackSpec, Eps, Field, Need, Objective, Parser, SampleRng, hookimpl
 from magdr_core.functional import project_linf
 
-from ._psnr_steps import mean_square
+from ._bounded_steps import mean_square
 from ._region_blur import log_spectrum, region_blur
 from ._sign_steps import DEFAULT_STEP, better
 

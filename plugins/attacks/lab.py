@@ -24,7 +24,7 @@ from torch import Tensor
 from magdr_core.api import AttackSpec, Field, Objective, SampleRng, hookimpl
 from magdr_core.functional import constant, from_lab, to_lab
 
-from ._psnr_steps import Decode, Psnr, ascend, pulled_back, under
+from ._bounded_steps import Decode, Psnr, ascend, of_psnr, pulled_back, under
 from ._sign_steps import Mean
 
 MAGDR_API = 1
@@ -83,7 +83,7 @@ class Lab:
             Mean(lambda: aims),  # best of all looks: those at single conditions could not be compared
             self.limit * noise,
             decode,
-            psnr=self.psnr,
+            bound=of_psnr(self.psnr),
             limit=self.limit,
             direction=self.ascent,
             steps=self.steps,
@@ -105,7 +105,7 @@ class Lab:
             second = BETAS[1] * second + (1 - BETAS[1]) * uphill.square()
             mean, spread = first / (1 - BETAS[0] ** number), second / (1 - BETAS[1] ** number)
             delta = delta + self.rate * mean / (spread.sqrt() + TINY)
-        return under(self.psnr, x, SCALE * delta.clamp(-bound, bound), decode)[0]
+        return under(of_psnr(self.psnr), x, SCALE * delta.clamp(-bound, bound), decode)[0]
 
 
 @hookimpl

@@ -9,7 +9,7 @@ from torch import Tensor
 from magdr_core.api import AttackSpec, Field, Objective, SampleRng, hookimpl
 from magdr_core.functional import clamp_inclusive
 
-from ._psnr_steps import Direction, Psnr, ascend
+from ._bounded_steps import Direction, Psnr, ascend, of_psnr
 
 MAGDR_API = 1
 
@@ -45,7 +45,7 @@ class PsnrPGD:
             objective,
             rng.uniform(*x.shape[1:], low=-1.0, high=1.0),
             decode,
-            psnr=self.psnr,
+            bound=of_psnr(self.psnr),
             limit=1.0,
             direction=self.direction,
             steps=self.steps,

@@ -209,6 +209,13 @@ def test_another_attack_of_a_strength_that_no_adaptive_one_has_is_refused(done):
         done.bench(text)
 
 
+@pytest.mark.parametrize(("attack", "words"), [("pgd-psnr", "a PSNR"), ("pgd-ssim", "an SSIM")])
+def test_an_attack_that_no_ball_bounds_cannot_become_adaptive(done, attack, words):
+    text = edited(ADAPTIVE, ('attacks = ["pgd"]\nothers', f'attacks = ["{attack}"]\nothers'))
+    with pytest.raises(MagdrError, match=rf"the attack '{attack}' is bounded by {words}; those that know"):
+        done.bench(text + f"\n[attack.{attack}]\nparams = {{ steps = 1 }}\n")
+
+
 def suite(done, text):
     bench = done.bench(text)
     return suite_of(bench.toolkit, bench.profile.adaptive)

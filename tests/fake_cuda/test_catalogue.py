@@ -70,7 +70,7 @@ WAITS = {
     "magdr_core.magdr.loop:MagDR._run": "which images go on to another round",
     "magdr_core.magdr.standardise:target_names": "figures are kept by the name of a target region",
     "magdr_plugins.augmentations.degrading:_coded": "the codec is the host's",
-    "magdr_plugins.attacks._psnr_steps:under": "images that keep their PSNR are not shrunk",
+    "magdr_plugins.attacks._bounded_steps:under": "images that are within their bound are not shrunk",
     "magdr_plugins.attacks.universal:Universal.__call__": "what was learned once comes from the host",
     "magdr_plugins.channels._files:each": "the codec is the host's",
     "magdr_plugins.channels.codecs:jpeg_mix": "so are the qualities that it is told",

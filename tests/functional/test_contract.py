@@ -13,6 +13,7 @@ from magdr_core.functional import (
     flip,
     gaussian_blur,
     jpeg,
+    least_ssim,
     mae,
     masked_mean,
     median_blur,
@@ -47,6 +48,7 @@ SMOOTH = {
 }
 IMAGE = SMOOTH | {"bit_depth": lambda x: bit_depth(x, 4), "to_8bit": to_8bit}
 MEASURES = {
+    "least_ssim": lambda x: least_ssim(x, flip(x)),
     "mae": lambda x: mae(x, flip(x)),
     "masked_mean": lambda x: masked_mean(x, resize_masks(flip(x), tuple(x.shape[-2:]))),
     "mse": lambda x: mse(x, flip(x)),

@@ -7,7 +7,7 @@ import pytest
 import torch
 from skimage.metrics import mean_squared_error, peak_signal_noise_ratio, structural_similarity
 
-from magdr_core.functional import mae, mse, psnr, ssim, ssim_map
+from magdr_core.functional import least_ssim, mae, mse, psnr, ssim, ssim_map
 
 
 def _skimage_ssim(a, b):
@@ -40,6 +40,20 @@ def test_ssim_equals_scikit_image(noisy, size):
     a, b = noisy(3, *size)
     expected = [_skimage_ssim(x, y)[0] for x, y in zip(a, b, strict=True)]
     assert ssim(a, b).tolist() == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("size", [(16, 16), (37, 53), (8, 30)])
+def test_the_least_ssim_is_scikit_images_or_that_of_its_whole_map(noisy, size):
+    a, b = noisy(3, *size)
+    b[1, ..., :3] = 1 - a[1, ..., :3]  # a border that the usual mean hardly sees
+    b[2] = a[2]
+    b[2, ..., size[0] // 2, 6:-6] = 0.3
+    for found, x, y in zip(least_ssim(a, b).tolist(), a, b, strict=True):
+        if min(size) < 11:  # scikit-image refuses
+            assert found == pytest.approx(float(ssim_map(x[None], y[None]).mean()), abs=1e-6)
+            continue
+        usual, whole = _skimage_ssim(x, y)
+        assert found == pytest.approx(min(usual, whole.mean()), abs=1e-5)
 
 
 def test_ssim_map_in_flat_areas_equals_scikit_image():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from magdr_plugins.attacks._psnr_steps import under
+from magdr_plugins.attacks._bounded_steps import of_psnr, under
 from magdr_plugins.attacks.lab import Lab
 from magdr_plugins.attacks.pgd_psnr import PsnrPGD
 from skimage.color import rgb2lab
@@ -50,7 +50,7 @@ def test_disruption_is_more_than_noise_makes_at_the_same_psnr(name):
     if name.startswith("lab"):
         colour, there, back = torch.tensor([0.0, 1.0, 1.0]), to_lab, from_lab
     grain = 20 * colour[:, None, None] * rng_of(len(x)).sign(*x.shape[1:])
-    noisy = under(36.0, x, grain, lambda delta: back(there(x) + delta).clamp(0, 1))[0]
+    noisy = under(of_psnr(36.0), x, grain, lambda delta: back(there(x) + delta).clamp(0, 1))[0]
     assert min(psnr(x, noisy)) < 36.3, "noise fills the bound too"
     assert (aim(x, generator=picky())(x_hat) > 1.5 * aim(x, generator=picky())(noisy)).all()
 
@@ -63,7 +63,7 @@ def test_a_disruptor_under_a_psnr_is_repeatable_and_per_image(name):
 def test_what_is_shrunk_to_its_psnr_fills_it_whatever_the_others_of_its_batch_do():
     x = faces(3)
     delta = torch.stack([torch.full_like(x[0], s) for s in (0.0, 0.008, 0.2)])
-    seen, shrunk = under(40.0, x, delta, lambda d: (x + d).clamp(0, 1))
+    seen, shrunk = under(of_psnr(40.0), x, delta, lambda d: (x + d).clamp(0, 1))
     assert torch.equal(seen[0], x[0])
     assert torch.equal(shrunk[1], delta[1])
     assert 40.0 <= psnr(x, seen)[2] < 42.2  # one level is 48.1 dB, two are 42.1, three 38.6

@@ -52,6 +52,42 @@ def mean():
 def magdr_detectors():
     return [DetectorSpec(name="mean", build=mean, gradient="exact")]
 """
+KEPT = """
+from magdr_core.api import AttackSpec, hookimpl
+from magdr_core.functional import psnr
+MAGDR_API = 1
+
+class Lighter:
+    def __init__(self, *, psnr: float = 40.0) -> None:
+        self.level = 10 ** (-psnr / 20)
+
+    def __call__(self, x, objective):
+        return (x + (self.level * 255 // 1 / 255)).clamp(0, 1)
+
+@hookimpl
+def magdr_attacks():
+    return [AttackSpec(name="lighter", build=Lighter, norm="psnr")]
+"""
+SIMILAR = """
+from magdr_core.api import AttackSpec, hookimpl
+from magdr_core.functional import least_ssim, to_8bit
+MAGDR_API = 1
+
+class Darker:
+    def __init__(self, *, ssim: float = 0.9) -> None:
+        self.ssim = ssim
+
+    def __call__(self, x, objective):
+        best = x
+        for level in range(20):
+            seen = to_8bit(x * (1 - level / 40))
+            best = seen.where((least_ssim(x, seen) >= self.ssim)[:, None, None, None], best)
+        return best
+
+@hookimpl
+def magdr_attacks():
+    return [AttackSpec(name="darker", build=Darker, norm="ssim")]
+"""
 OUTPUT = edited(
     EXAMPLES["defense"],
     (
@@ -155,6 +191,8 @@ SOUND = {
     "fitted": FITTED,
     "output": OUTPUT,
     "stepwise": STEPWISE,
+    "kept": KEPT,
+    "similar": SIMILAR,
     "featured": FEATURED,
 }
 
@@ -196,6 +234,10 @@ CASES = [
     ("attack", "return project_linf(start + eps * gradient.sign(), x, eps)",
      "return (x + 2 * eps * gradient.sign()).clamp(0, 1)", "ball", "a pixel moved by 0.04"),
     ("attack", "gradient.sign(), x, eps)", "gradient.sign() + 0.01, x, eps + 0.01)", "ball", "eps is 0"),
+    ("kept", "self.level *", "0.02 + self.level *", "ball", "has a PSNR of"),
+    ("similar", ">= self.ssim", ">= self.ssim - 0.05", "ball", "has an SSIM of 0.8"),
+    ("similar", "return best",
+     "return best if self.ssim < 0.95 else seen", "ball", "at least 0.99 is asked for"),
     ("stepwise", "for n in steps]", "for n in steps[1:]]", "checkpoints", "returned a list of 1"),
     ("augmentation", "y.roll(-pixels", "y.roll(pixels", "undo", "undo leaves a mean difference of"),
     ("output", "return G(drown(x, c, G, rng=rng), c)", "return 2 * x", "own output", "values in [0"),

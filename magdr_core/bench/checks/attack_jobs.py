@@ -34,7 +34,7 @@ class AttackJobs:
     def of(self, slices: Sequence[Slice]) -> Iterator[CheckJob]:
         for part in slices:
             resolved = self.run.toolkit.resolve("attack", part.label)
-            if self.run.toolkit.build("attack", part.label).psnr is not None:
+            if self.run.toolkit.build("attack", part.label).norm != "linf":
                 continue  # they are about a ball and its corners
             if any(need.kind == "attack" for need in resolved.entry.spec.needs.values()):
                 continue  # what is mixed is checked by itself

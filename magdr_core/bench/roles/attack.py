@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
-from magdr_core.bench import evaluate
+from magdr_core.bench import evaluate, identities
 from magdr_core.bench.roles.defense import parser_of
 from magdr_core.components.batch import Samples
 from magdr_core.components.cells import PlannedCell
@@ -27,9 +28,10 @@ class AttackRole(Role):
     grows = True
 
     def depends_on(self, run: TaskRun, cell: PlannedCell) -> Mapping[str, Any]:
-        return parser_of(run)
+        return {**parser_of(run), **identities.measured_by(run, cell)}
 
     def check(self, plan: Planning) -> None:
+        identities.check(plan)
         # The profile's own are looked at when their slices are planned.
         registry = plan.toolkit.registry
         for label in registry.calibration.attacks:
@@ -59,4 +61,7 @@ class AttackRole(Role):
         reference, region = run.images.reference[: len(seen)], run.yardsticks.outputs.region
         if region is not None:
             region = region[: len(seen)]
-        return Measured(evaluate.attack_values(clean, seen.images, run.G, component, reference, region))
+        further = partial(identities.similarities, run)
+        return Measured(
+            evaluate.attack_values(clean, seen.images, run.G, component, reference, region, further)
+        )

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from magdr_core.bench import evaluate
+from magdr_core.bench import evaluate, identities
 from magdr_core.bench.steps import batches, inside
 from magdr_core.components.batch import Samples
 from magdr_core.components.cells import PlannedCell, Portion, ReadyDefense, UnderAttack
@@ -113,7 +113,7 @@ class Restoring(Role):
     grows = True
 
     def depends_on(self, run: TaskRun, cell: PlannedCell) -> Mapping[str, Any]:
-        return parser_of(run)
+        return {**parser_of(run), **identities.measured_by(run, cell)}
 
     def processed(self, profile: Any) -> tuple[str, ...]:
         labels: tuple[str, ...] = profile.ensemble
@@ -127,6 +127,7 @@ class Restoring(Role):
 
     def measure(self, run: TaskRun, cell: PlannedCell, seen: Samples, component: Any, rng: Rng) -> Measured:
         values, restored, output = self.restored(run, cell, seen, component, rng)
+        values = {**values, **identities.similarities(run, output)}
         passes = run.G.passes
         worst = worst_of(dict(zip(seen.ids, values["mse_o"], strict=True)))
         worst_images = self._worst(run, cell, worst, restored, output)
@@ -278,7 +279,8 @@ class DefenseRole(Restoring):
     ) -> Mapping[str, list[float]]:
         """Every measure of the pool; of a mode the output error `mse_o` (0 to 255 squared)."""
         if not mode:
-            return dict(evaluate.defense_values(seen, defended.defense, run.G, run.yardsticks, rng)[0])
+            values, _, output = evaluate.defense_values(seen, defended.defense, run.G, run.yardsticks, rng)
+            return {**values, **identities.similarities(run, output)}
         batches = seen.batches("test")
         outputs = torch.cat([evaluate.defended(b, defended.defense, run.G, rng)[1] for b in batches])
         return {"mse_o": (mse(run.yardsticks.outputs.images, outputs) * 255**2).tolist()}

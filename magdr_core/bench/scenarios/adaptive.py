@@ -28,6 +28,9 @@ from magdr_core.components.slice import Measured, Slice
 from magdr_core.components.task_run import Planning, Rng, SharedImages, TaskRun
 from magdr_core.registry import scenario_tables
 
+BOUND = {"psnr": "a PSNR", "ssim": "an SSIM"}
+"""What attacks that have no ball are bounded by."""
+
 
 class AdaptiveScenario(ByAttack):
     """The profile's table `adaptive`."""
@@ -54,8 +57,8 @@ class AdaptiveScenario(ByAttack):
             resolved = plan.check("attack", attack_slice(plan, label).label)
             if resolved is not None and resolved.entry.spec.norm != "linf":
                 raise plan.fault(
-                    f"adaptive: the attack {label!r} is bounded by a PSNR; those that know everything search "
-                    "in an L-infinity ball (parameter eps)"
+                    f"adaptive: the attack {label!r} is bounded by {BOUND[resolved.entry.spec.norm]}; those "
+                    "that know everything search in an L-infinity ball (parameter eps)"
                 )
         strengths = {attack_slice(plan, label).eps for label in settings.attacks} - {0.0}
         for label in settings.others:
