@@ -45,11 +45,9 @@ def _where(facts: Mapping[str, Any]) -> str:
 
 def _attack_line(facts: Mapping[str, Any]) -> str:
     state = "disrupts the generator" if facts["disrupted"] else "hardly disrupts the generator"
-    line = (
-        f"{state}: output MSE {facts['output_mse']:.3f} in units of [-1,1] (the more, the worse the output)"
-    )
+    line = f"{state}: output MSE {facts['output_mse']:.3f} on [-1,1] (more is worse)"
     if "output_mse_in_file" in facts:
-        line += f", {facts['output_mse_in_file']:.3f} when the face is cut out of the written file again"
+        line += f", {facts['output_mse_in_file']:.3f} cut out of the written file again"
     return f"{line}; pixels moved by up to {facts['largest_change']}"
 
 
