@@ -69,6 +69,7 @@ html_title = f"magdr {release}"
 html_static_path = ["site/static"]
 html_extra_path = ["site/root"]
 html_css_files = ["site.css"]
+html_js_files = ["site.js"]
 html_copy_source = False
 html_show_sourcelink = False
 html_show_sphinx = False
@@ -109,6 +110,15 @@ def add_sidebar(app: Sphinx, name: str, source: list[str]) -> None:
         source[0] = source[0].replace("](examples)", "](docs/README.md)")
 
 
+def give_captions_a_level(
+    app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: object
+) -> None:
+    """The sidebar's captions are said to be headings: readers of the screen need to know of which level."""
+    if tree := context.get("furo_navigation_tree"):
+        context["furo_navigation_tree"] = tree.replace('role="heading">', 'role="heading" aria-level="2">')
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("source-read", add_sidebar)
+    app.connect("html-page-context", give_captions_a_level, priority=900)  # the theme's own comes first
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -117,11 +117,13 @@ class Browser:
             self._call("Input.dispatchKeyEvent", params)
 
     def look(self, width: int, *, dark: bool = False) -> None:
-        """The width of the window in CSS pixels, and the colour scheme that the user prefers."""
+        """The width of the window in CSS pixels, and the colour scheme that the user prefers; who prefers
+        that nothing moves by itself, so that what is seen does not depend on when."""
         metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
         self._call("Emulation.setDeviceMetricsOverride", metrics)
-        feature = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        self._call("Emulation.setEmulatedMedia", {"features": [feature]})
+        preferred = {"prefers-color-scheme": "dark" if dark else "light", "prefers-reduced-motion": "reduce"}
+        features = [{"name": name, "value": value} for name, value in preferred.items()]
+        self._call("Emulation.setEmulatedMedia", {"features": features})
 
     def picture(self, path: Path) -> None:
         """A PNG of the whole page."""

@@ -36,11 +36,14 @@ class PictureRow:
 
 @dataclass(frozen=True)
 class TableRow:
-    """A line of the table: a defense on attacked and on clean pictures."""
+    """A line of the table.
+
+    Attributes:
+        figures: value and interval of a defense on attacked and on clean pictures.
+    """
 
     title: str
-    attacked: str
-    clean: str
+    figures: tuple[tuple[str, str], tuple[str, str]]
 
 
 def write_page(
@@ -77,9 +80,10 @@ def render(
         package="magdr_core.adapt",
         task=source.task,
         registry=source.registry.path.name,
+        headline=headline(source.task, measured),
         sentences=sentences(source.task, measured, no_twin=no_twin),
         rows=[
-            TableRow(title, _shown(measured.of(what, "pgd")), _shown(measured.of(what, "clean")))
+            TableRow(title, (_field(measured.of(what, "pgd")), _field(measured.of(what, "clean"))))
             for what, title in titles.items()
             if measured.of(what, "pgd") is not None
         ],
@@ -106,13 +110,27 @@ def titles_of(task: str) -> dict[str, str]:
     }
 
 
-def sentences(task: str, measured: BeforeAndAfter, *, no_twin: str) -> list[str]:
-    """The figures in words."""
+def headline(task: str, measured: BeforeAndAfter) -> str:
+    """What it comes to, in one line."""
+    undefended, own, best = _left(task, measured)
+    return (
+        f"Of what the attack did, the new purifier leaves {_part(own, undefended)}; "
+        f"the better shipped one {_part(best, undefended)}"
+    )
+
+
+def _left(task: str, measured: BeforeAndAfter) -> tuple[ComparedFigure, ComparedFigure, ComparedFigure]:
+    """What an attack does undefended, behind the new purifier, and behind the better of the shipped ones."""
     undefended, own = measured.of(UNDEFENDED, "pgd"), measured.of(purifier_name(task), "pgd")
     assert undefended is not None
     assert own is not None
     shipped = [f for f in (measured.of(name, "pgd") for name in (GENERIC, EDITING)) if f is not None]
-    best = min(shipped, key=lambda f: f.value)
+    return undefended, own, min(shipped, key=lambda f: f.value)
+
+
+def sentences(task: str, measured: BeforeAndAfter, *, no_twin: str) -> list[str]:
+    """The figures in words; commands stand between backticks."""
+    undefended, own, best = _left(task, measured)
     told = [
         f"PGD (6/255) moves this generator's output by {_shown(undefended)}, the mean squared error in "
         f"levels of 0 to 255 on {undefended.n} test pictures. The better of the two shipped purifiers leaves "
@@ -161,12 +179,17 @@ def _title(what: str, titles: Mapping[str, str], measured: BeforeAndAfter) -> tu
     return pictures.get(what) or f"output, {titles[what]}", detail
 
 
-def _shown(figure: ComparedFigure | None) -> str:
+def _field(figure: ComparedFigure | None) -> tuple[str, str]:
+    """Value and interval; no interval where there are too few pictures."""
     if figure is None:
-        return MISSING
+        return MISSING, ""
     if math.isnan(figure.low):
-        return _mse(figure.value)
-    return f"{_mse(figure.value)} [{_mse(figure.low)}, {_mse(figure.high)}]"
+        return _mse(figure.value), ""
+    return _mse(figure.value), f"[{_mse(figure.low)}, {_mse(figure.high)}]"
+
+
+def _shown(figure: ComparedFigure | None) -> str:
+    return " ".join(_field(figure)).rstrip()
 
 
 def _share(figure: ComparedFigure) -> str:

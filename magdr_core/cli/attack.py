@@ -86,5 +86,5 @@ def command(
         report = media.FileReport(media.new_display(as_json), as_json, head, stdout)
         report.start()
         job = AttackJob(generator, ready_attack(toolkit, label, chosen, cache), toolkit.registry.seed)
-        photos = partial(AttackedPhotos, survive_jpeg=survive is not None)
+        photos = partial(AttackedPhotos, survive_jpeg=survive is not None, step=report.display.step)
         media.work_through(inputs, job, conditions, toolkit, report, finder=found_by, out=out, photos=photos)

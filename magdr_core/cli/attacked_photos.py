@@ -8,11 +8,13 @@ from typing import Any
 
 from torch import Tensor
 
+from magdr_core.bench.steps import inside
 from magdr_core.cli.jobs import AttackJob, in_levels
 from magdr_core.cli.paths import Input
 from magdr_core.cli.photos import PhotoWork
 from magdr_core.components.batch import Condition, Samples
 from magdr_core.functional import ssim
+from magdr_core.inference.followed import Step
 from magdr_core.inference.full_size_attack import LARGEST, attacked
 from magdr_core.inference.loaded import Loaded, because, load, place_of
 from magdr_core.inference.shown import target_of
@@ -33,13 +35,15 @@ class AttackedPhotos(PhotoWork):
 
     Args:
         survive_jpeg: make it survive JPEG, and write that.
+        step: told (what, done, total).
         others: of :class:`~magdr_core.cli.photos.PhotoWork`, with an :class:`AttackJob`.
     """
 
     job: AttackJob
 
-    def __init__(self, *others: Any, survive_jpeg: bool = False, **named: Any) -> None:
+    def __init__(self, *others: Any, step: Step, survive_jpeg: bool = False, **named: Any) -> None:
         super().__init__(*others, **named)
+        self.step = step
         self.quality = QUALITY if survive_jpeg else None
         self.ending = ENDINGS[survive_jpeg]
 
@@ -51,6 +55,7 @@ class AttackedPhotos(PhotoWork):
 
     def run(self, inputs: Sequence[Input]) -> None:
         for given in inputs:
+            self.step(inside(f"{given.name}: attacking"), 0, 0)
             try:
                 facts = self._attacked(load(given, self.job.generator.size, self.finder))
             except Exception as e:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -142,7 +142,9 @@ class _Work:
 
     def fit(self, calibrator: Calibrator) -> None:
         for label in self.detectors:
-            _say_thresholds(self.display, self.task, label, calibrator.detector(label).thresholds)
+            fpr = self.toolkit.registry.calibration.fpr
+            thresholds = calibrator.detector(label).thresholds
+            _say_thresholds(self.display, self.task, label, thresholds, fpr)
         for label in self.defenses:
             calibrator.defense(label)
             _say_plan(self.display, calibrator, self.task, label)
@@ -196,9 +198,12 @@ def _tasks(toolkit: Toolkit, profile: Profile, task: str | None) -> list[str]:
     return toolkit.registry.defended(profile)
 
 
-def _say_thresholds(display: ProgressDisplay, task: str, label: str, thresholds: Any) -> None:
-    shown = ", ".join(f"{k} {v:.3f}" for k, v in thresholds.items())
-    display.say(f"{task} / {label}: {shown}")
+def _say_thresholds(
+    display: ProgressDisplay, task: str, label: str, thresholds: Mapping[str, float], fpr: float
+) -> None:
+    meant = {"fpr": f"({fpr:.1%} false alarms)", "f1": "(the best F1)"}
+    shown = ", ".join(f"{v:.3f} {meant.get(k, k)}" for k, v in thresholds.items())
+    display.say(f"{task} / {label}: disrupted where the score is above {shown}")
 
 
 def _say_plan(display: ProgressDisplay, calibrator: Calibrator, task: str, label: str) -> None:

@@ -189,7 +189,8 @@ def _lines(facts: Mapping[str, Any]) -> list[str]:
 def _evidence(facts: Mapping[str, Any]) -> str:
     by_model = ", ".join(f"{label} {own['above']:.1%}" for label, own in facts["models"].items())
     share = facts["marked"]
-    return f"by model: {by_model}" + ("" if share is None else f"; {share:.0%} of the cut is marked")
+    marked = "" if share is None else f"; {share:.0%} of the face's cut is marked as forged"
+    return f"by model, more suspicious than: {by_model}{marked}"
 
 
 def _opening(head: Mapping[str, Any]) -> list[str]:

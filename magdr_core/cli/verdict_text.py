@@ -45,10 +45,10 @@ def _where(facts: Mapping[str, Any]) -> str:
 
 def _attack_line(facts: Mapping[str, Any]) -> str:
     state = "disrupts the generator" if facts["disrupted"] else "hardly disrupts the generator"
-    line = f"{state}: output MSE {facts['output_mse']:.3f}, pixels moved by up to {facts['largest_change']}"
+    line = f"{state}: output MSE {facts['output_mse']:.3f} on [-1,1] (more is worse)"
     if "output_mse_in_file" in facts:
-        line += f"; cut out of the written file again, {facts['output_mse_in_file']:.3f}"
-    return line
+        line += f", {facts['output_mse_in_file']:.3f} cut out of the written file again"
+    return f"{line}; pixels moved by up to {facts['largest_change']}"
 
 
 def explain(facts: dict[str, Any], head: Mapping[str, Any]) -> None:

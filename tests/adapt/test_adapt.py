@@ -17,7 +17,6 @@ from magdr_core.adapt import adapt, learning, run, tables
 from magdr_core.adapt.checks import AdaptError, check_generator
 from magdr_core.adapt.faces import cut_faces, pictures_below, shared_out
 from magdr_core.adapt.learning import Learner
-from magdr_core.adapt.measuring import BeforeAndAfter, ComparedFigure
 from magdr_core.adapt.page import render, sentences
 from magdr_core.adapt.stages import Stages
 from magdr_core.adapt.tables import GeneratorSource
@@ -26,7 +25,7 @@ from magdr_core.components.weights import read_card, read_state
 from magdr_core.errors import DataError, MagdrError, RegistryError
 from magdr_core.registry.read import parse_registry, read_registry
 from magdr_core.toolkit import Toolkit
-from tests.adapt.world import SIZE, write_pictures, write_world
+from tests.adapt.world import SIZE, made_up, write_pictures, write_world
 from tests.edits import edited
 
 
@@ -296,47 +295,31 @@ def test_a_twin_keeps_the_paths_that_its_generator_has_besides_weights(world, tm
 # -- the page ---------------------------------------------------------------------------------------------
 
 
-def measured(own, low, high):
-    images = torch.zeros(2, 3, SIZE, SIZE, dtype=torch.uint8)
-    mse = [
-        ("undefended", "pgd", 0.24, 0.2, 0.28),
-        ("purifier", "pgd", 0.19, 0.15, 0.23),
-        ("purifier-editing", "pgd", 0.2, 0.15, 0.25),
-        ("purifier-sharp", "pgd", own, own, own),
-        ("purifier-sharp", "clean", 0.001, 0.0, 0.002),
-        ("purifier-sharp minus purifier", "pgd", own - 0.19, low, high),
-    ]
-    figures = [ComparedFigure(what, kind, "mse_o", *values, 40) for what, kind, *values in mse]
-    flags = {"clean": 0.025, "pgd": 1.0, "noise": 0.05}
-    figures += [
-        ComparedFigure("magdr", kind, "flagged", v, math.nan, math.nan, 40) for kind, v in flags.items()
-    ]
-    shown = ("input", "clean", "attacked", "undefended", "purifier", "purifier-sharp")
-    return BeforeAndAfter(figures, dict.fromkeys(shown, images), {"clean": 4.1, "pgd": 35.0})
-
-
 def test_the_page_says_what_is_left_and_whether_that_is_sure(cut):
-    told = " ".join(sentences("sharp", measured(0.012, -0.2, -0.15), no_twin=""))
+    told = " ".join(sentences("sharp", made_up(0.012, -0.2, -0.15), no_twin=""))
     assert "output by 3,901.5 [3,251.2, 4,551.8], the mean squared error in levels of 0 to 255" in told
     assert "leaves 3,088.7 [2,438.4, 3,738.9] of it (79.2%)" in told
     assert "trained for this generator 195.1 [195.1, 195.1] (5.0%)" in told
     assert "better than the shipped ones: the interval of the difference leaves out 0" in told
     assert "100.0% of the attacked pictures disrupted, 2.5% of the clean ones (false alarms)" in told
     assert "4.1 levels of 255" in told
-    assert "worse than a shipped one" in " ".join(sentences("sharp", measured(0.3, 0.05, 0.2), no_twin=""))
-    unsure = " ".join(sentences("sharp", measured(0.18, -0.05, 0.02), no_twin="it has no weights"))
+    assert "worse than a shipped one" in " ".join(sentences("sharp", made_up(0.3, 0.05, 0.2), no_twin=""))
+    unsure = " ".join(sentences("sharp", made_up(0.18, -0.05, 0.02), no_twin="it has no weights"))
     assert "so few pictures do not tell" in unsure
     assert "There is no twin: it has no weights." in unsure
 
 
 def test_the_page_is_one_small_file_that_asks_nobody(cut):
     page = render(
-        cut, measured(0.012, -0.2, -0.15), no_twin="", pictures={"train": 16, "calibration": 24, "test": 40}
+        cut, made_up(0.012, -0.2, -0.15), no_twin="", pictures={"train": 16, "calibration": 24, "test": 40}
     )
     assert len(page) < 300_000
     assert "http" not in edited(page, ("http-equiv", ""))
     assert page.count("<img ") == 6
     assert page.count("data:image/png;base64,") == 6
+    assert "the new purifier leaves 5.0%; the better shipped one 79.2%" in page
+    assert "<code>magdr bench</code>" in page
+    assert "`" not in page
 
 
 # -- all of it --------------------------------------------------------------------------------------------

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import torch
 from PIL import Image
 from safetensors.torch import save_file
 
+from magdr_core.adapt.measuring import BeforeAndAfter, ComparedFigure
 from tests.portraits import painted
 
 SIZE = 32
@@ -140,3 +142,23 @@ def write_pictures(folder: Path, count: int, size: int = 48) -> Path:
     for i in range(count):
         Image.fromarray(painted(size, i)[0]).save(folder / f"{i:04d}.png")
     return folder
+
+
+def made_up(own: float, low: float, high: float) -> BeforeAndAfter:
+    """Made-up figures: what the new purifier leaves, and the interval of its difference to a shipped one."""
+    images = torch.stack([torch.from_numpy(painted(SIZE, i)[0]).permute(2, 0, 1) for i in range(6)])
+    mse = [
+        ("undefended", "pgd", 0.24, 0.2, 0.28),
+        ("purifier", "pgd", 0.19, 0.15, 0.23),
+        ("purifier-editing", "pgd", 0.2, 0.15, 0.25),
+        ("purifier-sharp", "pgd", own, own, own),
+        ("purifier-sharp", "clean", 0.001, 0.0, 0.002),
+        ("purifier-sharp minus purifier", "pgd", own - 0.19, low, high),
+    ]
+    figures = [ComparedFigure(what, kind, "mse_o", *values, 40) for what, kind, *values in mse]
+    flags = {"clean": 0.025, "pgd": 1.0, "noise": 0.05}
+    figures += [
+        ComparedFigure("magdr", kind, "flagged", v, math.nan, math.nan, 40) for kind, v in flags.items()
+    ]
+    shown = ("input", "clean", "attacked", "undefended", "purifier", "purifier-sharp")
+    return BeforeAndAfter(figures, dict.fromkeys(shown, images), {"clean": 4.1, "pgd": 35.0})

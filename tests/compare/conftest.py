@@ -147,6 +147,16 @@ def filled(run: Folder, mse: float = 100.0, found: int = 22, disruption: float =
     return run
 
 
+def crowd(run: Folder, shift: float) -> Folder:
+    """More defenses, half of which differ, on two attacks."""
+    filled(run, mse=100 + shift, found=22 if not shift else 6)
+    for k in range(6):
+        for attack in ("none", "pgd", "cw"):
+            mean = 50.0 + (shift * (k - 2) if k % 2 else 0)
+            run.cell("defense", f"defense-{k}", {"mse_o": errors(mean, seed=k)}, attack)
+    return run
+
+
 @pytest.fixture
 def two(folder: Callable[..., Folder]) -> Callable[..., tuple[Path, Path]]:
     """`two(mse=130)`: the folders of a run and of one with such changes."""

@@ -6,22 +6,12 @@ import pytest
 
 from magdr_core.compare import compare_folders
 from magdr_core.report.compare import page_name, write_page
-from tests.compare.conftest import REGISTRY, Folder, errors, filled
+from tests.compare.conftest import REGISTRY, Folder, crowd, errors, filled
 from tests.edits import edited
 from tests.report.browser import Browser, chromium
 from tests.report.page import Page
 
 HOSTILE = "<script>alert(1)</script>"
-
-
-def crowd(run: Folder, shift: float) -> Folder:
-    """More defenses, half of which differ, on two attacks."""
-    filled(run, mse=100 + shift, found=22 if not shift else 6)
-    for k in range(6):
-        for attack in ("none", "pgd", "cw"):
-            mean = 50.0 + (shift * (k - 2) if k % 2 else 0)
-            run.cell("defense", f"defense-{k}", {"mse_o": errors(mean, seed=k)}, attack)
-    return run
 
 
 @pytest.fixture(scope="module")
