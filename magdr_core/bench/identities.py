@@ -34,7 +34,7 @@ def measured_by(run: TaskRun, cell: PlannedCell) -> Mapping[str, Any]:
     if rule is None:
         return {}
     encoders = [run.toolkit.resolve("identity_encoder", label).identity for label in rule.encoders]
-    return {"identity": {"encoders": encoders, "below": rule.below}}
+    return {"success_identity": {"encoders": encoders, "below": rule.below}}
 
 
 def similarities(run: TaskRun, output: Tensor) -> dict[str, list[float]]:
