@@ -41,27 +41,10 @@ from magdr_core.hosting.discovery import (
     origin_of,
     plugin_modules,
 )
+from magdr_core.hosting.entries import Entry, collect
 from magdr_core.hosting.hookspecs import MAGDR_API
 from magdr_core.isolation import interrupts
 from magdr_core.isolation.containment import imported
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A registered component."""
-
-    spec: ComponentSpec
-    origin: Origin
-
-    @property
-    def kind(self) -> str:
-        return self.spec.kind
-
-    @property
-    def name(self) -> str:
-        """What a registry writes in `use`: bare for built-ins, else `plugin/name`."""
-        namespace = self.origin.namespace
-        return self.spec.name if namespace == BUILTIN else f"{namespace}/{self.spec.name}"
 
 
 class UnknownHookError(BrokenPluginError):
@@ -367,7 +350,7 @@ class PluginHost:
             callers = self.manager.get_hookcallers(module) or []
             unknown = [caller.name for caller in callers if not caller.has_spec()]
             self.manager.check_pending()
-            new = self._collect(origin, where, {**self.kinds, **staged.kinds})
+            new = collect(self.manager, origin, where, {**self.kinds, **staged.kinds}, self._entries)
         except BaseException as e:
             if self.manager.has_plugin(origin.plugin):
                 self.manager.unregister(name=origin.plugin)
@@ -381,30 +364,6 @@ class PluginHost:
         self._order.append(origin.plugin)
         if staged.kinds:
             self._try_again()
-
-    def _collect(self, origin: Origin, where: str, kinds: Mapping[str, Kind]) -> dict[tuple[str, str], Entry]:
-        new: dict[tuple[str, str], Entry] = {}
-        for name, kind in kinds.items():
-            wanted = kind.spec.__name__
-            for impl in getattr(self.manager.hook, kind.hook).get_hookimpls():
-                if impl.plugin_name != origin.plugin:
-                    continue
-                specs = imported(impl.function)
-                if not isinstance(specs, list | tuple):
-                    raise BrokenPluginError(f"{where}: {kind.hook} must return a list of {wanted}")
-                for spec in specs:
-                    if type(spec) is not kind.spec:
-                        given = type(spec).__name__
-                        raise BrokenPluginError(f"{where}: {kind.hook} returned a {given}, expected {wanted}")
-                    _ = spec.schema  # a wrong signature is found now, not in the middle of a run
-                    entry = Entry(spec, origin)
-                    taken = new.get((name, entry.name)) or self._entries.get((name, entry.name))
-                    if taken is not None:
-                        raise BrokenPluginError(
-                            f"{where}: {name} {entry.name!r} is already provided by {taken.origin}"
-                        )
-                    new[(name, entry.name)] = entry
-        return new
 
     # -- events -----------------------------------------------------------------------------------------
 
