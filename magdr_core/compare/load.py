@@ -118,8 +118,8 @@ def _with_values(run: RecordedRun, cells: Sequence[CellResult], cache: Path) -> 
     if missing:
         raise MagdrError(
             f"{run.folder}: no per-sample values of {missing} of its {len(cells)} cells. They are in "
-            f"{VALUES}, which runs of earlier versions lack, or in the cache of the run, which {str(cache)!r} "
-            "is not: name it with --cache, or run the benchmark again"
+            f"{VALUES}, which runs of earlier versions lack, or in the cache of the run, which "
+            f"{str(cache)!r} is not: name it with --cache, or run the benchmark again"
         )
     for cell in found:
         if cell.facts.role == "detector" and not _judges(cell):
