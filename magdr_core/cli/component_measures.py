@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from magdr_core.hosting.component_figures import ADAPTIVE, ComponentFigure, figures_of_package
 from magdr_core.hosting.manager import Entry
+from magdr_core.measures.definitions import DEFINITIONS
 
 LEGEND = (
     "Figures: what packages ship of measurements, with 95% intervals and the page they are from (of magdr's "
@@ -21,7 +22,7 @@ WORDS = {
 }
 """Of metrics; others are shown by their names."""
 
-LEVELS = "in squared levels of 0 to 255 (lower is better)"
+LEVELS = "in squared levels of 0 to 255"
 
 CLEAN = "none"
 
@@ -51,8 +52,8 @@ def measure_lines(figures: Sequence[ComponentFigure]) -> Iterator[str]:
 def _words(measure: str, found: Sequence[ComponentFigure]) -> str:
     words = WORDS.get(measure, measure)
     if measure == "mse_o":
-        unit = "on [-1,1] (higher disrupts more)" if found[0].kind == "attack" else LEVELS
-        return f"{words} {unit}"
+        better = "higher disrupts more" if found[0].kind == "attack" else "lower is better"
+        return f"{words} {LEVELS} ({better})"
     return words
 
 
@@ -78,7 +79,10 @@ def _number(one: ComponentFigure) -> str:
     def shown(value: float) -> str:
         return f"{value:.3g}" if value < 100 else f"{value:.0f}"
 
-    return f"{shown(one.value)} [{shown(one.low)}, {shown(one.high)}]"
+    figure = DEFINITIONS.get(one.kind, one.measure)
+    factor = 1.0 if figure is None else figure.factor
+    value, low, high = (shown(factor * number) for number in (one.value, one.low, one.high))
+    return f"{value} [{low}, {high}]"
 
 
 def _remark(one: ComponentFigure) -> str:

@@ -17,9 +17,9 @@ from magdr_core.measures.definitions import DEFINITIONS, ROLES, Definitions
 from magdr_core.measures.statistics import statistic_of
 from magdr_core.results.cell import CellResult, check_cell
 from magdr_core.results.recorded import AGAIN, RecordedRun
-from magdr_core.results.run_folder import MANIFEST
+from magdr_core.results.run_folder import MANIFEST, VALUES
 from magdr_core.results.store import Store
-from magdr_core.results.values import FILE, CellValues
+from magdr_core.results.values import CellValues
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,13 +118,13 @@ def _with_values(run: RecordedRun, cells: Sequence[CellResult], cache: Path) -> 
     if missing:
         raise MagdrError(
             f"{run.folder}: no per-sample values of {missing} of its {len(cells)} cells. They are in "
-            f"{FILE}, which runs of earlier versions lack, or in the cache of the run, which {str(cache)!r} "
-            "is not: name it with --cache, or run the benchmark again"
+            f"{VALUES}, which runs of earlier versions lack, or in the cache of the run, which "
+            f"{str(cache)!r} is not: name it with --cache, or run the benchmark again"
         )
     for cell in found:
         if cell.facts.role == "detector" and not _judges(cell):
             raise MagdrError(
-                f"{run.folder / FILE}: damaged, cells.{cell.key[:80]}: a detector without score, "
+                f"{run.folder / VALUES}: damaged, cells.{cell.key[:80]}: a detector without score, "
                 f"thresholds `fpr` and `f1`, or rate; {AGAIN}"
             )
     return found

@@ -13,7 +13,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import ModuleType
@@ -43,29 +43,12 @@ from magdr_core.hosting.discovery import (
     owner_of,
     plugin_modules,
 )
+from magdr_core.hosting.entries import Entry, collect
 from magdr_core.hosting.hookspecs import MAGDR_API
 from magdr_core.isolation import interrupts
 from magdr_core.isolation.containment import imported
 from magdr_core.isolation.process_state import named
 from magdr_core.isolation.shared_code import SharedCode
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A registered component."""
-
-    spec: ComponentSpec
-    origin: Origin
-
-    @property
-    def kind(self) -> str:
-        return self.spec.kind
-
-    @property
-    def name(self) -> str:
-        """What a registry writes in `use`: bare for built-ins, else `plugin/name`."""
-        namespace = self.origin.namespace
-        return self.spec.name if namespace == BUILTIN else f"{namespace}/{self.spec.name}"
 
 
 class UnknownHookError(BrokenPluginError):
@@ -79,16 +62,6 @@ class Failure:
     plugin: str
     error: PluginError
     again: Callable[[], None] | None = None
-
-
-def _given(hook: Callable[[], Any], origin: Origin) -> Any:
-    """What a hook gives. The package's own say the same every time, and are asked once in a process."""
-    return _builtin_specs(hook) if origin.namespace == BUILTIN else imported(hook)
-
-
-@cache
-def _builtin_specs(hook: Callable[[], Any]) -> Any:
-    return imported(hook)
 
 
 class PluginHost:
@@ -409,7 +382,7 @@ class PluginHost:
             callers = self.manager.get_hookcallers(module) or []
             unknown = [caller.name for caller in callers if not caller.has_spec()]
             self.manager.check_pending()
-            new = self._collect(origin, where, {**self.kinds, **staged.kinds})
+            new = collect(self.manager, origin, where, {**self.kinds, **staged.kinds}, self._entries)
         except BaseException as e:
             if self.manager.has_plugin(origin.plugin):
                 self.manager.unregister(name=origin.plugin)
@@ -423,30 +396,6 @@ class PluginHost:
         self._order.append(origin.plugin)
         if staged.kinds:
             self._try_again()
-
-    def _collect(self, origin: Origin, where: str, kinds: Mapping[str, Kind]) -> dict[tuple[str, str], Entry]:
-        new: dict[tuple[str, str], Entry] = {}
-        for name, kind in kinds.items():
-            wanted = kind.spec.__name__
-            for impl in getattr(self.manager.hook, kind.hook).get_hookimpls():
-                if impl.plugin_name != origin.plugin:
-                    continue
-                specs = _given(impl.function, origin)
-                if not isinstance(specs, list | tuple):
-                    raise BrokenPluginError(f"{where}: {kind.hook} must return a list of {wanted}")
-                for spec in specs:
-                    if type(spec) is not kind.spec:
-                        given = type(spec).__name__
-                        raise BrokenPluginError(f"{where}: {kind.hook} returned a {given}, expected {wanted}")
-                    _ = spec.schema  # a wrong signature is found now, not in the middle of a run
-                    entry = Entry(spec, origin)
-                    taken = new.get((name, entry.name)) or self._entries.get((name, entry.name))
-                    if taken is not None:
-                        raise BrokenPluginError(
-                            f"{where}: {name} {entry.name!r} is already provided by {taken.origin}"
-                        )
-                    new[(name, entry.name)] = entry
-        return new
 
     # -- events -----------------------------------------------------------------------------------------
 

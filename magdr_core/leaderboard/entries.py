@@ -28,6 +28,7 @@ from magdr_core.files.disk import write_atomically
 from magdr_core.measures.intervals import interval
 from magdr_core.measures.statistics import STATISTICS, Array
 from magdr_core.results.cell import ADAPTIVE, ATTACK, CLEAN, IDENTITY, CellResult
+from magdr_core.results.columns import csv_field
 
 PURIFIER, DISRUPTOR = "purifier", "disruptor"
 
@@ -327,7 +328,7 @@ def write_entries(path: Path, entries: Iterable[LeaderboardEntry]) -> None:
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(COLUMNS)
     for row in rows:
-        writer.writerow([_shown(value) for value in astuple(row)])
+        writer.writerow([csv_field(value) for value in astuple(row)])
     write_atomically(path, lambda p: p.write_text(out.getvalue(), encoding="utf-8"))
 
 
@@ -362,9 +363,3 @@ def _entry(path: Path, number: int, line: Sequence[str]) -> LeaderboardEntry:
     if told["board"] not in METRICS or not math.isfinite(told["value"]):
         raise MagdrError(f"{path}: line {number}: no such board, or a value that is no figure")
     return LeaderboardEntry(**told)
-
-
-def _shown(value: Any) -> Any:
-    if isinstance(value, float):
-        return "" if math.isnan(value) else f"{value:.9g}"
-    return value

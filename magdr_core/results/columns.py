@@ -56,16 +56,17 @@ def in_order(rows: Sequence[Row]) -> list[Row]:
 
 
 def to_csv(rows: Sequence[Row]) -> str:
-    """results.csv: exactly `COLUMNS`, floats with 9 significant digits, no interval as an empty field."""
+    """results.csv: exactly `COLUMNS`, no interval as an empty field."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(COLUMNS)
     for row in rows:
-        writer.writerow([_shown(row.get(c, "")) for c in COLUMNS])
+        writer.writerow([csv_field(row.get(c, "")) for c in COLUMNS])
     return out.getvalue()
 
 
-def _shown(value: Any) -> Any:
+def csv_field(value: Any) -> Any:
+    """A value as its field has it: floats with 9 significant digits, NaN as nothing."""
     if isinstance(value, float):
         return "" if math.isnan(value) else f"{value:.9g}"
     return value

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TypeVar
 
 import torch
@@ -11,10 +10,6 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from magdr_core.files.disk import Unreadable, write_atomically
-from magdr_core.results.run_folder import PICTURES, read_file
-
-FILE = PICTURES
 SEPARATOR = " | "
 
 WORST = 5
@@ -51,34 +46,11 @@ def pack_pictures(pictures: Mapping[tuple[str, str, str, str], Tensor]) -> bytes
     return save(levels)
 
 
-def save_pictures(run: Path, pictures: Mapping[tuple[str, str, str, str], Tensor]) -> None:
-    """Write pictures, `[n,3,H,W]` in [0,1] each, into a run folder, if there are any.
-
-    Raises:
-        WriteError: they cannot be written.
-    """
-    if pictures:
-        content = pack_pictures(pictures)
-        write_atomically(run / FILE, lambda p: p.write_bytes(content))
-
-
-def load_pictures(run: Path) -> dict[tuple[str, ...], Tensor]:
-    """uint8 `[P,3,H,W]` by (task, attack, component, side); empty if the run has none.
-
-    Raises:
-        ValueError: the file is damaged, or holds something else; the message names the picture.
-    """
-    content = read_file(run, FILE)
-    if isinstance(content, Unreadable):
-        raise ValueError(content.why)
-    return {} if content is None else unpack_pictures(content)
-
-
 def unpack_pictures(content: bytes) -> dict[tuple[str, ...], Tensor]:
-    """As :func:`load_pictures`: `[n,3,H,W]` uint8 each; of one task all have one size.
+    """Pictures by (task, attack, component, side): `[n,3,H,W]` uint8 each; of one task all have one size.
 
     Raises:
-        ValueError: the content is damaged, or holds something else.
+        ValueError: the content is damaged, or holds something else; the message names the picture.
     """
     try:
         tensors = load(content)

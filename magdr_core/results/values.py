@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
@@ -13,13 +12,10 @@ from pydantic import Field
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from magdr_core.files.disk import Unreadable, write_atomically
 from magdr_core.files.strict_json import read_json
 from magdr_core.measures.statistics import Array
 from magdr_core.results.cell import LARGEST, CellResult, Finite, Integer, Name, Strict, as_cells, fitting
-from magdr_core.results.run_folder import VALUES, read_file
 
-FILE = VALUES
 SCHEMA = 1
 _HEAD = "magdr"
 
@@ -88,30 +84,12 @@ def pack_values(cells: Iterable[CellResult | Mapping[str, Any]]) -> bytes:
     return save(tensors, {_HEAD: text})
 
 
-def save_values(run: Path, cells: Iterable[CellResult | Mapping[str, Any]]) -> None:
-    """Write the values of cells into a run folder.
-
-    Raises:
-        WriteError: they cannot be written.
-    """
-    content = pack_values(cells)
-    write_atomically(run / FILE, lambda p: p.write_bytes(content))
-
-
-def load_values(run: Path) -> dict[str, CellValues]:
-    """Values by the cells' keys; empty if the run has no such file.
-
-    Raises:
-        ValueError: the file is damaged, or holds something else; the message names the cell and the field.
-    """
-    content = read_file(run, FILE)
-    if isinstance(content, Unreadable):
-        raise ValueError(content.why)
-    return {} if content is None else unpack_values(content)
-
-
 def unpack_values(content: bytes) -> dict[str, CellValues]:
-    """As :func:`load_values`."""
+    """Values by the cells' keys.
+
+    Raises:
+        ValueError: the content is damaged, or holds something else; the message names the cell and the field.
+    """
     try:
         tensors = load(content)
         told = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])

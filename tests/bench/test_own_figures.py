@@ -14,10 +14,10 @@ from magdr_core.compare import compare_folders
 from magdr_core.components.figure import Figure, Threshold
 from magdr_core.report import write_report
 from magdr_core.results.run_folder import VALUES, RunWriter
-from magdr_core.results.values import load_values
 from tests.bench.test_roles_and_scenarios import Dimmed, Filtering
 from tests.cli.test_tables import printed
 from tests.report.page import Page
+from tests.run_files import load_values
 
 BRIGHTNESS = Figure(
     name="brightness",

@@ -14,9 +14,10 @@ import pytest
 
 from magdr_core.report import write_report
 from magdr_core.results.columns import COLUMNS
-from magdr_core.results.pictures import load_pictures, worst_of
+from magdr_core.results.pictures import worst_of
 from tests.bench.conftest import DEFENSES, SMALL
 from tests.edits import edited
+from tests.run_files import load_pictures
 
 BROKEN = '''
 """A defense that fails on its third call, in a local plugin."""

@@ -3,7 +3,9 @@ import pytest
 from safetensors import SafetensorError
 
 from magdr_core.results.cell import CellResult
-from magdr_core.results.values import FILE, CellValues, load_values, save_values
+from magdr_core.results.run_folder import VALUES
+from magdr_core.results.values import CellValues
+from tests.run_files import load_values, save_values
 
 FACTS = {
     **{"task": "editing", "generator": "toy", "dataset": "faces", "attack": "pgd", "slice_role": "attack"},
@@ -38,18 +40,14 @@ def test_what_32_bits_hold_takes_32_bits(tmp_path):
     many = {"ids": ids, "identities": list(range(4000))}
     single = [cell(str(k), values={"mse_o": values}, **many) for k in range(10)]
     save_values(tmp_path, single)
-    assert (tmp_path / FILE).stat().st_size < 10 * 4000 * 4 + 120_000, "names of samples are there once"
+    assert (tmp_path / VALUES).stat().st_size < 10 * 4000 * 4 + 120_000, "names of samples are there once"
     assert load_values(tmp_path)["3"].values["mse_o"].tolist() == values
-
-
-def test_a_run_without_the_file_has_no_values(tmp_path):
-    assert load_values(tmp_path) == {}
 
 
 @pytest.mark.parametrize("keep", [0, 20, 200])
 def test_a_cut_file_is_noticed(tmp_path, keep):
     save_values(tmp_path, [cell()])
-    path = tmp_path / FILE
+    path = tmp_path / VALUES
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises((SafetensorError, ValueError, KeyError, OSError)):
         load_values(tmp_path)

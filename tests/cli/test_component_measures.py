@@ -5,13 +5,15 @@ from __future__ import annotations
 import csv
 import importlib.util
 import sys
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
 import pytest
 
+from magdr_core.cli.component_measures import measure_lines
 from magdr_core.errors import PluginError
-from magdr_core.hosting.component_figures import figures_of_package
+from magdr_core.hosting.component_figures import ComponentFigure, figures_of_package
 
 ROOT = Path(__file__).parents[2]
 
@@ -101,3 +103,13 @@ def test_a_damaged_file_of_a_package_names_its_line(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(PluginError, match=r"acme_broken: figures.csv, line 2: KeyError"):
         figures_of_package("acme_broken")
+
+
+def test_what_an_attack_does_is_told_in_the_unit_of_what_defenses_leave():
+    figures = ComponentFigure(
+        "attack", "cw", "editing", "mse_o", "none", "", 6 / 255, 0.1, 0.05, 0.2, 9, "page"
+    )
+    (line,) = measure_lines([figures])
+    assert "in squared levels of 0 to 255 (higher disrupts more): 6/255 1626 [813, 3251]" in line
+    (share,) = measure_lines([replace(figures, measure="success")])
+    assert "faces disrupted: 6/255 0.1 [0.05, 0.2]" in share

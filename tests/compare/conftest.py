@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from magdr_core.components.fingerprints import digest
-from magdr_core.results.values import save_values
+from tests.run_files import save_values
 
 REGISTRY = """
 [registry]

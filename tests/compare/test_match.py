@@ -5,8 +5,8 @@ import pytest
 
 from magdr_core.compare import compare_folders
 from magdr_core.errors import MagdrError
+from magdr_core.results.run_folder import VALUES
 from magdr_core.results.store import Store
-from magdr_core.results.values import FILE
 from tests.compare.conftest import errors, filled
 
 
@@ -96,7 +96,7 @@ def test_a_run_of_an_earlier_version_needs_its_cache(two, folder, tmp_path):
         ("cells.json", None, "missing; is this the folder of a finished"),
         ("cells.json", '{"a": 1}', "not the cells"),
         ("cells.json", '[{"facts": {"task": "editing"}}]', "not the cells"),
-        (FILE, "not tensors", "damaged"),
+        (VALUES, "not tensors", "damaged"),
     ],
 )
 def test_a_damaged_or_foreign_folder_is_one_line_with_the_file(two, name, content, said):

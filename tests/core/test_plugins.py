@@ -10,7 +10,7 @@ from plugin_fakes import METRIC, FakeEntry, assert_clean, fault, names
 
 from magdr_core.errors import PluginError
 from magdr_core.functional import median_blur
-from magdr_core.hosting import discovery, manager
+from magdr_core.hosting import discovery, entries
 from magdr_core.hosting.manager import PluginHost
 from tests.edits import edited
 
@@ -90,10 +90,10 @@ def test_plugins_own_hooks_of_the_package_are_asked_once_in_a_process(monkeypatc
         asked.append(action)
         return imported(action)
 
-    imported = manager.imported
+    imported = entries.imported
     first = PluginHost()
     first.load("builtin")
-    monkeypatch.setattr(manager, "imported", counted)
+    monkeypatch.setattr(entries, "imported", counted)
     again = PluginHost()
     again.load("builtin")
     assert asked == []

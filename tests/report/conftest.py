@@ -15,7 +15,8 @@ import torch
 
 from magdr_core.report import write_report
 from magdr_core.results.columns import to_csv
-from magdr_core.results.pictures import BESIDE, save_pictures, worst_side
+from magdr_core.results.pictures import BESIDE, worst_side
+from tests.run_files import save_pictures
 
 REGISTRY = "[detector.magdr]\n[defense.magdr]\n# see https://example.org\n"
 
