@@ -160,7 +160,7 @@ class Toolkit(LiveRegistry):
 
         Raises:
             RegistryError: the task is there already, or there is no such dataset.
-            DataError: an unknown face part or range.
+            DataError: no network, or an unknown face part or range.
         """
         if dataset not in self.registry.labels("dataset"):
             known = suggestion(dataset, self.registry.labels("dataset"))

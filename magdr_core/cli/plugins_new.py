@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import keyword
 import re
 import sys
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 
 from magdr_core.components.kind import Kind
@@ -139,6 +140,9 @@ def checked_name(name: str) -> str:
         raise MagdrError(f"a plugin {name!r} is installed already; choose another name")
     if keyword.iskeyword(module) or module in sys.stdlib_module_names or importlib.util.find_spec(module):
         raise MagdrError(f"name {name!r}: Python has a module {module!r} already; choose another name")
+    with contextlib.suppress(PackageNotFoundError):  # whose module may have another name: pillow's is PIL
+        distribution(name)
+        raise MagdrError(f"a package {name!r} is installed, which this would replace; choose another name")
     return module
 
 

@@ -50,8 +50,11 @@ def generator_spec(
         objective: what disrupting it means, for attacks whose table does not say.
 
     Raises:
-        DataError: no conditions and no region, or an unknown face part or range.
+        DataError: no network, no conditions and no region, or an unknown face part or range.
     """
+    if not isinstance(net, nn.Module):
+        said = f"the class {net.__name__}" if isinstance(net, type) else f"a {type(net).__name__}"
+        raise DataError(f"a generator is a torch.nn.Module, got {said}; a plugin takes any other form")
     conditions = {} if conditions is None else conditions
     if value_range not in RANGES:
         raise DataError(f"value_range = {value_range!r} is not one of {', '.join(RANGES)}")

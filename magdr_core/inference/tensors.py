@@ -68,6 +68,13 @@ def _checked(x: Tensor, size: int) -> Tensor:
     if x.numel():
         low, high = (float(v) for v in x.aminmax())
         if not (low >= -_SLACK and high <= 1 + _SLACK):
-            hint = "; (x + 1) / 2 brings [-1,1] there" if -1.01 < low < 0 and high < 1.01 else ""
+            hint = _brought(low, high)
             raise DataError(f"image values are in [{low:.3g}, {high:.3g}], expected [0, 1]{hint}")
     return x
+
+
+def _brought(low: float, high: float) -> str:
+    """How values in one of the other usual ranges are brought into [0,1]; empty for any other."""
+    if -1.01 < low < 0 and high < 1.01:
+        return "; (x + 1) / 2 brings [-1,1] there"
+    return "; x / 255 brings levels there" if low >= 0 and 1.5 < high <= 255 else ""

@@ -132,6 +132,14 @@ def test_a_wrong_description_is_refused(net, options, words):
         spec_of(net, **options)
 
 
+@pytest.mark.parametrize(
+    ("net", "words"), [(lambda x, c: x, "got a function"), (torch.nn.Identity, "got the class")]
+)
+def test_what_is_no_network_is_refused(net, words):
+    with pytest.raises(DataError, match=rf"a generator is a torch\.nn\.Module, {words}"):
+        spec_of(net)
+
+
 def test_a_missing_dataset_is_named(small, net):
     with pytest.raises(RegistryError, match=r"no \[dataset.face\]; did you mean 'faces'"):
         small.with_generator("tint", net, size=32, dataset="face", conditions=CONDITIONS)

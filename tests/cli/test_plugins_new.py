@@ -51,6 +51,8 @@ def test_plugins_new_package_holds_to_the_conformance_suite(magdr, tmp_path, mon
         ("json", "metric", "Python has a module 'json' already"),
         ("torch", "metric", "Python has a module 'torch' already"),
         ("class", "metric", "Python has a module 'class' already"),
+        ("magdr", "metric", "a package 'magdr' is installed, which this would replace"),
+        ("pillow", "metric", "a package 'pillow' is installed, which this would replace"),
     ],
 )
 def test_plugins_new_refuses(magdr, tmp_path, name, kind, words):
