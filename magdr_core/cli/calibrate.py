@@ -201,9 +201,9 @@ def _tasks(toolkit: Toolkit, profile: Profile, task: str | None) -> list[str]:
 def _say_thresholds(
     display: ProgressDisplay, task: str, label: str, thresholds: Mapping[str, float], fpr: float
 ) -> None:
-    meant = {"fpr": f"({fpr:.1%} false alarms)", "f1": "(the best F1)"}
-    shown = ", ".join(f"{v:.3f} {meant.get(k, k)}" for k, v in thresholds.items())
-    display.say(f"{task} / {label}: disrupted where the score is above {shown}")
+    meant = {"fpr": f"{100 * fpr:g}% false alarms", "f1": "the best F1"}
+    shown = ", ".join(f"{v:.3f} for {meant.get(k, k)}" for k, v in sorted(thresholds.items(), reverse=True))
+    display.say(f"{task} / {label}: disrupted is what scores above the threshold: {shown}")
 
 
 def _say_plan(display: ProgressDisplay, calibrator: Calibrator, task: str, label: str) -> None:

@@ -92,6 +92,7 @@ def _handed_back(facts: Mapping[str, Any]) -> str:
 
 
 def _cost(facts: Mapping[str, Any]) -> str:
+    passes = f"{facts['forwards']:g} passes through the generator"
     if "frames" in facts:
-        return f"the same for every disrupted frame; {facts['forwards']:g} forwards per frame"
-    return f"{facts['rounds']} round{'s' * (facts['rounds'] != 1)}, {facts['forwards']:g} forwards"
+        return f"the same for every disrupted frame; {passes} per frame"
+    return f"{facts['rounds']} round{'s' * (facts['rounds'] != 1)}, {passes}"
