@@ -33,7 +33,9 @@ _REPLACED_BY_TORCH: dict[Any, tuple[str, ...]] = {
 _CODE = (FunctionType, BuiltinFunctionType, staticmethod, classmethod, property, type)
 _CONSTANTS = (bool, int, float, str, bytes, tuple, frozenset)
 
-_parts = attrgetter("__code__", "__defaults__", "__kwdefaults__")
+_PARTS = ("__code__", "__defaults__", "__kwdefaults__")
+_READ = tuple(attrgetter(part) for part in _PARTS)
+"""The insides of a function."""
 
 
 class SharedCode:
@@ -75,25 +77,38 @@ class _Names:
         self.all = frozenset(vars(owner)) if isinstance(owner, type) else None
         plain = (_function(v) for v in self.values)
         self.functions = [f for f in plain if f is not None and f.__module__.startswith(_PACKAGES)]
-        self.parts = [_parts(f) for f in self.functions]
+        self.parts = [tuple(map(read, self.functions)) for read in _READ]
 
     def restore(self) -> bool:
         """Whether everything was as it had been; if not, it is afterwards."""
-        now = vars(self.owner)
-        same = all(map(is_, map(now.get, self.names), self.values))
-        if not same:
-            for name, value in zip(self.names, self.values, strict=True):
-                if now.get(name) is not value:
-                    self._set(name, value)
-        if self.all is not None and len(now) != len(self.all):
-            for name in [n for n, v in now.items() if n not in self.all and isinstance(v, _CODE)]:
+        if self._is_intact():
+            return True
+        now, same = vars(self.owner), True
+        for name, value in zip(self.names, self.values, strict=True):
+            if now.get(name) is not value:
                 same = False
-                type.__delattr__(self.owner, name)
-        for function, kept in zip(self.functions, self.parts, strict=True):
-            if not all(map(is_, _parts(function), kept)):
-                same = False
-                function.__code__, function.__defaults__, function.__kwdefaults__ = kept
+                self._set(name, value)
+        for name in [n for n, v in now.items() if self.all and n not in self.all and isinstance(v, _CODE)]:
+            same = False
+            type.__delattr__(self.owner, name)
+        for part, read, kept in zip(_PARTS, _READ, self.parts, strict=True):
+            for function, value in zip(self.functions, kept, strict=True):
+                if read(function) is not value:
+                    same = False
+                    setattr(function, part, value)
         return same
+
+    def _is_intact(self) -> bool:
+        """Whether nothing can be wrong: told without a loop in Python, since each cell asks."""
+        now = vars(self.owner)
+        return (
+            all(map(is_, map(now.get, self.names), self.values))
+            and (self.all is None or len(now) == len(self.all))
+            and all(
+                all(map(is_, map(read, self.functions), kept))
+                for read, kept in zip(_READ, self.parts, strict=True)
+            )
+        )
 
     def _set(self, name: str, value: Any) -> None:
         if isinstance(self.owner, type):
