@@ -72,7 +72,7 @@ def render(
     source: GeneratorSource, measured: BeforeAndAfter, *, no_twin: str, pictures: Mapping[str, int]
 ) -> str:
     """The page as text."""
-    titles = titles_of(source.task)
+    titles = titles_of(source.task, twin=not no_twin)
     size = source.size
     shown = ["input", "clean", "attacked", *titles]
     return rendered(
@@ -98,7 +98,7 @@ def render(
     )
 
 
-def titles_of(task: str) -> dict[str, str]:
+def titles_of(task: str, *, twin: bool) -> dict[str, str]:
     """What everything is called, in the order of the table."""
     return {
         UNDEFENDED: "undefended",
@@ -106,7 +106,7 @@ def titles_of(task: str) -> dict[str, str]:
         EDITING: "shipped purifier, for the shipped editor",
         purifier_name(task): "purifier for this generator",
         twin_name(task): "twin in the generator's place",
-        MAGDR: "MagDR with both",
+        MAGDR: "MagDR with purifier and twin" if twin else "MagDR with this purifier",
     }
 
 

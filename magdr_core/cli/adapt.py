@@ -8,7 +8,7 @@ import click
 import torch
 
 from magdr_core.adapt import adapt
-from magdr_core.adapt.page import sentences
+from magdr_core.adapt.page import headline, sentences
 from magdr_core.cli.common import ProgressDisplay, device_option
 from magdr_core.cli.terminal import Terminal
 from magdr_core.components.threads import probe_threads
@@ -73,6 +73,7 @@ def command(
             progress=display.step,
             advance=lambda: display.advance(""),
         )
+    display.say(headline(generator, made.measured))
     for sentence in sentences(generator, made.measured, no_twin=made.no_twin):
         display.say(sentence)
     for path in (made.page, made.figures, made.registry):

@@ -156,7 +156,8 @@ def _adaptive_tables(
 
 
 def _attack_table(console: Terminal, figures: _Figures, task: str, attacks: list[str], n: int) -> None:
-    table = FittingTable(f"{task}: disruption where nothing defends (n = {n})", ["attack"])
+    title = f"{task}: disruption where nothing defends (n = {n}; more is a stronger attack)"
+    table = FittingTable(title, ["attack"])
     errors = [Head(["output", "MSE"], "higher"), Head(["its", "median"], "higher")]
     rules = ["success"]
     if figures.rows.where(role="attack", metric="success_identity").rows:

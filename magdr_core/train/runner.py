@@ -121,7 +121,11 @@ def train_in(
     log(f"{name}: measuring quality on test faces")
     quality = trainer.evaluate()
     write_card(name, recipe, path, quality, minutes, context)
-    log(f"{name}: " + " ".join(f"{k} {v:.4f}" for k, v in quality.items()))
+    unit = "mse_o: output MSE in squared levels of 255, less is better"
+    told = f" ({unit})" if any("mse_o" in what for what in quality) else ""
+    log(f"{name}: quality, as its card has it{told}")
+    for what, value in quality.items():
+        log(f"{name}: {what} {value:.4f}")
     return path
 
 

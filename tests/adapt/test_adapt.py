@@ -17,7 +17,8 @@ from magdr_core.adapt import adapt, learning, run, tables
 from magdr_core.adapt.checks import AdaptError, check_generator
 from magdr_core.adapt.faces import cut_faces, pictures_below, shared_out
 from magdr_core.adapt.learning import Learner
-from magdr_core.adapt.page import render, sentences
+from magdr_core.adapt.measuring import MAGDR
+from magdr_core.adapt.page import render, sentences, titles_of
 from magdr_core.adapt.stages import Stages
 from magdr_core.adapt.tables import GeneratorSource
 from magdr_core.adapt.variations import VariedFaces, varied
@@ -320,6 +321,11 @@ def test_the_page_is_one_small_file_that_asks_nobody(cut):
     assert "the new purifier leaves 5.0%; the better shipped one 79.2%" in page
     assert "<code>magdr bench</code>" in page
     assert "`" not in page
+
+
+def test_the_page_names_a_twin_only_where_there_is_one():
+    assert "twin" in titles_of("sharp", twin=True)[MAGDR]
+    assert "twin" not in titles_of("sharp", twin=False)[MAGDR]
 
 
 # -- all of it --------------------------------------------------------------------------------------------

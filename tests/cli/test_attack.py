@@ -58,7 +58,9 @@ def test_an_aligned_picture_of_the_generators_size_keeps_the_whole_attack(own, a
 
 def test_results_of_an_attack_can_be_defended_as_a_folder(own, astronaut, tmp_path):
     astronaut.save(tmp_path / "a.png")
-    assert "output MSE" in own("attack", "a.png", "--out", "out").out
+    told = own("attack", "a.png", "--out", "out").out
+    assert "output MSE" in told
+    assert "(more is worse)" in told
     (result,) = own("defend", "out", "--json", flags="always").document["results"]
     assert result["path"] == "out/a.png.attacked.png"
 

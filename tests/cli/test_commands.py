@@ -94,6 +94,9 @@ def test_calibrate_writes_a_file_that_a_registry_can_use(magdr, tmp_path):
     (tmp_path / "small.toml").write_text(SMALL)
     done = magdr("calibrate", "small.toml", "--out", "small.calibration.json")
     assert done.code == 0, done.err
+    assert "disrupted is what scores above the threshold" in done.out
+    assert "% false alarms, " in done.out
+    assert " for the best F1" in done.out
     data = json.loads((tmp_path / "small.calibration.json").read_text())
     assert {e["label"] for e in data["entries"].values()} == {"magdr", "distortion", "fixed-chain"}
     assert data["provenance"]["policy"]["clean"] == 40
