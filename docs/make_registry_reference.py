@@ -135,6 +135,7 @@ MEANINGS = {
         "defenses": "labels of those that are attacked",
         "others": "labels of attacks whose images join the pool",
         "behind": "label of a detector that stands before each defense too",
+        "channels": "of the profile's: everything is attacked once more behind and through each",
         "steps": "of each mode",
         "restarts": "of each mode",
         "penalties": "weights of the trade-off curve",
@@ -368,7 +369,8 @@ def typed(info: FieldInfo) -> str:
     if "WeightsFile" in marks:
         return "weights: `builtin:NAME`, a path, an address with its hash, or `random`"
     if "FromRegistry" in marks:
-        return "path, relative to the registry"
+        hub = ", or `hf://ORG/NAME@REVISION#sha256=HEX`" if marks["FromRegistry"].hub else ""
+        return f"path, relative to the registry{hub}"
     if "WrittenInPython" in marks:
         return "`FILE.py:NAME`, relative to the registry, or `package.module:NAME`"
     form = words(info.annotation)

@@ -11,7 +11,7 @@ from magdr_core.components.figure import Figure, Threshold
 from magdr_core.components.forensics import ForensicData, Forged
 from magdr_core.components.joint_objective import JointObjective
 from magdr_core.components.kind import Kind
-from magdr_core.components.params import DataPath, Eps, Factory, Weights, WeightsFile
+from magdr_core.components.params import DataPath, Eps, Factory, FromRegistry, Weights, WeightsFile
 from magdr_core.components.protocols import (
     Attack,
     CalibratedDetector,
@@ -66,6 +66,7 @@ from magdr_core.components.tensor_json import pack_tensors, unpack_tensors
 from magdr_core.components.trial import Rule, Trial
 from magdr_core.components.weights import load_state
 from magdr_core.errors import ComponentError, DataError, MagdrError, WeightsError, suggestion
+from magdr_core.files.remote_folder import folder_sha256
 from magdr_core.files.user_files import read_json, text_lines, user_path
 from magdr_core.guards import Guard
 from magdr_core.hosting.hookspecs import hookimpl
@@ -134,6 +135,7 @@ __all__ = [
     "Forged",
     "ForgerySpec",
     "FoundFace",
+    "FromRegistry",
     "Gated",
     "Generator",
     "GeneratorSpec",
@@ -186,6 +188,7 @@ __all__ = [
     "code_of",
     "face_cut",
     "find_faces",
+    "folder_sha256",
     "hookimpl",
     "load_state",
     "notice",

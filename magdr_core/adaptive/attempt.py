@@ -115,7 +115,7 @@ def ascend(target: Target, mode: Mode, start: Tensor, steps: int, draw: int = 0,
         if step % REFRESH == 0:
             for way in mode.ways:
                 if way.refresh is not None:
-                    way.refresh(x)
+                    way.refresh(target.sent(x, next(target.forks(0))))
         seen = look(target, mode, ascent.x, 1 + draw * (steps + 1) + step, weight)
         weight = mode.weighed(weight, seen.excess)
         unsound.append(seen.bad)

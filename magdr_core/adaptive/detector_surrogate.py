@@ -98,8 +98,9 @@ def _evading(surrogate: Surrogate, target: Target) -> list[Tensor]:
     for number in range(1, EVADING_STEPS + 1):
         with torch.enable_grad():
             x = x.detach().requires_grad_(True)
-            (slope,) = torch.autograd.grad(way.value(target.inside(x), target.rng).sum(), x)
+            seen = target.sent(target.inside(x), target.rng)
+            (slope,) = torch.autograd.grad(way.value(seen, target.rng).sum(), x)
         x = project_linf(x.detach() - target.eps / 5 * slope.sign(), target.x, target.eps)
         if number in (EVADING_STEPS // 2, EVADING_STEPS):
-            found.append(target.inside(x).detach())
+            found.append(target.sent(target.inside(x).detach(), target.rng))
     return found

@@ -169,6 +169,7 @@ def behind_gate(target: Target) -> Target:
         target.eps,
         detector=gated.evidence,
         threshold=gated.gate,
+        channel=target.channel,
         rng=target.rng,
         draws=target.draws,
     )

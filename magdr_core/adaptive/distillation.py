@@ -20,11 +20,16 @@ SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 def training_images(target: Target) -> list[Tensor]:
-    """The target's faces clean, attacked, between the two, and noisy, `[B,3,H,W]` each; nobody attacks them
-    afterwards."""
+    """The target's faces clean, attacked, between the two, and noisy, as they are received, `[B,3,H,W]` each;
+    nobody attacks them afterwards."""
     kept = [round_toward(target.x + share * (target.oblivious - target.x), target.x) for share in SHARES]
     noise = target.eps * target.rng.fork(3).sign(*target.x.shape[1:])
-    return [*kept, target.inside(target.x + noise).detach()]
+    published = [*kept, target.inside(target.x + noise).detach()]
+    if target.channel is None:
+        return published
+    with torch.no_grad():
+        draws = target.forks(1)
+        return [target.sent(x, next(draws, target.rng)) for x in published]
 
 
 def fitted(make: Callable[[], Net], loss: Callable[[Net, Tensor], Tensor], images: Tensor, steps: int) -> Net:

@@ -37,12 +37,13 @@ LEVELS: dict[str, Callable[[], AbstractContextManager[object]]] = {
 
 @dataclass(frozen=True, eq=False)
 class Way:
-    """A differentiable `[B]` of images `[B,3,H,W]`.
+    """A differentiable `[B]` of images `[B,3,H,W]` as they are received, behind a channel if there is one.
 
     Attributes:
         true: its values are the real pipeline's, so that looking is judging.
         rough: whether half precision does while it is followed; differences of near values need more.
-        refresh: told the current 8-bit images every few steps, where what is assumed about them gets old.
+        refresh: told the current images, 8-bit and as received, every few steps, where what is assumed about
+            them gets old.
     """
 
     name: str
@@ -146,7 +147,7 @@ def _probe(way: Way, target: Target) -> tuple[Tensor, Probed]:
         try:
             with torch.enable_grad():
                 draw = next(target.forks(0))
-                gradients.append(gradient_of(way.value(x, draw), x).flatten(1))
+                gradients.append(gradient_of(way.value(target.sent(x, draw), draw), x).flatten(1))
         except (MagdrError, RuntimeError, TypeError, ValueError) as e:
             return torch.zeros(0), Probed(0.0, 1.0, str(e).splitlines()[0] if str(e) else type(e).__name__)
     found = torch.cat(gradients)

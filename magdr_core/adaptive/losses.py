@@ -236,7 +236,7 @@ def _agrees(target: Target, mode: Mode) -> bool:
     """Whether half precision shows where the gain, and the score, of a mode go."""
     for way in mode.ways:
         if way.refresh is not None:
-            way.refresh(target.oblivious)
+            way.refresh(target.sent(target.oblivious, next(target.forks(0))))
     weight = mode.weighed(None, torch.zeros_like(target.score_unit))
     rough, exact = (
         look(target, one, target.oblivious, 0, weight).gradient.flatten(1)
@@ -279,7 +279,7 @@ def look(target: Target, mode: Mode, at: Tensor, number: int, weight: Tensor | N
     losses, gains, excesses, gradient = [], [], [], torch.zeros_like(at)
     for draw in target.forks(number):
         with torch.enable_grad(), target.roughly() if mode.rough(target) else nullcontext():
-            inside = target.inside(x)
+            inside = target.sent(target.inside(x), draw)
             gain = mode.gain.value(inside, draw)
             excess = torch.full_like(gain, -1.0)
             if mode.score is not None:

@@ -15,7 +15,7 @@ from magdr_core.components.objective import DisruptionObjective, symmetric_mse
 from magdr_core.components.protocols import Chosen
 from magdr_core.components.rng import SampleRng
 from magdr_core.functional import clamp_inclusive, project_linf, round_toward, straight_through, to_8bit
-from magdr_core.guards import GuardedDefense, GuardedDetector, GuardedGenerator
+from magdr_core.guards import GuardedChannel, GuardedDefense, GuardedDetector, GuardedGenerator
 from magdr_core.guards.choosing import GuardedChoosing
 
 DRAWS = 20
@@ -31,6 +31,9 @@ MARGIN = 1e-3
 """How far under the threshold an image has to be while it is searched for, in units of suspicion."""
 
 _JUDGED = 1 << 20
+
+_CHANNEL = 4
+"""Which stream of a draw is the channel's."""
 
 
 def _rough(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
@@ -94,6 +97,7 @@ class Target:
         eps: L-infinity bound in [0,1] units.
         detector, threshold: an image with a score above the threshold is flagged.
         defense: restores the input, or has an output of its own.
+        channel: what the attacked images go through before anybody sees them; see :meth:`sent`.
         rng: the attacker's draws; the defender's are others.
         draws: see `DRAWS`; 1 where nothing is stochastic.
         rough: let G compute in bfloat16 while directions are looked for. Verdicts are exact all the same.
@@ -112,6 +116,7 @@ class Target:
         detector: GuardedDetector | None = None,
         threshold: float = 0.0,
         defense: GuardedDefense | None = None,
+        channel: GuardedChannel | None = None,
         rng: SampleRng,
         draws: int = DRAWS,
         rough: bool = False,
@@ -119,10 +124,12 @@ class Target:
     ) -> None:
         self.G, self.clean, self.aim, self.eps = generator, clean, aim, eps
         self.detector, self.threshold, self.defense = detector, threshold, defense
+        self.channel = channel
         self.x, self.c = clean.images, clean.conditions
         self.oblivious = oblivious
         self.rng = rng
         random = any(part is not None and part.stochastic for part in (detector, defense, generator))
+        random |= channel is not None and channel.random
         self.draws = draws if random else 1
         self.rough = rough
         self._made: tuple[Tensor, Tensor] | None = None
@@ -192,6 +199,11 @@ class Target:
             with self.G.redraw(which):  # what a stochastic generator draws is fresh, too
                 yield self.rng.fork(which)
 
+    def sent(self, x: Tensor, draw: SampleRng) -> Tensor:
+        """What is received of published images, `[B,3,H,W]` -> same: behind a channel its real values, with
+        the gradient of its differentiable form, or straight through it where it has none."""
+        return x if self.channel is None else self.channel.through(x, rng=draw.fork(_CHANNEL))
+
     def restored(self, x: Tensor, draw: SampleRng) -> Tensor:
         """What the generator is given, `[B,3,H,W]` -> same; 8-bit behind a defense, with a gradient that
         rounding passes."""
@@ -247,18 +259,19 @@ class Target:
         return self.detector(x, self.c, self.G, rng=draw.fork(1))
 
     def _mean_score(self, x: Tensor) -> Tensor:
-        return torch.stack([self.score(x, draw) for draw in self.forks(_JUDGED)]).mean(0)
+        return torch.stack([self.score(self.sent(x, draw), draw) for draw in self.forks(_JUDGED)]).mean(0)
 
     @torch.no_grad()
     def judge(self, x: Tensor) -> PipelineVerdict:
         """The verdict on 8-bit images `[B,3,H,W]`, whatever was assumed while they were made."""
         gains, disruptions, scores, flags = [], [], [], []
         for draw in self.forks(_JUDGED):
-            y = self.output(self.restored(x, draw), x, draw)
+            seen = self.sent(x, draw)
+            y = self.output(self.restored(seen, draw), seen, draw)
             gains.append(self.gain(y))
             disruptions.append(symmetric_mse(y, self.aim.reference))
             if self.detector is not None:
-                score = self.score(x, draw)
+                score = self.score(seen, draw)
                 scores.append(score)
                 flags.append((score > self.threshold).float())
         gain, disruption = torch.stack(gains).mean(0), torch.stack(disruptions).mean(0)

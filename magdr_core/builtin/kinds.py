@@ -90,7 +90,7 @@ def _guarded_generator(resolved: Any, component: Any, where: str) -> guards.Guar
         component,
         where,
         stochastic=spec.stochastic,
-        objective=spec.objective,
+        objective=getattr(component, "objective", None) or spec.objective,
         stream=resolved.entry.name,
     )
 

@@ -57,7 +57,7 @@ _OPTIONS = (
         "--source",
         type=click.Path(path_type=Path, dir_okay=False),
         metavar="FILE",
-        help="A picture that tells whose face is put in, or in which style, to generators that take one.",
+        help="Another picture: whose face is put in, in which style, or (cloaks) what the face is put into.",
     ),
     click.option("--text", metavar="TEXT", help="What shall be done, to generators that take it in words."),
     click.option("--whole", is_flag=True, help="No search for a face: the largest square in the middle."),

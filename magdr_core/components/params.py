@@ -44,8 +44,17 @@ result's key, and hands the factory a `Path`, or None for `random`. Only what a 
 default."""
 
 
+@dataclass(frozen=True)
 class FromRegistry:
-    """Marks a parameter as a place on disk; see :data:`DataPath`."""
+    """Marks a parameter as a place on disk; see :data:`DataPath`.
+
+    Attributes:
+        hub: the files of a folder that may also be named as `hf://ORG/NAME@REVISION#sha256=HEX`, a repository
+            of the Hugging Face hub; core fetches and checks them, and the hash belongs to results' keys. No
+            such address is taken where there are none.
+    """
+
+    hub: tuple[str, ...] = ()
 
 
 DataPath = Annotated[str, FromRegistry()]

@@ -87,7 +87,8 @@ class GeneratorSpec(ComponentSpec):
     """An image-to-image generator G; see :class:`~magdr_core.components.protocols.Generator`.
 
     `objective` is what disrupting its task means, for attacks whose table does not say: Eq. 1, or Eq. 2
-    towards the input image (the paper's choice for face replacement: no swap happens).
+    towards the input image (the paper's choice for face replacement: no swap happens). A component with an
+    attribute of this name, which its parameters decide, says it itself.
     """
 
     kind: ClassVar[str] = "generator"

@@ -15,6 +15,7 @@ def stateless(
     *,
     undo: Callable[..., Tensor] | None = None,
     clip: Callable[..., Tensor] | None = None,
+    soft: Callable[..., Tensor] | None = None,
 ) -> Callable[..., Any]:
     """Turn a plain function `f(x, ..., *, p=1)` into a factory whose parameters are its keyword-only ones.
 
@@ -23,6 +24,7 @@ def stateless(
             its kind.
         undo: called with the same parameters, becomes the component's `undo` (`[B,3,H,W] -> same`).
         clip: so the component's `clip` (`[n,3,H,W] -> same`, the n frames of one clip).
+        soft: so the component's `soft`, what a channel is differentiated as (`[B,3,H,W] -> same`).
     """
     signature = inspect.signature(function)
     keyword = [p for p in signature.parameters.values() if p.kind is p.KEYWORD_ONLY and p.name != "rng"]
@@ -34,6 +36,8 @@ def stateless(
             component.undo = functools.partial(undo, **params)
         if clip is not None:
             component.clip = functools.partial(clip, **params)
+        if soft is not None:
+            component.soft = functools.partial(soft, **params)
         return component
 
     # `__wrapped__` makes `get_type_hints` resolve string annotations where the function was written.
@@ -44,10 +48,11 @@ def stateless(
 
 
 class _Bound:
-    """A function with its parameters filled in, to which `undo` and `clip` can be attached."""
+    """A function with its parameters filled in, to which `undo`, `clip` and `soft` can be attached."""
 
     undo: Callable[..., Tensor]
     clip: Callable[..., Tensor]
+    soft: Callable[..., Tensor]
 
     def __init__(self, call: Callable[..., Tensor]) -> None:
         self._call = call

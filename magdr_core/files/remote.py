@@ -128,8 +128,7 @@ def fetched(reference: str) -> Path:
         if _hash_of(copy) == remote.sha256:
             return copy
     target = folder / remote.name
-    variable = next((name for name in OFFLINE if _is_set(name)), None)
-    if variable is not None:
+    if (variable := offline()) is not None:
         state = "damaged in the cache" if copies else "not in the cache"
         raise WeightsError(
             f"weights {brief(remote.reference, 200)} are {state}, and {variable} is set: run once without "
@@ -138,6 +137,11 @@ def fetched(reference: str) -> Path:
     write_atomically(target.with_suffix(".toml"), lambda path: path.write_text(_card(remote), "utf-8"))
     write_atomically(target, lambda path: _download(remote, path))
     return target
+
+
+def offline() -> str | None:
+    """The environment variable that forbids to fetch; None if none does."""
+    return next((name for name in OFFLINE if _is_set(name)), None)
 
 
 def cache_folder() -> Path:
@@ -199,7 +203,7 @@ def _download(remote: Remote, path: Path) -> None:
     digest = hashlib.sha256()
     head = b""
     with path.open("wb") as file:
-        for piece in _pieces(remote):
+        for piece in pieces(remote):
             head = head or piece[:512]
             digest.update(piece)
             file.write(piece)
@@ -211,8 +215,8 @@ def _download(remote: Remote, path: Path) -> None:
         )
 
 
-def _pieces(remote: Remote) -> Iterator[bytes]:
-    """The bytes as they come, all of them or an error."""
+def pieces(remote: Remote) -> Iterator[bytes]:
+    """The bytes of a file as they come, all of them or a WeightsError: no answer, or half of one."""
     subject = f"weights {brief(remote.reference, 200)}"
     request = urllib.request.Request(remote.url, headers={"User-Agent": "magdr"})
     try:

@@ -105,7 +105,7 @@ class Keeping:
         text: str | None = None,
     ) -> None:
         if source is None and generator.needs_source:
-            raise DataError("the generator puts in what another picture shows; name it with --source FILE")
+            raise DataError("the generator puts together two pictures; name the other one with --source FILE")
         if source is not None and not generator.takes_source:
             raise DataError("the generator takes no source picture, and one is named")
         if text is not None and not generator.takes_text:

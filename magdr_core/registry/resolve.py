@@ -23,6 +23,7 @@ from magdr_core.components.specs import Need
 from magdr_core.components.weights import file_sha256, resolve_weights
 from magdr_core.errors import MagdrError, RegistryError, one_line, suggestion
 from magdr_core.files.remote import is_remote
+from magdr_core.files.remote_folder import fetched_folder, is_hub_folder
 from magdr_core.files.user_files import user_path
 from magdr_core.hosting.discovery import BUILTIN
 from magdr_core.hosting.manager import Entry, PluginHost
@@ -172,9 +173,15 @@ class Resolver:
         if instance.base:
             base = user_path(instance.base, base, error=RegistryError, what="base")
         told: dict[str, str] = {}  # what the identity says of files, whose places do not matter
-        for name in marked_parameters(spec.schema, FromRegistry):
-            told[name] = params[name]
+        for name, folder in marks(spec.schema, FromRegistry).items():
             place = params[name]
+            if folder.hub and is_hub_folder(place):
+                if name not in given:  # a user knows what is fetched
+                    raise RegistryError(f'fetches nothing that no table names: write {name} = "{place}"')
+                told[name] = place.partition("#")[2].lower()
+                params[name] = str(fetched_folder(place, folder.hub))
+                continue
+            told[name] = place
             params[name] = str(user_path(place, base, error=RegistryError, what=name)) if place else ""
         for name, file in marks(spec.schema, WeightsFile).items():
             reference = params[name]

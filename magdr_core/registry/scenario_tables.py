@@ -66,6 +66,8 @@ class Adaptive(BaseModel):
     defense too: what it flags has failed. `steps` and `restarts` are of each mode, `queries` of the random
     search, `penalties` the weights of the trade-off curve. With `precision = "bfloat16"` gradients are of a
     generator in half precision, which is quicker; whatever is found is judged in full precision all the same.
+    `channels`, some of the profile's, are those that everything is attacked behind once more, by an attacker
+    who knows the channel and searches through it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -74,6 +76,7 @@ class Adaptive(BaseModel):
     defenses: Labels = ()
     others: Labels = ()
     behind: str = ""
+    channels: Labels = ()
     steps: Annotated[int, Field(ge=1)] = 150
     restarts: Annotated[int, Field(ge=1)] = 1
     penalties: tuple[Annotated[float, Field(ge=0, allow_inf_nan=False)], ...] = (0.1, 0.3, 1.0, 3.0)

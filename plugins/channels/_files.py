@@ -10,6 +10,9 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.nn import functional as F
+
+from magdr_core.functional import jpeg
 
 Levels = np.ndarray[Any, np.dtype[np.uint8]]
 """A picture, `[H,W,3]`, RGB."""
@@ -43,3 +46,11 @@ def resized(picture: Levels, size: Sequence[int], form: str) -> Levels:
     """A picture at another size (height, width), by one of Pillow's filters."""
     height, width = size
     return np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling[form.upper()]))
+
+
+def jpeg_gradient(x: Tensor, quality: int, subsampling: str, offset: int = 0) -> Tensor:
+    """What `coded` does to pictures `[B,3,H,W]` as JPEG, differentiable: core's own JPEG. Chroma of 4:2:2,
+    which it has not, is taken for that of 4:2:0."""
+    framed = F.pad(x, (offset, 0, offset, 0), mode="replicate") if offset else x
+    own = jpeg(framed, quality, subsampling="4:4:4" if subsampling == "4:4:4" else "4:2:0")
+    return own[..., offset:, offset:]

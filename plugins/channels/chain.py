@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from magdr_core.api import ChannelSpec, Need, SampleRng, hookimpl
+from magdr_core.functional import straight_through
 
 MAGDR_API = 1
 
@@ -21,11 +22,19 @@ class Chain:
 
     def __init__(self, *, channels: Sequence[Any]) -> None:
         self.channels = list(channels)
+        self.random = any(channel.random for channel in self.channels)
 
     def __call__(self, x: Tensor, *, rng: SampleRng) -> Tensor:
         """Pictures `[B,3,H,W]` in [0,1] -> same; each link has draws of its own."""
         for link, channel in enumerate(self.channels):
             x = channel(x, rng=rng.fork(link))
+        return x
+
+    def soft(self, x: Tensor, *, rng: SampleRng) -> Tensor:
+        """The links' own stand-ins one after the other, each on what is received from the link before:
+        `[B,3,H,W]` in [0,1] -> same."""
+        for link, channel in enumerate(self.channels):
+            x = straight_through(channel(x, rng=rng.fork(link)), channel.soft(x, rng=rng.fork(link)))
         return x
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from magdr_core.api import ChannelSpec, DataError, Field, SampleRng, hookimpl, stateless
 
-from ._files import coded, each
+from ._files import coded, each, jpeg_gradient
 
 MAGDR_API = 1
 
@@ -44,6 +44,11 @@ def jpeg(
     return each(x, lambda p, _: coded(p, "JPEG", offset, quality=quality, subsampling=subsampling))
 
 
+def soft_jpeg(x: Tensor, *, quality: int, subsampling: Subsampling, offset: int) -> Tensor:
+    """The same by core's JPEG, whose roundings let gradients pass. `[B,3,H,W]` -> same."""
+    return jpeg_gradient(x, quality, subsampling, offset)
+
+
 def jpeg_mix(
     x: Tensor,
     *,
@@ -62,6 +67,21 @@ def jpeg_mix(
     Raises:
         DataError: there are more or fewer shares than qualities.
     """
+    chosen = _drawn(qualities, shares, rng)
+    return each(x, lambda p, i: coded(p, "JPEG", quality=chosen[i], subsampling=subsampling))
+
+
+def soft_jpeg_mix(
+    x: Tensor, *, rng: SampleRng, qualities: Sequence[int], shares: Sequence[float], subsampling: Subsampling
+) -> Tensor:
+    """The same by core's JPEG, whose roundings let gradients pass. `[B,3,H,W]` -> same."""
+    chosen = _drawn(qualities, shares, rng)
+    parts = [jpeg_gradient(x[i : i + 1], quality, subsampling) for i, quality in enumerate(chosen)]
+    return torch.cat(parts) if parts else x
+
+
+def _drawn(qualities: Sequence[int], shares: Sequence[float], rng: SampleRng) -> list[int]:
+    """Each picture's quality. Raises DataError if there are more or fewer shares than qualities."""
     weights = list(shares) or [1.0] * len(qualities)
     if len(weights) != len(qualities):
         raise DataError(
@@ -69,8 +89,8 @@ def jpeg_mix(
         )
     edges = torch.tensor(weights, dtype=torch.float64).cumsum(0)
     drawn = rng.uniform(1)[:, 0].double().cpu() * edges[-1]
-    chosen = torch.searchsorted(edges, drawn, right=True).clamp_max(len(weights) - 1).tolist()
-    return each(x, lambda p, i: coded(p, "JPEG", quality=qualities[chosen[i]], subsampling=subsampling))
+    places = torch.searchsorted(edges, drawn, right=True).clamp_max(len(weights) - 1).tolist()
+    return [qualities[place] for place in places]
 
 
 def webp(x: Tensor, *, quality: Quality = 80) -> Tensor:
@@ -91,10 +111,10 @@ def webp(x: Tensor, *, quality: Quality = 80) -> Tensor:
 def magdr_channels() -> list[ChannelSpec]:
     tags = ("codec",)
     return [
-        ChannelSpec(name="jpeg", build=stateless(jpeg), tags=tags, device="cpu"),
+        ChannelSpec(name="jpeg", build=stateless(jpeg, soft=soft_jpeg), tags=tags, device="cpu"),
         ChannelSpec(
             name="jpeg-mix",
-            build=stateless(jpeg_mix),
+            build=stateless(jpeg_mix, soft=soft_jpeg_mix),
             cite="Qu et al., IEEE TIFS 2024 (DF-RAP), for the default qualities",
             tags=tags,
             device="cpu",

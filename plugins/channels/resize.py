@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from torch import Tensor
 
 from magdr_core.api import ChannelSpec, Field, hookimpl, stateless
+from magdr_core.functional import resize as resized_gradient
 
 from ._files import Levels, each, resized
 
@@ -31,8 +32,7 @@ def resize(
             aliasing.
     """
     height, width = x.shape[2:]
-    scale = min(scale, longest / max(height, width)) if longest else scale
-    small = [max(1, round(scale * side)) for side in (height, width)]
+    small = _stored(x, scale, longest)
     if small == [height, width]:
         return x.clone()
 
@@ -42,6 +42,27 @@ def resize(
     return each(x, there_and_back)
 
 
+def soft_resize(x: Tensor, *, scale: float, longest: int, filter: Filter) -> Tensor:
+    """The same without the rounding in between, differentiable; Lanczos as cubics. `[B,3,H,W]` -> same."""
+    small = _stored(x, scale, longest)
+    height, width = x.shape[2:]
+    if small == [height, width]:
+        return x
+    mode: Any = {"box": "area", "lanczos": "bicubic"}.get(filter, filter)
+    return resized_gradient(resized_gradient(x, (small[0], small[1]), mode=mode), (height, width), mode=mode)
+
+
+def _stored(x: Tensor, scale: float, longest: int) -> list[int]:
+    """The height and width that are stored."""
+    height, width = x.shape[2:]
+    scale = min(scale, longest / max(height, width)) if longest else scale
+    return [max(1, round(scale * side)) for side in (height, width)]
+
+
 @hookimpl
 def magdr_channels() -> list[ChannelSpec]:
-    return [ChannelSpec(name="resize", build=stateless(resize), tags=("geometry",), device="cpu")]
+    return [
+        ChannelSpec(
+            name="resize", build=stateless(resize, soft=soft_resize), tags=("geometry",), device="cpu"
+        )
+    ]

@@ -9,7 +9,6 @@ each picture's condition: the same for a picture and for its attacked version.
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import json
 from collections.abc import Mapping, Sequence
@@ -27,12 +26,13 @@ from magdr_core.api import (
     CodedCondition,
     Condition,
     DataError,
-    DataPath,
     Field,
+    FromRegistry,
     GeneratorSpec,
     SampleRng,
     WeightsError,
     code_of,
+    folder_sha256,
     hookimpl,
 )
 from magdr_core.functional import PARTS, clamp_inclusive, part_index
@@ -51,6 +51,18 @@ PIPELINES: dict[Mode, str] = {
 
 CHANNELS: dict[Mode, tuple[int, ...]] = {"img2img": (4,), "inpaint": (9, 4), "pix2pix": (8,)}
 """Channels that a mode's U-Net sees: latents, with a mask and the rest's latents, with the picture's."""
+
+
+FILES = (
+    "model_index.json",
+    "scheduler/scheduler_config.json",
+    *("text_encoder/config.json", "text_encoder/model.safetensors"),
+    *("tokenizer/merges.txt", "tokenizer/special_tokens_map.json"),
+    *("tokenizer/tokenizer_config.json", "tokenizer/vocab.json"),
+    *("unet/config.json", "unet/diffusion_pytorch_model.safetensors"),
+    *("vae/config.json", "vae/diffusion_pytorch_model.safetensors"),
+)
+"""What such a pipeline is loaded from, of all that its repository on the hub holds."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -231,17 +243,6 @@ class DiffusionEditor(nn.Module):
         return found
 
 
-def digest_of(folder: Path) -> str:
-    """The sha256 of a pipeline's folder: of all its files by name, without hidden ones."""
-    total = hashlib.sha256()
-    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-        name = path.relative_to(folder).as_posix()
-        if not any(part.startswith(".") for part in name.split("/")):
-            with path.open("rb") as f:
-                total.update(f"{name}\0{hashlib.file_digest(f, 'sha256').hexdigest()}\n".encode())
-    return total.hexdigest()
-
-
 def loaded(folder: Path, mode: Mode) -> Any:
     """A pipeline of a folder that `save_pretrained` wrote; nothing is fetched, no pickle is read.
 
@@ -278,7 +279,7 @@ def loaded(folder: Path, mode: Mode) -> Any:
 
 def diffusion(
     *,
-    model: DataPath = "",
+    model: Annotated[str, FromRegistry(hub=FILES)] = "",
     mode: Mode = "pix2pix",
     edits: dict[str, str] | None = None,
     negative: str = "",
@@ -294,7 +295,8 @@ def diffusion(
     """Editing in words by a diffusers pipeline (img2img, inpainting, InstructPix2Pix) of a folder.
 
     Args:
-        model: folder of the pipeline, as `save_pretrained` writes it.
+        model: folder of the pipeline, as `save_pretrained` writes it; or `hf://ORG/NAME@REVISION#sha256=HEX`,
+            one of the hub, of which only the files that the hash is of are fetched.
         mode: kind of pipeline, which the U-Net has to be made for.
         edits: what is asked for in words, by condition name.
         negative: what is not wanted, in words.
@@ -311,7 +313,7 @@ def diffusion(
         raise DataError("the diffusion editor needs a pipeline's folder: model = PATH")
     folder = Path(model)
     pipe = loaded(folder, mode)
-    if digest and (found := digest_of(folder)) != digest.lower():
+    if digest and (found := folder_sha256(folder)) != digest.lower():
         raise WeightsError(f"{folder.name} is another pipeline: its digest is {found}")
     if not (0 <= area[0] < area[2] <= 1 and 0 <= area[1] < area[3] <= 1):
         raise DataError(f"area = {list(area)}: expected top, left, bottom and right in shares of the side")

@@ -3,6 +3,10 @@
 The layout and the state-dict keys are those of github.com/neuralchen/SimSwap, so that its `latest_net_G.pth`
 and `550000_net_G.pth` load. Batch norms use their running statistics always. Whose identity is put in, is the
 condition's code: what an identity encoder says of a source face.
+
+Who protects a picture of himself with a cloak is on the other side: his picture is the source, and the face
+goes into somebody else's picture. With `protects = "source"` the generator's images are source faces, through
+the encoder, and the condition's code is the picture that they are put into.
 """
 
 from __future__ import annotations
@@ -32,7 +36,7 @@ from magdr_core.api import (
     hookimpl,
     load_state,
 )
-from magdr_core.functional import PARTS, by_row, clamp_inclusive, constant, part_index
+from magdr_core.functional import PARTS, by_row, clamp_inclusive, constant, part_index, resize
 
 from ._layers import RunningNorm2d
 
@@ -50,6 +54,7 @@ STD = (0.229, 0.224, 0.225)
 
 Form = Literal["224", "512", "deep"]
 Convention = Literal["old", "fix"]
+Protects = Literal["target", "source"]
 
 
 class Styled(nn.Module):
@@ -104,7 +109,12 @@ class SimSwap(nn.Module):
             trained since 2022: inputs and outputs normalised by ImageNet's statistics.
         width: channels of the middle (512 in the published models), 8 times those at the beginning.
         blocks: in the middle (9 in the published models).
+        protects: what the images are, pictures that a face is put into or the faces that are put in.
         size: native side.
+
+    Attributes:
+        objective: what disrupting it means: that no swap happens, or, where the image is the source, that
+            another face is put in.
     """
 
     condition_names: tuple[str, ...] = ()
@@ -120,9 +130,11 @@ class SimSwap(nn.Module):
         width: int,
         blocks: int,
         size: int,
+        protects: Protects = "target",
     ) -> None:
         super().__init__()
-        self.size, self.convention = size, convention
+        self.size, self.convention, self.protects = size, convention, protects
+        self.objective = "towards-input" if protects == "target" else "untargeted"
         self.encoder, self.donors = encoder, donors
         numbers = {"224": (1, 2, 3), "512": (0, 1, 2, 3), "deep": (1, 2, 3, 4)}[form]
         widths = [width // 2 ** (3 - n) for n in (1, 2, 3)]
@@ -157,10 +169,14 @@ class SimSwap(nn.Module):
         return kept
 
     def forward(self, x: Tensor, c: Condition) -> Tensor:
-        identity = code_of(c)
-        if identity is None:
+        code = code_of(c)
+        if self.protects == "source":
+            target, identity = self._shown(x, code), self.encoder(x)
+        elif code is None:
             raise DataError("SimSwap is not told whose face to put in: give a source picture (--source FILE)")
-        y = self._encoded(x)[-1]
+        else:
+            target, identity = x, code
+        y = self._encoded(target)[-1]
         for block in self.BottleNeck:
             y = block(y, identity.to(x))
         for n in reversed(self.numbers):
@@ -171,8 +187,22 @@ class SimSwap(nn.Module):
         mean, std = (constant(list(v), x.device).to(x)[:, None, None] for v in (MEAN, STD))
         return clamp_inclusive(y * std + mean)
 
+    def _shown(self, x: Tensor, code: Tensor | None) -> Tensor:
+        """The pictures that faces `[B,3,H,W]` are put into, of their size."""
+        if code is None:
+            raise DataError(
+                "SimSwap is not told what to put the face into: give the other picture (--source FILE)"
+            )
+        if code.ndim != 4:
+            raise DataError('SimSwap with protects = "source" is told pictures, not identities')
+        shown = code.to(x)
+        return shown if shown.shape[2:] == x.shape[2:] else resize(shown, (x.shape[2], x.shape[3]))
+
     def features(self, x: Tensor, c: Condition) -> list[Tensor]:
-        """Activations of the encoder: sides H, H/2, H/4, ..."""
+        """Activations of the encoder: sides H, H/2, H/4, ...; of source faces their identity, `[B,D,1,1]`."""
+        if self.protects == "source":
+            identity: Tensor = self.encoder(x)
+            return [identity[:, :, None, None]]
         return self._encoded(x)
 
     def edited(self, c: Condition) -> Tensor:
@@ -182,11 +212,15 @@ class SimSwap(nn.Module):
         return target.expand(len(c), -1)
 
     def with_source(self, c: Condition, source: Tensor) -> Condition:
-        """The identities of source faces `[B,3,h,w]` in [0,1], to be put in."""
+        """The identities of source faces `[B,3,h,w]` in [0,1], to be put in; where the images are themselves
+        source faces, the pictures that these are to be put into, at the native side."""
+        if self.protects == "source":
+            own = torch.cat([resize(one[None], (self.size, self.size)) for one in source])
+            return CodedCondition(c.values, c.changed, c.oracle_masks, own)
         return CodedCondition(c.values, c.changed, c.oracle_masks, self.encoder(source))
 
     def draw(self, batch: Batch, rng: SampleRng) -> Condition:
-        """The identity of another person of the donors for each picture."""
+        """The identity of another person of the donors for each picture, or a picture of such a person."""
         if self.donors is None or not len(self.donors):
             raise DataError("SimSwap needs faces to put in: name a dataset as donor")
         chosen = rng.integers(1, high=len(self.donors))[:, 0].tolist()
@@ -241,12 +275,13 @@ def simswap(
     width: Annotated[int, Field(ge=16, le=1024, multiple_of=16)] = 512,
     blocks: Annotated[int, Field(ge=1, le=16)] = 9,
     size: Annotated[int, Field(ge=32, le=1024, multiple_of=16)] = 224,
+    protects: Protects = "target",
 ) -> SimSwap:
     """The identity of a source face in the pictures' faces; the published layouts.
 
     Args:
         encoder: identity encoder that tells who is shown on the source.
-        donor: dataset that a benchmark takes source faces from.
+        donor: dataset that a benchmark takes source faces from, or what these are put into.
         weights: weight file, in the keys of the public implementation.
         form: layout of the weight file: of 224 pixels, of 512, or one stage deeper.
         convention: `old` as the released models: pictures as they are, a tanh at the end; `fix` as the code
@@ -255,9 +290,20 @@ def simswap(
         width: channels in the middle, as in the weight file (512 in the published models).
         blocks: blocks in the middle, as in the weight file (9 in the published models).
         size: native side of the pictures, in pixels.
+        protects: what the pictures are: the `target` that a face is put into, as in its authors' work, or
+            the `source` whose face it is, which a cloak protects.
     """
     donors = None if donor is None else donor.split(donor_split)
-    net = SimSwap(encoder, donors, form=form, convention=convention, width=width, blocks=blocks, size=size)
+    net = SimSwap(
+        encoder,
+        donors,
+        form=form,
+        convention=convention,
+        width=width,
+        blocks=blocks,
+        size=size,
+        protects=protects,
+    )
     made = {"form": form, "width": width, "blocks": blocks}
     load_state(net, weights, remedy=lambda state: made_with(state, **made))  # type: ignore[arg-type]
     return net.eval()

@@ -129,7 +129,7 @@ def test_a_short_training_can_be_continued(magdr, tmp_path):
 
 def test_what_is_fetched_is_said_on_stderr(magdr, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(remote, "_pieces", lambda _: logging.getLogger("magdr").info("fetching it") or [b""])
+    monkeypatch.setattr(remote, "pieces", lambda _: logging.getLogger("magdr").info("fetching it") or [b""])
     address = f"https://example.org/a.pth#sha256={64 * '0'}"
     Path("far.toml").write_text(edited(SMALL, (RANDOM, edited(RANDOM, ("random", address)))))
     done = magdr("registry", "check", "far.toml")

@@ -27,6 +27,9 @@ params = { width = 4, dimension = 8 }
 [generator.swap]
 use = "simswap"
 params = { encoder = "who", donor = "faces", width = 16, blocks = 1, size = 32 }
+[generator.cloaked]
+use = "simswap"
+params = { encoder = "who", donor = "faces", width = 16, blocks = 1, size = 32, protects = "source" }
 [generator.styled]
 use = "hisd"
 params = { width = 4, layers = 1, extractor = [4, 8], style = 8, noise = 4, size = 32 }
@@ -59,6 +62,16 @@ attacks = ["pgd"]
 detectors = ["magdr"]
 defenses = ["magdr"]
 pictures = 1
+[profile.cloaks]
+generators = ["cloaked"]
+samples = 2
+attacks = ["pgd"]
+defenses = ["median"]
+oracle = false
+pictures = 1
+[profile.cloaks.identity]
+encoders = ["who"]
+[restoration.median]
 """
 
 
@@ -95,7 +108,7 @@ def test_a_benchmark_gives_every_picture_a_donor_or_a_style_of_its_own(swaps):
     assert {row["attack"] for row in rows} >= {"pgd"}
     toolkit = Toolkit.from_registry(swaps / "swap.toml")
     split = toolkit.build("dataset", "faces").split("test")
-    for label in ("swap", "styled"):
+    for label in ("swap", "cloaked", "styled"):
         drawn = [draw_samples(split, toolkit.generator(label), first=0, count=n, seed=0)[0] for n in (4, 2)]
         c, fewer = (samples.conditions for samples in drawn)
         assert isinstance(c, CodedCondition)
@@ -103,14 +116,30 @@ def test_a_benchmark_gives_every_picture_a_donor_or_a_style_of_its_own(swaps):
         assert not c[:2].differs(fewer).any(), "whatever else is in the batch"
 
 
+def test_a_benchmark_of_protected_sources_says_whose_face_is_left(swaps, tmp_path):
+    toolkit = Toolkit.from_registry(swaps / "swap.toml")
+    run = Bench(toolkit, "cloaks", out=tmp_path / "run", cache=swaps / "cache").run()
+    assert not run.failures
+    with (run.folder / "results.csv").open(newline="") as f:
+        rows = {
+            (r["role"], r["component"], r["attack"], r["metric"]): float(r["value"])
+            for r in csv.DictReader(f)
+        }
+    assert rows["defense", "identity", "none", "identity_o"] == pytest.approx(1, abs=1e-5)
+    assert rows["attack", "pgd", "pgd", "identity_o"] < 1
+    assert rows["attack", "pgd", "pgd", "mse_o"] > 0
+    assert ("attack", "pgd", "pgd", "mse_aim") not in rows, "its aim is not the input"
+
+
 def pixels(path):
     return np.asarray(Image.open(path).convert("RGB")).astype(int)
 
 
-def test_attack_aims_at_the_swap_with_the_source(run, swaps):
+@pytest.mark.parametrize("task", ["swap", "cloaked"])
+def test_attack_aims_at_the_swap_with_the_other_picture(run, swaps, task):
     outputs = []
     for name in ("b.png", "other.png"):
-        done = run("attack", "--source", swaps / name)
+        done = run("attack", "--source", swaps / name, task=task)
         assert done.code == 0, done.err
         assert done.document["source"] == str(swaps / name)
         (result,) = done.document["results"]
@@ -118,12 +147,13 @@ def test_attack_aims_at_the_swap_with_the_source(run, swaps):
         moved = np.abs(pixels(result["files"]["attacked"]) - pixels(swaps / "a.png"))
         assert 5 <= moved.max() <= 6
         outputs.append(pixels(result["files"]["output"]))
-    assert (outputs[0] != outputs[1]).any(), "another face is put in"
+    assert (outputs[0] != outputs[1]).any(), "another face is put in, or it is put into another picture"
 
 
-def test_defend_and_detect_judge_the_swap_with_the_source(run, swaps):
-    for command in ("defend", "detect"):
-        done = run(command, "--source", swaps / "b.png")
+@pytest.mark.parametrize(("task", "commands"), [("swap", ("defend", "detect")), ("cloaked", ("defend",))])
+def test_defend_and_detect_judge_the_swap_with_the_other_picture(run, swaps, task, commands):
+    for command in commands:
+        done = run(command, "--source", swaps / "b.png", task=task)
         assert done.code == 0, done.err
         (result,) = done.document["results"]
         json.dumps(result)
@@ -144,7 +174,7 @@ def test_styles_come_from_a_source_or_are_fixed(run, swaps):
 @pytest.mark.parametrize(
     ("task", "more", "said"),
     [
-        ("swap", (), "the generator puts in what another picture shows; name it with --source FILE"),
+        ("swap", (), "the generator puts together two pictures; name the other one with --source FILE"),
         ("styled", ("--source", "a.png"), "say what the generator shall do with --set NAME; it knows Bangs"),
         ("editing", ("--set", "Smiling", "--source", "a.png"), "the generator takes no source picture"),
         ("editing", ("--set", "Smiling", "--text", "smile"), "the generator takes no text"),

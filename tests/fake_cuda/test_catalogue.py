@@ -73,7 +73,7 @@ WAITS = {
     "magdr_plugins.attacks._bounded_steps:under": "images that are within their bound are not shrunk",
     "magdr_plugins.attacks.universal:Universal.__call__": "what was learned once comes from the host",
     "magdr_plugins.channels._files:each": "the codec is the host's",
-    "magdr_plugins.channels.codecs:jpeg_mix": "so are the qualities that it is told",
+    "magdr_plugins.channels.codecs:_drawn": "so are the qualities that it is told",
     "magdr_plugins.networks.edm:Denoiser._films": "a few frequencies come from the host",
     "magdr_plugins.generators.hisd:HiSD.forward": "tags that no picture asks for are passed over",
     "magdr_plugins.attacks.mixed:Mixed.__call__": "each attack is given the images that it is drawn for",

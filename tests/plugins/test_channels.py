@@ -166,3 +166,78 @@ def test_pictures_are_received_on_the_levels_of_8_bits(tmp_path):
     x = to_8bit(torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0)))
     assert torch.equal(channel(x), to_8bit(x * 0.3))
     assert not torch.equal(x * 0.3, to_8bit(x * 0.3))
+
+
+# -- what attacks differentiate in their place ---------------------------------------------------------------
+
+KNOWN = {
+    "jpeg": {"quality": 60},
+    "jpeg 4:4:4": {"quality": 40, "subsampling": "4:4:4"},
+    "jpeg off the grid": {"quality": 60, "offset": 3},
+    "jpeg-mix": {"qualities": [15, 95], "shares": []},
+    "resize": {"scale": 0.5},
+    "resize bilinear": {"scale": 0.7, "filter": "bilinear"},
+    "resize to 30": {"longest": 30, "scale": 1.0},
+}
+
+
+def built(name, **params):
+    return Toolkit.from_registry().sibling("channel", name.split()[0], **params)
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_what_is_differentiated_is_close_to_the_channel(pictures, name):
+    channel = built(name, **KNOWN[name])
+    own = rng(len(pictures))
+    hard, soft = channel(pictures, rng=own.fork(0)), channel.soft(pictures, rng=own.fork(0))
+    assert float((soft - hard).abs().mean()) < 0.006
+    assert float((hard - pictures).abs().mean()) > 2 * float((soft - hard).abs().mean()), (
+        "and closer than none"
+    )
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_values_are_the_channels_own_and_gradients_reach_the_picture(pictures, name):
+    channel = built(name, **KNOWN[name])
+    x = pictures.clone().requires_grad_(True)
+    received = channel.through(x, rng=rng(len(pictures)))
+    assert torch.equal(received.detach(), channel(pictures, rng=rng(len(pictures)).fork(0)))
+    weights = torch.randn(x.shape, generator=torch.Generator().manual_seed(3))
+    (slope,) = torch.autograd.grad((received * weights).sum(), x)
+    soft = pictures.clone().requires_grad_(True)
+    (own,) = torch.autograd.grad((channel.soft(soft, rng=rng(len(pictures)).fork(0)) * weights).sum(), soft)
+    assert torch.equal(slope, own)
+    if "4:4:4" not in name:  # where whatever is rounded away passes, too
+        assert float((slope - weights).abs().mean()) > 0.1, "what the channel takes away has no gradient"
+
+
+def test_a_channel_without_a_gradient_passes_it_straight_through(pictures):
+    x = pictures.clone().requires_grad_(True)
+    received = built("webp", quality=20).through(x, rng=rng(len(pictures)))
+    (slope,) = torch.autograd.grad(received.sum(), x)
+    assert torch.equal(slope, torch.ones_like(x))
+
+
+def test_a_chain_is_differentiated_link_by_link_and_is_as_random_as_its_links(tmp_path, pictures):
+    path = tmp_path / "chain.toml"
+    path.write_text(
+        '[channel.small]\nuse = "resize"\nparams = { scale = 0.5 }\n'
+        '[channel.file]\nuse = "jpeg"\nparams = { quality = 50 }\n'
+        '[channel.drawn]\nuse = "jpeg-mix"\n'
+        '[channel.fixed]\nuse = "chain"\nparams = { channels = ["small", "file"] }\n'
+        '[channel.any]\nuse = "chain"\nparams = { channels = ["small", "drawn"] }\n'
+    )
+    toolkit = Toolkit.from_registry(path)
+    fixed, any_of = (toolkit.build("channel", label) for label in ("fixed", "any"))
+    assert (fixed.random, any_of.random) == (False, True)
+    x = pictures.clone().requires_grad_(True)
+    received = fixed.through(x, rng=rng(len(pictures)))
+    small, file = (toolkit.build("channel", label) for label in ("small", "file"))
+    assert torch.equal(received.detach(), file(small(pictures)))
+    weights = torch.randn(x.shape, generator=torch.Generator().manual_seed(3))
+    (slope,) = torch.autograd.grad((received * weights).sum(), x)
+    between = small(pictures).requires_grad_(True)
+    (later,) = torch.autograd.grad((file.soft(between) * weights).sum(), between)
+    first = pictures.clone().requires_grad_(True)
+    (expected,) = torch.autograd.grad((small.soft(first) * later).sum(), first)
+    assert torch.allclose(slope, expected, atol=1e-6)

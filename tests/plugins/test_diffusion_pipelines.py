@@ -205,7 +205,7 @@ def test_diffusion_text_takes_the_place_of_named_edits(editor):
 
 @needs_diffusers
 def test_diffusion_folder_loads_and_others_are_refused_in_one_line(parts, toolkit_from, tmp_path):
-    from magdr_plugins.generators.diffusion import digest_of
+    from magdr_core.api import folder_sha256
 
     pipe = pipeline(parts, "img2img", None)
     pipe.save_pretrained(tmp_path / "tiny")
@@ -214,7 +214,7 @@ def test_diffusion_folder_loads_and_others_are_refused_in_one_line(parts, toolki
         given = {"model": "tiny", "mode": "img2img", "steps": 2, "size": 32, **params}
         return toolkit_from(table("generator", "diffusion", **given)).generator("g")
 
-    G = built(digest=digest_of(tmp_path / "tiny"))
+    G = built(digest=folder_sha256(tmp_path / "tiny"))
     state = G.component.unet.state_dict()
     assert all(torch.equal(v, state[k]) for k, v in pipe.unet.state_dict().items())
     assert not any(p.requires_grad for p in G.component.parameters())

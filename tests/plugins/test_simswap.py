@@ -278,3 +278,63 @@ def test_simswap_draws_donors_that_are_other_persons(simswap):
     assert not torch.equal(drawn(batch, 1).code, c.code)
     with pytest.raises(Exception, match="SimSwap needs faces to put in: name a dataset as donor"):
         simswap(**SMALL).draw(batch, SampleRng(0, "conditions", ids))
+
+
+# -- whose picture is protected -----------------------------------------------------------------------------
+
+
+def test_simswap_of_a_protected_source_is_the_same_swap_seen_from_the_other_side(simswap):
+    target, source = simswap(**SMALL), simswap(protects="source", **SMALL)
+    source.component.load_state_dict(target.component.state_dict())
+    face, shown = pictures(2, 32, 32, seed=3), pictures(2, 32, 32)
+    c = source.with_source(empty(2), shown)
+    assert torch.equal(c.code, shown)
+    expected = target(shown, target.with_source(empty(2), face))
+    torch.testing.assert_close(source(face, c), expected)
+    assert not torch.equal(source(face.flip(0), c), source(face, c))
+    small = pictures(2, 16, 24, seed=3)
+    assert source(small, c).shape == small.shape, "what it is put into is brought to the picture's size"
+    resized = source.with_source(empty(2), pictures(2, 48, 48))
+    assert resized.code.shape == (2, 3, 32, 32)
+
+
+def test_simswap_attacks_on_a_protected_source_go_through_the_identity(simswap):
+    G = simswap(protects="source", **SMALL)
+    x, c = pictures(2, 32, 32), G.with_source(empty(2), pictures(2, 32, 32, seed=3))
+    x.requires_grad_(True)
+    (slope,) = torch.autograd.grad(G(x, c).square().sum(), x)
+    assert (slope.flatten(1).abs().amax(1) > 0).all()
+    # The encoder sees mean colours: all pixels of a colour have one gradient.
+    flat = slope.flatten(2)
+    torch.testing.assert_close(flat, flat[:, :, :1].expand_as(flat))
+    (code,) = G.component.features(x, c)
+    assert code.shape == (2, 6, 1, 1)
+    assert torch.equal(code[:, :, 0, 0], G.component.encoder(x))
+    assert len(simswap(**SMALL).component.features(x, c)) > 1
+
+
+def test_simswap_disrupting_a_protected_source_is_another_output_and_no_copy_of_the_input(simswap):
+    assert simswap(protects="source", **SMALL).objective == "untargeted"
+    assert simswap(**SMALL).objective == "towards-input"
+
+
+def test_simswap_draws_what_a_protected_source_is_put_into(simswap):
+    G = simswap(donor="faces", protects="source", **SMALL)
+    ids = tuple(f"face-{i}" for i in range(6))
+    batch = Batch(pictures(6, 8, 8), ids, identities=torch.arange(6) % 3)
+    c = G.draw(batch, SampleRng(0, "conditions", ids))
+    donors = G.component.donors
+    everybody = G.with_source(empty(9), donors[range(9)].images).code
+    chosen = (c.code[:, None] == everybody).flatten(2).all(2).int().argmax(1)
+    assert torch.equal(c.code, everybody[chosen])
+    assert (donors[range(9)].identities[chosen] != batch.identities).all()
+    part = G.draw(batch[[2, 3]], SampleRng(0, "conditions", ids[2:4]))
+    assert torch.equal(part.code, c.code[2:4])
+
+
+def test_simswap_of_a_protected_source_says_what_is_missing(simswap):
+    G = simswap(protects="source", **SMALL)
+    with pytest.raises(Exception, match=r"put the face into: give the other picture \(--source FILE\)"):
+        G(pictures(1), empty(1))
+    with pytest.raises(Exception, match='protects = "source" is told pictures, not identities'):
+        G(pictures(1), swaps(identities(1, 6)))

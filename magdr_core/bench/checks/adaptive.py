@@ -38,6 +38,7 @@ def adaptive_checks(row: Mapping[str, Any], cells: Sequence[CellResult]) -> Iter
         if facts.knowledge != "adaptive" or not same_row(facts, row):
             continue
         about = f"{facts.attack} at {facts.eps * 255:.3g}/255"
+        about += f", through {facts.channel}" if facts.channel else ""
         if cell.failed:
             yield SanityCheck(f"adaptive, {about}", "skipped", f"the attack failed: {cell.error}")
             continue

@@ -20,6 +20,7 @@ from magdr_core.bench.scenarios.adaptive_aims import (
 )
 from magdr_core.bench.scenarios.adaptive_cells import AdaptiveCells, suite_of
 from magdr_core.bench.scenarios.attack import ByAttack, attack_slice
+from magdr_core.bench.scenarios.channel import ChannelScenario
 from magdr_core.components.batch import Samples
 from magdr_core.components.cells import PlannedCell
 from magdr_core.components.role import Role
@@ -53,6 +54,13 @@ class AdaptiveScenario(ByAttack):
         for role in plan.roles.values():
             for label in self._labels(plan, role):
                 plan.check(role.kind_of(plan.toolkit, label), label)
+        measured = plan.scenarios[ChannelScenario.name].configured(plan.profile) or ()
+        for label in settings.channels:
+            if label not in measured:  # clean pictures behind it would be missing
+                raise plan.fault(
+                    f"adaptive: channels: {label!r} is none of the profile's channels; add it to "
+                    f"`{ChannelScenario.key}` of the profile"
+                )
         for label in (*settings.attacks, *settings.others):
             resolved = plan.check("attack", attack_slice(plan, label).label)
             if resolved is not None and resolved.entry.spec.norm != "linf":
@@ -73,7 +81,8 @@ class AdaptiveScenario(ByAttack):
     def slices(self, plan: Planning, earlier: Sequence[Slice]) -> Iterator[Slice]:
         settings = plan.profile.adaptive
         for label in settings.attacks if settings is not None else ():
-            yield replace(attack_slice(plan, label, self.name), steps=settings.steps)
+            part = replace(attack_slice(plan, label, self.name), steps=settings.steps)
+            yield from (replace(part, channel=channel) for channel in ("", *settings.channels))
 
     def _labels(self, plan: Planning, role: Role) -> tuple[str, ...]:
         """The components of a role that the table names."""
@@ -114,7 +123,7 @@ class AdaptiveScenario(ByAttack):
         return "everything: generator, condition, defense, detector and threshold, not the draws of either"
 
     def point(self, part: Slice) -> str:
-        return " (adaptive)"
+        return f" (adaptive, through {part.channel})" if part.channel else " (adaptive)"
 
     def manifest(self, toolkit: Any, profile: Any) -> Mapping[str, Any]:
         settings = profile.adaptive

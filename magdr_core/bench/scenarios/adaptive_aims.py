@@ -36,13 +36,13 @@ def aims_of(attack: GuardedAttack, G: GuardedGenerator) -> Mapping[str, Objectiv
 
 
 def oblivious(part: Slice) -> Slice:
-    """The images that the attack of a slice starts from."""
-    return replace(part, scenario=OBLIVIOUS, settings=None)
+    """The images that the attack of a slice starts from, as they are published."""
+    return replace(part, scenario=OBLIVIOUS, settings=None, channel="")
 
 
 def undefended(part: Slice, aim: str) -> Slice:
-    """The images of the same effort where nothing defends."""
-    return replace(part, settings=aim or "untargeted")
+    """The images of the same effort where nothing defends, and nothing lies between."""
+    return replace(part, settings=aim or "untargeted", channel="")
 
 
 def aim_of(part: Slice) -> str | None:

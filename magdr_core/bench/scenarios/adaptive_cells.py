@@ -26,6 +26,7 @@ from magdr_core.bench.scenarios.adaptive_aims import (
     undefended,
 )
 from magdr_core.bench.scenarios.adaptive_runs import KeptRuns
+from magdr_core.bench.scenarios.channel import received
 from magdr_core.components.batch import Samples
 from magdr_core.components.cells import PlannedCell, UnderAttack
 from magdr_core.components.fingerprints import digest
@@ -101,8 +102,11 @@ class AdaptiveCells:
 
     def key(self, cell: PlannedCell) -> dict[str, Any]:
         """What the images of an adaptive cell depend on besides the component that they are aimed at."""
-        options = self.options
+        options, label = self.options, cell.slice.channel
+        # Whatever knows of no channel keeps the key that it had before there were any.
+        channel = {"channel": self.toolkit.resolve("channel", label).identity} if label else {}
         return {
+            **channel,
             "version": [NAME, VERSION],
             "start": self.images.key(oblivious(cell.slice)),
             "others": [self.images.key(part) for part in self._others(cell)],
@@ -127,13 +131,13 @@ class AdaptiveCells:
         values: dict[str, list[float]] = {}
         passes = 0
         for mode, x in images.items():  # the pool comes first
-            own = role.attacked_values(self.run, mode, clean.with_images(x), defended, rng)
+            own = role.attacked_values(self.run, mode, self._seen(cell, clean, x), defended, rng)
             values |= {key_of(mode, metric): v for metric, v in own.items()}
             own_passes = self._take_passes()
             passes = passes if mode else own_passes
         if defended.guarded is not None and defended.defense is not None:
             # With the defender's draws; names that start with mse_ have pooled figures, so this one does not.
-            seen = clean.with_images(images[""])
+            seen = self._seen(cell, clean, images[""])
             scores = evaluate.detector_values(seen, defended.guarded, self.G, rng)["score"]
             flags = [float(score > defended.threshold) for score in scores]
             errors = zip(flags, values["mse_o"], strict=True)
@@ -146,6 +150,12 @@ class AdaptiveCells:
         told |= {"threat": self._threat(cell, defended)}
         runs.forget()
         return Measured(values, told, {"images": images[""]})
+
+    def _seen(self, cell: PlannedCell, clean: Samples, x: Tensor) -> Samples:
+        """The samples as the defender receives them, of published images `[n,3,H,W]`."""
+        seen = clean.with_images(x)
+        label = cell.slice.channel
+        return seen.with_images(received(self.images, label, seen)) if label else seen
 
     def _undefended_values(
         self, cell: PlannedCell, clean: Samples, images: Mapping[str, Tensor]
@@ -179,6 +189,7 @@ class AdaptiveCells:
             "norm": "linf",
             "eps": cell.slice.eps,
             "knows": "everything but the defender's random draws",
+            **({"channel": cell.slice.channel} if cell.slice.channel else {}),
             "detector": "" if defended.guarded is None else defended.guarded.label,
             "defense": "" if defended.defense is None else cell.component,
             **options.model_dump(include=SETTINGS),
@@ -287,6 +298,7 @@ class AdaptiveCells:
             detector=defended.guarded,
             threshold=defended.threshold,
             defense=defended.defense,
+            channel=self.toolkit.build("channel", cell.slice.channel) if cell.slice.channel else None,
             rough=self.options.precision == "bfloat16",
             rng=SampleRng(self.seed, f"adaptive/{name}", clean.ids, device=clean.images.device),
             strongest=strongest,

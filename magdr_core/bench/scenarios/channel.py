@@ -106,14 +106,8 @@ class ChannelScenario(Scenario):
         return {**scenario.images_key(images, source), "channel": channel}
 
     def make(self, images: SharedImages, part: Slice, clean: Samples) -> Mapping[Slice, Tensor]:
-        channel = images.toolkit.build("channel", part.channel)
-        # Its draws are of a picture and of the channel, so attacked and clean copies go through the same.
-        name = f"channel/{digest(images.toolkit.resolve('channel', part.channel).identity)}"
         source = clean.with_images(images.of(published(part).source))
-        made = []
-        for b in batches(source, partial(images.progress, f"sending ({part.channel})")):
-            made.append(channel(b.images, rng=SampleRng(images.seed, name, b.ids, device=b.images.device)))
-        return {part: torch.cat(made)}
+        return {part: received(images, part.channel, source)}
 
     # -- cells ------------------------------------------------------------------------------------------
 
@@ -131,6 +125,17 @@ class ChannelScenario(Scenario):
             BEHIND: symmetric_mse(attacked, plain).tolist(),
         }
         return replace(measured, values={**measured.values, **own})
+
+
+def received(images: SharedImages, label: str, source: Samples) -> Tensor:
+    """What arrives of the samples' images, `[n,3,H,W]`, behind a channel of the registry."""
+    channel = images.toolkit.build("channel", label)
+    # Its draws are of a picture and of the channel, so attacked and clean copies go through the same.
+    name = f"channel/{digest(images.toolkit.resolve('channel', label).identity)}"
+    made = []
+    for b in batches(source, partial(images.progress, f"sending ({label})")):
+        made.append(channel(b.images, rng=SampleRng(images.seed, name, b.ids, device=b.images.device)))
+    return torch.cat(made)
 
 
 def published(part: Slice) -> Published:
