@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from magdr_core.functional import jpeg
+from magdr_core import functional
 
 Levels = np.ndarray[Any, np.dtype[np.uint8]]
 """A picture, `[H,W,3]`, RGB."""
@@ -52,5 +52,5 @@ def jpeg_gradient(x: Tensor, quality: int, subsampling: str, offset: int = 0) ->
     """What `coded` does to pictures `[B,3,H,W]` as JPEG, differentiable: core's own JPEG. Chroma of 4:2:2,
     which it has not, is taken for that of 4:2:0."""
     framed = F.pad(x, (offset, 0, offset, 0), mode="replicate") if offset else x
-    own = jpeg(framed, quality, subsampling="4:4:4" if subsampling == "4:4:4" else "4:2:0")
+    own = functional.jpeg(framed, quality, subsampling="4:4:4" if subsampling == "4:4:4" else "4:2:0")
     return own[..., offset:, offset:]
