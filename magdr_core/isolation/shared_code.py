@@ -88,7 +88,7 @@ class _Names:
             if now.get(name) is not value:
                 same = False
                 self._set(name, value)
-        for name in [n for n, v in now.items() if self.all and n not in self.all and isinstance(v, _CODE)]:
+        for name in [n for n, v in now.items() if self.all and n not in self.all and _is(v, _CODE)]:
             same = False
             type.__delattr__(self.owner, name)
         for part, read, kept in zip(_PARTS, _READ, self.parts, strict=True):
@@ -117,12 +117,22 @@ class _Names:
             vars(self.owner)[name] = value
 
 
+def _is(value: Any, kinds: type | tuple[type, ...]) -> bool:
+    """As `isinstance`, but nothing of the value is asked: one that stands for another, such as flask's
+    `request`, would look for that."""
+    return issubclass(type(value), kinds)
+
+
 def _is_kept(name: str, value: Any) -> bool:
-    return callable(value) or isinstance(value, _CODE) or (name.isupper() and type(value) in _CONSTANTS)
+    return callable(value) or _is(value, _CODE) or (name.isupper() and type(value) in _CONSTANTS)
 
 
 def _function(value: Any) -> FunctionType | None:
-    found = value.fget if isinstance(value, property) else getattr(value, "__func__", value)
+    found = value
+    if _is(value, property):
+        found = value.fget
+    elif _is(value, (staticmethod, classmethod)):
+        found = value.__func__
     return found if type(found) is FunctionType and isinstance(found.__module__, str) else None
 
 
@@ -144,4 +154,4 @@ def _of_libraries() -> Iterator[tuple[str, Any]]:
 
 
 def _classes(module: ModuleType) -> list[type]:
-    return [one for one in vars(module).values() if isinstance(one, type)]
+    return [one for one in vars(module).values() if _is(one, type)]

@@ -55,3 +55,23 @@ def test_replaced_code_of_libraries_is_their_business_while_a_plugin_is_imported
     own.add()
     monkeypatch.setattr(torch, "hypot", abs)
     assert own.restore() == []
+
+
+class Proxy:
+    """Stands for what is not there yet, as flask's `request` outside of a request."""
+
+    @property
+    def __class__(self):
+        raise RuntimeError("nobody is to ask it")
+
+    def __getattr__(self, name):
+        raise RuntimeError("nobody is to ask it")
+
+
+def test_code_beside_a_stand_in_for_something_else_is_watched_all_the_same(monkeypatch):
+    monkeypatch.setattr(evaluate, "request", Proxy(), raising=False)
+    watched = SharedCode(libraries=False)
+    watched.add()
+    assert watched.restore() == []
+    monkeypatch.setattr(evaluate, "changed", abs)
+    assert watched.restore() == [EVALUATE]
