@@ -17,7 +17,7 @@ RESERVED = ("registry", "plugins", "magdr", "calibration", "engine", "speed", "p
 
 PROFILE_KEYS = (
     *("note", "dataset", "split", "samples", "seeds", "generators", "ensemble", "first", "pictures"),
-    *("checks", "ours", "oracle"),
+    *("checks", "ours", "oracle", "identity"),
 )
 """Keys of every `[profile.NAME]` table; no role and no scenario is asked for by them."""
 

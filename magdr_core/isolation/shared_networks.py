@@ -38,8 +38,10 @@ class SharedNetworks:
 
     def restore(self) -> list[str]:
         """Put back what has changed; names of the networks that had (empty if none had)."""
-        self._kept = {key: kept for key, kept in self._kept.items() if kept.module() is not None}
-        return list(dict.fromkeys(kept.name for kept in self._kept.values() if not kept.restore()))
+        # Held while they are looked at: networks go whenever the collector runs.
+        alive = [(key, kept, m) for key, kept in self._kept.items() if (m := kept.module()) is not None]
+        self._kept = {key: kept for key, kept, _ in alive}
+        return list(dict.fromkeys(kept.name for _, kept, module in alive if not kept.restore(module)))
 
 
 class _Layout:
@@ -51,9 +53,8 @@ class _Layout:
         self.tables = {table: dict(own[table]) for table in _TABLES if table in own}
         self.forward = own.get("forward")
 
-    def restore(self) -> bool:
+    def restore(self, module: Any) -> bool:
         """Whether the module was as it had been; if not, it is afterwards."""
-        module: Any = self.module()
         own = vars(module)
         same = type(module) is self.kind
         if not same:

@@ -66,7 +66,7 @@ def threshold_in_0_2(role, name):
 NEW = {"success_undetected", "flagged", "median_flagged", "undetected_mse_o", "median_undetected_mse_o"}
 """Runs of 0.2 could not be compared by these."""
 
-NEWER = {"mse_aim"}
+NEWER = {"mse_aim", "identity_o", "median_identity_o"}
 """There was nothing like it in 0.2."""
 
 

@@ -17,11 +17,13 @@ N = 120  # enough to tell 1% of false alarms
 def fill(run):
     """A run with every role and kind of image."""
     measures = [f"{m}_{side}" for m in ("mse", "ssim", "psnr", "fsim", "featsim") for side in "io"]
-    measures.append("mse_o_target")
+    measures += ["mse_o_target", "identity_o"]
     together = [f"ensemble/{name}" for name in measures if not name.endswith("_i")]
     noise = {"attack": "noise", "noise": True}
     errors = {name: RNG.random(N) for name in ("mse_o", "mse_o_target", "mse_o_changed", "mse_aim")}
-    run.cell("attack", "pgd", errors | {"success": RNG.random(N) < 0.5, "psnr_i": 30 + RNG.random(N)})
+    shown = {name: RNG.random(N) < 0.5 for name in ("success", "success_identity")}
+    shown["identity_o"] = RNG.random(N)
+    run.cell("attack", "pgd", errors | shown | {"psnr_i": 30 + RNG.random(N)})
     behind = {name: RNG.random(N) for name in ("mse_o", "mse_o_channel", "mse_o_perturbation")}
     run.cell("attack", "pgd", behind, channel="rough")
     run.cell("detector", "magdr", {"score": RNG.normal(size=N)}, "none")

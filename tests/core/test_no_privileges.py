@@ -9,6 +9,7 @@ import pytest
 
 from magdr_core.errors import RegistryError
 from magdr_core.toolkit import Toolkit
+from tests.edits import edited
 
 ROOT = Path(__file__).parents[2] / "magdr_core"
 CLASSES = {"MagDR", "MagDRDetector"}
@@ -83,7 +84,7 @@ def magdr_defenses():
 
 @pytest.mark.parametrize("composed", [True, False])
 def test_any_component_that_says_so_has_its_defaults_in_the_table_of_magdr(tmp_path, composed):
-    (tmp_path / "own.py").write_text(OWN.replace("COMPOSED", str(composed)))
+    (tmp_path / "own.py").write_text(edited(OWN, ("COMPOSED", str(composed))))
     text = '[plugins]\nlocal = { own = "./own.py" }\n[magdr]\nbound = 0.25\n[defense.g]\nuse = "own/gate"\n'
     (tmp_path / "own.toml").write_text(text)
     toolkit = Toolkit.from_registry(tmp_path / "own.toml", device="cpu")
@@ -92,7 +93,7 @@ def test_any_component_that_says_so_has_its_defaults_in_the_table_of_magdr(tmp_p
 
 
 def test_a_key_that_no_such_component_knows_is_refused(tmp_path):
-    (tmp_path / "own.py").write_text(OWN.replace("COMPOSED", "True"))
+    (tmp_path / "own.py").write_text(edited(OWN, ("COMPOSED", "True")))
     text = '[plugins]\nlocal = { own = "./own.py" }\n[magdr]\nbond = 0.25\n[defense.g]\nuse = "own/gate"\n'
     (tmp_path / "own.toml").write_text(text)
     with pytest.raises(RegistryError, match="no key 'bond'; did you mean 'bound'"):

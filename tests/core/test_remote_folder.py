@@ -12,6 +12,7 @@ from magdr_core.files import remote, remote_folder
 from magdr_core.files.remote import cache_folder
 from magdr_core.files.remote_folder import fetched_folder, folder_sha256
 from magdr_core.toolkit import Toolkit
+from tests.edits import edited
 
 FILES = {"index.json": b"{}", "unet/config.json": b"[1]", "unet/net.safetensors": bytes(range(200))}
 ADDRESS = "hf://org/tiny@v1"
@@ -61,7 +62,7 @@ def test_a_folder_is_fetched_once_and_kept_by_content(hub):
     assert len(hub.asked) == 3
     assert (
         fetched_folder(
-            NAMED.upper().replace("HF://ORG/TINY@V1#SHA256", "hf://org/tiny@v1#sha256"), tuple(FILES)
+            edited(NAMED.upper(), ("HF://ORG/TINY@V1#SHA256", "hf://org/tiny@v1#sha256")), tuple(FILES)
         )
         == folder
     )
@@ -166,7 +167,7 @@ def magdr_augmentations():
 @pytest.fixture
 def resolved(tmp_path, hub):
     def resolve(params, default='""'):
-        (tmp_path / "named.py").write_text(PLUGIN.replace("DEFAULT", default))
+        (tmp_path / "named.py").write_text(edited(PLUGIN, ("DEFAULT", default)))
         path = tmp_path / "named.toml"
         path.write_text(
             '[plugins]\nlocal = { named = "./named.py" }\n'

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.chromium import BROWSERS, chromium
+from tests.edits import edited
 
 ROOT = Path(__file__).parents[2]
 
@@ -46,7 +47,7 @@ def faults(job, browser, tmp_path):
 
     def find(body):
         page = tmp_path / "page.html"
-        page.write_text(PAGE.replace("BODY", body), encoding="utf-8")
+        page.write_text(edited(PAGE, ("BODY", body)), encoding="utf-8")
         browser.open(page.as_uri())
         browser.run((ROOT / ".ci" / "accessibility.js").read_text(encoding="utf-8") + "; 0")
         return list(job.tab_faults(browser))

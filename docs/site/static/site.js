@@ -1,10 +1,13 @@
 addEventListener("DOMContentLoaded", () => {
   // What is wider than its place scrolls: the keyboard has to get there, and only then.
-  const watch = new ResizeObserver((seen) => seen.forEach(({ target }) => {
-    if (target.scrollWidth > target.clientWidth) target.tabIndex = 0;
-    else target.removeAttribute("tabindex");
-  }));
-  document.querySelectorAll(".table-wrapper, .highlight pre").forEach((e) => watch.observe(e));
+  const wide = document.querySelectorAll(".table-wrapper, .highlight pre");
+  const look = (one) => {
+    if (one.scrollWidth > one.clientWidth) one.tabIndex = 0;
+    else one.removeAttribute("tabindex");
+  };
+  const watch = new ResizeObserver((seen) => seen.forEach(({ target }) => look(target)));
+  wide.forEach((one) => watch.observe(one));
+  document.fonts.ready.then(() => wide.forEach(look));  // another font is wider, and resizes no box
 
   // The theme's drawers are opened by labels of hidden boxes, for mice alone: here they are buttons as well.
   document.querySelectorAll(".nav-overlay-icon, .toc-overlay-icon").forEach((label) => {
