@@ -272,7 +272,8 @@ class Calibrator:
         """
         key = key or self.key(kind, label)
         entry = self._entries.get(key) or entry_or_none(self.store.json("calibrations", key), kind)
-        component = build()
+        shared = self.samples.shared
+        component = shared.while_built(build)
         if entry is not None:
             try:
                 _load(component, entry["state"])
@@ -280,7 +281,7 @@ class Calibrator:
                 if key in self._files:
                     file = f"calibration file {str(self._files[key])!r}"
                     raise CalibrationError(f"{file}: entries.{key}.state does not fit: {one_line(e)}") from e
-                entry, component = None, build()  # the store's counts as absent
+                entry, component = None, shared.while_built(build)  # the store's counts as absent
         if entry is None:
             if self.policy.file != "auto" and kind != "attack":  # a file is about those who defend
                 raise CalibrationError(
@@ -289,11 +290,13 @@ class Calibrator:
                 )
             if kind != "attack":  # which learns from `train` faces alone
                 self._announce()
-            with self.generator.plain(), deferred():
-                computed = compute(label, component)
-            entry = self._complete(component, {"kind": kind, "label": label, "task": self.task, **computed})
-            self.samples.shared.check(component.where)
-            component = build()  # as it will be when it is built for the stored entry
+            with shared.used_by(component.where):
+                with self.generator.plain(), deferred():
+                    computed = compute(label, component)
+                entry = self._complete(
+                    component, {"kind": kind, "label": label, "task": self.task, **computed}
+                )
+            component = shared.while_built(build)  # as it will be when it is built for the stored entry
             _load(component, entry["state"])
             self.store.put_json("calibrations", key, entry)
         self._entries[key] = self.used[key] = entry

@@ -141,7 +141,7 @@ class CalibrationSamples:
 
     def _attack(self, label: str, name: PartName, clean: Samples) -> torch.Tensor:
         part, known_as = self.partition.part(name), self.toolkit.resolve("attack", label).entry.name
-        attack = self.attack(label)
+        attack = self.shared.while_built(lambda: self.attack(label))
         found: list[torch.Tensor] = []
         together = clean.together("calibrate")
         said = f"attacking {part.split} faces ({label})"

@@ -21,13 +21,14 @@ from magdr_core.files.remote import Remote, cache_folder, offline, parse_remote,
 
 def folder_sha256(folder: Path) -> str:
     """The sha256 of a folder, 64 hexadecimal digits: of a line for each file, hidden ones left out, with its
-    name, a zero byte and the sha256 of its content, in the order of names."""
+    name, a zero byte and the sha256 of its content, in the order of names, part by part (`a/b` before `a-c`),
+    capitals first: on every system the same."""
     total = hashlib.sha256()
-    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-        name = path.relative_to(folder).as_posix()
-        if not any(part.startswith(".") for part in name.split("/")):
-            with path.open("rb") as f:
-                total.update(f"{name}\0{hashlib.file_digest(f, 'sha256').hexdigest()}\n".encode())
+    for parts in sorted(p.relative_to(folder).parts for p in folder.rglob("*") if p.is_file()):
+        if not any(part.startswith(".") for part in parts):
+            with folder.joinpath(*parts).open("rb") as f:
+                found = hashlib.file_digest(f, "sha256").hexdigest()
+            total.update(f"{'/'.join(parts)}\0{found}\n".encode())
     return total.hexdigest()
 
 
@@ -77,13 +78,25 @@ def fetched_folder(reference: str, files: Sequence[str]) -> Path:
                 f"the folder {brief(address, 200)} is not the one that was named: what came has sha256 "
                 f"{found}, not {wanted}; nothing was kept"
             )
-        shutil.rmtree(target, ignore_errors=True)
-        coming.rename(target)
+        _place(coming, target, wanted)
     except OSError as e:
         raise WriteError(f"{target}: cannot be written ({e.strerror or e})") from None
     finally:
         shutil.rmtree(coming, ignore_errors=True)
     return target
+
+
+def _place(coming: Path, target: Path, wanted: str) -> None:
+    """Give a folder its name. Another process may have been quicker and use its copy already, so that this is
+    replaced only where it is damaged."""
+    try:
+        coming.rename(target)
+    except OSError:
+        if not target.is_dir():
+            raise
+        if folder_sha256(target) != wanted:
+            shutil.rmtree(target)
+            coming.rename(target)
 
 
 def parsed(reference: str, files: Sequence[str]) -> list[Remote]:

@@ -95,7 +95,6 @@ class PluginHost:
         self._loaded: set[str] = set()
         self._broken: dict[str, BrokenPluginError] = {}
         self._roots: dict[str, ModuleType] = {}
-        self._code: SharedCode | None = None
         self._installed, self._claimed_twice = installed_plugins()
 
     # -- looking up -------------------------------------------------------------------------------------
@@ -295,17 +294,16 @@ class PluginHost:
         """
         if plugin.split(".", 1)[0] == BUILTIN:
             return import_plugin(plugin, target, load)
-        self._code = self._code or SharedCode(libraries=False)
 
         def watched() -> ModuleType:
-            assert self._code is not None
-            self._code.add()
+            code = SharedCode(libraries=False)  # anew: what others have changed before is not its fault
+            code.add()
             module = None
             try:
                 module = load()
                 return module
             finally:
-                if replaced := self._code.restore():
+                if replaced := code.restore():
                     sys.modules.pop(getattr(module, "__name__", ""), None)  # as of one that raises
                     raise RuntimeError(f"changes {named(replaced)}")
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TypeVar
 
 from torch import Tensor, nn
 
@@ -11,6 +13,8 @@ from magdr_core.isolation.shared_code import SharedCode
 from magdr_core.isolation.shared_networks import SharedNetworks
 from magdr_core.isolation.shared_tensors import SharedTensors
 
+T = TypeVar("T")
+
 
 class Shared:
     """What has to be as it was whenever something is stored: the cells of a task use it all."""
@@ -18,6 +22,7 @@ class Shared:
     def __init__(self) -> None:
         self._tensors, self._networks, self._code = SharedTensors(), SharedNetworks(), SharedCode()
         self._code.add()
+        self._users: list[str] = []
 
     def add(self, name: str, tensor: Tensor) -> None:
         """Watch a tensor of any shape."""
@@ -49,3 +54,34 @@ class Shared:
         """
         if changed := ", ".join(self.restore()):
             raise ComponentError(f"{where}: changes what it shares with others ({changed})")
+
+    @contextmanager
+    def used_by(self, where: str) -> Iterator[None]:
+        """Changes that are found on the way, before others are built and called, are the fault of `where`.
+
+        Raises:
+            ComponentError: as :meth:`check`, at the end.
+        """
+        self._users.append(where)
+        try:
+            yield
+        finally:
+            self._users.pop()
+        self.check(where)
+
+    def while_built(self, build: Callable[[], T]) -> T:
+        """What `build` makes. Libraries that it imports may replace functions; that is put back, no fault.
+
+        Raises:
+            ComponentError: something had changed before, by whoever is at work.
+        """
+        if self._users:
+            self.check(self._users[-1])
+        else:
+            self.restore()  # by somebody who was called in between: no fault of this one
+        users, self._users = self._users, []  # what is built on the way is no work of theirs
+        try:
+            return build()
+        finally:
+            self._users = users
+            self.restore()

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 
 from torch import Tensor
 
+from magdr_core import functional
 from magdr_core.api import ChannelSpec, Field, hookimpl, stateless
-from magdr_core.functional import resize as resized_gradient
 
 from ._files import Levels, each, resized
 
@@ -49,7 +49,8 @@ def soft_resize(x: Tensor, *, scale: float, longest: int, filter: Filter) -> Ten
     if small == [height, width]:
         return x
     mode: Any = {"box": "area", "lanczos": "bicubic"}.get(filter, filter)
-    return resized_gradient(resized_gradient(x, (small[0], small[1]), mode=mode), (height, width), mode=mode)
+    stored = functional.resize(x, (small[0], small[1]), mode=mode)
+    return functional.resize(stored, (height, width), mode=mode)
 
 
 def _stored(x: Tensor, scale: float, longest: int) -> list[int]:

@@ -42,7 +42,7 @@ class EditsByCondition(nn.Module):
 
 
 class Unconditional(nn.Module):
-    """A generator without conditions (C = 0), which changes the same parts of every picture.
+    """A generator whose conditions name nothing (C = 0), which changes the same parts of every picture.
 
     Args:
         region: their names.

@@ -35,8 +35,9 @@ from magdr_core.api import (
     folder_sha256,
     hookimpl,
 )
-from magdr_core.functional import PARTS, clamp_inclusive, part_index
+from magdr_core.functional import PARTS, clamp_inclusive
 
+from ._regions import table_of
 from .stargan import TARGETS
 
 MAGDR_API = 1
@@ -126,9 +127,7 @@ class DiffusionEditor(nn.Module):
         pipe.set_progress_bar_config(disable=True)
         self._pipe = (pipe,)  # no module
         self._embedded: dict[str, Tensor] = {}
-        targets = torch.zeros(max(len(edits), 1), len(PARTS), dtype=torch.bool)
-        for i, name in enumerate(edits):
-            targets[i, [part_index(part) for part in TARGETS.get(name, PARTS)]] = True
+        targets = table_of([TARGETS.get(name, PARTS) for name in edits])
         self.register_buffer("targets", targets, persistent=False)
 
     @property

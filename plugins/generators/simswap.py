@@ -36,9 +36,10 @@ from magdr_core.api import (
     hookimpl,
     load_state,
 )
-from magdr_core.functional import PARTS, by_row, clamp_inclusive, constant, part_index, resize
+from magdr_core.functional import by_row, clamp_inclusive, constant, resize
 
 from ._layers import RunningNorm2d
+from ._regions import Unconditional
 
 MAGDR_API = 1
 
@@ -97,7 +98,7 @@ def _up(before: int, after: int) -> nn.Sequential:
     return _layer(nn.Conv2d(before, after, 3, padding=1), after, twice)
 
 
-class SimSwap(nn.Module):
+class SimSwap(Unconditional):
     """The generator.
 
     Args:
@@ -117,7 +118,6 @@ class SimSwap(nn.Module):
             another face is put in.
     """
 
-    condition_names: tuple[str, ...] = ()
     needs_source = True
 
     def __init__(
@@ -132,7 +132,7 @@ class SimSwap(nn.Module):
         size: int,
         protects: Protects = "target",
     ) -> None:
-        super().__init__()
+        super().__init__(TARGET)
         self.size, self.convention, self.protects = size, convention, protects
         self.objective = "towards-input" if protects == "target" else "untargeted"
         self.encoder, self.donors = encoder, donors
@@ -150,9 +150,6 @@ class SimSwap(nn.Module):
             self.add_module(f"up{n}", _up(after, before))
         self.BottleNeck = nn.ModuleList(Block(width, encoder.dimension) for _ in range(blocks))
         self.last_layer = nn.Sequential(nn.ReflectionPad2d(3), nn.Conv2d(first, 3, 7))
-        target = torch.zeros(len(PARTS), dtype=torch.bool)
-        target[[part_index(part) for part in TARGET]] = True
-        self.register_buffer("target", target, persistent=False)
 
     def _encoded(self, x: Tensor) -> list[Tensor]:
         if any(side % self.multiple or side < 2 * self.multiple for side in x.shape[2:]):
@@ -204,12 +201,6 @@ class SimSwap(nn.Module):
             identity: Tensor = self.encoder(x)
             return [identity[:, :, None, None]]
         return self._encoded(x)
-
-    def edited(self, c: Condition) -> Tensor:
-        """Bool `[B,N]`: the face."""
-        target = self.target
-        assert isinstance(target, Tensor)
-        return target.expand(len(c), -1)
 
     def with_source(self, c: Condition, source: Tensor) -> Condition:
         """The identities of source faces `[B,3,h,w]` in [0,1], to be put in; where the images are themselves

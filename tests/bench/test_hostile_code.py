@@ -11,7 +11,7 @@ from torch import nn
 from magdr_core.bench import evaluate
 from magdr_core.measures import image_quality
 from magdr_core.testing import toys
-from tests.bench.test_hostile_components import control, of_others, run  # noqa: F401
+from tests.bench.test_hostile_components import Scores, control, of_others, run  # noqa: F401
 
 
 def generators():
@@ -60,4 +60,28 @@ def test_hostile_defense_that_replaces_what_others_use_loses_its_own_cells_alone
     result, rows, _ = run(tmp_path, "run", defense=type("Bad", (), {"__call__": replaces}))
     assert all("changes what it shares with others" in c.error for c in result.failures)
     assert {(c.facts.role, c.facts.component) for c in result.failures} == {("defense", "bad")}
+    assert of_others(rows) == of_others(control)
+
+
+def test_what_a_library_replaces_when_a_component_is_built_is_put_back_and_no_fault(
+    tmp_path,
+    control,  # noqa: F811
+    monkeypatch,
+):
+    """Some replace `torch.load` when they are imported, and heavy ones are imported where they are needed."""
+    original, left = torch.hypot, []
+    monkeypatch.setattr(torch, "hypot", original)  # put back whatever happens
+
+    class Late(Scores):
+        def __init__(self):
+            torch.hypot = doubled(original)
+
+        def __call__(self, x, c, G):
+            left.append(torch.hypot is not original)
+            return super().__call__(x, c, G)
+
+    result, rows, _ = run(tmp_path, "run", detector=Late)
+    assert not result.failures
+    assert left
+    assert not any(left), "nobody's numbers depend on who was built before"
     assert of_others(rows) == of_others(control)

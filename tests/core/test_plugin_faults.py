@@ -49,6 +49,17 @@ def test_plugins_broken_module_of_a_package_is_recorded_and_the_others_work(pack
     assert "not loaded: acme.metrics.bad (broken)" in str(e.value)
 
 
+def test_plugins_what_was_replaced_before_a_plugin_is_imported_is_not_its_fault(package, monkeypatch):
+    package({"metrics/a.py": METRIC.format(name="a")})
+    host = PluginHost(local={"own": "xml.dom"})  # any module will do
+    with pytest.raises(PluginError, match="MAGDR_API"):
+        host.load("own")
+    monkeypatch.setattr(evasion, "undetected", abs)  # by a test of one's own, say
+    host.load("acme")
+    assert not host.failures
+    assert evasion.undetected is abs
+
+
 @pytest.mark.parametrize("case", BROKEN)
 def test_plugins_broken_local_file(local, case):
     text, message = BROKEN[case]

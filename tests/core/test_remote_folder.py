@@ -99,6 +99,33 @@ def test_a_copy_that_is_no_longer_the_same_is_fetched_again(hub, harm):
     assert len(hub.asked) == 6
 
 
+def test_a_copy_that_another_process_has_fetched_meanwhile_is_left_alone(hub, monkeypatch):
+    """It may be read from at that moment."""
+    target, fetch = cache_folder() / digest() / "tiny", remote_folder.pieces
+
+    def slower(part):
+        yield from fetch(part)
+        if part.name == "net.safetensors":
+            for name, data in FILES.items():
+                (target / name).parent.mkdir(parents=True, exist_ok=True)
+                (target / name).write_bytes(data)
+            (target / ".theirs").touch()  # hidden, so no part of the hash
+
+    monkeypatch.setattr(remote_folder, "pieces", slower)
+    assert fetched_folder(NAMED, tuple(FILES)) == target
+    assert (target / ".theirs").exists()
+    assert [p.name for p in target.parent.iterdir()] == ["tiny"]
+
+
+def test_the_order_of_a_folders_files_is_of_their_names_parts_and_of_no_system(tmp_path):
+    names = ["LICENSE", "a/b", "a-c/d", "a.json", "index.json"]
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(name.encode())
+    lines = "".join(f"{name}\0{hashlib.sha256(name.encode()).hexdigest()}\n" for name in names)
+    assert folder_sha256(tmp_path) == hashlib.sha256(lines.encode()).hexdigest()
+
+
 @pytest.mark.parametrize("variable", remote.OFFLINE)
 def test_offline_there_is_the_copy_or_a_refusal(hub, monkeypatch, variable):
     monkeypatch.setenv(variable, "1")
