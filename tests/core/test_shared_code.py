@@ -69,7 +69,7 @@ class Proxy:
 
 
 def test_code_beside_a_stand_in_for_something_else_is_watched_all_the_same(monkeypatch):
-    monkeypatch.setattr(evaluate, "request", Proxy(), raising=False)
+    monkeypatch.setitem(vars(evaluate), "request", Proxy())  # setattr of older pytests asks what it is
     watched = SharedCode(libraries=False)
     watched.add()
     assert watched.restore() == []
