@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from operator import attrgetter, is_
 from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any
@@ -147,7 +148,7 @@ def _own() -> Iterator[tuple[str, Any]]:
 
 def _of_libraries() -> Iterator[tuple[str, Any]]:
     for name in _LIBRARIES:
-        module = sys.modules[name]
+        module = import_module(name)  # numpy loads some of its parts when they are asked for
         yield f"functions of {name}", module
     yield "methods of torch.Tensor", Tensor
     yield from (("layers of torch.nn", one) for one in _classes(nn))
