@@ -32,12 +32,17 @@ class PatchingTrainer:
         self.context = context
         self.net = context.net
         self.generator: GuardedGenerator = context.toolkit.generator("victim")
+        self.defended = self._defended()
         self._net = NetOptimiser(self.net, context.recipe.lr, betas=(0.5, 0.999), muon_lr=None)
         self.modules: dict[str, nn.Module] = {"net": self.net}
         self.optimisers = self._net.parts
         kept = context.drawn_once(self._examples)
         self.images, self.outputs = kept["images"], kept["outputs"]
         self.conditions = VectorCondition(kept["values"], kept["changed"])
+
+    def _defended(self) -> nn.Module:
+        """What is to stand still: of `[B,3,H,W]` and conditions, whose output is the generator's."""
+        return self.net
 
     @torch.no_grad()
     def _examples(self) -> dict[str, Tensor]:
@@ -66,14 +71,14 @@ class PatchingTrainer:
         ids = [f"{i}.{j}" for j in range(recipe.batch)]
         attacked = self.attacked(clean, c, target, SampleRng(recipe.seed, "patch-attack", ids, device=device))
         with self.context.autocast():
-            y = self.net(torch.cat([clean, attacked]), c.repeat(2)).float()
+            y = self.defended(torch.cat([clean, attacked]), c.repeat(2)).float()
         errors = (y - target.repeat(2, 1, 1, 1)).square().flatten(1).mean(1)
         still, moved = errors.chunk(2)
         self._net.step(still.mean() + moved.mean())
         return {"clean": float(still.detach().mean().sqrt()), "attacked": float(moved.detach().mean().sqrt())}
 
     def attacked(self, clean: Tensor, c: VectorCondition, target: Tensor, rng: SampleRng) -> Tensor:
-        """PGD on the patched generator as it is now, away from the target; `[B,3,H,W]` in [0,1] -> same."""
+        """PGD on what is defended as it is now, away from the target; `[B,3,H,W]` in [0,1] -> same."""
         settings = self.context.recipe.settings
         eps = rng.uniform(1, 1, 1, low=settings["eps_from"], high=settings["eps_to"])
         x = (clean + eps * rng.uniform(*clean.shape[1:], low=-1.0, high=1.0)).clamp(0, 1)
@@ -81,8 +86,8 @@ class PatchingTrainer:
             with torch.enable_grad():
                 x = x.detach().requires_grad_(True)
                 with self.context.autocast():
-                    y = self.net(x, c).float()
-                # With respect to the image alone: the patches' own gradients are not touched.
+                    y = self.defended(x, c).float()
+                # With respect to the image alone: the gradients of what is trained are not touched.
                 (gradient,) = torch.autograd.grad((y - target).square().sum(), x)
             x = x.detach() + settings["attack_step"] * eps * gradient.sign()
             x = torch.minimum(torch.maximum(x, clean - eps), clean + eps).clamp(0, 1)
@@ -92,13 +97,13 @@ class PatchingTrainer:
     def evaluate(self) -> Mapping[str, float]:
         """Output MSE (0 to 255 squared) on test faces, against the first generator's outputs on clean faces.
 
-        `mse_o_clean`: of the patched generator on clean faces. `pgd` is PGD (6/255, 30 steps) on the first
-        generator, whose own error is `undefended`; `own_pgd` is the same attack on the patched one.
+        `mse_o_clean`: of the defended generator on clean faces. `pgd` is PGD (6/255, 30 steps) on the first
+        generator, whose own error is `undefended`; `own_pgd` is the same attack on the defended one.
         """
         return self.context.on_test_faces(self._measured)
 
     def _measured(self, test: TrainContext) -> dict[str, float]:
-        G, patched = self.generator, GuardedGenerator(self.net, "the patched generator in training")
+        G, defended = self.generator, GuardedGenerator(self.defended, "the defended generator in training")
         pgd = test.toolkit.sibling("attack", "pgd", eps=6 / 255, steps=30)
         found: dict[str, list[Tensor]] = {}
 
@@ -109,14 +114,14 @@ class PatchingTrainer:
             clean = draw_samples(test.split, G, first=indices[0], count=len(indices), seed=0)[0]
             x, c = clean.images, clean.conditions
             y = G(x, c)
-            note("mse_o_clean", patched(x, c), y)
+            note("mse_o_clean", defended(x, c), y)
             if indices[0] >= (test.first or 0) + DISRUPTED:
                 continue
-            for name, victim in (("pgd", G), ("own_pgd", patched)):
+            for name, victim in (("pgd", G), ("own_pgd", defended)):
                 rng = SampleRng(0, "attack/pgd", clean.ids, device=x.device)
                 with torch.enable_grad():
                     attacked = pgd(x, build_objective("untargeted", victim, x, c), rng=rng)
-                note(f"mse_o_{name}", patched(attacked, c), y)
+                note(f"mse_o_{name}", defended(attacked, c), y)
                 if victim is G:
                     note("mse_o_pgd_undefended", G(attacked, c), y)
         values = {name: torch.cat(parts) for name, parts in found.items()}

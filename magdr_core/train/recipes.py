@@ -215,6 +215,22 @@ _SHIPPED = (
         settings={"eq8": 1.0, "eq8_from": 0.4, "smooth": SMOOTH},
         tested=128,
     ),
+    # On attacks that know it, which the two above never met.
+    Recipe(
+        name="purifier-hardened64",
+        kind="restoration",
+        use="purifier",
+        trainer="magdr_core.train.hardened_purifying:HardenedPurifyingTrainer",
+        params={"width": 16},
+        start="builtin:purifier-editing64",
+        victim={"use": "stargan"},
+        steps=1600,
+        batch=8,
+        pool=4096,
+        lr=1e-3,
+        settings={"eps_from": 4 / 255, "eps_to": 8 / 255, "attack_steps": 2.0, "attack_step": 0.75},
+        tested=64,
+    ),
     Recipe(
         name="diffusion-faces64",
         kind="restoration",
