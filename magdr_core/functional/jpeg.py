@@ -19,7 +19,11 @@ from magdr_core.functional.constants import constant
 from magdr_core.functional.eightbit import clamp_inclusive, straight_through
 
 Subsampling = Literal["4:2:0", "4:4:4"]
-Gradient = Literal["straight-through", "none"]
+Gradient = Literal["soft", "straight-through", "none"]
+
+SOFTNESS = 0.8
+"""How far the slope of a soft quantiser goes from 1: it is 1 - SOFTNESS where a coefficient is a whole number
+of steps, and 1 + SOFTNESS where it is about to become another one."""
 
 # ITU-T T.81, tables K.1 and K.2.
 _LUMINANCE = (
@@ -76,10 +80,18 @@ def _round(x: Tensor, offset: float = 0.5) -> Tensor:
     return straight_through(torch.floor(x.detach() + offset), x)
 
 
-def _round_away(x: Tensor) -> Tensor:
-    """Round with ties away from zero (as libjpeg's quantiser does), with the gradient of x."""
+def _quantised(x: Tensor, soft: bool) -> Tensor:
+    """Round with ties away from zero (as libjpeg's quantiser does), with the gradient of x or a soft stair.
+
+    Most coefficients are dropped, whatever a small perturbation does to them. The gradient of x spends the
+    perturbation on those; a staircase's, on those that it can bring over the next edge.
+    """
     value = x.detach()
-    return straight_through(value.sign() * torch.floor(value.abs() + 0.5), x)
+    rounded = value.sign() * torch.floor(value.abs() + 0.5)
+    if not soft:
+        return straight_through(rounded, x)
+    slope = 1 - SOFTNESS * torch.cos(2 * math.pi * (value - rounded))
+    return straight_through(rounded, slope * x)
 
 
 def _extend(x: Tensor, right: int, bottom: int) -> Tensor:
@@ -132,7 +144,7 @@ def _double(chroma: Tensor) -> Tensor:
     return torch.stack([_round(left, 8 / 16), _round(right, 7 / 16)], -1).flatten(-2)
 
 
-def _code(plane: Tensor, table: list[list[int]]) -> Tensor:
+def _code(plane: Tensor, table: list[list[int]], soft: bool) -> Tensor:
     """Quantise the DCT of every 8x8 block: levels `[B,C,8m,8n]` in, decoded levels out, 0..255."""
     batch, channels, height, width = plane.shape
     # float64: TF32 and autocast leave it alone, and one coefficient on the wrong side of a tie is a visible
@@ -146,15 +158,15 @@ def _code(plane: Tensor, table: list[list[int]]) -> Tensor:
     blocks = split.reshape(-1, 64).double() - 128
     # libjpeg computes in integers: two fractional bits between the passes, coefficients in eighths.
     eighths = _round(_round(blocks @ rows.T * 4) @ columns.T / 4)
-    dequantised = _round_away(eighths / (8 * step)) * step
+    dequantised = _quantised(eighths / (8 * step), soft) * step
     decoded = (_round(dequantised @ columns * 4) @ rows / 32).to(plane.dtype) + 128
     joined = decoded.reshape(batch, channels, height // 8, width // 8, 8, 8).permute(0, 1, 2, 4, 3, 5)
     return clamp_inclusive(_round(joined.reshape(batch, channels, height, width)), 0.0, 255.0)
 
 
-def _code_any_size(plane: Tensor, table: list[list[int]]) -> Tensor:
+def _code_any_size(plane: Tensor, table: list[list[int]], soft: bool) -> Tensor:
     height, width = plane.shape[-2:]
-    return _code(_extend(plane, -width % 8, -height % 8), table)[..., :height, :width]
+    return _code(_extend(plane, -width % 8, -height % 8), table, soft)[..., :height, :width]
 
 
 def jpeg(
@@ -162,7 +174,7 @@ def jpeg(
     quality: int,
     *,
     subsampling: Subsampling = "4:2:0",
-    gradient: Gradient = "straight-through",
+    gradient: Gradient = "soft",
 ) -> Tensor:
     """What is left of the images after JPEG of the given quality.
 
@@ -171,7 +183,10 @@ def jpeg(
         quality: 1..100, meaning what it means in libjpeg and Pillow.
         subsampling: `"4:2:0"` (half the chroma resolution, the usual default) or `"4:4:4"`.
         gradient: `"straight-through"` treats every rounding as the identity in the backward pass and
-            differentiates the rest (colour, subsampling, DCT, clamping); `"none"` cuts the gradient.
+            differentiates the rest (colour, subsampling, DCT, clamping). `"soft"` does so too, but for the
+            quantiser, which has the slope of a soft staircase, `1 - SOFTNESS cos(2 pi r)` at a distance of r
+            steps from a whole number of them: attacks that follow it survive JPEG far better. `"none"` cuts
+            the gradient.
 
     Returns:
         `[B,3,H,W]`, 8-bit levels k/255.
@@ -180,24 +195,26 @@ def jpeg(
         ValueError: wrong shape, quality, subsampling or gradient.
 
     Source: ITU-T T.81 (1992), annex K for the tables; JFIF for the colour space; libjpeg's documented
-    integer arithmetic for the roundings.
+    integer arithmetic for the roundings. A soft quantiser, with a cubic: Shin and Song, JPEG-resistant
+    adversarial images, NIPS workshop on machine learning and computer security, 2017.
     """
     check_images(x, channels=3)
     if subsampling not in ("4:2:0", "4:4:4"):
         raise ValueError(f"subsampling must be '4:2:0' or '4:4:4', got {subsampling!r}")
-    if gradient not in ("straight-through", "none"):
-        raise ValueError(f"gradient must be 'straight-through' or 'none', got {gradient!r}")
+    if gradient not in ("soft", "straight-through", "none"):
+        raise ValueError(f"gradient must be 'soft', 'straight-through' or 'none', got {gradient!r}")
     luma_table, chroma_table = quantisation_tables(quality)
+    soft = gradient == "soft"
     if gradient == "none":
         x = x.detach()
     height, width = x.shape[-2:]
     levels = clamp_inclusive(x) * 255.0
     luma, chroma = _to_ycc(straight_through(torch.round(levels), levels))
-    luma = _code_any_size(luma, luma_table)
+    luma = _code_any_size(luma, luma_table, soft)
     if subsampling == "4:4:4":
-        chroma = _code_any_size(chroma, chroma_table)
+        chroma = _code_any_size(chroma, chroma_table, soft)
     else:
         # The order matters at odd sizes: columns are repeated before halving, rows only up to an even number.
-        half = _code_any_size(_halve(_extend(chroma, -width % 16, height % 2)), chroma_table)
+        half = _code_any_size(_halve(_extend(chroma, -width % 16, height % 2)), chroma_table, soft)
         chroma = _double(half[..., : (width + 1) // 2])[..., :height, :width]
     return _to_rgb(luma, chroma) / 255.0

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import math
 from itertools import chain
 
 import numpy as np
@@ -85,18 +86,50 @@ def test_straight_through_gradient_at_444_is_nearly_the_identity(photos):
     # Rounding aside, colour transform and DCT undo themselves; the range is kept clear of clamping.
     x = (photos(1, 32, 24) * 0.5 + 0.25).requires_grad_()
     weights = torch.randn(x.shape, generator=torch.Generator().manual_seed(0))
-    (gradient,) = torch.autograd.grad((jpeg(x, 75, subsampling="4:4:4") * weights).sum(), x)
+    y = jpeg(x, 75, subsampling="4:4:4", gradient="straight-through")
+    (gradient,) = torch.autograd.grad((y * weights).sum(), x)
     assert torch.allclose(gradient, weights, atol=1e-3)
 
 
 def test_straight_through_gradient_at_420_keeps_the_luma(photos):
     x = (photos(1, 33, 21) * 0.5 + 0.25).requires_grad_()
     weights = torch.randn(x.shape, generator=torch.Generator().manual_seed(0))
-    (gradient,) = torch.autograd.grad((jpeg(x, 75) * weights).sum(), x)
+    y = jpeg(x, 75, gradient="straight-through")
+    (gradient,) = torch.autograd.grad((y * weights).sum(), x)
     assert gradient.isfinite().all()
     assert gradient.abs().mean() > 0.1
     # A grey change of the input is a grey change of the output: summed over channels the gradient passes.
     assert torch.allclose(gradient.sum(1), weights.sum(1), atol=1e-3)
+
+
+@pytest.mark.parametrize(("r", "slope"), [(0.0, 0.2), (0.25, 1.0), (0.4, 1.647), (0.5, 1.8)])
+def test_soft_gradient_is_the_slope_of_a_staircase(r, slope):
+    # Grey, with one cosine at r of quality 50's coarsest luma steps.
+    u, v = 6, 5
+    row, column = (torch.cos((2 * torch.arange(8) + 1) * k * math.pi / 16) / 2 for k in (u, v))
+    cosine = row[:, None] * column
+    x = ((128 + 121 * r * cosine) / 255).expand(1, 3, 8, 8).clone().requires_grad_()
+    (gradient,) = torch.autograd.grad((jpeg(x, 50) * cosine).sum(), x)
+    assert float((gradient * cosine).sum()) / 3 == pytest.approx(slope, abs=0.03)
+
+
+def test_what_follows_the_soft_gradient_survives_jpeg_where_the_identity_s_does_not(photos):
+    clean = to_8bit(photos(1, 32, 32) * 0.8 + 0.1)
+    direction = torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
+
+    def left(gradient):
+        x, momentum, most = clean, 0.0, 0.0
+        for step in range(20):
+            x = x.detach().requires_grad_()
+            moved = ((jpeg(x, 50, gradient=gradient) - jpeg(clean, 50)) * direction).sum()
+            (ascent,) = torch.autograd.grad(moved, x)
+            momentum = 0.75 * momentum + ascent / ascent.abs().mean()
+            x = x.detach() + momentum.sign() * (1 - step / 20) / 255
+            x = (clean + (x - clean).clamp(-2 / 255, 2 / 255)).clamp(0, 1)
+            most = max(most, float(moved.detach()))
+        return most
+
+    assert left("soft") > 1.5 * left("straight-through") > 0
 
 
 def test_gradient_none_has_the_same_value_and_no_graph(photos):
@@ -114,6 +147,6 @@ def test_wrong_jpeg_arguments_are_refused():
     with pytest.raises(ValueError, match="subsampling"):
         jpeg(x, 75, subsampling="4:2:2")
     with pytest.raises(ValueError, match="gradient"):
-        jpeg(x, 75, gradient="soft")
+        jpeg(x, 75, gradient="smooth")
     with pytest.raises(ValueError, match="3 channels"):
         jpeg(x[:, :1], 75)
