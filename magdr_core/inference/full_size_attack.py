@@ -39,6 +39,10 @@ Measured: of 28 photographs that were changed by up to 6 levels the finder's squ
 .037 of its side on average."""
 
 
+BLOCK = 16
+"""Pixels a side of what JPEG codes together, where colours have half the resolution."""
+
+
 @dataclass(frozen=True, eq=False)
 class ThroughACut:
     """What becomes of a perturbed patch on its way to the generator; differentiable.
@@ -49,6 +53,8 @@ class ThroughACut:
         window: (top, left, side) of what is cut out of the patch, in its pixels.
         size: side of what the generator is given.
         quality: of the JPEG that the picture is stored as; None: without loss.
+        corner: row and column of the patch in the picture, from which JPEG's blocks are counted; None where
+            the patch doesn't show the picture pixel by pixel, and so has no such blocks.
     """
 
     patch: Tensor
@@ -56,12 +62,13 @@ class ThroughACut:
     window: tuple[int, int, int]
     size: int
     quality: int | None = None
+    corner: tuple[int, int] | None = (0, 0)
 
     def __call__(self, x: Tensor) -> Tensor:
         """`[1,3,s,s]` in [0,1] -> `[1,3,size,size]`, 8-bit, with the gradient of what was rounded."""
         z = self.patch + self.edge * (x - self.patch)
         if self.quality is not None:
-            z = jpeg(z, self.quality)
+            z = self._stored(z, self.quality)
         top, left, side = self.window
         z = z[:, :, top : top + side, left : left + side]
         if side != self.size:
@@ -69,6 +76,12 @@ class ThroughACut:
             z = F.interpolate(z, size, mode="bicubic", align_corners=False, antialias=True)
         z = clamp_inclusive(z)
         return straight_through(to_8bit(z), z)
+
+    def _stored(self, z: Tensor, quality: int) -> Tensor:
+        if self.corner is None:  # other blocks than the file's: their edges are no use
+            return jpeg(z, quality, gradient="straight-through")
+        top, left = (place % BLOCK for place in self.corner)
+        return jpeg(F.pad(z, (left, 0, top, 0), mode="replicate"), quality)[:, :, top:, left:]
 
 
 def attack_picture(
@@ -113,9 +126,10 @@ def attack_picture(
     patch = cut(levels, wide, side)
     edge = (torch.ones(side, side) if small else soft_edge(wide, levels, side)).to(device)
     clean = patch[None].to(device)
+    corner = (wide.top, wide.left) if side == wide.side and not wide.angle else None
     aims = []
     for window in windows_in(box, wide, share, side, rng):
-        f = ThroughACut(clean, edge, window, size, quality)
+        f = ThroughACut(clean, edge, window, size, quality, corner)
         aims.append(build_objective(kind, generator, f(clean), c).preprocessed(f))
     changed = attack(clean, JointObjective(aims), rng=rng.fork(1))
     return paste_change(levels, wide, patch, changed[0].cpu(), limit=attack.limit)

@@ -7,6 +7,7 @@ import torch
 from magdr_core.components.batch import VectorCondition
 from magdr_core.components.objective import symmetric_mse
 from magdr_core.components.rng import SampleRng
+from magdr_core.functional import jpeg
 from magdr_core.inference import full_size_attack
 from magdr_core.inference.full_size_attack import ThroughACut, attack_picture, windows_in
 from magdr_core.media import Box, cut
@@ -58,10 +59,11 @@ def test_it_disrupts_what_is_cut_out_here_and_a_little_beside(attacked, monkeypa
     assert ours > 1.25 * theirs
 
 
-def test_it_survives_the_jpeg_that_it_was_made_for(attacked):
+def test_it_survives_the_jpeg_that_it_was_made_for(attacked, monkeypatch):
     run, mse = attacked
-    ours, theirs = (mse(as_jpeg(run(quality=quality), 60), BOX) for quality in (60, None))
-    assert ours > 1.05 * theirs
+    monkeypatch.setattr(full_size_attack, "LOOKS", 0)
+    ours, theirs = (mse(as_jpeg(run(quality=quality), 30), BOX) for quality in (30, None))
+    assert ours > 1.3 * theirs
 
 
 def test_a_tilted_face_is_attacked_as_it_stands(attacked, picture):
@@ -84,7 +86,7 @@ def test_a_face_of_the_generators_size_is_attacked_pixel_by_pixel(attacked, pict
     assert not moved[outside].any()
     assert mse(run(small), small) > 0.02
     ours, theirs = (mse(as_jpeg(run(small, quality), 60), small) for quality in (60, None))
-    assert ours > 1.05 * theirs, "small faces are stored as JPEG, too"
+    assert ours > 2 * theirs, "small faces are stored as JPEG, too"
 
 
 def test_windows_lie_around_the_cut_and_inside_the_patch():
@@ -112,3 +114,17 @@ def test_the_gradient_goes_through_storing_and_shrinking():
     assert not x.grad[:, :, :, :8].any()
     shown = ThroughACut(patch, edge, (0, 0, 64), 16)(patch)
     assert torch.equal(shown, (shown * 255).round() / 255)
+
+
+def test_blocks_of_a_jpeg_are_counted_from_the_corner_of_the_picture(picture):
+    top, left = 37, 90
+    patch = picture[None, :, top : top + 64, left : left + 64] / 255
+    window = (0, 0, 64)
+    whole = jpeg(picture[None] / 255, 40)[:, :, top : top + 64, left : left + 64]
+
+    def wrong(corner):
+        shown = ThroughACut(patch, torch.ones(64, 64), window, 64, 40, corner)(patch)
+        return int((shown - whole).abs().gt(1e-6)[..., 16:48, 16:48].sum())
+
+    assert wrong((top, left)) == 0
+    assert wrong((0, 0)) > 1000
