@@ -2,21 +2,22 @@
 
 Expectation over transformations (Athalye et al., ICML 2018) with the channels of DF-RAP (Qu et al., IEEE TIFS
 2024) in place of the camera; one draw a step is what Ruiz et al. (arXiv 2003.01279) call spread spectrum.
-JPEG is the real one, whose roundings let the gradient through. A network that imitates a channel, as DF-RAP
-trains one, is not needed for that. Channels of the registry, whatever they are, can be among them: their
-gradient is taken for that of the picture itself (BPDA, Athalye, Carlini & Wagner, ICML 2018).
+JPEG is the real one, whose quantiser has the gradient of a soft staircase. A network that imitates a channel,
+as DF-RAP trains one, is not needed for that. Channels of the registry, whatever they are, can be among them:
+with the gradient of their `soft` form or, where they have none, of the picture itself (BPDA, Athalye,
+Carlini & Wagner, ICML 2018).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator
 from torch import Tensor
 
-from magdr_core.api import AttackSpec, Eps, Field, ImageMap, Need, Objective, SampleRng, hookimpl
-from magdr_core.functional import project_linf, straight_through
+from magdr_core.api import AttackSpec, Eps, Field, Need, Objective, SampleRng, hookimpl
+from magdr_core.functional import project_linf
 
 from ._channels import channel, checked, numbers
 from ._sign_steps import DEFAULT_STEP, Mean, sign_steps
@@ -49,7 +50,7 @@ class ChannelEOT:
             "resize:0.5",
             "blur:0.7",
         ),
-        registered: Sequence[ImageMap] | None = None,
+        registered: Sequence[Any] | None = None,
         draws: Annotated[int, Field(ge=0, le=1000)] = 0,
         eps: Eps = 6 / 255,
         steps: Annotated[int, Field(ge=1, le=100_000)] = 30,
@@ -95,16 +96,15 @@ class ChannelEOT:
 
 
 class _Received:
-    """What is received of pictures through a channel of the registry, with the gradient of the pictures."""
+    """What is received of pictures through a channel of the registry, with a gradient."""
 
-    def __init__(self, channel: ImageMap, rng: SampleRng) -> None:
+    def __init__(self, channel: Any, rng: SampleRng) -> None:
         self.channel, self.rng = channel, rng
 
     def __call__(self, x: Tensor) -> Tensor:
         # One map, one draw, however often it is called.
-        stochastic = getattr(self.channel, "stochastic", False)
-        y = self.channel(x, rng=self.rng.fork(0)) if stochastic else self.channel(x)  # type: ignore[call-arg]
-        return straight_through(y, x)
+        received: Tensor = self.channel.through(x, rng=self.rng)
+        return received
 
 
 @hookimpl

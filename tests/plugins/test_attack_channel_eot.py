@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from magdr_plugins.attacks._channels import QUALITIES, _drawn, channel, numbers
-from magdr_plugins.attacks.channel_eot import ChannelEOT
+from magdr_plugins.attacks.channel_eot import ChannelEOT, _Received
 from magdr_plugins.attacks.pgd import PGD
 
 from magdr_core.errors import RegistryError
@@ -109,6 +109,28 @@ params = { eps = "8/255", steps = 20 }
     assert (found > 1.05 * other).all()
     alone = kit.build("attack", "channel-eot")(x[2:3], aim(x[2:3]), rng=kit.rng("a", ["c"]))
     assert torch.equal(alone[0], ours[2]), "each image's own draws"
+
+
+def test_a_channel_of_the_registry_is_followed_by_its_soft_form(toy):
+    kit = toy(
+        """
+[channel.jpeg40]
+use = "jpeg"
+params = { quality = 40 }
+
+[attack.channel-eot]
+params = { channels = ["none"], registered = ["jpeg40"] }
+"""
+    )
+    (there,) = kit.build("attack", "channel-eot").component.registered
+    x = faces().requires_grad_()
+    weights = torch.randn(x.shape, generator=torch.Generator().manual_seed(0))
+    y = _Received(there, kit.rng("a", list("abcd")))(x)
+    assert torch.equal(y, kit.build("channel", "jpeg40")(x.detach()))
+    found, expected = (
+        torch.autograd.grad((one * weights).sum(), x)[0] for one in (y, jpeg(x, 40, subsampling="4:2:0"))
+    )
+    assert torch.allclose(found, expected)
 
 
 def test_qualities_of_networks_are_met_as_often_as_published():
