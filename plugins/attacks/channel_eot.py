@@ -112,6 +112,7 @@ def magdr_attacks() -> list[AttackSpec]:
     return [
         AttackSpec(
             name="channel-eot",
+            version=2,
             build=ChannelEOT,
             stochastic=True,
             needs={"registered": Need("channel", depth=1, optional=True)},
