@@ -102,7 +102,9 @@ def command(
     Nothing is downloaded, and the page needs no network either.
 
     \b
-      OUT/demo.html   pictures side by side, verdicts and figures in plain words
+      OUT/demo.html
+        pictures side by side, verdicts and figures
+        in plain words
 
     With --serve (pip install 'magdr[demo]') it is a page with a form, for pictures that are chosen in the
     browser: they stay on this computer.
