@@ -50,7 +50,7 @@ ONLY_SERVED = {"port": "--port"}
 )
 @click.option("--task", metavar="LABEL", help="Generator of the registry; may be left out.")
 @click.option(
-    "--set", "edits", multiple=True, metavar="NAME[=VALUE]", help="What it shall do; default: blond hair."
+    "--set", "edits", multiple=True, metavar="NAME[=VALUE]", help="The edit to ask for; default: blond hair."
 )
 @click.option("--has", multiple=True, metavar="NAME[=VALUE]", help="What the photograph shows already.")
 @click.option(
