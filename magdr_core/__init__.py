@@ -1,4 +1,4 @@
-"""magdr: detect and undo adversarial perturbations that disrupt face generators; benchmark it honestly.
+"""magdr: detect and undo perturbations that disrupt face generators; benchmark attacks and defenses.
 
 >>> import magdr_core
 >>> sorted(magdr_core.__all__)

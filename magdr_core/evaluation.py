@@ -114,7 +114,7 @@ class Evaluation:
         said.append(f"{kept}generator passes an image: {_digits(self.passes)}")
         if self.adaptive is None:
             said.append(
-                "no attack here knew the defense, so nothing is said of its robustness: adaptive=True"
+                "no attack here knew the defense, which says nothing about robustness; adaptive=True adds one"
             )
         if self.n < QUOTABLE:
             said.append(f"n = {self.n} is a demonstration; quote figures from {QUOTABLE} faces or more")

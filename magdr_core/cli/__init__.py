@@ -69,7 +69,7 @@ _said: set[str] = set()
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="magdr", prog_name="magdr")
 def cli() -> None:
-    """Detect and undo adversarial perturbations that disrupt face generators, and benchmark it honestly."""
+    """Detect and undo perturbations that disrupt face generators; benchmark attacks and defenses."""
 
 
 def main() -> None:

@@ -51,10 +51,12 @@ def command(
     measured and said. Written are, for each NAME:
 
     \b
-      NAME.attacked.png   the perturbed picture (clips: .mkv, lossless, with their sound;
-                          with --survive jpeg: .jpg)
-      NAME.output.png     what the generator then makes of it (clips: .mp4)
-      NAME.compare.png    given, attacked, and the outputs on both (clips: .mp4)
+      NAME.attacked.png (clips: .mkv, lossless, with sound)
+        the perturbed picture; .jpg with --survive jpeg
+      NAME.output.png (clips: .mp4)
+        what the generator then makes of it
+      NAME.compare.png (clips: .mp4)
+        given, attacked, and the outputs on both
 
     Exit code 1: some files could not be used and were skipped; 2: nothing was written.
     """

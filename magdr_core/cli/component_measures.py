@@ -11,18 +11,17 @@ from magdr_core.measures.definitions import DEFINITIONS
 LEGEND = (
     "Figures: what packages ship of measurements, with 95% intervals and the page they are from (of magdr's "
     "own in benchmarks/results), under an attack that does not know the defense (oblivious) and one that "
-    "does (adaptive). A component without lines has none under its own name and parameters."
+    "does (adaptive). Output MSE is in squared levels of 0 to 255. A component without lines has none under "
+    "its own name and parameters."
 )
 
 WORDS = {
     "recall": "attacked faces detected at the threshold for 1% false alarms (higher is better)",
     "fpr_clean": "clean faces called attacked (lower is better)",
-    "mse_o": "output error, MSE",
+    "mse_o": "output MSE",
     "success": "faces disrupted",
 }
 """Of metrics; others are shown by their names."""
-
-LEVELS = "in squared levels of 0 to 255"
 
 CLEAN = "none"
 
@@ -53,7 +52,7 @@ def _words(measure: str, found: Sequence[ComponentFigure]) -> str:
     words = WORDS.get(measure, measure)
     if measure == "mse_o":
         better = "higher disrupts more" if found[0].kind == "attack" else "lower is better"
-        return f"{words} {LEVELS} ({better})"
+        return f"{words} ({better})"
     return words
 
 

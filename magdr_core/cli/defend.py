@@ -22,11 +22,16 @@ def command(paths: tuple[Path, ...], **options: Any) -> None:
     put back into the picture, whose rest stays as it is. Written are, for each NAME:
 
     \b
-      NAME.restored.png   the picture, restored (clips: .mkv, lossless, with their sound);
-      NAME.unchanged.*    or, if nothing was, a copy of the file, byte for byte (* is its ending)
-      NAME.output.png     what the generator then makes of it (clips: .mp4)
-      NAME.compare.png    received, restored, and the outputs on both (clips: .mp4); without the
-                          restored ones if nothing was
+      NAME.restored.png (clips: .mkv, lossless, with sound)
+        the picture, restored
+      NAME.unchanged.* (with the file's own ending)
+        or, if nothing was restored, a copy of the file,
+        byte for byte
+      NAME.output.png (clips: .mp4)
+        what the generator then makes of it
+      NAME.compare.png (clips: .mp4)
+        received, restored, and the outputs on both;
+        without the restored ones if there are none
 
     Below a folder, hidden files and such results are passed over. What a picture shows is found out by the
     generator itself, so that it is told to keep what --set does not name; --has knows better. Reenactment

@@ -50,7 +50,7 @@ ONLY_SERVED = {"port": "--port"}
 )
 @click.option("--task", metavar="LABEL", help="Generator of the registry; may be left out.")
 @click.option(
-    "--set", "edits", multiple=True, metavar="NAME[=VALUE]", help="What it shall do; default: blond hair."
+    "--set", "edits", multiple=True, metavar="NAME[=VALUE]", help="The edit to ask for; default: blond hair."
 )
 @click.option("--has", multiple=True, metavar="NAME[=VALUE]", help="What the photograph shows already.")
 @click.option(
@@ -102,7 +102,9 @@ def command(
     Nothing is downloaded, and the page needs no network either.
 
     \b
-      OUT/demo.html   pictures side by side, verdicts and figures in plain words
+      OUT/demo.html
+        pictures side by side, verdicts and figures
+        in plain words
 
     With --serve (pip install 'magdr[demo]') it is a page with a form, for pictures that are chosen in the
     browser: they stay on this computer.

@@ -54,8 +54,11 @@ def command(
       TASK-seedN/clean/000000.png            as it was
       TASK-seedN/ATTACK/attacked/000000.png  perturbed
       TASK-seedN/ATTACK/DEFENSE/000000.png   and restored
-      triples.csv, SHA256SUMS                what belongs together; checksums
-      README.md, card.json, registry.toml    what made it, with which seeds and weights, and the terms
+      triples.csv, SHA256SUMS
+        what belongs together; checksums
+      README.md, card.json, registry.toml
+        what made it, with which seeds and weights, and
+        the terms
 
     The same command continues what was interrupted. Exit code 1: something failed, and the card says what.
     """

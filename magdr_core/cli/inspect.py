@@ -79,7 +79,9 @@ def command(
     trained on and no others; no verdict is a proof. Written is, for each NAME, where a model locates:
 
     \b
-      NAME.inspected.png   faces (of clips, frames) beside what is marked in them
+      NAME.inspected.png
+        faces (of clips, frames) beside what is marked in
+        them
 
     Exit code 1: some files could not be used and were skipped; 2: nothing was begun.
     """

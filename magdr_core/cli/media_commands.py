@@ -45,7 +45,7 @@ _OPTIONS = (
         "edits",
         multiple=True,
         metavar="NAME[=VALUE]",
-        help="What the generator shall make of it; all else is kept.",
+        help="What the generator is asked to make of it; all else is kept.",
     ),
     click.option(
         "--has",
@@ -59,7 +59,7 @@ _OPTIONS = (
         metavar="FILE",
         help="Another picture: whose face is put in, in which style, or (cloaks) what the face is put into.",
     ),
-    click.option("--text", metavar="TEXT", help="What shall be done, to generators that take it in words."),
+    click.option("--text", metavar="TEXT", help="What to do, for generators that are told it in words."),
     click.option("--whole", is_flag=True, help="No search for a face: the largest square in the middle."),
     click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, nothing else."),
     files_registry_option,

@@ -104,7 +104,7 @@ def what_to_do(facts: Mapping[str, Any], command: str) -> str:
             "(magdr calibrate --data FOLDER --out mine.json), then ask again with --calibration mine.json"
         )
     if facts["verdict"] == INTACT:
-        return "nothing: use it as it is"
+        return "use it as it is"
     if not defended:
         return "restore it with magdr defend"
     if restored and facts["verdict"] == DISRUPTED:

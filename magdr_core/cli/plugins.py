@@ -89,12 +89,19 @@ LEAST_BESIDE = 40
 
 
 def beside(head: str, text: str, width: int | None) -> list[str]:
-    """The lines of a text behind its head, or under it where little room is left; one without a width."""
+    """The lines of a text behind its head, or under it where little room is left; one without a width.
+
+    A head of columns that is too wide itself loses the blanks that align it, then is broken.
+    """
     if width is None or len(head) + len(text) <= width:
         return [f"{head}{text}"]
     if width - len(head) >= LEAST_BESIDE:
         return textwrap.wrap(text, width, initial_indent=head, subsequent_indent=" " * len(head))
-    return [head.rstrip(), *textwrap.wrap(text, width, initial_indent="    ", subsequent_indent="    ")]
+    head = head.rstrip()
+    if len(head) > width:
+        head = f"  {'  '.join(head.split())}"
+    heads = textwrap.wrap(head, width, subsequent_indent="    ", break_on_hyphens=False)
+    return [*heads, *textwrap.wrap(text, width, initial_indent="    ", subsequent_indent="    ")]
 
 
 registry_option = click.option(
@@ -154,28 +161,37 @@ def show(name: str, as_json: bool, registry: Path | None, block: tuple[str, ...]
         return
     for e in found:
         say(f"{e.kind} {e.name} (version {e.spec.version})")
-        say(f"  {e.spec.summary}")
+        _say_broken(e.spec.summary, "  ", "  ")
         if e.spec.cite:
-            say(f"  source: {e.spec.cite}")
+            _say_broken(f"source: {e.spec.cite}")
         for parameter, form, default in describe(e.spec.schema):
-            say(f"  {parameter}: {form} = {default}")
+            between = form.replace(" <", ", <")  # int >= 1, <= 100
+            _say_broken(f"{parameter}: {between}; default {default}")
             _say_meaning(e, parameter)
         for need, what in e.spec.needs.items():
             several = ("one", "a list of", "a list of lists of")[what.depth]
-            say(f"  {need}: {several} [{what.kind}.LABEL]")
+            _say_broken(f"{need}: {several} [{what.kind}.LABEL]")
             _say_meaning(e, need)
         grid = host.kind(e.kind).grid
         if grid is not None and (settings := grid(e.spec, Instance(e.kind, e.name, e.name, {}))):
-            say(f"  grid: {dict(settings)}")
+            _say_broken(f"grid: {dict(settings)}")
         say(f"  plugin: {e.origin}")
         say(f"  file: {e.origin.file}")
 
 
 def _say_meaning(e: Entry, parameter: str) -> None:
-    """What the plugin says of it, below it, in lines of the terminal's width; nothing if it says nothing."""
+    """What the plugin says of it, below it; nothing if it says nothing."""
+    _say_broken(e.spec.meanings.get(parameter, ""), "      ", "      ")
+
+
+def _say_broken(text: str, first: str = "  ", further: str = "    ") -> None:
+    """A text in lines of the terminal's width, within what can be read; nothing if it is empty."""
     width = max(40, min(shutil.get_terminal_size().columns, 110))
-    for line in textwrap.wrap(e.spec.meanings.get(parameter, ""), width - 6, break_on_hyphens=False):
-        say(f"      {line}")
+    wrapper = textwrap.TextWrapper(
+        width, initial_indent=first, subsequent_indent=further, break_on_hyphens=False
+    )
+    for line in wrapper.wrap(text):
+        say(line)
 
 
 @command.command("new")

@@ -79,7 +79,12 @@ def read_registry(path: Path | str) -> Registry:
         RegistryError: missing file, not TOML, unknown table or key, wrong type; one line with the place.
     """
     path = builtin_registry(str(path)) if str(path).startswith(PREFIX) else Path(path)
-    return parse_registry(read_text(path, error=RegistryError, subject=f"registry {str(path)!r}"), path)
+    try:
+        text = read_text(path, error=RegistryError, subject=f"registry {str(path)!r}")
+    except RegistryError as e:
+        start = "; `magdr init` writes one to start from" if str(e).endswith("does not exist") else ""
+        raise RegistryError(f"{e}{start}") from None
+    return parse_registry(text, path)
 
 
 def parse_registry(text: str, path: Path) -> Registry:

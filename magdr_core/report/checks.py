@@ -83,7 +83,8 @@ def threats(run: RunData) -> dict[str, list[Threat]]:
         # Undefended and oblivious cells share their attacked images.
         knows = str(card.get("knowledge", ""))
         shared = "oblivious" if knows == "none" else knows
-        title = f"{facts.attack}, {_eps(card.get('eps'))}, {card.get('steps')} steps, {shared}"
+        steps = card.get("steps")
+        title = f"{facts.attack}, {_eps(card.get('eps'))}, {steps} step{'' if steps == 1 else 's'}, {shared}"
         if knows == "adaptive":
             title += f", against {facts.role} {facts.component}"
         if knows != "none" or title not in found[facts.task]:

@@ -1,9 +1,11 @@
 """What the commands print and write when all is well."""
 
+import importlib
 import json
 import logging
 from pathlib import Path
 
+import click
 import pytest
 from PIL import Image
 
@@ -63,9 +65,19 @@ def test_a_blocked_plugin_is_not_listed(magdr):
     assert "builtin.metrics" in done.out
 
 
+@pytest.mark.parametrize("command", ["demo", "defend", "attack", "inspect", "export"])
+def test_the_files_that_a_command_writes_are_told_in_lines_that_a_narrow_terminal_holds(command):
+    """Lists of files are printed as they stand: click breaks no line of them."""
+    real = importlib.import_module(f"magdr_core.cli.{command}").command
+    context = click.Context(real, info_name=f"magdr {command}", terminal_width=60)
+    lines = context.get_help().splitlines()
+    assert any(line.strip().split(" ")[0].endswith((".png", ".html", ".csv,")) for line in lines)
+    assert [line for line in lines if len(line) > 60] == []
+
+
 def test_plugins_show_tells_parameters_source_and_file(magdr):
     done = magdr("plugins", "show", "pgd")
-    for words in ("eps", "steps", "= 30", "Madry", "builtin.attacks.pgd", "pgd.py"):
+    for words in ("eps", "steps: int >= 1, <= 100000; default 30", "Madry", "builtin.attacks.pgd", "pgd.py"):
         assert words in done.out
 
 

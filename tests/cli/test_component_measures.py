@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from magdr_core.cli.component_measures import measure_lines
+from magdr_core.cli.component_measures import LEGEND, measure_lines
 from magdr_core.errors import PluginError
 from magdr_core.hosting.component_figures import ComponentFigure, figures_of_package
 
@@ -110,6 +110,7 @@ def test_what_an_attack_does_is_told_in_the_unit_of_what_defenses_leave():
         "attack", "cw", "editing", "mse_o", "none", "", 6 / 255, 0.1, 0.05, 0.2, 9, "page"
     )
     (line,) = measure_lines([figures])
-    assert "in squared levels of 0 to 255 (higher disrupts more): 6/255 1626 [813, 3251]" in line
+    assert "output MSE (higher disrupts more): 6/255 1626 [813, 3251]" in line
+    assert "Output MSE is in squared levels of 0 to 255" in LEGEND
     (share,) = measure_lines([replace(figures, measure="success")])
     assert "faces disrupted: 6/255 0.1 [0.05, 0.2]" in share

@@ -48,7 +48,7 @@ def test_what_is_not_disrupted_is_handed_back_byte_for_byte_and_no_file_says_oth
     copy = tmp_path / "magdr-out" / "a.jpg.unchanged.jpg"
     assert copy.read_bytes() == (tmp_path / "a.jpg").read_bytes()
     assert "a.jpg: not disrupted\n" in done.out
-    assert "what to do: nothing: use it as it is" in done.out
+    assert "what to do: use it as it is" in done.out
     assert "handed back unchanged, a copy of the file byte for byte" in done.out
     assert "restored" not in edited(done.out, ("may still be", ""))
 

@@ -294,6 +294,8 @@ def test_a_picture_is_uploaded_and_judged_in_a_browser(served, tmp_path, astrona
         assert unnamed(browser) == []
 
         browser.look(1280, dark=True)
+        tops = "[...document.querySelectorAll('figure')].map(e => e.getBoundingClientRect().top)"
+        assert len(set(browser.run(tops))) == 1, "a face that was left alone stands beside its edit"
         browser.run("document.querySelector('[value=attack]').click()")
         browser.choose("#picture", tmp_path / "me.png")
         browser.click("button", timeout=300)

@@ -93,7 +93,7 @@ def test_what_to_do_fits_what_was_done():
     assert what_to_do(facts(3.0, plan=("jpeg",)), "defend") == "use the restored one instead"
     assert "look for another copy" in what_to_do(facts(3.0), "defend")
     assert what_to_do(facts(3.0), "detect") == "restore it with magdr defend"
-    assert what_to_do(facts(0.5), "defend") == "nothing: use it as it is"
+    assert what_to_do(facts(0.5), "defend") == "use it as it is"
     assert "by eye" in what_to_do(facts(1.5, plan=("jpeg",)), "defend")
     assert "magdr calibrate --data FOLDER" in what_to_do(facts(3.0, covered=False), "detect")
     assert "compare by eye" not in what_to_do(facts(0.5, covered=False), "defend")

@@ -78,3 +78,19 @@ def test_what_a_component_is_stands_whole_in_a_terminal_of_any_width(width):
 
 def test_for_a_program_a_component_is_one_line():
     assert beside(HEAD, TEXT, None) == [f"{HEAD}{TEXT}"]
+
+
+def test_a_name_and_a_plugin_that_are_too_wide_for_the_terminal_are_not_cut_by_it():
+    head = f"  {'super-resolution':<21}  {'builtin.restorations.super_resolution':<39}  "
+    first, *rest = beside(head, TEXT, 60)
+    assert first == "  super-resolution  builtin.restorations.super_resolution"
+    assert max(map(len, rest)) <= 60
+    assert max(map(len, beside(head, TEXT, 40))) <= 40
+
+
+def test_show_breaks_what_it_tells_to_the_terminal(magdr, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    lines = magdr("plugins", "show", "jpeg").out.splitlines()
+    told = [line for line in lines if "file:" not in line and "plugin:" not in line]
+    assert max(map(len, told)) <= 60
+    assert "Dziugaite et al., arXiv 1608.00853" in " ".join(line.strip() for line in told)

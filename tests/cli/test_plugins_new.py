@@ -91,7 +91,7 @@ def test_plugins_new_package_installs_is_listed_and_passes(tmp_path):
     run(*pip, "--target", "site", "./acme")
     assert "acme/median" in run(*cli, "list", "--kind", "restoration")
     shown = run(*cli, "show", "acme/median")
-    assert "radius: int >= 1 <= 5 = 1" in shown
+    assert "radius: int >= 1, <= 5; default 1" in shown
     assert "acme (acme 0.1.0)" in shown
     assert "site/acme.py" in shown
     assert ", 0 findings" in run(*cli, "check", "acme")

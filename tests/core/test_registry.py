@@ -236,7 +236,9 @@ def test_registry_profile_lookup():
 
 
 def test_registry_files(tmp_path):
-    with pytest.raises(RegistryError, match=r"registry '.*nope.toml' does not exist"):
+    with pytest.raises(
+        RegistryError, match=r"registry '.*nope.toml' does not exist; `magdr init` writes one"
+    ):
         read_registry(tmp_path / "nope.toml")
     with pytest.raises(RegistryError, match="is a folder"):
         read_registry(tmp_path)

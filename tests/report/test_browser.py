@@ -227,6 +227,38 @@ def test_nothing_is_wider_than_the_screen(page):
     page.call("Emulation.setDeviceMetricsOverride", width=1280, height=900, deviceScaleFactor=1, mobile=False)
 
 
+@pytest.fixture
+def on_paper(browser, tmp_path):
+    """The report of a run of one task, as wide as the paper and in the style that is printed."""
+    run = paint(everything(tmp_path / "run", ("editing",), n=8), samples=2, size=16)
+    browser.open(write_report(run.write()))
+    browser.call(
+        "Emulation.setDeviceMetricsOverride", width=1032, height=703, deviceScaleFactor=1, mobile=False
+    )
+    browser.call("Emulation.setEmulatedMedia", media="print")
+    yield browser
+    browser.call("Emulation.setEmulatedMedia", media="")
+    browser.call(
+        "Emulation.setDeviceMetricsOverride", width=1280, height=900, deviceScaleFactor=1, mobile=False
+    )
+
+
+def test_a_single_task_has_the_whole_width_of_the_paper(on_paper):
+    width = "document.querySelector('{}').getBoundingClientRect().width"
+    assert on_paper.run(width.format(".card")) > 0.95 * on_paper.run(width.format("main"))
+    rows = "[...document.querySelectorAll('.headline tbody th')].map(e => e.getClientRects()[0].height)"
+    assert max(on_paper.run(rows)) < 40, "no row's name is broken letter by letter"
+
+
+def test_on_paper_no_heading_stands_over_nothing(on_paper):
+    """What is folded is not printed, and neither is a section that has nothing else."""
+    shown = "document.getElementById('reading').checkVisibility()"
+    assert on_paper.run("document.getElementById('cost').checkVisibility()")
+    assert not on_paper.run(shown)
+    on_paper.run("document.querySelectorAll('details').forEach(d => d.open = true)")
+    assert on_paper.run(shown)
+
+
 def test_everything_has_a_name_for_screen_readers(page):
     page.call("Accessibility.enable")
     nodes = page.call("Accessibility.getFullAXTree")["nodes"]

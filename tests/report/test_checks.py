@@ -80,6 +80,14 @@ def test_checks_threat_cards_are_told_once_per_attack(checked):
     assert "step size1.2/255" in text.replace("step size ", "step size")
 
 
+def test_checks_a_threat_of_one_step_is_told_in_the_singular(checked):
+    run = checked(ROWS)
+    for cell in run.cells:
+        if "threat" in cell:
+            cell["threat"]["steps"] = 1
+    assert "pgd, 6/255, 1 step, oblivious" in " ".join(page_of(run).text.split())
+
+
 def test_checks_of_strange_components_are_escaped(checked):
     rows = [row("defense", "jpeg", "unreliable", check(XSS, "fail", XSS))]
     page = page_of(checked(rows))

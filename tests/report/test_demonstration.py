@@ -201,6 +201,21 @@ def test_the_page_fits_the_screen_and_asks_for_nothing(browser, tmp_path, width,
     assert (pairs == 0) == (width == 390), "a picture and its edit are, where there is none"
 
 
+def test_on_paper_the_first_page_has_the_pictures(browser, tmp_path):
+    path = write_page(story(), SETTING, tmp_path)
+    browser.call(
+        "Emulation.setDeviceMetricsOverride", width=1032, height=703, deviceScaleFactor=1, mobile=False
+    )
+    browser.call("Emulation.setEmulatedMedia", media="print")
+    try:
+        browser.open(path)
+        # A4, landscape, within its margins: 186 mm.
+        bottom = browser.run("document.querySelector('.versions').getBoundingClientRect().bottom")
+    finally:
+        browser.call("Emulation.setEmulatedMedia", media="")
+    assert 300 < bottom < 186 / 25.4 * 96
+
+
 def test_every_part_has_a_name_for_screen_readers(browser, tmp_path):
     browser.open(write_page(story(), SETTING, tmp_path))
     browser.call("Accessibility.enable")
