@@ -145,7 +145,7 @@ def fault_in(value: Any) -> str:
     Text begins with the place, such as `logistic.bias: nan is not a finite number`.
     """
     seen: set[int] = set()
-    waiting: list[tuple[str, Any, int]] = [("", value, 0)]
+    waiting: list[tuple[_Place, Any, int]] = [((), value, 0)]
     while waiting:
         place, one, depth = waiting.pop()
         if isinstance(one, Mapping | list | tuple):
@@ -153,16 +153,39 @@ def fault_in(value: Any) -> str:
                 continue
             seen.add(id(one))
             if depth == DEEPEST:
-                return f"{place[:80]}...: is nested more than {DEEPEST} levels deep"
+                return f"{_said(place)[:80]}...: is nested more than {DEEPEST} levels deep"
+            if type(one) is list and _all_sound(one):
+                continue
             inner = one.items() if isinstance(one, Mapping) else enumerate(one)
             for name, each in reversed(list(inner)):
                 if isinstance(name, str) and not _encodable(name):
-                    return f"{place or 'it'}: a key that is not Unicode text: {ascii(name)[:80]}"
-                shown = name if not isinstance(name, str) or _plain(name) else ascii(name)[:80]
-                waiting.append((f"{place}.{shown}" if place else str(shown), each, depth + 1))
+                    return f"{_said(place) or 'it'}: a key that is not Unicode text: {ascii(name)[:80]}"
+                waiting.append(((place, name), each, depth + 1))
         elif fault := _fault_of(one):
-            return f"{place}: {fault}" if place else fault
+            return f"{_said(place)}: {fault}" if place else fault
     return ""
+
+
+_Place = tuple[Any, ...]
+"""Where something stands: that of what it is in, and its name there; empty for the whole. It is made a text
+where there is a fault: a file has thousands of numbers, and is read whenever something is calibrated."""
+
+
+def _said(place: _Place) -> str:
+    names = []
+    while place:
+        place, name = place
+        names.append(str(name) if not isinstance(name, str) or _plain(name) else ascii(name)[:80])
+    return ".".join(reversed(names))
+
+
+def _all_sound(values: list[Any]) -> bool:
+    """Whether a list is of numbers without a fault and of one type, as most are: told without a loop in
+    Python."""
+    kinds = set(map(type, values))
+    if kinds == {float}:
+        return all(map(math.isfinite, values))
+    return kinds == {int} and min(values) >= -LARGEST_INTEGER and max(values) <= LARGEST_INTEGER
 
 
 def _fault_of(value: Any) -> str:

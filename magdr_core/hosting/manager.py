@@ -35,7 +35,6 @@ from magdr_core.hosting import extensions, hookspecs, observers
 from magdr_core.hosting.core import core_modules
 from magdr_core.hosting.discovery import (
     BUILTIN,
-    GROUP,
     Origin,
     import_plugin,
     installed_plugins,
@@ -44,6 +43,7 @@ from magdr_core.hosting.discovery import (
     plugin_modules,
 )
 from magdr_core.hosting.entries import Entry, collect
+from magdr_core.hosting.hook_manager import HookManager
 from magdr_core.hosting.hookspecs import MAGDR_API
 from magdr_core.isolation import interrupts
 from magdr_core.isolation.containment import imported
@@ -78,7 +78,7 @@ class PluginHost:
     def __init__(
         self, *, local: Mapping[str, str] | None = None, block: Iterable[str] = (), base: Path | None = None
     ) -> None:
-        self.manager = pluggy.PluginManager(GROUP)
+        self.manager = HookManager()
         self.manager.add_hookspecs(hookspecs)
         for plugin, module in core_modules().items():
             self.manager.register(module, name=plugin)
@@ -293,7 +293,9 @@ class PluginHost:
             PluginError: it cannot be imported, is no module, or has replaced something.
         """
         if plugin.split(".", 1)[0] == BUILTIN:
-            return import_plugin(plugin, target, load)
+            # A module that is there already runs nothing, and each toolkit asks for a hundred.
+            there = sys.modules.get(target)
+            return there if isinstance(there, ModuleType) else import_plugin(plugin, target, load)
 
         def watched() -> ModuleType:
             code = SharedCode(libraries=False)  # anew: what others have changed before is not its fault

@@ -8,9 +8,10 @@ names, too many for each call, few enough for each cell.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from importlib import import_module
-from operator import attrgetter, is_
+from itertools import chain
+from operator import attrgetter, eq, is_, itemgetter
 from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any
 
@@ -50,6 +51,7 @@ class SharedCode:
     def __init__(self, *, libraries: bool = True) -> None:
         self.libraries = libraries
         self._kept: dict[int, _Names] = {}
+        self._together = _Together(())
         self._modules = 0
 
     def add(self) -> None:
@@ -60,10 +62,15 @@ class SharedCode:
         for name, owner in (*_own(), *(_of_libraries() if self.libraries else ())):
             if id(owner) not in self._kept:
                 self._kept[id(owner)] = _Names(name, owner)
+        self._together = _Together(self._kept.values())
 
     def restore(self) -> list[str]:
         """Put back what was replaced; whose it is, a text each (empty if nothing was)."""
-        return list(dict.fromkeys(kept.name for kept in self._kept.values() if not kept.restore()))
+        if self._together.is_intact():
+            return []
+        changed = [kept.name for kept in self._kept.values() if not kept.restore()]
+        self._together.measure_classes()
+        return list(dict.fromkeys(changed))
 
 
 class _Names:
@@ -82,8 +89,6 @@ class _Names:
 
     def restore(self) -> bool:
         """Whether everything was as it had been; if not, it is afterwards."""
-        if self._is_intact():
-            return True
         now, same = vars(self.owner), True
         for name, value in zip(self.names, self.values, strict=True):
             if now.get(name) is not value:
@@ -99,23 +104,50 @@ class _Names:
                     setattr(function, part, value)
         return same
 
-    def _is_intact(self) -> bool:
-        """Whether nothing can be wrong: told without a loop in Python, since each cell asks."""
-        now = vars(self.owner)
-        return (
-            all(map(is_, map(now.get, self.names), self.values))
-            and (self.all is None or len(now) == len(self.all))
-            and all(
-                all(map(is_, map(read, self.functions), kept))
-                for read, kept in zip(_READ, self.parts, strict=True)
-            )
-        )
-
     def _set(self, name: str, value: Any) -> None:
         if isinstance(self.owner, type):
             type.__setattr__(self.owner, name, value)
         else:
             vars(self.owner)[name] = value
+
+
+class _Together:
+    """All that was kept, side by side: whether nothing of it can be wrong is told without a loop in Python
+    over the names, since each cell asks."""
+
+    def __init__(self, kept: Collection[_Names]) -> None:
+        named = [one for one in kept if one.names]
+        # The first name twice: what looks up a single one gives no tuple.
+        self._look_up = [(itemgetter(*one.names, one.names[0]), vars(one.owner)) for one in named]
+        self._values = [value for one in named for value in (*one.values, one.values[0])]
+        classes = [one for one in kept if one.all is not None]
+        self._classes = [vars(one.owner) for one in classes]
+        self._sizes = [len(one.all or ()) for one in classes]
+        functions: dict[int, tuple[Any, ...]] = {}  # each once: modules hold those that they import, too
+        for one in kept:
+            for found in zip(one.functions, *one.parts, strict=True):
+                functions.setdefault(id(found[0]), found)
+        self._functions = [function for function, *_ in functions.values()]
+        self._parts = [[found[i] for found in functions.values()] for i in range(1, 1 + len(_READ))]
+
+    def measure_classes(self) -> None:
+        """Take classes to be as large as they are now: what they were given since was looked at."""
+        self._sizes = list(map(len, self._classes))
+
+    def is_intact(self) -> bool:
+        """Whether every name stands for what it stood for, and classes and functions are as they were."""
+        try:
+            now = chain.from_iterable([look_up(names) for look_up, names in self._look_up])
+        except KeyError:  # a name is gone
+            return False
+        return (
+            all(map(is_, now, self._values))
+            and all(map(eq, map(len, self._classes), self._sizes))
+            and all(
+                all(map(is_, map(read, self._functions), kept))
+                for read, kept in zip(_READ, self._parts, strict=True)
+            )
+        )
 
 
 def _is(value: Any, kinds: type | tuple[type, ...]) -> bool:

@@ -186,7 +186,8 @@ class Subject:
     def networks(self) -> Iterator[tuple[str, nn.Module]]:
         """Networks that the component could reach: its own and its module's, and the generator."""
         home = sys.modules.get(self.spec.build.__module__)
-        owned = find_networks([self.component, *vars(home).values()] if home else [self.component])
+        held = [value for name, value in vars(home).items() if name != "__builtins__"] if home else []
+        owned = find_networks([self.component, *held])
         for module in owned:
             yield "its network", module
         for module in find_networks([self.toy_generator]):

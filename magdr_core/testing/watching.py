@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from types import FunctionType, ModuleType
+from types import BuiltinFunctionType, FunctionType, ModuleType, NoneType
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,8 @@ from magdr_core.errors import one_line
 from magdr_core.testing.inputs import Inputs
 
 _OPAQUE = (type, ModuleType, FunctionType, Tensor, str, bytes, int, float)
+_PLAIN = frozenset({*_OPAQUE, BuiltinFunctionType, NoneType, bool})
+"""Types of most things that are looked at, which are told apart sooner than by `isinstance`."""
 
 
 @dataclass
@@ -52,12 +54,12 @@ def find_networks(roots: Iterable[Any]) -> list[nn.Module]:
     todo = [(root, 0) for root in roots]
     while todo:
         one, depth = todo.pop()
-        if id(one) in seen or depth > 4 or isinstance(one, _OPAQUE):
+        if type(one) in _PLAIN or id(one) in seen or depth > 4 or isinstance(one, _OPAQUE):
             continue
         seen.add(id(one))
         if isinstance(one, nn.Module):
             found.append(one)
-        elif isinstance(one, Mapping):
+        elif isinstance(one, (dict, Mapping)):  # in this order: the second question is a slow one
             todo += [(value, depth + 1) for value in one.values()]
         elif isinstance(one, list | tuple):
             todo += [(value, depth + 1) for value in one]
@@ -96,7 +98,11 @@ def global_generators(world: int) -> Iterator[list[str]]:
     drew: list[str] = []
     kept = torch.get_rng_state(), np.random.get_state(), random.getstate()
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
-    torch.manual_seed(world)
+    # Not by `torch.manual_seed`: for devices that are not in use it notes where it was called from, which
+    # takes as long as many a component.
+    torch.default_generator.manual_seed(world)
+    if cuda is not None:
+        torch.cuda.manual_seed_all(world)
     np.random.seed(world)
     random.seed(world)
     numpy_before: Any = np.random.get_state(legacy=True)

@@ -150,12 +150,12 @@ def test_a_random_defense_needs_the_expectation_over_its_draws(pipeline):
         x = torch.full((6, 3, SIZE, SIZE), 128 / 255)
         options = {"x": x, "oblivious": x + 1 / 255, "defense": rolls, "stochastic": True, "draws": draws}
         probe = pipeline(f, 6, name="probe", **options)
-        attack = AdaptiveAttack(probe, steps=20, queries=0)
+        # Few steps: over many, momentum is a mean over draws, too, and there is less to gain.
+        attack = AdaptiveAttack(probe, steps=4, queries=0)
         found = attack(pipeline(f, 6, **options)).pooled.images
         fresh = pipeline(f, 6, name="defender", **options | {"draws": 100})
         reached[draws] = fresh.judge(found).disruption.mean()
-    # Momentum is a mean over draws, too: with one draw a step there is less to gain than there was.
-    assert reached[20] > 1.05 * reached[1]
+    assert reached[20] > 1.5 * reached[1]
 
 
 def swapped(x, c, G):

@@ -9,12 +9,15 @@ import torch
 from magdr_core.bench.growth import Indexed, disjoint
 from magdr_core.bench.roles.defense import MOST_PICTURES
 from magdr_core.guards import GuardedGenerator
-from tests.bench.conftest import SMALL, Workshop
+from tests.bench.conftest import DEFENSES, SMALL, Workshop
 from tests.edits import edited
 
 SWEPT = edited(
     SMALL,
-    ("samples = 5", "samples = 8"),
+    ("samples = 5", "samples = 6"),
+    ('attacks = ["pgd", "noise"]', 'attacks = ["pgd"]'),
+    ('detectors = ["magdr", "distortion"]', 'detectors = ["distortion"]'),
+    (DEFENSES, 'defenses = ["magdr", "jpeg"]'),
     ("pictures = 2", 'pictures = 2\ntransfer = [{ attack = "pgd", condition = "unknown" }]'),
 ) + (
     """
@@ -27,7 +30,7 @@ steps = [1, 2]
 
 @pytest.fixture(scope="module")
 def grown(tmp_path_factory):
-    """Runs of seven and then of eight images in one store, of eight in another, and the passes of each."""
+    """Runs of five and then of six images in one store, of six in another, and the passes of each."""
     made = Workshop(tmp_path_factory.mktemp("growing"))
     other = Workshop(tmp_path_factory.mktemp("fresh"))
     passes = []
@@ -44,8 +47,8 @@ def grown(tmp_path_factory):
             passes.append(0)
             return shop.run(SWEPT, **options)
 
-        made.seven = run(made, limit=7)
-        made.eight = run(made, out="eight")
+        made.five = run(made, limit=5)
+        made.six = run(made, out="six")
         made.fresh = run(other)
         # What a run of calibrated components costs, without their calibration.
         for cells in (other.folder / "cache").glob("*"):
@@ -54,7 +57,7 @@ def grown(tmp_path_factory):
                     file.unlink()
         run(other, out="again")
         run(other, out="kept")
-    made.passes = dict(zip(("seven", "eight", "fresh", "again", "kept"), passes, strict=True))
+    made.passes = dict(zip(("five", "six", "fresh", "again", "kept"), passes, strict=True))
     made.other = other
     return made
 
@@ -66,19 +69,19 @@ def rows_of(run):
 
 def test_one_more_image_costs_about_one_images_passes(grown):
     of_all = grown.passes["again"] - grown.passes["kept"]
-    of_one = grown.passes["eight"] - grown.passes["kept"]
-    assert grown.eight.computed == len(grown.eight.cells)
-    assert 0 < of_one < 1.5 * of_all / 8
+    of_one = grown.passes["six"] - grown.passes["kept"]
+    assert grown.six.computed == len(grown.six.cells)
+    assert 0 < of_one < 1.5 * of_all / 6
 
 
 def test_a_grown_run_says_how_many_images_of_each_cell_were_there(grown):
-    assert grown.eight.grown == [(7, 8)] * len(grown.eight.cells)
-    assert grown.seven.grown == grown.fresh.grown == []
+    assert grown.six.grown == [(5, 6)] * len(grown.six.cells)
+    assert grown.five.grown == grown.fresh.grown == []
 
 
 def test_a_grown_run_has_the_results_of_a_fresh_one(grown):
-    assert not grown.eight.failures
-    for ours, theirs in zip(grown.eight.cells, grown.fresh.cells, strict=True):
+    assert not grown.six.failures
+    for ours, theirs in zip(grown.six.cells, grown.fresh.cells, strict=True):
         assert ours.key == theirs.key
         assert ours.ids == theirs.ids
         assert ours.identities == theirs.identities
@@ -91,7 +94,7 @@ def test_a_grown_run_has_the_results_of_a_fresh_one(grown):
 
 
 def test_a_grown_table_has_the_rows_of_a_fresh_one(grown):
-    ours, theirs = rows_of(grown.eight), rows_of(grown.fresh)
+    ours, theirs = rows_of(grown.six), rows_of(grown.fresh)
     told = [[r[k] for k in r if k not in ("value", "ci_low", "ci_high", "seconds")] for r in ours]
     assert told == [[r[k] for k in r if k not in ("value", "ci_low", "ci_high", "seconds")] for r in theirs]
     for a, b in zip(ours, theirs, strict=True):
@@ -99,18 +102,23 @@ def test_a_grown_table_has_the_rows_of_a_fresh_one(grown):
 
 
 def test_the_pictures_of_a_grown_run_are_those_of_a_fresh_one(grown):
-    ours, theirs = grown.eight.pictures, grown.fresh.pictures
+    ours, theirs = grown.six.pictures, grown.fresh.pictures
     assert ours.keys() == theirs.keys()
     assert any("worst" in side for *_, side in ours)
     for name, images in theirs.items():
         assert (ours[name] - images).abs().max() <= 1 / 255 + 1e-6, name
 
 
-def test_images_from_the_middle_are_taken_in_their_places(grown, tmp_path):
-    calibrated = grown.folder / "cache" / "calibrations"
-    shutil.copytree(calibrated, tmp_path / "cache" / "calibrations")
-    shop = Workshop(tmp_path)
-    shop.run(edited(SWEPT, ("samples = 8", "samples = 3\nfirst = 2")), out="middle")
+@pytest.fixture
+def calibrated(grown, tmp_path):
+    """A store with calibrations and nothing else."""
+    shutil.copytree(grown.folder / "cache" / "calibrations", tmp_path / "cache" / "calibrations")
+    return Workshop(tmp_path)
+
+
+def test_images_from_the_middle_are_taken_in_their_places(grown, calibrated):
+    shop = calibrated
+    shop.run(edited(SWEPT, ("samples = 6", "samples = 3\nfirst = 2")), out="middle")
     run = shop.run(SWEPT)
     for ours, theirs in zip(run.cells, grown.fresh.cells, strict=True):
         assert ours.ids == theirs.ids
@@ -129,12 +137,12 @@ def test_fewer_images_take_the_attacked_ones_that_are_there(grown, monkeypatch):
         c for c in run.cells if c.facts.role == "attack" and c.facts.slice_role == "attack"
         and c.facts.attack == "pgd"
     )  # fmt: skip
-    (whole,) = (c for c in grown.eight.cells if c.facts == cell.facts)
+    (whole,) = (c for c in grown.six.cells if c.facts == cell.facts)
     assert cell.values["linf"] == whole.values["linf"][:4]
 
 
-def test_an_index_that_names_what_is_gone_is_no_harm(grown, tmp_path):
-    shop = Workshop(tmp_path)
+def test_an_index_that_names_what_is_gone_is_no_harm(calibrated, tmp_path):
+    shop = calibrated
     first = shop.run(SWEPT, limit=3)
     for folder in ("cells", "images"):
         for file in (tmp_path / "cache" / folder).glob("*/*"):
@@ -171,6 +179,4 @@ def test_a_defenses_first_pictures_must_be_there_for_it_to_grow():
 def test_a_grown_run_is_found_again(grown):
     again = grown.run(SWEPT, out="once-more")
     assert again.computed == 0
-    assert torch.equal(
-        *(run.pictures[("editing", "none", "clean", "output")] for run in (again, grown.eight))
-    )
+    assert torch.equal(*(run.pictures[("editing", "none", "clean", "output")] for run in (again, grown.six)))

@@ -53,7 +53,7 @@ def test_a_ten_line_registry_runs_from_attack_to_table(toolkit_from, tmp_path):
     assert len([line for line in TEN.splitlines() if line]) <= 10
     toolkit = toolkit_from(TEN)
     result = Bench(
-        toolkit, "quick", out=tmp_path / "run", cache=tmp_path / "cache", limit=2, report=lambda line: None
+        toolkit, "quick", out=tmp_path / "run", cache=tmp_path / "cache", limit=1, report=lambda line: None
     ).run()
     assert result.failures == []
     values = {(row["role"], row["component"], row["metric"]) for row in result.rows}

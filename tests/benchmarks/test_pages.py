@@ -3,7 +3,6 @@
 import csv
 import importlib.util
 import re
-import subprocess
 import sys
 from pathlib import Path
 
@@ -13,12 +12,6 @@ from tests.edits import edited
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results"
-
-
-def printed(script, *arguments):
-    command = [sys.executable, ROOT / "benchmarks" / f"{script}.py", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
-    return done.stdout
 
 
 @pytest.mark.parametrize(
@@ -33,7 +26,7 @@ def printed(script, *arguments):
         ("cutoff", "cutoff"),
     ],
 )
-def test_a_page_holds_every_printed_row(script, page):
+def test_a_page_holds_every_printed_row(printed, script, page):
     text = (RESULTS / f"faces64-{page}.md").read_text(encoding="utf-8").splitlines()
     rows = [line for line in printed(script, RESULTS / f"faces64-{page}.csv").splitlines() if "|" in line]
     assert len(rows) > 10
@@ -94,7 +87,7 @@ def spelled(text):
     ("script", "data", "picture"),
     [("adaptive_curves", "adaptive", "adaptive-curves"), ("cutoff", "cutoff", "cutoff-curves")],
 )
-def test_the_drawn_curves_are_of_the_committed_figures(tmp_path, script, data, picture):
+def test_the_drawn_curves_are_of_the_committed_figures(printed, tmp_path, script, data, picture):
     printed(script, RESULTS / f"faces64-{data}.csv", tmp_path / "drawn.svg")
     drawn = ROOT / "docs" / "pictures" / f"{picture}.svg"
     assert (tmp_path / "drawn.svg").read_text() == drawn.read_text()

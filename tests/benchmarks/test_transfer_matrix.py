@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -35,11 +33,10 @@ def row(task, attack, value):
     return ",".join(str(told.get(name, "")) for name in COLUMNS)
 
 
-def test_a_matrix_has_a_row_for_each_origin_and_shares_of_the_diagonal(tmp_path):
+def test_a_matrix_has_a_row_for_each_origin_and_shares_of_the_diagonal(printed, tmp_path):
     lines = [",".join(COLUMNS), *(row(*place, value) for place, value in FIGURES.items())]
     (tmp_path / "results.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    command = [sys.executable, ROOT / "benchmarks" / "transfer_matrix.py", tmp_path / "results.csv"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
+    done = printed("transfer_matrix", tmp_path / "results.csv")
     cells = [[c.strip() for c in line.split("|")[1:-1]] for line in done.splitlines() if line.startswith("|")]
     values = [line for line in cells if line[0] in ("editing", "swap", "each, or all")]
     assert [[value.split(" [")[0] for value in line] for line in values] == [

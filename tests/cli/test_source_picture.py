@@ -51,9 +51,9 @@ augmentations = ["flip"]
 candidate_augmentations = ["flip"]
 layers = [["median"]]
 [calibration]
-fit = 40
-clean = 40
-attacked = 6
+fit = 12
+clean = 20
+attacked = 4
 attacks = ["pgd"]
 [profile.quick]
 generators = ["swap"]

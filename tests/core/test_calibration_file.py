@@ -137,3 +137,21 @@ def test_fault_in_ends_on_what_contains_itself():
     loop.append(loop)
     assert fault_in({"a": loop}) == ""
     assert fault_in({"a": {1, 2}}) == "a: a set is no JSON"
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ([1.0, 2.5], ""),
+        ([1, -(2**63) + 1, 2**63 - 1], ""),
+        ([1.0, float("inf")], "a.1: inf is not a finite number"),
+        ([1, 2**63], "a.1: an integer of more than 64 bits"),
+        ([-(2**63), 1], "a.0: an integer of more than 64 bits"),
+        ([1.0, 2**63], "a.1: an integer of more than 64 bits"),
+        ([[1.0], [float("nan")]], "a.1.0: nan is not a finite number"),
+        ([True, None, "b", 1.0], ""),
+        ([1.0, "\ud800"], "a.1: text that is not Unicode"),
+    ],
+)
+def test_a_fault_in_a_list_is_found_whatever_else_is_in_it(value, said):
+    assert fault_in({"a": value}) == said

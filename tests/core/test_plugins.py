@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import sys
+from types import ModuleType
 
+import pluggy
 import pytest
 import torch
 from plugin_fakes import METRIC, FakeEntry, assert_clean, fault, names
 
 from magdr_core.errors import PluginError
 from magdr_core.functional import median_blur
-from magdr_core.hosting import discovery, entries
+from magdr_core.hosting import discovery, entries, manager
+from magdr_core.hosting.hookspecs import hookimpl
 from magdr_core.hosting.manager import PluginHost
 from tests.edits import edited
 
@@ -81,6 +84,34 @@ def test_plugins_loading_twice_is_loading_once():
     before = host.entries()
     host.load("builtin")
     assert host.entries() == before
+
+
+def test_plugins_own_modules_that_are_there_are_not_imported_again(monkeypatch):
+    """Each toolkit has a host, and the package a hundred modules."""
+    PluginHost().load("builtin")
+    monkeypatch.setattr(manager, "import_plugin", lambda *given: pytest.fail("imported again"))
+    host = PluginHost()
+    host.load("builtin")
+    assert host.failures == []
+    assert host.entries("attack")
+
+
+def test_plugins_hooks_are_those_that_pluggy_finds():
+    class Gives:
+        @hookimpl(specname="magdr_attacks")
+        def method(self):
+            return []
+
+    module = ModuleType("acme")
+    given = {"function": hookimpl(specname="magdr_metrics")(lambda: []), "method": Gives().method}
+    vars(module).update(given, plain=lambda: [], built_in=len, kind=Gives, constant=1)
+    host = PluginHost()
+    host.load("builtin")
+    theirs = pluggy.PluginManager("magdr")
+    for one in (module, *host.manager.get_plugins()):
+        for name in dir(one):
+            assert host.manager.parse_hookimpl_opts(one, name) == theirs.parse_hookimpl_opts(one, name), name
+    assert [n for n in dir(module) if host.manager.parse_hookimpl_opts(module, n)] == ["function", "method"]
 
 
 def test_plugins_own_hooks_of_the_package_are_asked_once_in_a_process(monkeypatch):

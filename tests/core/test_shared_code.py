@@ -69,9 +69,22 @@ class Proxy:
 
 
 def test_code_beside_a_stand_in_for_something_else_is_watched_all_the_same(monkeypatch):
-    monkeypatch.setitem(vars(evaluate), "request", Proxy())  # setattr of older pytests asks what it is
+    monkeypatch.setitem(vars(evaluate), "request", Proxy())  # `setattr` asks it, in the oldest pytest
     watched = SharedCode(libraries=False)
     watched.add()
     assert watched.restore() == []
     monkeypatch.setattr(evaluate, "changed", abs)
     assert watched.restore() == [EVALUATE]
+
+
+def test_a_value_that_a_class_keeps_does_not_make_every_later_look_one_at_every_name(monkeypatch):
+    """Each cell asks: some 25,000 names one by one would take longer than many a cell."""
+    watched = SharedCode(libraries=False)
+    watched.add()
+    assert watched._together.is_intact()
+    monkeypatch.setattr(image_quality.Yardstick, "cached", 1, raising=False)
+    assert not watched._together.is_intact()
+    assert watched.restore() == []
+    assert watched._together.is_intact()
+    image_quality.Yardstick.__eq__ = lambda a, b: True
+    assert watched.restore() == [QUALITY]

@@ -6,11 +6,14 @@ What it must not do, `test_conformance.py` tries.
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 
 import pytest
 import torch
 
 from magdr_core.hosting.manager import PluginHost
+from magdr_core.registry.read import parse_registry
+from magdr_core.toolkit import Toolkit
 
 
 def settings():
@@ -33,12 +36,12 @@ def claims_gradient(setting):
     return getattr(entry.spec, "gradient", "none") != "none"
 
 
-@pytest.fixture(params=settings())
-def component(request, toolkit_from):
+@pytest.fixture(scope="module", params=settings())
+def component(request):
     entry, params = request.param
     text = "".join(f"{k} = {v!r}\n" for k, v in params.items())
-    kit = toolkit_from(f"[{entry.kind}.x]\nuse = {entry.name!r}\n[{entry.kind}.x.params]\n{text}")
-    return kit.build(entry.kind, "x")
+    text = f"[{entry.kind}.x]\nuse = {entry.name!r}\n[{entry.kind}.x.params]\n{text}"
+    return Toolkit(parse_registry(text, Path.cwd() / "x.toml"), device="cpu").build(entry.kind, "x")
 
 
 @pytest.fixture(scope="module")
