@@ -36,7 +36,7 @@ from magdr_core.api import (
 )
 from magdr_core.functional import PARTS, resize
 
-from ._donors import first_and_later, others, pictures
+from ._donors import Donors, others
 from ._fomm import HALVINGS, Jacobians, KeypointDetector, WarpingGenerator
 from ._keypoints import moved, movement
 from ._regions import Unconditional
@@ -135,7 +135,7 @@ class FOMM(Unconditional):
         told = self._shown(source)
         if self.motion == "relative":
             assert self.donors is not None
-            told = movement(self._shown(pictures(self.donors, [0], source.device)), told)
+            told = movement(self._shown(Donors(self.donors).pictures([0], source.device)), told)
         return CodedCondition(c.values, c.changed, c.oracle_masks, told)
 
     @torch.no_grad()
@@ -148,19 +148,17 @@ class FOMM(Unconditional):
     def draw(self, batch: Batch, rng: SampleRng) -> Condition:
         """The keypoints of another person of the donors for each picture, or how he has moved since his first
         picture."""
-        found = others(self.donors, batch, rng, network="FOMM", use="pictures to follow")
-        assert self.donors is not None
+        donors, found = others(self.donors, batch, rng, network="FOMM", use="pictures to follow")
         device = batch.images.device
         if self.motion == "absolute":
-            told = self._shown(pictures(self.donors, found, device))
+            told = self._shown(donors.pictures(found, device))
         else:
-            pairs = [first_and_later(self.donors, i) for i in found]
+            pairs = [donors.first_and_later(i) for i in found]
             if None in pairs:
                 raise DataError('FOMM with motion = "relative" needs several pictures of each donor')
             firsts, laters = ([pair[k] for pair in pairs if pair is not None] for k in (0, 1))
             told = movement(
-                self._shown(pictures(self.donors, firsts, device)),
-                self._shown(pictures(self.donors, laters, device)),
+                self._shown(donors.pictures(firsts, device)), self._shown(donors.pictures(laters, device))
             )
         nothing = batch.images.new_zeros(len(batch), 0)
         return CodedCondition(nothing, nothing.bool(), None, told)

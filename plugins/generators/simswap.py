@@ -38,7 +38,7 @@ from magdr_core.api import (
 )
 from magdr_core.functional import by_row, clamp_inclusive, constant, resize
 
-from ._donors import others, pictures
+from ._donors import others
 from ._layers import RunningNorm2d
 from ._regions import Unconditional
 
@@ -213,10 +213,9 @@ class SimSwap(Unconditional):
 
     def draw(self, batch: Batch, rng: SampleRng) -> Condition:
         """The identity of another person of the donors for each picture, or a picture of such a person."""
-        found = others(self.donors, batch, rng, network="SimSwap", use="faces to put in")
-        assert self.donors is not None
+        donors, found = others(self.donors, batch, rng, network="SimSwap", use="faces to put in")
         nothing = batch.images.new_zeros(len(batch), 0)
-        faces = pictures(self.donors, found, batch.images.device)
+        faces = donors.pictures(found, batch.images.device)
         return self.with_source(Condition(nothing, nothing.bool()), faces)
 
 
