@@ -38,6 +38,8 @@ PARAMS = {
     ("generator", "aggan"): {"width": 4, "blocks": 1, "size": 16},
     ("generator", "attentiongan"): {"width": 4, "blocks": 1, "size": 16},
     ("generator", "attgan"): {"width": 4, "size": 32},
+    ("generator", "fomm"): {"width": 4, "blocks": 1, "depth": 1, "keypoints": 3, "reduced": 1, "size": 16}
+    | {"donor": "toy"},
     ("generator", "hisd"): {"width": 4, "layers": 1, "extractor": (4, 8), "style": 8, "noise": 4, "size": 16},
     ("generator", "simswap"): {"width": 16, "blocks": 1, "size": 32, "donor": "toy"},
     ("identity_encoder", "arcface"): {"depth": "18"},

@@ -23,7 +23,7 @@ FACES = '\n[dataset.faces]\nuse = "procedural-faces"\n'
 PARAMETERS = {
     **{"stargan": 8_430_528, "cyclegan": 11_378_179, "ganimation": 8_471_296, "bisenet": 13_300_416},
     **{"aggan": 8_433_664, "attentiongan": 11_822_949, "attgan": 43_352_707, "hisd": 19_043_939},
-    **{"simswap": 55_051_779, "arcface": 43_590_848},
+    **{"simswap": 55_051_779, "fomm": 59_790_759, "arcface": 43_590_848},
     **{"xception": 20_811_050, "meso4": 27_898, "meso-inception4": 28_525},
 }
 

@@ -80,7 +80,8 @@ def read_state(path: Path, within: tuple[str, ...] = ()) -> dict[str, Tensor]:
         isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items()
     ):
         holds = listed([shown(str(k)) for k in state]) if isinstance(state, Mapping) else type(state).__name__
-        raise WeightsError(f"{path.name} does not hold a plain state dict, but {holds or 'nothing'}")
+        entry = f"; nor one in an entry {' or '.join(within)}" if within else ""
+        raise WeightsError(f"{path.name} does not hold a plain state dict, but {holds or 'nothing'}{entry}")
     check_dense(state, path)
     return dict(state)
 

@@ -38,6 +38,7 @@ from magdr_core.api import (
 )
 from magdr_core.functional import by_row, clamp_inclusive, constant, resize
 
+from ._donors import others
 from ._layers import RunningNorm2d
 from ._regions import Unconditional
 
@@ -212,29 +213,10 @@ class SimSwap(Unconditional):
 
     def draw(self, batch: Batch, rng: SampleRng) -> Condition:
         """The identity of another person of the donors for each picture, or a picture of such a person."""
-        if self.donors is None or not len(self.donors):
-            raise DataError("SimSwap needs faces to put in: name a dataset as donor")
-        chosen = rng.integers(1, high=len(self.donors))[:, 0].tolist()
-        found = [self._other(i, batch, row) for row, i in enumerate(chosen)]
+        donors, found = others(self.donors, batch, rng, network="SimSwap", use="faces to put in")
         nothing = batch.images.new_zeros(len(batch), 0)
-        # One face at a time: a dataset may draw pictures otherwise in another batch.
-        faces = torch.cat([self.donors[[i]].images for i in found]).to(batch.images.device)
+        faces = donors.pictures(found, batch.images.device)
         return self.with_source(Condition(nothing, nothing.bool()), faces)
-
-    def _other(self, start: int, batch: Batch, row: int) -> int:
-        """The first donor from an index on who is somebody else, as far as a dataset tells."""
-        donors = self.donors
-        assert donors is not None
-        for step in range(len(donors)):
-            i = (start + step) % len(donors)
-            donor = donors[[i]]
-            if donor.ids[0] == batch.ids[row]:
-                continue
-            if donor.identities is None or batch.identities is None:
-                return i
-            if int(donor.identities[0]) != int(batch.identities[row]):
-                return i
-        raise DataError("SimSwap finds no other person among the donors")
 
 
 _BLOCK = re.compile(r"BottleNeck\.\d+\.conv1\.1\.weight")
