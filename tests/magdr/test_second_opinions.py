@@ -194,7 +194,7 @@ def test_units_are_those_of_the_narrowest_edit_that_is_known():
 def test_an_edit_is_named_by_what_it_sets():
     values, changed = torch.tensor([[1.0], [0.0]]), torch.ones(2, 1, dtype=torch.bool)
     second = fitted(Editor(), opinion=Calm()).second
-    edits = second._edits(Condition(values, changed), Editor())
+    edits = second.edits(Condition(values, changed), Editor())
     assert edits == [("background/edit", "background"), ("background/none", "background")]
 
 

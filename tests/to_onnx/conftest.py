@@ -1,3 +1,3 @@
-from tests.cli.conftest import magdr, workshop
+from tests.cli.conftest import astronaut, magdr, workshop
 
-__all__ = ["magdr", "workshop"]
+__all__ = ["astronaut", "magdr", "workshop"]
