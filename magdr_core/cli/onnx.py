@@ -14,6 +14,7 @@ from magdr_core.cli.common import (
     files_registry_option,
     open_for_files,
 )
+from magdr_core.cli.demo import asked_for
 from magdr_core.cli.file_results import new_display
 from magdr_core.cli.media_commands import parsed_edits
 from magdr_core.cli.onnx_verdict import Asked, usual_detector, write_verdict
@@ -77,26 +78,30 @@ def command(
       OUT/index.html           runs them in a browser, by the onnxruntime-web that it is told of (?ort=PATH)
     """
     need_extra()
-    asked = Asked(task, parsed_edits(edits), parsed_edits(has, "--has"), cache)
+    given, shows = parsed_edits(edits), parsed_edits(has, "--has")
     check_writable(out)
     display = new_display(False)
     toolkit = open_for_files(registry, "cpu", block, task)
     if calibration is not None:
         toolkit = toolkit.with_calibration(calibration)
     wanted = [_named(toolkit, name) for name in components] or _usual(toolkit)
-    size = toolkit.generator(toolkit.registry.tasks()[0] if task is None else task).size
+    label, edit = toolkit.registry.tasks()[0], given
+    if task is not None or any(kind == DETECTOR for kind, _ in wanted):
+        label, edit = asked_for(toolkit, task, given)
+    asked, size = Asked(label, edit, shows, cache), toolkit.generator(label).size
     done: list[Converted] = []
     judges: list[tuple[ConvertedDetector, dict[str, Any]]] = []
     with display.running("networks", len(wanted)):
-        for kind, label in wanted:
-            display.step(f"[{kind}.{label}]", 0, 0)
+        for kind, name in wanted:
+            display.step(f"[{kind}.{name}]", 0, 0)
             if kind == DETECTOR:
-                judges.append(write_verdict(toolkit, label, asked, out, display.step))
+                judges.append(write_verdict(toolkit, name, asked, out, display.step))
             else:
-                done.append(convert(_component(toolkit, kind, label), kind, label, size, out))
+                done.append(convert(_component(toolkit, kind, name), kind, name, size, out))
             display.advance("")
     write_site(done, size, out, verdict=judges[0][1] if judges else None)
-    for one in (*done, *(judge for judge, _ in judges)):
+    written: list[Converted | ConvertedDetector] = [*done, *(judge for judge, _ in judges)]
+    for one in written:
         of = "torch" if isinstance(one, Converted) else "the toolkit's score"
         display.say(
             f"{out / one.file}: {one.bytes / 1000:.0f} kB, within {one.difference:.1g} of {of} "

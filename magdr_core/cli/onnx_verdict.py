@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from magdr_core.cli.attacks import chosen_attack, ready_attack
-from magdr_core.cli.demo import asked_for, source_of
+from magdr_core.cli.demo import source_of
 from magdr_core.cli.media_commands import calibration_facts, chosen_conditions
 from magdr_core.cli.plain_words import how_sure, what_to_do, why
 from magdr_core.cli.wishes import in_words
@@ -43,12 +43,12 @@ class Asked:
     """What the verdict is about.
 
     Attributes:
-        task: the generator's label, if it was named.
+        task: the generator's label.
         edits, has: what it shall do, and what pictures show already.
         cache: store of calibrations.
     """
 
-    task: str | None
+    task: str
     edits: Mapping[str, float]
     has: Mapping[str, float]
     cache: Path
@@ -72,12 +72,11 @@ def write_verdict(
         step: told (what, done, total).
 
     Raises:
-        MagdrError: there is no such detector or generator, it cannot be calibrated, or
+        MagdrError: it cannot be calibrated, the generator is asked for nothing that it can do, or
             :func:`~magdr_core.to_onnx.detectors.convert_detector` refuses it.
     """
-    task, edits = asked_for(toolkit, asked.task, asked.edits)
-    generator = toolkit.generator(task)
-    conditions = chosen_conditions(generator, edits, asked.has)
+    task, edits = asked.task, asked.edits
+    conditions = chosen_conditions(toolkit.generator(task), edits, asked.has)
     c = conditions.assumed
     detector, unsure_above, generator = _calibrated(toolkit, label, task, asked.cache, step)
     step("making pictures to try it on", 0, 0)

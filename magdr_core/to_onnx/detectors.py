@@ -103,7 +103,7 @@ def _difference(
     running, largest = session(content), 0.0
     for x in pictures.split(1):
         got = dict(zip(net.outputs, running.run(list(net.outputs), {INPUT: x.numpy()}), strict=True))
-        component = getattr(detector.detector, "component", None)
+        component: Any = getattr(detector.detector, "component", None)
         own = (detector.detector(x, c, G),) if len(net.outputs) == 1 else told(component, x, c, G)
         for name, wanted in zip(net.outputs, (t.numpy() for t in own), strict=True):
             allowed = {SCORE: SCORE_AGREEMENT, COVERED: 0.0}.get(name, EVIDENCE_AGREEMENT)

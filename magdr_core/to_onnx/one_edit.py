@@ -82,10 +82,11 @@ def told(detector: MagDRDetector, x: Tensor, c: Condition, G: Any) -> tuple[Tens
 
 def _for_one_edit(detector: MagDRDetector, G: GuardedGenerator, c: Condition) -> MagDRDetector:
     """A detector that asks components without their guards, and looks nothing up."""
-    given, second = detector.probe, detector.second
+    given: Any = detector.probe
+    second: Any = detector.second
     found = copy(detector)
     found.probe = Probe(
-        given.parser.component,  # type: ignore[attr-defined]
+        given.parser.component,
         [_Criterion(m) for m in given.criteria],
         [_ImageMap(f) for f in given.augmentations],
         consistency_over=given.consistency_over,
