@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,8 @@ def command(
     if calibration is not None:
         toolkit = toolkit.with_calibration(calibration)
     wanted = [_named(toolkit, name) for name in components] or _usual(toolkit)
-    label, edit = toolkit.registry.tasks()[0], given
+    label = toolkit.registry.tasks()[0]
+    edit: Mapping[str, float] = given
     if task is not None or any(kind == DETECTOR for kind, _ in wanted):
         label, edit = asked_for(toolkit, task, given)
     asked, size = Asked(label, edit, shows, cache), toolkit.generator(label).size
