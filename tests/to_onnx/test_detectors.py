@@ -231,6 +231,7 @@ def test_a_detector_that_is_not_there_is_one_line(magdr, workshop, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("registry", ["registry.toml", "photos.toml"])
 def test_the_packaged_detectors_agree_on_clean_and_attacked_drawn_faces(registry, tmp_path):
     """With twins, a purifier's opinion and every f_k and criterion of the packaged registries."""
