@@ -276,3 +276,13 @@ def test_a_twin_of_another_size_is_refused():
     twin.size = 16
     with pytest.raises(CalibrationError, match="a twin takes 16 px, its generator 8 px"):
         fitted(Editor(), twins=[twin])
+
+
+@pytest.mark.parametrize("form", ["per-edit", "standardised"])
+def test_outputs_are_compared_over_image_and_target_after_calibration_too(form):
+    G = Editor()
+    detector = fitted(G, form=form, consistency_over="both")
+    found = scores(detector, G, faces(5000, attacked=True))
+    assert found.isfinite().all()
+    with pytest.raises(CalibrationError, match="another composition"):
+        fitted(G, form=form).load(detector.fit(data(), G))
