@@ -142,6 +142,7 @@ def all_pages(folder: Path, stack: ExitStack, wanted: Sequence[str]) -> Iterator
         "compare": lambda: pages.comparison(folder),
         "report": lambda: pages.report(folder),
         "demo": lambda: pages.demo(folder),
+        "onnx": lambda: stack.enter_context(pages.networks(folder)),
         "demo --serve": lambda: stack.enter_context(pages.served(folder)),
     }
     for kind, make in makers.items():

@@ -8,8 +8,11 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 from tests.chromium import Browser
 
@@ -98,6 +101,59 @@ def adaptation(folder: Path) -> list[Page]:
     return [of_file("adapt", path)]
 
 
+SHOW_ANSWER = """
+const answer = async () => {
+  const told = await (await fetch("models.json")).json(), { verdictOf } = await import("./verdict.js");
+  const data = (values) => ({ data: values });
+  const said = verdictOf(told.verdict, { score: data([4]), regions: data([5, 1]), processings: data([2]) });
+  for (const [id, text] of Object.entries(said)) {
+    if (document.getElementById(id)) document.getElementById(id).textContent = text;
+  }
+  document.getElementById("word").classList.add(said.mark);
+  document.querySelectorAll("[hidden]").forEach((part) => { part.hidden = false; });
+};
+answer()"""
+
+
+@contextmanager
+def networks(folder: Path) -> Iterator[list[Page]]:
+    """The page of `magdr onnx`, which is served, with made-up networks; and with a verdict."""
+    from magdr_core.cli.onnx_verdict import words
+    from magdr_core.to_onnx.convert import Converted
+    from magdr_core.to_onnx.detectors import ConvertedDetector
+    from magdr_core.to_onnx.site import write_site
+
+    score = ("score", "regions", "processings")
+    done = ConvertedDetector("magdr", "d.onnx", 1, 0.0, score, ("skin", "nose"), ("jpeg",), 3.0)
+    verdict = {
+        **asdict(done),
+        "asked": "blond hair",
+        "taken_for_granted": ["no eyeglasses"],
+        "unsure_above": 2.0,
+        "guess": False,
+        "examples": ["example.png", "example-attacked.png"],
+        "words": words(done, 2.0, {"command": "detect", "false_alarms": 0.01}),
+    }
+    models = [Converted(kind, "a", "a.onnx", 1, 0.0, True) for kind in ("restoration", "parser", "forensic")]
+    write_site(models, 64, folder / "networks", verdict=verdict)
+    handler = partial(_Quiet, directory=str(folder / "networks"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/"
+
+        def judged(browser: Browser) -> None:
+            browser.open(url)
+            browser.run(SHOW_ANSWER)
+
+        try:
+            yield [
+                Page("onnx", lambda browser: browser.open(url)),
+                Page("onnx, a verdict", judged),
+            ]
+        finally:
+            server.shutdown()
+
+
 @contextmanager
 def served(folder: Path) -> Iterator[list[Page]]:
     """`magdr demo --serve`: its form, its answer about the example picture, and its answer to no picture."""
@@ -130,6 +186,11 @@ def served(folder: Path) -> Iterator[list[Page]]:
             ]
         finally:
             server.terminate()
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *told: object) -> None:
+        """Nothing: what is asked for is no finding."""
 
 
 def _command(*arguments: object, folder: Path) -> list[str]:

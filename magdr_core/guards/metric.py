@@ -66,4 +66,8 @@ class GuardedMetric(Guard):
         values = self(a, b, masks)
         if self._to_distance is None:
             return values
-        return self.scores(self.call(self._to_distance, values), tuple(values.shape))
+        return self.scores(self.call(self.oriented, values), tuple(values.shape))
+
+    def oriented(self, values: Tensor) -> Tensor:
+        """Values of the criterion as distances, any shape -> same; nothing is looked at."""
+        return values if self._to_distance is None else self._to_distance(values)

@@ -288,9 +288,11 @@ class MagDRDetector:
         criteria, processings = len(self.probe.criteria), len(self.probe.augmentations)
         if self.evidence == "distortion":
             processings = 0
-        fitted.check_standard(state, criteria, processings, len(self.probe.regions))
+        compared = criteria * (2 if self.probe.consistency_over == "both" else 1)
+        fitted.check_standard(state, criteria, processings, len(self.probe.regions), compared=compared)
         if self.form in LEARNED:
-            halves = {"distortion": 1, "consistency": processings, "both": 1 + processings}
-            fitted.check_learned(state, criteria * halves[self.evidence])
+            halves = {"distortion": criteria, "consistency": processings * compared}
+            features = sum(count for half, count in halves.items() if self.evidence in ("both", half))
+            fitted.check_learned(state, features)
             self._learned = {k: state[k] for k in ("logistic", "familiarity")}
         self.standard = Standard(state)

@@ -10,8 +10,14 @@ from magdr_core.functional import PARTS
 from magdr_core.magdr.standardise import POOLED
 
 
-def check_standard(state: Any, criteria: int, processings: int, parts: int = len(PARTS)) -> None:
+def check_standard(
+    state: Any, criteria: int, processings: int, parts: int = len(PARTS), *, compared: int | None = None
+) -> None:
     """A standardisation of `criteria` distances over `parts` regions and between `processings` outputs.
+
+    Args:
+        compared: distances between outputs, where there are others than `criteria`: twice as many, of the
+            image and of the target.
 
     Raises:
         CalibrationError: names what is missing or of another size.
@@ -29,7 +35,7 @@ def check_standard(state: Any, criteria: int, processings: int, parts: int = len
         pooled += [(f"processings_per_edit.{name}", figures) for name, figures in named.items()]
     for place, figures in pooled:
         for key in ("mean", "std"):
-            _numbers(figures, place, key, (processings, criteria))
+            _numbers(figures, place, key, (processings, criteria if compared is None else compared))
     for key in ("distortion", "consistency"):
         _numbers(_mapping(state, "scores"), "scores", key, (2,))
 

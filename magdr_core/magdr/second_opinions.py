@@ -140,10 +140,11 @@ class SecondOpinions:
 
     def _in_spreads(self, logs: Tensor, c: Condition, G: Generator) -> Tensor:
         """The first n opinions, as measured `[B,n]`."""
-        z = in_units(self.state["units"], logs, self._edits(c, G))
+        z = in_units(self.state["units"], logs, self.edits(c, G))
         return on_scales(self.state["scales"][1 : 1 + logs.shape[1]], z)
 
-    def _edits(self, c: Condition, G: Generator) -> list[Edit]:
+    def edits(self, c: Condition, G: Generator) -> list[Edit]:
+        """What units an edit of each image may be measured in, by name."""
         target, parts = self.probe.target(c, G), self.probe.regions.names
         if not isinstance(c, VectorCondition):
             return [(region,) for region in target_names(target, parts)]
@@ -174,12 +175,12 @@ class SecondOpinions:
         """
         if not self.names(G):
             raise ValueError("evidence = 'opinions' needs `twins` of this generator, or an `opinion`")
-        clean, edits = self._logs(data.clean, G), self._edits(data.clean.conditions, G)
+        clean, edits = self._logs(data.clean, G), self.edits(data.clean.conditions, G)
         units = fit_units(clean, edits)
         # Clean faces are judged in units of others.
         kinds = [_unseen(clean, edits)]
         for samples in data.harmless.values():
-            kinds.append(in_units(units, self._logs(samples, G), self._edits(samples.conditions, G)))
+            kinds.append(in_units(units, self._logs(samples, G), self.edits(samples.conditions, G)))
         z = [values.double().cpu().numpy() for values in kinds]
         twins = len(self.of(G))
         scales = [fit_scale([of[:, i] for of in (z[:1] if i < twins else z)]) for i in range(clean.shape[1])]

@@ -128,8 +128,12 @@ class Standard:
     def state(self) -> Mapping[str, Any]:
         return self._state
 
+    def names(self, evidence: Evidence) -> list[str]:
+        """The target region of each image, by which units are looked up."""
+        return target_names(evidence.target, evidence.names)
+
     def apply(self, evidence: Evidence) -> Standardised:
-        names = target_names(evidence.target, evidence.names)
+        names = self.names(evidence)
         by_region = self._regions(evidence, names)  # [B,J,N]
         seen = ~by_region.isnan()
         distortion_by = torch.where(seen, by_region, 0.0).sum(2) / seen.sum(2).clamp_min(1)

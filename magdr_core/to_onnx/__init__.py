@@ -1,1 +1,1 @@
-"""Networks of components as ONNX files, checked against torch, and a page that runs them in a browser."""
+"""Networks of components, and detectors for an edit, as ONNX files; a page that runs them in a browser."""

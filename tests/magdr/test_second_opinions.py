@@ -194,7 +194,7 @@ def test_units_are_those_of_the_narrowest_edit_that_is_known():
 def test_an_edit_is_named_by_what_it_sets():
     values, changed = torch.tensor([[1.0], [0.0]]), torch.ones(2, 1, dtype=torch.bool)
     second = fitted(Editor(), opinion=Calm()).second
-    edits = second._edits(Condition(values, changed), Editor())
+    edits = second.edits(Condition(values, changed), Editor())
     assert edits == [("background/edit", "background"), ("background/none", "background")]
 
 
@@ -276,3 +276,13 @@ def test_a_twin_of_another_size_is_refused():
     twin.size = 16
     with pytest.raises(CalibrationError, match="a twin takes 16 px, its generator 8 px"):
         fitted(Editor(), twins=[twin])
+
+
+@pytest.mark.parametrize("form", ["per-edit", "standardised"])
+def test_outputs_are_compared_over_image_and_target_after_calibration_too(form):
+    G = Editor()
+    detector = fitted(G, form=form, consistency_over="both")
+    found = scores(detector, G, faces(5000, attacked=True))
+    assert found.isfinite().all()
+    with pytest.raises(CalibrationError, match="another composition"):
+        fitted(G, form=form).load(detector.fit(data(), G))

@@ -1,3 +1,13 @@
-from tests.cli.conftest import magdr, workshop
+import logging
 
-__all__ = ["magdr", "workshop"]
+import pytest
+
+from tests.cli.conftest import astronaut, magdr, workshop
+
+__all__ = ["astronaut", "magdr", "workshop"]
+
+
+@pytest.fixture(autouse=True)
+def untold(monkeypatch):
+    """What torch tells of each step of an export is not kept: pytest would have it all written out."""
+    monkeypatch.setattr(logging.getLogger("torch.__trace"), "disabled", True)
