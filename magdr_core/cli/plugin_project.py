@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from magdr_core.errors import PluginError
-from magdr_core.hosting.manager import GROUP
+from magdr_core.hosting.discovery import GROUP
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from magdr_core.cli.plugin_project import read_project
-from magdr_core.hosting.manager import GROUP
+from magdr_core.hosting.discovery import GROUP
 from magdr_core.registry.parsed import Registry
 from magdr_core.testing.checks import Finding
 from magdr_core.testing.fake_cuda import FAKE
