@@ -22,7 +22,6 @@ from magdr_core.errors import DataError
 from magdr_core.functional import to_8bit
 from magdr_core.guards import GuardedGenerator
 from magdr_core.inference.loaded import load
-from magdr_core.magdr import MagDR
 from magdr_core.magdr.verdict import DISRUPTED, INTACT, UNCLEAR
 from magdr_core.media.pictures import write_picture
 from magdr_core.results.store import Store
@@ -110,9 +109,10 @@ def _calibrated(
     generator that it was calibrated with."""
     if label == usual_detector(toolkit):
         pipeline = toolkit.magdr(task, defense=DEFENSE, cache=cache, progress=step)
-        if isinstance(pipeline.magdr, MagDR):
-            found = pipeline.magdr.detector
-            return found, min(found.threshold, pipeline.magdr.unsure_above), pipeline.generator
+        found: CalibratedDetector | None = getattr(pipeline.magdr, "detector", None)
+        if found is not None:
+            doubtful = getattr(pipeline.magdr, "unsure_above", found.threshold)
+            return found, min(found.threshold, doubtful), pipeline.generator
     calibrator = toolkit.calibrator(task, toolkit.registry.dataset_of(task), Store(cache), progress=step)
     found = calibrator.detector(label)
     return found, found.threshold, calibrator.generator

@@ -18,6 +18,7 @@ from magdr_core.errors import CalibrationError
 from magdr_core.magdr import equations, fitted
 from magdr_core.magdr import logistic as learned
 from magdr_core.magdr.evidence import ITSELF, Evidence, Extent, Outputs, Probe
+from magdr_core.magdr.one_edit import MagDRForOneEdit
 from magdr_core.magdr.second_opinions import SecondOpinions, folds
 from magdr_core.magdr.standardise import Standard, Standardised
 from magdr_core.short_repr import one_line_repr
@@ -104,6 +105,10 @@ class MagDRDetector:
         self.second = SecondOpinions(self.probe, *((twins or (), opinion) if asked else ()))
         self.standard: Standard | None = None
         self._learned: Mapping[str, Any] = {}
+
+    def for_one_edit(self, generator: Any, c: Condition) -> Any:
+        """A network of pictures `[1,3,S,S]` alone, for one condition: :mod:`magdr_core.magdr.one_edit`."""
+        return MagDRForOneEdit(self, generator, c)
 
     @property
     def gradient(self) -> Literal["straight-through", "none"]:

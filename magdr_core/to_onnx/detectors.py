@@ -16,7 +16,7 @@ from magdr_core.errors import MagdrError
 from magdr_core.files.disk import write_atomically
 from magdr_core.guards import GuardedGenerator
 from magdr_core.to_onnx.graph import INPUT, exported, halved, session
-from magdr_core.to_onnx.one_edit import COVERED, SCORE, OneEdit, told
+from magdr_core.to_onnx.one_edit import COVERED, SCORE, OneEdit
 
 SCORE_AGREEMENT = 1e-3
 """What a score may differ from the toolkit's by; thresholds are some units apart from clean faces."""
@@ -103,8 +103,7 @@ def _difference(
     running, largest = session(content), 0.0
     for x in pictures.split(1):
         got = dict(zip(net.outputs, running.run(list(net.outputs), {INPUT: x.numpy()}), strict=True))
-        component: Any = getattr(detector.detector, "component", None)
-        own = (detector.detector(x, c, G),) if len(net.outputs) == 1 else told(component, x, c, G)
+        own = net.guarded(x, c, G)
         for name, wanted in zip(net.outputs, (t.numpy() for t in own), strict=True):
             allowed = {SCORE: SCORE_AGREEMENT, COVERED: 0.0}.get(name, EVIDENCE_AGREEMENT)
             off = _off(got[name], wanted)

@@ -22,7 +22,7 @@ WAITS = {
     "magdr_core.inference.tensors:_checked.<locals>.<genexpr>": "a user's images are looked at first",
     "magdr_core.magdr.loop:MagDR._run": "which images go on to another round decides what is computed at all",
     "magdr_core.magdr.shortlist:Shortlist.pick": "the names of the chains that were chosen",
-    "magdr_core.magdr.second_opinions:SecondOpinions._edits": "units are kept by the name of an edit",
+    "magdr_core.magdr.second_opinions:SecondOpinions.edits": "units are kept by the name of an edit",
     "magdr_core.magdr.standardise:target_names": "figures are kept by the name of a target region",
 }
 DOUBLES = {

@@ -20,7 +20,7 @@ from magdr_core.forensics.making import forge
 from magdr_core.results.store import Store
 from magdr_core.runtime.samples import draw_samples
 from magdr_core.toolkit import Toolkit
-from tests.benchmarks.test_pages import printed
+from tests.benchmarks.conftest import printed  # noqa: F401
 from tests.edits import edited
 from tests.forensics.test_forensic_bench import PLUGIN, REGISTRY, rows, value
 
@@ -247,7 +247,7 @@ def test_a_terminal_tells_restored_reals_one_by_one(run, capsys):
         assert line in shown
 
 
-def test_the_script_prints_a_table_for_each_question(run):
+def test_the_script_prints_a_table_for_each_question(run, printed):  # noqa: F811
     shown = printed("both_worlds", run.folder / "results.csv")
     assert re.findall(r"^## .*", shown, re.MULTILINE) == [
         "## Do disrupted reals look forged?",

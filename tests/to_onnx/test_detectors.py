@@ -20,6 +20,7 @@ from magdr_core.to_onnx import detectors
 from magdr_core.to_onnx.detectors import ConvertedDetector, convert_detector
 from magdr_core.toolkit import Toolkit
 from tests.cli.conftest import ALWAYS
+from tests.edits import edited
 
 BLOND = {"Blond_Hair": 1.0}
 
@@ -183,7 +184,7 @@ def test_the_pages_words_are_those_of_detect(score, word, name):
     }
     said = words(DONE, 2.0, HEAD)["verdicts"][word]
     why = said["why"] if isinstance(said["why"], str) else said["why"][name]
-    filled = said["how_sure"].replace("{score}", f"{score:.2f}")
+    filled = edited(said["how_sure"], ("{score}", f"{score:.2f}"))
     assert {"how_sure": filled, "why": why, "what_to_do": said["what_to_do"]} == explained(facts, HEAD)
 
 
