@@ -74,9 +74,13 @@ def command(
     takes minutes.
 
     \b
-      OUT/KIND-LABEL.onnx      images [B,3,S,S] in [0,1] -> picture, masks or score
-      OUT/detector-LABEL.onnx  one image [1,3,S,S] -> score, evidence
-      OUT/index.html           runs them in a browser, by the onnxruntime-web that it is told of (?ort=PATH)
+      OUT/KIND-LABEL.onnx      images [B,3,S,S] in [0,1] ->
+                               picture, masks or score
+      OUT/detector-LABEL.onnx  one image [1,3,S,S] ->
+                               score, evidence
+      OUT/index.html           runs them in a browser, by the
+                               onnxruntime-web that it is
+                               told of (?ort=PATH)
     """
     need_extra()
     given, shows = parsed_edits(edits), parsed_edits(has, "--has")

@@ -65,7 +65,7 @@ def test_a_blocked_plugin_is_not_listed(magdr):
     assert "builtin.metrics" in done.out
 
 
-@pytest.mark.parametrize("command", ["demo", "defend", "attack", "inspect", "export"])
+@pytest.mark.parametrize("command", ["demo", "defend", "attack", "inspect", "export", "onnx"])
 def test_the_files_that_a_command_writes_are_told_in_lines_that_a_narrow_terminal_holds(command):
     """Lists of files are printed as they stand: click breaks no line of them."""
     real = importlib.import_module(f"magdr_core.cli.{command}").command
