@@ -1,4 +1,4 @@
-"""pluggy's manager of hooks, which asks a module's functions alone whether they are hooks."""
+"""pluggy's manager of hooks, which asks fewer of a module's names whether they are hooks."""
 
 from __future__ import annotations
 
@@ -23,6 +23,9 @@ class HookManager(pluggy.PluginManager):
         """The options of a plugin's hook; None where the name is no hook's, as most of a module's are not."""
         if type(plugin) is ModuleType and name in vars(plugin):
             found = vars(plugin)[name]
-            if type(found) not in (FunctionType, MethodType) or not hasattr(found, _MARK):
+            if type(found) in (FunctionType, MethodType):
+                if not hasattr(found, _MARK):
+                    return None
+            elif not hasattr(type(found), "__get__"):  # no routine, perhaps a stand-in that nobody may ask
                 return None
         return super().parse_hookimpl_opts(plugin, name)

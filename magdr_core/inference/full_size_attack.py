@@ -38,7 +38,6 @@ OFF = (0.02, 0.015, 0.05)
 Measured: of 28 photographs that were changed by up to 6 levels the finder's square moved by .019, .007 and
 .037 of its side on average."""
 
-
 BLOCK = 16
 """Pixels a side of what JPEG codes together, where colours have half the resolution."""
 
@@ -54,7 +53,7 @@ class ThroughACut:
         size: side of what the generator is given.
         quality: of the JPEG that the picture is stored as; None: without loss.
         corner: row and column of the patch in the picture, from which JPEG's blocks are counted; None where
-            the patch doesn't show the picture pixel by pixel, and so has no such blocks.
+            the patch does not show the picture pixel by pixel, and so has no such blocks.
     """
 
     patch: Tensor

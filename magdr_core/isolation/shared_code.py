@@ -69,7 +69,7 @@ class SharedCode:
         if self._together.is_intact():
             return []
         changed = [kept.name for kept in self._kept.values() if not kept.restore()]
-        self._together.measure_classes()
+        self._together.look_at_classes()
         return list(dict.fromkeys(changed))
 
 
@@ -121,8 +121,8 @@ class _Together:
         self._look_up = [(itemgetter(*one.names, one.names[0]), vars(one.owner)) for one in named]
         self._values = [value for one in named for value in (*one.values, one.values[0])]
         classes = [one for one in kept if one.all is not None]
-        self._classes = [vars(one.owner) for one in classes]
-        self._sizes = [len(one.all or ()) for one in classes]
+        self._classes = [vars(one.owner).keys() for one in classes]
+        self._known = [one.all for one in classes]
         functions: dict[int, tuple[Any, ...]] = {}  # each once: modules hold those that they import, too
         for one in kept:
             for found in zip(one.functions, *one.parts, strict=True):
@@ -130,9 +130,9 @@ class _Together:
         self._functions = [function for function, *_ in functions.values()]
         self._parts = [[found[i] for found in functions.values()] for i in range(1, 1 + len(_READ))]
 
-    def measure_classes(self) -> None:
-        """Take classes to be as large as they are now: what they were given since was looked at."""
-        self._sizes = list(map(len, self._classes))
+    def look_at_classes(self) -> None:
+        """Take the names of classes to be those that they have now: what they were given was looked at."""
+        self._known = list(map(frozenset, self._classes))
 
     def is_intact(self) -> bool:
         """Whether every name stands for what it stood for, and classes and functions are as they were."""
@@ -142,7 +142,7 @@ class _Together:
             return False
         return (
             all(map(is_, now, self._values))
-            and all(map(eq, map(len, self._classes), self._sizes))
+            and all(map(eq, self._classes, self._known))
             and all(
                 all(map(is_, map(read, self._functions), kept))
                 for read, kept in zip(_READ, self._parts, strict=True)

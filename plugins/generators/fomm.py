@@ -56,7 +56,7 @@ class FOMM(Unconditional):
     Args:
         donors: split of driving pictures that a benchmark draws from; None if it draws none.
         motion: `absolute`, the picture's keypoints go where the driving picture's are; `relative`, they move
-            as the driver has moved since his first picture.
+            as the driver has moved since the driver's first picture.
         width: channels after the first convolution (64 in the published models); the detector has half.
         blocks: residual blocks (6 in the published models).
         depth: halvings of both hourglasses (5 in the published models).
@@ -146,8 +146,8 @@ class FOMM(Unconditional):
         return torch.cat([self.keypoints(one) for one in alone])
 
     def draw(self, batch: Batch, rng: SampleRng) -> Condition:
-        """The keypoints of another person of the donors for each picture, or how he has moved since his first
-        picture."""
+        """The keypoints of another person of the donors for each picture, or how these have moved since that
+        person's first picture."""
         donors, found = others(self.donors, batch, rng, network="FOMM", use="pictures to follow")
         device = batch.images.device
         if self.motion == "absolute":

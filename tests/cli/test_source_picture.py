@@ -168,15 +168,18 @@ def test_a_benchmark_gives_every_picture_a_donor_or_a_style_of_its_own(swaps):
         assert not c[:2].differs(fewer).any(), "whatever else is in the batch"
 
 
+def figures(folder):
+    """Figures of a run by role, component, attack and metric."""
+    with (folder / "results.csv").open(newline="") as f:
+        rows = [row for row in csv.DictReader(f) if row["value"]]
+    return {(r["role"], r["component"], r["attack"], r["metric"]): float(r["value"]) for r in rows}
+
+
 def test_a_benchmark_of_protected_sources_says_whose_face_is_left(swaps, tmp_path):
     toolkit = Toolkit.from_registry(swaps / "swap.toml")
     run = Bench(toolkit, "cloaks", out=tmp_path / "run", cache=swaps / "cache").run()
     assert not run.failures
-    with (run.folder / "results.csv").open(newline="") as f:
-        rows = {
-            (r["role"], r["component"], r["attack"], r["metric"]): float(r["value"])
-            for r in csv.DictReader(f)
-        }
+    rows = figures(run.folder)
     assert rows["defense", "identity", "none", "identity_o"] == pytest.approx(1, abs=1e-5)
     assert rows["attack", "pgd", "pgd", "identity_o"] < 1
     assert rows["attack", "pgd", "pgd", "mse_o"] > 0
@@ -187,12 +190,7 @@ def test_a_benchmark_of_animated_pictures_measures_how_far_an_attack_moves_them(
     toolkit = Toolkit.from_registry(swaps / "swap.toml")
     run = Bench(toolkit, "driving", out=tmp_path / "run", cache=swaps / "cache").run()
     assert not run.failures
-    with (run.folder / "results.csv").open(newline="") as f:
-        rows = {
-            (r["role"], r["component"], r["attack"], r["metric"]): float(r["value"])
-            for r in csv.DictReader(f)
-            if r["value"]
-        }
+    rows = figures(run.folder)
     assert rows["attack", "pgd", "pgd", "mse_o"] > 0
     assert rows["defense", "median", "pgd", "mse_o"] > 0
 

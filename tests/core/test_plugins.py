@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import cache
 from types import ModuleType
 
 import pluggy
@@ -104,6 +105,7 @@ def test_plugins_hooks_are_those_that_pluggy_finds():
 
     module = ModuleType("acme")
     given = {"function": hookimpl(specname="magdr_metrics")(lambda: []), "method": Gives().method}
+    given["cached"] = hookimpl(specname="magdr_metrics")(cache(lambda: []))
     vars(module).update(given, plain=lambda: [], built_in=len, kind=Gives, constant=1)
     host = PluginHost()
     host.load("builtin")
@@ -111,7 +113,8 @@ def test_plugins_hooks_are_those_that_pluggy_finds():
     for one in (module, *host.manager.get_plugins()):
         for name in dir(one):
             assert host.manager.parse_hookimpl_opts(one, name) == theirs.parse_hookimpl_opts(one, name), name
-    assert [n for n in dir(module) if host.manager.parse_hookimpl_opts(module, n)] == ["function", "method"]
+    found = {n for n in dir(module) if host.manager.parse_hookimpl_opts(module, n)}
+    assert found - {"cached"} == {"function", "method"}, "the third is a hook to older pluggys alone"
 
 
 def test_plugins_own_hooks_of_the_package_are_asked_once_in_a_process(monkeypatch):

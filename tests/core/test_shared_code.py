@@ -44,6 +44,24 @@ def test_replaced_code_is_named_and_put_back(what, shared):
     assert similarity.psnr(torch.zeros(1, 3, 4, 4), torch.ones(1, 3, 4, 4)).item() == 0
 
 
+@pytest.mark.parametrize("watched_with_it", [True, False])
+def test_code_that_takes_the_place_of_a_harmless_name_of_a_class_is_found(watched_with_it):
+    """A name that a class was given is no fault, and what comes in its place is none the less."""
+    owner = image_quality.Yardstick
+    watched = SharedCode(libraries=False)
+    if watched_with_it:
+        owner.harmless = []
+    watched.add()
+    if not watched_with_it:
+        owner.harmless = []
+    assert watched.restore() == []
+    del owner.harmless
+    owner.__eq__ = lambda a, b: True
+    assert watched.restore() == [QUALITY]
+    assert "__eq__" not in vars(owner)
+    assert watched.restore() == []
+
+
 def test_replaced_code_that_torch_replaces_itself_is_no_fault(shared, monkeypatch):
     monkeypatch.setattr(torch, "manual_seed", abs)
     assert shared.restore() == []
